@@ -1,0 +1,68 @@
+"""Colour folders of black-and-white photographs with a model that is checked, and prove that only colour was added.
+
+What the command line calls, for use from Python::
+
+    import colorbatch
+
+    model = colorbatch.open_model()  # the built-in one, or the path of an .onnx file
+    rgb = colorbatch.colorize(grey_array, model)  # uint8 [H, W] -> uint8 [H, W, 3]
+    summary = colorbatch.run_batch(colorbatch.BatchJob(Path("old_photos"), Path("out")))
+
+Every failure is a :class:`colorbatch.ColorbatchError`. The names are imported when first used, so that
+``import colorbatch`` costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+from colorbatch.version import __version__
+
+if TYPE_CHECKING:
+    from colorbatch.batch import run_batch
+    from colorbatch.colorizer import Colorizer, colorize, open_model
+    from colorbatch.errors import ColorbatchError, ExitCode
+    from colorbatch.job import BatchJob, BatchSummary
+    from colorbatch.picture import Picture, decode, encode
+
+__all__ = [
+    "BatchJob",
+    "BatchSummary",
+    "ColorbatchError",
+    "Colorizer",
+    "ExitCode",
+    "Picture",
+    "__version__",
+    "colorize",
+    "decode",
+    "encode",
+    "open_model",
+    "run_batch",
+]
+
+_HOMES = {
+    "BatchJob": "job",
+    "BatchSummary": "job",
+    "ColorbatchError": "errors",
+    "Colorizer": "colorizer",
+    "ExitCode": "errors",
+    "Picture": "picture",
+    "colorize": "colorizer",
+    "decode": "picture",
+    "encode": "picture",
+    "open_model": "colorizer",
+    "run_batch": "batch",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,124 @@
+"""Every failure colorbatch can end in, its advice and its exit code.
+
+ColorbatchError
+├── PictureError                 one picture failed; the run goes on      exit 1
+│   ├── UnreadablePictureError   broken, truncated or not a picture
+│   ├── UnsupportedPictureError  a kind that would lose something
+│   ├── UnsafeOutputError        a file of the user's stands where the output belongs
+│   └── InferenceError           the model failed on this picture
+├── UsageError                   bad option or folder                     exit 2
+├── ModelRefusedError            not a model colorbatch can trust         exit 3
+├── CheckpointRefusedError       not a checkpoint, or one with code in it exit 3
+├── EnvironmentFailure           something outside is missing or full     exit 4
+│   ├── MissingExtraError        a package of an extra is not installed
+│   ├── ProviderUnavailableError the execution provider asked for is not in use
+│   └── OutputUnwritableError    the output cannot be written
+└── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command: a promise to scripts."""
+
+    OK = 0
+    PICTURES_FAILED = 1
+    USAGE = 2
+    MODEL_REFUSED = 3
+    ENVIRONMENT = 4
+    OUTPUT_IN_USE = 5
+    PARITY = 6
+    BUG = 70
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class ColorbatchError(Exception):
+    """Base of all expected failures: ``str(error)`` says what is wrong, ``advice`` what to do."""
+
+    exit_code: ExitCode = ExitCode.BUG
+    advice: str = ""
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        if advice is not None:
+            self.advice = advice
+
+
+class PictureError(ColorbatchError):
+    """One picture failed; the others go on."""
+
+    exit_code = ExitCode.PICTURES_FAILED
+
+
+class UnreadablePictureError(PictureError):
+    """The file is not a picture, or it is broken or cut short."""
+
+    advice = "Scan the picture again or restore the file from a backup."
+
+
+class UnsupportedPictureError(PictureError):
+    """The picture is sound, but of a kind that colorbatch could only write with a loss."""
+
+
+class UnsafeOutputError(PictureError):
+    """A file that colorbatch did not make stands where the output belongs."""
+
+    advice = "Move that file away or choose another output folder."
+
+
+class InferenceError(PictureError):
+    """The model failed on this picture, or gave numbers that are no colours."""
+
+
+class UsageError(ColorbatchError):
+    """The command or the job was asked for something that cannot be."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ModelRefusedError(ColorbatchError):
+    """The file is not a model that keeps colorbatch's contract."""
+
+    exit_code = ExitCode.MODEL_REFUSED
+    advice = "Make a model with: colorbatch export CHECKPOINT"
+
+
+class CheckpointRefusedError(ColorbatchError):
+    """The file is not a checkpoint of a known network, or it carries code."""
+
+    exit_code = ExitCode.MODEL_REFUSED
+    advice = "Use a .pth file written by colorbatch train, or a plain state dict of the network."
+
+
+class EnvironmentFailure(ColorbatchError):  # noqa: N818 (EnvironmentError is a builtin)
+    """Something outside of colorbatch is missing, full or closed."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class MissingExtraError(EnvironmentFailure):
+    """A package that belongs to an extra is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"the package {package} is not installed",
+            advice=f"Install it with: pip install 'colorbatch[{extra}]'",
+        )
+
+
+class ProviderUnavailableError(EnvironmentFailure):
+    """The execution provider that was asked for cannot be used here."""
+
+
+class OutputUnwritableError(EnvironmentFailure):
+    """An output cannot be written: no permission, no space, or a read-only file system."""
+
+    advice = "Check permissions and free space of the output folder, then run the same command again."
+
+
+class ParityError(ColorbatchError):
+    """PyTorch and ONNX Runtime disagree beyond the tolerance."""
+
+    exit_code = ExitCode.PARITY

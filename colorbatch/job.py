@@ -1,0 +1,58 @@
+"""What one batch run is asked to do, and what came of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ProviderName = Literal["auto", "cpu", "cuda"]
+Status = Literal["done", "skipped", "failed"]
+
+DEFAULT_MODEL = "unet"
+"""The built-in model that is used when none is named."""
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One run over a folder tree, or over one file."""
+
+    source: Path
+    output: Path
+    model: str = DEFAULT_MODEL
+    """The name of a built-in model, or the path of a model file."""
+    provider: ProviderName = "auto"
+    working_size: int | None = None
+    """Short side in pixels that the network sees; ``None``: as the model's contract says."""
+    jobs: int | None = None
+    """Pictures worked on at the same time; ``None``: one for each core."""
+
+
+@dataclass
+class BatchSummary:
+    """The outcome of a run, counted."""
+
+    done: int = 0
+    """Outputs that stand now; ``kept`` of them were there already."""
+    kept: int = 0
+    """Outputs of an earlier run whose source, model and settings have not changed."""
+    skipped: int = 0
+    failed: int = 0
+    not_reached: int = 0
+    """Sources left for the next run because this one was stopped; counted in ``skipped`` too."""
+    megapixels: float = 0.0
+    """Coloured in this run."""
+    seconds: float = 0.0
+    provider: str = ""
+    """The execution provider that was really in use."""
+    model: str = ""
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Input and reason of each failed row."""
+
+    @property
+    def coloured(self) -> int:
+        """Pictures coloured in this run."""
+        return self.done - self.kept
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run ended before its last picture."""
+        return self.not_reached > 0
