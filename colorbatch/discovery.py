@@ -1,0 +1,116 @@
+"""Walk the source, and plan an output for every file in it before the first is read."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from colorbatch.errors import UsageError
+from colorbatch.picture import PICTURE_EXTENSIONS
+
+
+@dataclass(frozen=True)
+class PlannedPicture:
+    """A file of the source and what is to become of it."""
+
+    source: Path
+    input: str
+    """Path below the source, POSIX style; the output has the same below the output folder."""
+    verdict: Literal["colour", "skipped", "failed"] = "colour"
+    """``skipped`` and ``failed`` are settled without reading the file."""
+    reason: str = ""
+    """Why it was settled."""
+
+    def output(self, folder: Path) -> Path:
+        """Return where the output belongs below ``folder``."""
+        return folder / self.input
+
+
+def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
+    """Plan every file below ``source``, or the one file that it is, sorted by ``input``.
+
+    Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
+    devices are never opened.
+
+    Raises:
+        UsageError: the source is missing, or source and output overlap.
+
+    """
+    if not source.exists():
+        raise UsageError(f"the source {source} is not there")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"the output {output} is not a folder")
+    if source.is_dir():
+        _refuse_overlap(source, output)
+        planned = sorted(_walk(source), key=lambda each: each.input)
+    else:
+        if _contains(output, source.resolve().parent) and _contains(source.resolve().parent, output):
+            raise UsageError(f"the output {output} is the folder of the source {source.name}")
+        planned = [PlannedPicture(source, source.name)]
+    return planned
+
+
+def _refuse_overlap(source: Path, output: Path) -> None:
+    if _contains(source, output):
+        raise UsageError(
+            f"the output {output} is the source {source} or lies in it",
+            advice="Choose an output folder outside of the source.",
+        )
+    if _contains(output, source):
+        raise UsageError(
+            f"the source {source} lies in the output {output}, so outputs could land among the sources",
+            advice="Choose an output folder that does not hold the source.",
+        )
+
+
+def _contains(outer: Path, inner: Path) -> bool:
+    """Return whether ``inner`` is ``outer`` or lies below it, however the two are spelled."""
+    if not outer.exists():
+        return False
+    resolved = inner.resolve()
+    return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
+
+
+def _walk(root: Path) -> Iterator[PlannedPicture]:
+    real_root = root.resolve()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            yield _plan(root, folder, "failed", f"cannot read the folder: {error.strerror}")
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            else:
+                yield _plan_entry(root, real_root, path, entry)
+
+
+def _plan_entry(root: Path, real_root: Path, path: Path, entry: "os.DirEntry[str]") -> PlannedPicture:
+    reason = _reason_to_skip(real_root, path, entry)
+    return _plan(root, path, "skipped", reason) if reason else _plan(root, path)
+
+
+def _reason_to_skip(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> str:
+    """Return why an entry that is no folder is left out; empty for a picture."""
+    if entry.is_symlink():
+        target = Path(os.path.realpath(path))  # unlike resolve, it bears a link that leads to itself
+        if not target.is_file():
+            return "a link to a folder" if target.is_dir() else "a link to no file"
+        if not target.is_relative_to(real_root):
+            return "a link out of the source"
+    elif not entry.is_file():
+        return "not a regular file"
+    if path.name.startswith("."):
+        return "a hidden file"
+    return "" if path.suffix.lower() in PICTURE_EXTENSIONS else "not named as a picture"
+
+
+def _plan(
+    root: Path, path: Path, verdict: Literal["colour", "skipped", "failed"] = "colour", reason: str = ""
+) -> PlannedPicture:
+    return PlannedPicture(path, path.relative_to(root).as_posix(), verdict, reason)
