@@ -1,0 +1,240 @@
+"""Colour a whole tree: one row for each source, and no picture stops the others."""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from colorbatch import atomic, manifest
+from colorbatch.colorizer import Colorizer
+from colorbatch.discovery import PlannedPicture, plan_batch
+from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError
+from colorbatch.job import BatchJob, BatchSummary, Status
+from colorbatch.manifest import Manifest, Row
+from colorbatch.model_file import ModelFile, read_model_file
+from colorbatch.picture import decode, encode
+from colorbatch.progress import ProgressReporter, SilentProgress, printable
+from colorbatch.session import Session
+from colorbatch.version import __version__
+
+logger = logging.getLogger(__name__)
+
+NOT_REACHED = "not reached: the run was stopped before it"
+_QUEUED_FOR_EACH_WORKER = 2
+_ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""Write failures that the next picture would meet as well."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every picture of a run shares."""
+
+    output: Path
+    colorizer: Colorizer
+    model: ModelFile
+    settings_sha256: str
+    previous: Mapping[str, Row]
+
+
+def run_batch(
+    job: BatchJob, progress: ProgressReporter | None = None, stop: threading.Event | None = None
+) -> BatchSummary:
+    """Colour every picture of ``job.source`` into ``job.output`` and write the manifest.
+
+    A picture that fails becomes a ``failed`` row; the run goes on. Outputs of an earlier run stay when source, model
+    and settings are unchanged. When ``stop`` is set, pictures in work are finished and the rest is left for the next
+    run.
+
+    Raises:
+        UsageError: source or output cannot be used; nothing was written.
+        ModelRefusedError: the model does not keep the contract; nothing was written.
+        EnvironmentFailure: ONNX Runtime or the provider is missing, or the output cannot be written.
+
+    """
+    progress = progress or SilentProgress()
+    stop = stop or threading.Event()
+    started = time.perf_counter()
+    plan = plan_batch(job.source, job.output)
+    model = read_model_file(job.model)
+    cores = os.cpu_count() or 1
+    workers = job.jobs or cores
+    session = Session(model, job.provider, threads=max(1, cores // workers))
+    colorizer = Colorizer(session, job.working_size)
+    summary = BatchSummary(provider=session.provider, model=model.contract.name)
+
+    with Manifest(job.output) as record:
+        work = _Work(job.output, colorizer, model, _settings_sha256(colorizer), record.previous)
+        progress.begin(len(plan), "Colouring")
+        try:
+            for row, kept in _rows(plan, work, workers, stop):
+                record.append(row)
+                _count(summary, row, kept=kept)
+                if row.status == "failed":
+                    progress.message(f"Failed: {printable(row.input)}: {printable(row.reason)}")
+                progress.advance()
+        finally:
+            progress.end()
+            remaining = [_not_reached(each, record.previous) for each in plan if each.input not in record]
+            record.finish(remaining)
+    summary.not_reached = len(remaining)
+    summary.skipped += len(remaining)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _rows(
+    plan: Sequence[PlannedPicture], work: _Work, workers: int, stop: threading.Event
+) -> Iterator[tuple[Row, bool]]:
+    """Yield the row of each picture as it is finished, and whether its output was there already.
+
+    Raises:
+        OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
+
+    """
+    upcoming = iter(plan)
+    pending: set[Future[tuple[Row, bool]]] = set()
+    failure: OutputUnwritableError | None = None
+    with ThreadPoolExecutor(workers, thread_name_prefix="colour") as pool:
+        while True:
+            if stop.is_set() or failure is not None:
+                pending -= {future for future in pending if future.cancel()}
+            else:
+                free = workers * _QUEUED_FOR_EACH_WORKER - len(pending)
+                pending |= {pool.submit(_colour, planned, work) for planned in islice(upcoming, free)}
+            if not pending:
+                break
+            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                try:
+                    yield future.result()
+                except OutputUnwritableError as error:
+                    failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+def _colour(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
+    """Make the output of one source; return its row, and whether the output was there already.
+
+    Raises:
+        OutputUnwritableError: for a reason that the next picture would meet as well.
+
+    """
+    if planned.verdict != "colour":
+        return _row(planned, planned.verdict, planned.reason), False
+    started = time.perf_counter()
+    try:
+        row, kept = _make_output(planned, work)
+    except PictureError as error:
+        return _row(planned, "failed", str(error)), False
+    except OutputUnwritableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
+            raise
+        return _row(planned, "failed", str(error)), False
+    except MemoryError:
+        return _row(planned, "failed", "it needs more memory than there is"), False
+    except Exception as error:
+        logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
+        return _row(planned, "failed", f"a bug in colorbatch: {type(error).__name__}: {error}"), False
+    return (row if kept else replace(row, seconds=round(time.perf_counter() - started, 4))), kept
+
+
+def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
+    """Read, colour and write one picture."""
+    try:
+        data = planned.source.read_bytes()
+    except OSError as error:
+        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
+    input_sha256 = hashlib.sha256(data).hexdigest()
+    target = planned.output(work.output)
+    previous = work.previous.get(planned.input)
+    made_by_us = previous is not None and previous.status == "done" and previous.output == planned.input
+    unchanged = previous is not None and made_by_us and _is_unchanged(previous, input_sha256, work)
+    if previous is not None and unchanged and manifest.sha256_of(target) == previous.output_sha256:
+        return previous, True
+
+    picture = work.colorizer.colorize(decode(data))
+    for warning in picture.warnings:
+        logger.warning("%s: %s", printable(planned.input), warning)
+    encoded = encode(picture)
+    output_sha256 = hashlib.sha256(encoded).hexdigest()
+    _write(target, encoded, output_sha256, work.output, may_replace=made_by_us)
+    row = _row(
+        planned,
+        "done",
+        output=planned.input,
+        input_sha256=input_sha256,
+        output_sha256=output_sha256,
+        input_bytes=len(data),
+        width=picture.width,
+        height=picture.height,
+        bits=8,
+        frames=1,
+        model=work.model.contract.name,
+        model_sha256=work.model.sha256,
+        settings_sha256=work.settings_sha256,
+        provider=work.colorizer.session.provider,
+    )
+    return row, False
+
+
+def _is_unchanged(previous: Row, input_sha256: str, work: _Work) -> bool:
+    """Return whether source, model and settings are those that made the output of ``previous``."""
+    made_from = (previous.input_sha256, previous.model_sha256, previous.settings_sha256)
+    return made_from == (input_sha256, work.model.sha256, work.settings_sha256)
+
+
+def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_replace: bool) -> None:
+    """Write an output below ``folder``, over nothing that colorbatch did not make.
+
+    A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
+    it is known by its sha256 and kept.
+    """
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise UnsafeOutputError(f"a link in the output folder leads out of it, to {target.parent.resolve()}")
+    if os.path.lexists(target) and not may_replace:
+        if target.is_symlink() or manifest.sha256_of(target) != sha256:
+            raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")
+        return
+    atomic.write_bytes(target, encoded)
+
+
+def _row(planned: PlannedPicture, status: Status, reason: str = "", **values: Any) -> Row:  # noqa: ANN401 (the fields of Row)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Row(input=planned.input, status=status, reason=reason, finished_at=now, version=__version__, **values)
+
+
+def _not_reached(planned: PlannedPicture, previous: Mapping[str, Row]) -> Row:
+    """Return the row of a source that this run did not come to: that of an earlier run if there is one."""
+    earlier = previous.get(planned.input)
+    return earlier if earlier is not None and earlier.status == "done" else _row(planned, "skipped", NOT_REACHED)
+
+
+def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+    match row.status:
+        case "done":
+            summary.done += 1
+            summary.kept += kept
+            if not kept:
+                summary.megapixels += (row.width or 0) * (row.height or 0) / 1e6
+        case "skipped":
+            summary.skipped += 1
+        case "failed":
+            summary.failed += 1
+            summary.failures.append((row.input, row.reason))
+
+
+def _settings_sha256(colorizer: Colorizer) -> str:
+    """Return a hash of all options that change the bytes of an output."""
+    settings = {"working_size": colorizer.working_size}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

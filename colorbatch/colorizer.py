@@ -1,0 +1,119 @@
+"""Colour a picture: luma through the network small, chroma back at full size, the picture's own luma kept."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from colorbatch import color, resize
+from colorbatch.color import Plane
+from colorbatch.errors import UsageError
+from colorbatch.job import DEFAULT_MODEL, ProviderName
+from colorbatch.model_file import read_model_file
+from colorbatch.picture import Picture, Pixels
+from colorbatch.session import Session
+
+_PIXELS_AT_ONCE = 2**18
+"""Merging goes in strips of about this many pixels: they fit the processor's cache, and memory stays low."""
+
+
+class Colorizer:
+    """An opened model that colours pictures of any size. May be used from several threads at once."""
+
+    def __init__(self, session: Session, working_size: int | None = None) -> None:
+        """Colour with ``session``; ``working_size`` replaces that of the model's contract.
+
+        Raises:
+            UsageError: the working size is smaller than the model's size multiple.
+
+        """
+        contract = session.contract
+        if working_size is not None and working_size < contract.size_multiple:
+            raise UsageError(
+                f"the working size must be at least {contract.size_multiple} for the model {contract.name}"
+            )
+        self.session = session
+        self.working_size = working_size or contract.working_size
+
+    def colorize(self, picture: Picture) -> Picture:
+        """Return the picture in colour: RGB of the same size, with the same luma, alpha and metadata.
+
+        Raises:
+            InferenceError: the model failed on it.
+
+        """
+        luma = color.luma_of(picture.pixels)
+        return replace(picture, pixels=merge_in_strips(luma, self.predict_chroma(luma)))
+
+    def predict_chroma(self, luma: Plane) -> Plane:
+        """Return chroma ``[2, H, W]`` in about -0.5..0.5 for luma ``[H, W]`` in 0..1.
+
+        Raises:
+            InferenceError: the model failed on it.
+
+        """
+        full_height, full_width = luma.shape
+        height, width = resize.network_size(full_height, full_width, self.working_size)
+        small = resize.shrink_luma(luma, (height, width))
+        padded = resize.pad_to_multiple(small, self.session.contract.size_multiple)
+        chroma = self.session.predict_chroma(padded[None, None])[0]
+        return resize.enlarge_chroma(chroma[:, :height, :width], (full_height, full_width))
+
+
+def merge_in_strips(luma: Plane, chroma: Plane) -> Pixels:
+    """Return 8-bit RGB ``[H, W, 3]`` of luma ``[H, W]`` and chroma ``[2, H, W]``."""
+    height, width = luma.shape
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _PIXELS_AT_ONCE // width)
+    for top in range(0, height, rows):
+        strip = slice(top, top + rows)
+        pixels[strip] = color.to_levels(color.merge(luma[strip], chroma[:, strip]))
+    return pixels
+
+
+def open_model(
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    provider: ProviderName = "auto",
+    working_size: int | None = None,
+    threads: int | None = None,
+) -> Colorizer:
+    """Open a built-in model by its name, or a model file by its path.
+
+    Args:
+        model: name or path.
+        provider: ``auto``, ``cpu`` or ``cuda``; all but ``auto`` are used or refused, never replaced.
+        working_size: short side in pixels that the network sees; ``None``: as the contract says.
+        threads: of ONNX Runtime within one inference; ``None``: its own choice.
+
+    Raises:
+        ModelRefusedError: the file does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+        UsageError: the working size does not fit the model.
+
+    """
+    return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), working_size)
+
+
+def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Picture | Pixels:
+    """Colour one picture, or one 8-bit array, grey ``[H, W]`` or RGB ``[H, W, 3]``.
+
+    Args:
+        picture: what to colour.
+        model: from :func:`open_model`; ``None`` opens the built-in one, which costs time at every call.
+
+    Returns:
+        A picture for a picture, RGB uint8 ``[H, W, 3]`` for an array.
+
+    Raises:
+        UsageError: the array is not 8-bit grey or RGB.
+        InferenceError: the model failed on it.
+
+    """
+    colorizer = model or open_model()
+    if isinstance(picture, Picture):
+        return colorizer.colorize(picture)
+    is_grey, is_rgb = picture.ndim == 2, picture.ndim == 3 and picture.shape[2] == 3
+    if picture.dtype != np.uint8 or not (is_grey or is_rgb) or picture.size == 0:
+        raise UsageError(f"expected uint8 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
+    return colorizer.colorize(Picture(picture)).pixels
