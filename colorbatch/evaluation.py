@@ -1,0 +1,119 @@
+"""Measure a model: make colour pictures grey, colour them as a run does, and compare with the truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from colorbatch.colorizer import Colorizer
+from colorbatch.errors import UsageError
+from colorbatch.picture import PICTURE_EXTENSIONS, Picture, Pixels
+from colorbatch.progress import ProgressReporter, SilentProgress, printable
+from colorbatch.training import metrics
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over all pictures."""
+
+    psnr: float
+    """dB, over RGB."""
+    ssim: float
+    ciede2000: float
+    colourfulness: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model beside the baseline "leave it grey"."""
+
+    pictures: int
+    broken: int
+    """Pictures that could not be read and were left out."""
+    size: int
+    model: Scores
+    grey: Scores
+    truth_colourfulness: float
+
+
+def evaluate(
+    colorizer: Colorizer,
+    color_dir: Path,
+    *,
+    size: int = 256,
+    limit: int | None = None,
+    progress: ProgressReporter | None = None,
+) -> Evaluation:
+    """Evaluate a model on every colour picture below ``color_dir``, each resized to ``size`` x ``size``.
+
+    Args:
+        colorizer: the opened model.
+        color_dir: searched through all its subfolders.
+        size: in pixels; the aspect ratio is not kept, as is usual in the literature.
+        limit: use only this many pictures, spread evenly over the sorted names.
+        progress: hears of each picture.
+
+    Raises:
+        UsageError: there is no picture that can be read.
+        MissingExtraError: scikit-image is not installed.
+        InferenceError: the model failed on a picture.
+
+    """
+    progress = progress or SilentProgress()
+    paths = _evenly(_pictures_below(color_dir), limit)
+    of_model, of_grey, colourfulness = [], [], []
+    broken = 0
+    progress.begin(len(paths), "Evaluating")
+    for path in paths:
+        progress.advance()
+        try:
+            truth = _read(path, size)
+        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them stumble over)
+            broken += 1
+            progress.message(f"Left out {printable(str(path))}: {error}")
+            continue
+        grey = np.asarray(Image.fromarray(truth).convert("L"))
+        result = colorizer.colorize(Picture(grey)).pixels
+        of_model.append(_score(result, truth))
+        of_grey.append(_score(np.dstack([grey] * 3), truth))
+        colourfulness.append(metrics.colourfulness(truth))
+    progress.end()
+    if not of_model:
+        raise UsageError(f"none of the {len(paths)} pictures in {color_dir} can be read")
+    return Evaluation(len(of_model), broken, size, _mean(of_model), _mean(of_grey), float(np.mean(colourfulness)))
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS)
+    if not paths:
+        raise UsageError(f"no pictures in {folder}")
+    return paths
+
+
+def _evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:
+    if limit is None or limit >= len(paths):
+        return paths
+    return [paths[index * len(paths) // limit] for index in range(limit)]
+
+
+def _read(path: Path, size: int) -> Pixels:
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    return np.asarray(upright.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _score(result: Pixels, truth: Pixels) -> tuple[float, float, float, float]:
+    return (
+        metrics.psnr(result, truth),
+        metrics.ssim(result, truth),
+        metrics.mean_ciede2000(result, truth),
+        metrics.colourfulness(result),
+    )
+
+
+def _mean(scores: Sequence[tuple[float, float, float, float]]) -> Scores:
+    return Scores(*(float(mean) for mean in np.mean(scores, axis=0)))

@@ -1,0 +1,225 @@
+"""Checkpoints: the weights of each epoch, and the whole state a stopped training needs to go on.
+
+``checkpoints/colorization_epoch_{n}.pth`` holds the weights after epoch n, ``checkpoints/last.pth`` those and the
+state of optimizer and random numbers. All are read with ``weights_only=True``, so a file with code in it is refused.
+"""
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from colorbatch.atomic import atomic_writer
+from colorbatch.errors import CheckpointRefusedError
+from colorbatch.training.architectures import ARCHITECTURES
+from colorbatch.training.config import Keep
+
+FORMAT = "colorbatch-checkpoint-1"
+FOLDER = "checkpoints"
+LAST = "last.pth"
+_EPOCH_NAME = "colorization_epoch_{epoch}.pth"
+_EPOCH_PATTERN = re.compile(r"colorization_epoch_(\d+)\.pth")
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One line of ``metrics.csv``."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float | None
+    """``None`` when nothing is held out."""
+    seconds: float
+    images_per_second: float
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands, but for the tensors: all that ``--resume`` compares and restores."""
+
+    architecture: str
+    size: int
+    pictures_sha256: str
+    """Of the names trained on and held out, in order: a changed folder cannot be resumed."""
+    epoch: int = 0
+    """Finished epochs."""
+    step: int = 0
+    """Finished batches of the epoch that runs."""
+    loss_sum: float = 0.0
+    """Sum of the loss over the pictures of those batches."""
+    epoch_seconds: float = 0.0
+    history: list[EpochMetrics] = field(default_factory=list)
+
+    def finish_epoch(self, pictures: int, validation_loss: float | None) -> None:
+        """Close the running epoch, in which each of ``pictures`` was trained on once."""
+        self.epoch += 1
+        metrics = EpochMetrics(
+            epoch=self.epoch,
+            train_loss=self.loss_sum / pictures,
+            validation_loss=validation_loss,
+            seconds=round(self.epoch_seconds, 2),
+            images_per_second=round(pictures / self.epoch_seconds, 2),
+        )
+        self.history.append(metrics)
+        self.step, self.loss_sum, self.epoch_seconds = 0, 0.0, 0.0
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the lowest validation loss, or training loss where nothing is held out."""
+        if not self.history:
+            return None
+
+        def loss(row: EpochMetrics) -> float:
+            return row.train_loss if row.validation_loss is None else row.validation_loss
+
+        return min(self.history, key=loss).epoch
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """What any checkpoint gives: its weights, and what it says of itself."""
+
+    architecture: str
+    size: int | None
+    """Side the network was trained at; ``None`` in a plain state dict."""
+    weights: dict[str, Tensor]
+    sha256: str
+    content: Mapping[str, Any]
+
+
+def epoch_path(folder: Path, epoch: int) -> Path:
+    """Return where the weights of ``epoch`` (1-based) belong below the training's ``folder``."""
+    return folder / FOLDER / _EPOCH_NAME.format(epoch=epoch)
+
+
+def save_epoch(folder: Path, state: TrainingState, network: nn.Module) -> Path:
+    """Write the weights after the last finished epoch and return their path."""
+    path = epoch_path(folder, state.epoch)
+    _save(path, state, network, {})
+    return path
+
+
+def save_last(folder: Path, state: TrainingState, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Write the whole state, so that training can go on from here bit for bit."""
+    extra: dict[str, Any] = {"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        extra["cuda_rng"] = torch.cuda.get_rng_state_all()
+    _save(folder / FOLDER / LAST, state, network, extra)
+
+
+def _save(path: Path, state: TrainingState, network: nn.Module, extra: dict[str, Any]) -> None:
+    with atomic_writer(path) as file:
+        torch.save({"format": FORMAT, "state": asdict(state), "weights": network.state_dict(), **extra}, file)
+
+
+def restore_last(
+    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> TrainingState:
+    """Load ``last.pth`` into network, optimizer and random numbers, and return where the training stood.
+
+    Raises:
+        CheckpointRefusedError: there is none, or it is not one of this network.
+
+    """
+    path = folder / FOLDER / LAST
+    loaded = load_checkpoint(path, device)
+    content = loaded.content
+    if "optimizer" not in content:
+        raise CheckpointRefusedError(f"{path} holds weights only: a training cannot go on from it")
+    load_weights(network, loaded, path)
+    try:
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["rng"].cpu())
+        if torch.cuda.is_available() and "cuda_rng" in content:
+            torch.cuda.set_rng_state_all([rng.cpu() for rng in content["cuda_rng"]])
+        fields = dict(content["state"])
+        fields["history"] = [EpochMetrics(**row) for row in fields["history"]]
+        return TrainingState(**fields)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointRefusedError(f"{path} is not a whole training state: {error}") from error
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedCheckpoint:
+    """Read a checkpoint of ours or a plain state dict of the seed's network, without running code from it.
+
+    Raises:
+        CheckpointRefusedError: the file cannot be read, carries code, or holds no known network.
+
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointRefusedError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        with path.open("rb") as file:
+            content = torch.load(file, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint or carries code") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise CheckpointRefusedError(f"{path} is not a checkpoint: {_first_line(error)}") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not isinstance(content, Mapping):
+        raise CheckpointRefusedError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    if content.get("format") == FORMAT:
+        try:
+            state = content["state"]
+            return LoadedCheckpoint(state["architecture"], state["size"], content["weights"], sha256, content)
+        except (KeyError, TypeError) as error:
+            raise CheckpointRefusedError(f"{path} is not a whole checkpoint: {error} is missing") from error
+    weights = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if len(weights) != len(content) or not weights:
+        raise CheckpointRefusedError(f"{path} is neither a checkpoint of colorbatch nor a plain state dict")
+    return LoadedCheckpoint("unet", None, weights, sha256, content)
+
+
+def load_network(path: Path) -> tuple[nn.Module, LoadedCheckpoint]:
+    """Return the network of a checkpoint in evaluation mode on the CPU, and the checkpoint.
+
+    Raises:
+        CheckpointRefusedError: as :func:`load_checkpoint`, or the weights do not fit the network.
+
+    """
+    loaded = load_checkpoint(path)
+    if loaded.architecture not in ARCHITECTURES:
+        raise CheckpointRefusedError(f"{path} is of an unknown architecture {loaded.architecture!r}")
+    network = ARCHITECTURES[loaded.architecture].build()
+    load_weights(network, loaded, path)
+    return network.eval(), loaded
+
+
+def load_weights(network: nn.Module, loaded: LoadedCheckpoint, path: Path) -> None:
+    """Copy the weights of a checkpoint into ``network``.
+
+    Raises:
+        CheckpointRefusedError: names or shapes differ.
+
+    """
+    try:
+        network.load_state_dict(loaded.weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise CheckpointRefusedError(f"{path} does not fit the network {loaded.architecture}: {detail}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def prune_epochs(folder: Path, keep: Keep, state: TrainingState) -> None:
+    """Delete the epoch checkpoints that ``keep`` does not ask for; ``last.pth`` always stays."""
+    if keep == "all":
+        return
+    for path in (folder / FOLDER).glob("*.pth"):
+        match = _EPOCH_PATTERN.fullmatch(path.name)
+        if not match:
+            continue
+        epoch = int(match[1])
+        wanted = epoch == state.best_epoch if keep == "best" else state.epoch - int(keep) < epoch <= state.epoch
+        if not wanted:
+            path.unlink()

@@ -1,0 +1,151 @@
+"""Colour pictures as pairs of luma and RGB tensors, decoded once and kept in memory when they fit."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional
+
+from colorbatch.errors import UsageError
+from colorbatch.progress import ProgressReporter
+
+logger = logging.getLogger(__name__)
+
+PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+CACHE_SHARE_OF_MEMORY = 0.5
+"""Decoded pictures are kept when they take no more than this share of the machine's memory."""
+BYTES_PER_PIXEL = 4
+"""One byte of luma and three of RGB."""
+NAMED_IN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class PicturePair:
+    """A colour picture and the grey one that belongs to it."""
+
+    name: str
+    """Path below the folder, POSIX style."""
+    color: Path
+    gray: Path | None
+    """``None``: derived from the colour picture."""
+
+
+def find_pairs(color_dir: Path, gray_dir: Path | None = None) -> list[PicturePair]:
+    """Return all pairs below the two folders, sorted by name.
+
+    Raises:
+        UsageError: a folder is missing or empty, or the names in the two folders do not pair.
+
+    """
+    color = _pictures_below(color_dir)
+    if gray_dir is None:
+        return [PicturePair(name, path, None) for name, path in color.items()]
+    gray = _pictures_below(gray_dir)
+    alone = [f"{gray_dir}: no {name}" for name in color if name not in gray]
+    alone += [f"{color_dir}: no {name}" for name in gray if name not in color]
+    if alone:
+        shown = "; ".join(alone[:NAMED_IN_ERRORS])
+        more = f"; and {len(alone) - NAMED_IN_ERRORS} more" if len(alone) > NAMED_IN_ERRORS else ""
+        raise UsageError(
+            f"{len(color)} colour and {len(gray)} grey pictures do not pair by name: {shown}{more}",
+            advice="Give both folders the same relative file names, or leave --gray-dir out.",
+        )
+    return [PicturePair(name, path, gray[name]) for name, path in color.items()]
+
+
+def _pictures_below(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file()
+    }
+    if not found:
+        raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
+    return dict(sorted(found.items()))
+
+
+def load_pair(pair: PicturePair, size: int) -> tuple[Tensor, Tensor]:
+    """Decode a pair and resize both to ``size`` x ``size``.
+
+    Returns:
+        Luma uint8 ``[1, size, size]`` and RGB uint8 ``[3, size, size]``.
+
+    Raises:
+        OSError, ValueError, SyntaxError: Pillow cannot decode one of the two.
+
+    """
+    with Image.open(pair.color) as opened:
+        color = ImageOps.exif_transpose(opened).convert("RGB")
+    if pair.gray is None:
+        gray = color.convert("L")
+    else:
+        with Image.open(pair.gray) as opened:
+            gray = ImageOps.exif_transpose(opened).convert("L")
+    side = [size, size]
+    return (
+        functional.pil_to_tensor(functional.resize(gray, side)),
+        functional.pil_to_tensor(functional.resize(color, side)),
+    )
+
+
+class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Pairs of luma float32 ``[1, size, size]`` and RGB float32 ``[3, size, size]``, both in 0..1."""
+
+    def __init__(self, pairs: Sequence[PicturePair], size: int, progress: ProgressReporter) -> None:
+        """Decode every picture once; those that cannot be decoded are reported and left out.
+
+        Raises:
+            UsageError: not one picture can be decoded.
+
+        """
+        self.size = size
+        self.pairs: list[PicturePair] = []
+        self.broken: list[str] = []
+        self._cache: list[tuple[Tensor, Tensor]] | None = [] if _fits_in_memory(len(pairs), size) else None
+        progress.begin(len(pairs), "Reading pictures")
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            for pair, loaded in zip(pairs, pool.map(self._try_load, pairs), strict=True):
+                progress.advance()
+                if isinstance(loaded, str):
+                    self.broken.append(pair.name)
+                    progress.message(f"Left out {pair.name}: {loaded}")
+                    continue
+                self.pairs.append(pair)
+                if self._cache is not None:
+                    self._cache.append(loaded)
+        progress.end()
+        if not self.pairs:
+            raise UsageError(f"none of the {len(pairs)} pictures can be decoded")
+        if self.broken:
+            progress.message(f"{len(self.broken)} of {len(pairs)} pictures are broken and were left out")
+
+    def _try_load(self, pair: PicturePair) -> tuple[Tensor, Tensor] | str:
+        """Return the decoded pair, or why it cannot be decoded."""
+        try:
+            return load_pair(pair, self.size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return str(error)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        luma, rgb = self._cache[index] if self._cache is not None else load_pair(self.pairs[index], self.size)
+        return luma.to(torch.float32) / 255, rgb.to(torch.float32) / 255
+
+
+def _fits_in_memory(count: int, size: int) -> bool:
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system: assume a small machine
+        memory = 8 * 2**30
+    return count * size * size * BYTES_PER_PIXEL <= memory * CACHE_SHARE_OF_MEMORY
