@@ -1,0 +1,124 @@
+"""Export a checkpoint, and verify a model against its checkpoint later."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from torch import nn
+
+from colorbatch.atomic import write_bytes
+from colorbatch.contract import ModelContract, Precision
+from colorbatch.errors import ParityError
+from colorbatch.job import ProviderName
+from colorbatch.model_file import read_model_file
+from colorbatch.training.architectures import ARCHITECTURES
+from colorbatch.training.checkpoint import LoadedCheckpoint, load_network
+from colorbatch_export.graph import ChromaOfRGB, build_graph
+from colorbatch_export.parity import ParityReport, measure_parity
+
+SEED_SIZE = 160
+"""Working size of a plain state dict, which does not say at which size it was trained: that of the seed."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A model written, and how it compares."""
+
+    path: Path
+    contract: ModelContract
+    report: ParityReport
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a model compares with a checkpoint, some time after it was made."""
+
+    report: ParityReport
+    same_checkpoint: bool
+    """Whether the model's contract names exactly this checkpoint."""
+
+
+def export_model(
+    checkpoint: Path,
+    output: Path,
+    *,
+    name: str | None = None,
+    precision: Precision = "fp32",
+    working_size: int | None = None,
+    model_license: str = "not stated",
+    training_data: str = "not stated",
+    on_report: Callable[[ParityReport], None] | None = None,
+) -> ExportResult:
+    """Write the model of a checkpoint, after ONNX Runtime was found to compute the same as PyTorch.
+
+    Args:
+        checkpoint: of ours, or a plain state dict of the seed's network.
+        output: the ``.onnx`` file to write.
+        name: in the contract; by default the file's stem.
+        precision: how the weights are stored.
+        working_size: in the contract; by default the size the network was trained at.
+        model_license: in the contract.
+        training_data: in the contract.
+        on_report: receives the comparisons, also when they fail.
+
+    Raises:
+        CheckpointRefusedError: the checkpoint cannot be used.
+        ParityError: the two disagree; nothing is written.
+        OutputUnwritableError: the model cannot be written.
+
+    """
+    network, loaded = _load_chroma_network(checkpoint)
+    size_multiple = ARCHITECTURES[loaded.architecture].size_multiple
+    model = build_graph(network, size_multiple, precision)
+    report = measure_parity(network, model.SerializeToString(), size_multiple, precision)
+    if on_report is not None:
+        on_report(report)
+    if not report.passed:
+        raise ParityError(
+            f"PyTorch and ONNX Runtime disagree on {checkpoint} by up to {report.summary.max_abs:.3g}, "
+            f"and {report.tolerance:.3g} is the tolerance; no model was written"
+        )
+    contract = ModelContract(
+        name=name or output.stem,
+        architecture=loaded.architecture,
+        size_multiple=size_multiple,
+        working_size=working_size or loaded.size or SEED_SIZE,
+        tiling="whole",
+        precision=precision,
+        checkpoint_sha256=loaded.sha256,
+        parity=report.summary,
+        license=model_license,
+        training_data=training_data,
+    )
+    stamp(model, contract)
+    write_bytes(output, model.SerializeToString())
+    return ExportResult(output, contract, report)
+
+
+def verify_model(model: str, checkpoint: Path, provider: ProviderName = "auto") -> Verification:
+    """Compare a model file, or a built-in model, with the checkpoint it was made from, on a provider.
+
+    The report says whether they agree; nothing is raised when they do not.
+
+    Raises:
+        ModelRefusedError, CheckpointRefusedError: one of the two cannot be used.
+        ProviderUnavailableError: the provider cannot be used.
+
+    """
+    model_file = read_model_file(model)
+    network, loaded = _load_chroma_network(checkpoint)
+    contract = model_file.contract
+    report = measure_parity(network, model_file.data, contract.size_multiple, contract.precision, provider)
+    return Verification(report, same_checkpoint=contract.checkpoint_sha256 == loaded.sha256)
+
+
+def stamp(model: onnx.ModelProto, contract: ModelContract) -> None:
+    """Write the contract into the model."""
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, contract.to_metadata())
+
+
+def _load_chroma_network(checkpoint: Path) -> tuple[nn.Module, LoadedCheckpoint]:
+    network, loaded = load_network(checkpoint)
+    return ChromaOfRGB(network).eval(), loaded

@@ -1,0 +1,88 @@
+"""Turn a trained network into an ONNX graph with the contract's signature: luma in, chroma out."""
+
+import contextlib
+import io
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from colorbatch import contract
+from colorbatch.color import CHROMA_WEIGHTS
+from colorbatch.contract import Precision
+
+_SMALLEST_HALVED = 256
+"""Tensors of fewer numbers than this stay in float32: halving them saves nothing."""
+
+
+class ChromaOfRGB(nn.Module):
+    """A network that predicts RGB, wrapped so that it gives chroma ``[N, 2, H, W]`` in -0.5..0.5."""
+
+    weights: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("weights", torch.tensor(CHROMA_WEIGHTS, dtype=torch.float32)[:, :, None, None])
+
+    def forward(self, luma: Tensor) -> Tensor:
+        """Predict chroma for luma ``[N, 1, H, W]`` in 0..1."""
+        return nn.functional.conv2d(self.network(luma), self.weights)
+
+
+def build_graph(network: nn.Module, size_multiple: int, precision: Precision) -> onnx.ModelProto:
+    """Return the graph of a network with the contract's signature, checked by ``onnx.checker``.
+
+    Args:
+        network: luma to chroma, in evaluation mode.
+        size_multiple: what H and W must be multiples of.
+        precision: how the weights are stored.
+
+    """
+    height, width = (size_multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
+    example = torch.rand(
+        2, 1, 3 * size_multiple, 2 * size_multiple
+    )  # all sides differ, so that none is taken for another
+    with contextlib.redirect_stdout(io.StringIO()):  # the exporter prints its steps
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=[contract.INPUT_NAME],
+            output_names=[contract.OUTPUT_NAME],
+            dynamic_shapes=({0: torch.export.Dim("N"), 2: height, 3: width},),
+            verbose=False,
+        )
+    assert program is not None  # it is None only when a file is written
+    model = program.model_proto
+    _name_dimensions(model.graph)
+    if precision == "fp16-weights":
+        _halve_weights(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _name_dimensions(graph: onnx.GraphProto) -> None:
+    """Call the dynamic dimensions what the contract calls them, instead of ``32*h``."""
+    del graph.value_info[:]
+    for value in (graph.input[0], graph.output[0]):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, ("N", "", "H", "W"), strict=True):
+            if name:
+                dimension.dim_param = name
+
+
+def _halve_weights(graph: onnx.GraphProto) -> None:
+    """Store the large float32 weights as float16, each with a Cast before its use; the arithmetic stays float32."""
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _SMALLEST_HALVED:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)

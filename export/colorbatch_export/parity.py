@@ -1,0 +1,119 @@
+"""Measure how far ONNX Runtime is from PyTorch on the same luma."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from colorbatch import color, contract
+from colorbatch.color import Plane
+from colorbatch.contract import Parity, Precision
+from colorbatch.job import ProviderName
+from colorbatch.provider import open_inference_session
+
+TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16-weights": 2e-3}
+"""Largest absolute difference of chroma that is accepted, in units of chroma (1/255 is one 8-bit level)."""
+
+_SIZES = ((2, 2), (3, 5), (5, 5), (8, 6))
+"""Height and width in size multiples."""
+_BATCHES = (1, 2, 5)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """PyTorch against ONNX Runtime on one input."""
+
+    content: str
+    """``pictures`` or ``noise``."""
+    shape: tuple[int, ...]
+    """Of the input, ``(N, 1, H, W)``."""
+    max_abs: float
+    """Largest absolute difference of chroma."""
+    mean_abs: float
+    max_rgb_levels: int
+    """Largest difference of the two coloured 8-bit RGB pictures."""
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """All comparisons, and what they had to stay within."""
+
+    comparisons: Sequence[Comparison]
+    tolerance: float
+    provider: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every difference is a number within the tolerance."""
+        return all(each.max_abs <= self.tolerance for each in self.comparisons)
+
+    @property
+    def summary(self) -> Parity:
+        """The worst of each figure, as the contract holds it."""
+        return Parity(
+            max_abs=max(each.max_abs for each in self.comparisons),
+            mean_abs=max(each.mean_abs for each in self.comparisons),
+            max_rgb_levels=max(each.max_rgb_levels for each in self.comparisons),
+            tolerance=self.tolerance,
+        )
+
+
+def measure_parity(
+    network: nn.Module, model: bytes, size_multiple: int, precision: Precision, provider: ProviderName = "cpu"
+) -> ParityReport:
+    """Run both on pictures and noise, at several sizes and batches.
+
+    Args:
+        network: luma to chroma, in evaluation mode, on the CPU.
+        model: the ONNX file made from it.
+        size_multiple: of the model.
+        precision: chooses the tolerance.
+        provider: where ONNX Runtime runs the model.
+
+    Raises:
+        EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.provider.open_inference_session`.
+
+    """
+    session, actual = open_inference_session(model, provider)
+    comparisons = []
+    for content, luma in _inputs(size_multiple):
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(luma)).numpy()
+        (found,) = session.run([contract.OUTPUT_NAME], {contract.INPUT_NAME: luma})
+        comparisons.append(_compare(content, luma, expected, found))
+    return ParityReport(comparisons, TOLERANCES[precision], actual)
+
+
+def _compare(content: str, luma: Plane, expected: Plane, found: Plane) -> Comparison:
+    difference = np.abs(expected - found)
+    levels = max(
+        int(np.abs(_rgb_levels(planes[0], one) - _rgb_levels(planes[0], other)).max())
+        for planes, one, other in zip(luma, expected, found, strict=True)
+    )
+    return Comparison(content, luma.shape, float(difference.max()), float(difference.mean()), levels)
+
+
+def _rgb_levels(luma: Plane, chroma: Plane) -> "np.ndarray[tuple[int, ...], np.dtype[np.int16]]":
+    return color.to_levels(color.merge(luma, chroma)).astype(np.int16)
+
+
+def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
+    """Yield luma ``[N, 1, H, W]`` of every size and batch, from pictures and from noise."""
+    pictures = [Image.open(path) for path in _picture_files()]
+    random = np.random.default_rng(0)
+    for down, across in _SIZES:
+        height, width = down * size_multiple, across * size_multiple
+        resized = [color.luma_of(np.asarray(picture.resize((width, height)))) for picture in pictures]
+        for batch in _BATCHES:
+            chosen = [resized[index % len(resized)] for index in range(batch)]
+            yield "pictures", np.stack(chosen)[:, None]
+            yield "noise", random.random((batch, 1, height, width), dtype=np.float32)
+
+
+def _picture_files() -> list[str]:
+    folder = resources.files("colorbatch_export") / "pictures"
+    return sorted(str(file) for file in folder.iterdir() if file.name.endswith(".png"))
