@@ -1,0 +1,5 @@
+"""``python -m colorbatch``."""
+
+from colorbatch.cli.main import main
+
+main()

@@ -1,0 +1,67 @@
+"""``colorbatch evaluate``: measure a model on colour pictures."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from colorbatch.cli import options, terminal
+from colorbatch.job import ProviderName
+
+
+@click.command("evaluate")
+@click.argument("color_dir", type=options.PATH)
+@options.model_option
+@options.provider_option
+@options.working_size_option
+@click.option(
+    "--size",
+    type=click.IntRange(min=32),
+    default=256,
+    show_default=True,
+    help="Pictures are resized to SIZE x SIZE pixels first.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N pictures, spread evenly over the names.")
+@options.json_option
+@options.quiet_option
+def command(
+    color_dir: Path,
+    model: str,
+    provider: ProviderName,
+    working_size: int | None,
+    size: int,
+    limit: int | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make the colour pictures below COLOR_DIR grey, colour them as a run does, and compare with the truth.
+
+    \b
+    Example:
+      colorbatch evaluate photos/validation/ --limit 200
+    """
+    from colorbatch.colorizer import open_model
+    from colorbatch.evaluation import evaluate
+
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    colorizer = open_model(model, provider=provider, working_size=working_size)
+    with terminal.reporter(quiet=quiet) as progress:
+        found = evaluate(colorizer, color_dir, size=size, limit=limit, progress=progress)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    terminal.print_table(
+        ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colourfulness"],
+        [
+            [name, f"{scores.psnr:.2f}", f"{scores.ssim:.4f}", f"{scores.ciede2000:.2f}", f"{scores.colourfulness:.1f}"]
+            for name, scores in (
+                (colorizer.session.contract.name, found.model),
+                ("leave it grey", found.grey),
+            )
+        ]
+        + [["the truth", "", "", "", f"{found.truth_colourfulness:.1f}"]],
+        title=f"{found.pictures} pictures at {size} x {size}, means",
+        stderr=False,
+    )

@@ -1,0 +1,73 @@
+"""``colorbatch export``: make an ONNX model of a checkpoint."""
+
+from pathlib import Path
+
+import click
+
+from colorbatch.cli import options, parity, terminal
+from colorbatch.contract import PRECISIONS, Precision
+from colorbatch.extras import needs_extra
+
+
+@click.command("export")
+@click.argument("checkpoint", type=options.PATH)
+@click.option(
+    "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the ending .onnx]"
+)
+@click.option("--name", help="The model's name in its contract. [default: the file's]")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="fp16-weights halves the file; the arithmetic stays float32.",
+)
+@click.option(
+    "--working-size",
+    type=click.IntRange(min=32),
+    metavar="N",
+    help="Short side in pixels that the network should see. [default: the size it was trained at]",
+)
+@click.option("--license", "model_license", default="not stated", show_default=True, help="The model's licence.")
+@click.option("--training-data", default="not stated", show_default=True, help="What the network was trained on.")
+@options.quiet_option
+def command(
+    checkpoint: Path,
+    output: Path | None,
+    name: str | None,
+    precision: Precision,
+    working_size: int | None,
+    model_license: str,
+    training_data: str,
+    *,
+    quiet: bool,
+) -> None:
+    """Export CHECKPOINT to ONNX, and prove that ONNX Runtime computes the same as PyTorch.
+
+    CHECKPOINT is a .pth file of colorbatch train, or a plain state dict of the seed's network. When the two disagree
+    beyond the tolerance, no model is written and the exit code is 6.
+
+    \b
+    Example:
+      colorbatch export training/checkpoints/colorization_epoch_50.pth -o mine.onnx
+    """
+    with needs_extra("train"):
+        from colorbatch_export import export_model
+
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    result = export_model(
+        checkpoint,
+        output or checkpoint.with_suffix(".onnx"),
+        name=name,
+        precision=precision,
+        working_size=working_size,
+        model_license=model_license,
+        training_data=training_data,
+        on_report=None if quiet else parity.show,
+    )
+    if not quiet:
+        size = result.path.stat().st_size / 1e6
+        click.echo(
+            f"Wrote {result.path} ({size:.1f} MB). Use it with: colorbatch run --model {result.path} SOURCE OUTPUT",
+            err=True,
+        )

@@ -1,0 +1,52 @@
+"""``colorbatch inspect``: say what a model file is."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from colorbatch.cli import options
+from colorbatch.model_file import ModelFile, describe_tensor, read_model_file
+from colorbatch.progress import printable
+
+
+@click.command("inspect")
+@click.argument("model")
+@options.json_option
+def command(model: str, *, as_json: bool) -> None:
+    """Show the contract, size, inputs and outputs of MODEL, an .onnx file or a built-in name.
+
+    \b
+    Example:
+      colorbatch inspect unet
+    """
+    found = _facts(read_model_file(model))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    width = max(map(len, found))
+    for key, value in found.items():
+        click.echo(f"{key.replace('_', ' '):{width}}  {_in_words(value)}")
+
+
+def _facts(model: ModelFile) -> dict[str, Any]:
+    return {
+        "path": str(model.path),
+        "bytes": len(model.data),
+        "sha256": model.sha256,
+        "opset": model.header.opsets.get("", 0),
+        "inputs": [describe_tensor(info) for info in model.header.inputs],
+        "outputs": [describe_tensor(info) for info in model.header.outputs],
+        **asdict(model.contract),
+    }
+
+
+def _in_words(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+    match value:
+        case dict():
+            return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
+        case list():
+            return ", ".join(value)
+        case _:
+            return printable(str(value))

@@ -1,0 +1,91 @@
+"""The ``colorbatch`` command: finds its subcommands when they are needed, and turns failures into exit codes."""
+
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from importlib import import_module
+
+import click
+
+from colorbatch.cli import terminal
+from colorbatch.errors import ColorbatchError, ExitCode
+from colorbatch.progress import printable
+from colorbatch.version import __version__
+
+COMMANDS = ("run", "train", "export", "verify", "evaluate", "inspect")
+
+
+class _Commands(click.Group):
+    """Imports the module of a command only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"colorbatch.cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="colorbatch")
+def colorbatch() -> None:
+    """Colour whole folders of black-and-white photographs.
+
+    The photographs themselves stay as they are: only colour is added, into another folder.
+
+    Exit codes: 0 all done; 1 some pictures failed; 2 usage; 3 model refused; 4 environment; 5 output in use;
+    6 parity failed; 70 a bug; 130 and 143 stopped by a signal.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with one of the documented codes."""
+    logging.captureWarnings(capture=True)
+    try:
+        code = colorbatch.main(prog_name="colorbatch", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        code = ExitCode.SIGINT
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ColorbatchError as error:
+        terminal.show_error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = ExitCode.SIGINT
+    except BrokenPipeError:
+        code = ExitCode.OK  # whoever read stdout has seen enough
+    except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
+        code = _report_bug(error)
+    _close_stdout()
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+
+def _report_bug(error: Exception) -> ExitCode:
+    """Write the traceback to a file and say in one line where it is."""
+    where = "no file could be written for the traceback"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="colorbatch-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
+            traceback.print_exception(error, file=log)
+            where = f"the traceback is in {log.name}"
+    except OSError:
+        pass
+    message = f"colorbatch met a bug: {type(error).__name__}: {printable(str(error))}; {where}"
+    click.echo(message, err=True)
+    return ExitCode.BUG
+
+
+def _close_stdout() -> None:
+    """Flush stdout; when its reader is gone, keep the interpreter from complaining about it at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,28 @@
+"""How a parity report looks, for ``export`` and ``verify``."""
+
+from typing import TYPE_CHECKING
+
+from colorbatch.cli import terminal
+
+if TYPE_CHECKING:
+    from colorbatch_export import ParityReport
+
+
+def show(report: "ParityReport") -> None:
+    """Print every comparison and the verdict on stderr."""
+    rows = [
+        [
+            each.content,
+            " x ".join(map(str, each.shape)),
+            f"{each.max_abs:.2e}",
+            f"{each.mean_abs:.2e}",
+            str(each.max_rgb_levels),
+        ]
+        for each in report.comparisons
+    ]
+    verdict = "passed" if report.passed else "FAILED"
+    terminal.print_table(
+        ["input", "shape", "max |diff|", "mean |diff|", "RGB levels"],
+        rows,
+        title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g})",
+    )

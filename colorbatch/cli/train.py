@@ -1,0 +1,133 @@
+"""``colorbatch train``: train a network on a folder of colour pictures."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from colorbatch.cli import options, terminal
+from colorbatch.extras import needs_extra
+from colorbatch.training.config import DeviceName, Keep, ScheduleName, TrainingConfig
+
+
+class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer click only
+    """``all``, ``best`` or a number of epochs."""
+
+    name = "all|N|best"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Keep:  # noqa: ANN401
+        if value in ("all", "best"):
+            kept: Keep = value
+            return kept
+        if str(value).isdecimal() and int(value) > 0:
+            return int(value)
+        return self.fail(f"{value!r} is not all, best or a number above 0", param, ctx)
+
+
+@click.command("train")
+@click.argument("color_dir", type=options.PATH)
+@click.option(
+    "--gray-dir",
+    type=options.PATH,
+    help="Grey pictures of the same relative names. [default: made from the colour ones]",
+)
+@click.option("--out", type=options.PATH, default=Path("training"), show_default=True, help="Folder of all results.")
+@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--size",
+    type=click.IntRange(min=64),
+    default=160,
+    show_default=True,
+    help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32.",
+)
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True)
+@click.option(
+    "--schedule",
+    type=click.Choice(get_args(ScheduleName)),
+    default="constant",
+    show_default=True,
+    help="How the learning rate goes on: cosine lets it fall to 0.",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Share of the pictures that is held out.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Train on N pictures only, drawn at random.")
+@click.option(
+    "--keep",
+    type=_KeepType(),
+    default="all",
+    show_default=True,
+    help="Which epoch checkpoints stay: all, the last N, or the best.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--device", type=click.Choice(get_args(DeviceName)), default="auto", show_default=True)
+@click.option(
+    "--amp/--no-amp", default=None, help="bfloat16 autocast. [default: where the device has instructions for it]"
+)
+@click.option("--resume", is_flag=True, help="Go on from checkpoints/last.pth in the --out folder.")
+@options.quiet_option
+@options.verbose_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    color_dir: Path,
+    gray_dir: Path | None,
+    out: Path,
+    epochs: int,
+    batch_size: int,
+    size: int,
+    learning_rate: float,
+    schedule: ScheduleName,
+    validation: float,
+    limit: int | None,
+    keep: Keep,
+    seed: int,
+    device: DeviceName,
+    amp: bool | None,  # noqa: FBT001 (three-valued)
+    *,
+    resume: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Train the network on the colour pictures below COLOR_DIR.
+
+    Each epoch leaves checkpoints/colorization_epoch_N.pth, sample pictures in record/, a line in metrics.csv and the
+    curve in loss.png. Ctrl-C leaves a checkpoint to --resume from.
+
+    \b
+    Example:
+      colorbatch train photos/ --out training/ --epochs 50 --validation 0.05
+    """
+    with needs_extra("train"):
+        from colorbatch.training.loop import train
+
+    terminal.set_up_logging(verbose=verbose, quiet=quiet)
+    config = TrainingConfig(
+        color_dir=color_dir,
+        out=out,
+        gray_dir=gray_dir,
+        size=size,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        validation=validation,
+        limit=limit,
+        keep=keep,
+        seed=seed,
+        device=device,
+        amp=amp,
+        resume=resume,
+    )
+    with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet, unit="steps") as progress:
+        result = train(config, progress, interruption.event)
+    if not result.finished:
+        click.echo(f"Stopped. Go on with the same command and --resume (state in {out / 'checkpoints'}).", err=True)
+        ctx.exit(interruption.exit_code)
+    if not quiet:
+        click.echo(f"Done. Export it with: colorbatch export {result.last_checkpoint}", err=True)

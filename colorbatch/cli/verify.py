@@ -1,0 +1,47 @@
+"""``colorbatch verify``: check a model against the checkpoint it was made from."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from colorbatch.cli import options, parity, terminal
+from colorbatch.errors import ExitCode
+from colorbatch.extras import needs_extra
+from colorbatch.job import ProviderName
+
+
+@click.command("verify")
+@click.argument("model")
+@click.argument("checkpoint", type=options.PATH)
+@options.provider_option
+@options.json_option
+@options.quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context, model: str, checkpoint: Path, provider: ProviderName, *, as_json: bool, quiet: bool
+) -> None:
+    """Compare MODEL, an .onnx file or a built-in name, with the CHECKPOINT it was exported from.
+
+    Exits with 6 when ONNX Runtime and PyTorch disagree beyond the tolerance.
+
+    \b
+    Example:
+      colorbatch verify mine.onnx training/checkpoints/colorization_epoch_50.pth
+    """
+    with needs_extra("train"):
+        from colorbatch_export import verify_model
+
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    verification = verify_model(model, checkpoint, provider)
+    report = verification.report
+    if as_json:
+        found = {"passed": report.passed, "same_checkpoint": verification.same_checkpoint, "provider": report.provider}
+        click.echo(json.dumps(found | asdict(report.summary)))
+    if not quiet:
+        parity.show(report)
+    if not verification.same_checkpoint:
+        click.echo(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.", err=True)
+    if not report.passed:
+        ctx.exit(ExitCode.PARITY)
