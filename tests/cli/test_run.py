@@ -1,0 +1,158 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import CommandLine
+from PIL import Image
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(folder / name)
+    return folder
+
+
+def test_all_done_is_exit_0(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "--model", model_path, source, tmp_path / "out") == 0
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert "2 coloured, 0 already there, 0 skipped, 0 failed" in stderr
+    assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_a_failed_picture_is_exit_1_and_named(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "\x1b[31mevil\n.png").write_bytes(b"x")
+    assert command_line("run", "--model", model_path, source, tmp_path / "out") == 1
+    stderr = capsys.readouterr().err
+    assert "\\x1b[31mevil\\n.png" in stderr
+    assert "\x1b" not in stderr
+
+
+def test_quiet_says_nothing_when_all_went_well_and_names_failures(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "-q", "--model", model_path, source, tmp_path / "out") == 0
+    assert capsys.readouterr() == ("", "")
+    (source / "c.png").write_bytes(b"x")
+    assert command_line("run", "-q", "--model", model_path, source, tmp_path / "out") == 1
+    assert "c.png" in capsys.readouterr().err
+
+
+def test_json_puts_the_summary_on_stdout(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["done"], summary["failed"], summary["model"]) == (2, 0, "small")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "{in}", "{in}/out"], 2, "lies in it"),
+        (["run", "{in}/none", "{out}"], 2, "is not there"),
+        (["run", "{in}"], 2, "Missing argument 'OUTPUT'"),
+        (["run", "--no-such-option", "{in}", "{out}"], 2, "No such option"),
+        (["run", "--working-size", "0", "{in}", "{out}"], 2, "working-size"),
+        (["run", "--working-size", "8", "--model", "unet", "{in}", "{out}"], 2, "at least 32"),
+        (["run", "--model", "{in}/a.png", "{in}", "{out}"], 3, "not an ONNX model"),
+        (["run", "--model", "{in}/none.onnx", "{in}", "{out}"], 3, "cannot read the model"),
+        (["no-such-command"], 2, "No such command"),
+        (["run", "{in}", "/proc/no/such/folder"], 4, "cannot write"),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code_and_no_traceback(
+    command_line: CommandLine,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    words = {"in": source, "out": tmp_path / "out"}
+    assert command_line(*(each.format(**words) for each in arguments)) == code
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_provider_that_is_not_there_is_exit_4(
+    command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA")
+    assert command_line("run", "--provider", "cuda", source, tmp_path / "out") == 4
+    assert "colorbatch[cuda]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_is_exit_70_with_one_line_and_a_log(
+    command_line: CommandLine,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("colorbatch.batch.run_batch", faulty)
+    assert command_line("run", source, tmp_path / "out") == 70
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert "ZeroDivisionError: oh" in stderr
+    (log,) = tmp_path.glob("colorbatch-bug-*.log")
+    assert str(log) in stderr
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (400, 4))).save(source / "000.png")
+    data = (source / "000.png").read_bytes()
+    for index in range(1, 400):
+        (source / f"{index:03}.png").write_bytes(data)
+    command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", str(source), str(output)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (output / "002.png").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Run the same command again to go on" in stderr
+    assert "Traceback" not in stderr
+    rows = [json.loads(line) for line in (output / "colorbatch-manifest.jsonl").read_bytes().splitlines()]
+    assert len(rows) == 400
+    done = {row["output"] for row in rows if row["status"] == "done"}
+    assert done == {path.name for path in output.glob("*.png")}
+    assert not list(output.glob(".colorbatch*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+def test_stdout_closed_early_is_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m colorbatch inspect unet | true"
+    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "Traceback" not in found.stderr
+    assert "Exception ignored" not in found.stderr

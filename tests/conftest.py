@@ -1,0 +1,62 @@
+"""Fixtures that many tests share."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import CommandLine, MakePictures, small_model
+from numpy.typing import NDArray
+from PIL import Image
+
+from colorbatch.cli.main import main
+from colorbatch.colorizer import Colorizer, open_model
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(small_model().SerializeToString())
+    return path
+
+
+@pytest.fixture
+def colorizer(model_path: Path) -> Colorizer:
+    return open_model(model_path, provider="cpu", threads=1)
+
+
+@pytest.fixture
+def ramp() -> NDArray[np.uint8]:
+    """All 256 levels of grey, ``[16, 48]``."""
+    return np.resize(np.arange(256, dtype=np.uint8), (16, 48))
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Return a function that runs ``colorbatch`` with arguments in this process and returns the exit code."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["colorbatch", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code
+
+    return run
+
+
+@pytest.fixture
+def make_pictures(tmp_path: Path) -> MakePictures:
+    """Return a function that writes small colour pictures, one saturated colour over a grey slope each."""
+
+    def make(folder: str, *names: str, mode: str = "RGB") -> Path:
+        root = tmp_path / folder
+        for number, name in enumerate(names):
+            slope = np.tile(np.linspace(0.2, 1.0, 72), (66, 1))
+            color = np.random.default_rng(number).integers(30, 256, 3)
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((slope[..., None] * color).astype(np.uint8)).convert(mode).save(path)
+        return root
+
+    return make

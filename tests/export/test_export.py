@@ -1,0 +1,137 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+import colorbatch_export
+from colorbatch.errors import CheckpointRefusedError, ParityError
+from colorbatch.model_file import read_model_file
+from colorbatch.provider import open_inference_session
+from colorbatch.training.unet import ColorizationUNet
+from colorbatch_export import TOLERANCES, export_model, parity, verify_model
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a plain state dict whose batch norms and head are not what initialisation leaves."""
+    torch.manual_seed(3)
+    network = ColorizationUNet()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values in (module.weight, module.bias):
+                torch.nn.init.uniform_(values, 0.3, 1.3)
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            torch.nn.init.normal_(module.running_mean, 0, 0.3)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    torch.nn.init.normal_(network.final_conv.pointwise.weight, 0, 1.5)
+    path = tmp_path_factory.mktemp("checkpoint") / "seed.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path) -> colorbatch_export.ExportResult:
+    return export_model(checkpoint, checkpoint.with_name("model.onnx"), model_license="MIT", training_data="noise")
+
+
+def test_the_model_keeps_the_contract(exported: colorbatch_export.ExportResult, checkpoint: Path) -> None:
+    model = read_model_file(str(exported.path))
+    assert model.contract == exported.contract
+    assert (model.contract.name, model.contract.architecture) == ("model", "unet")
+    assert (model.contract.size_multiple, model.contract.working_size) == (32, 160)
+    assert (model.contract.license, model.contract.training_data) == ("MIT", "noise")
+    assert model.contract.checkpoint_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    onnx.checker.check_model(onnx.load(exported.path), full_check=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 32), (2, 1, 32, 96), (5, 1, 128, 64), (1, 1, 96, 224)])
+def test_the_graph_equals_pytorch_at_odd_sizes(
+    exported: colorbatch_export.ExportResult, checkpoint: Path, shape: tuple[int, ...]
+) -> None:
+    network = ColorizationUNet()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True))
+    luma = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        red, green, blue = network.eval()(luma).numpy().transpose(1, 0, 2, 3)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-T T.871, section 7
+    expected = np.stack([(blue - y) / 1.772, (red - y) / 1.402], axis=1)
+    (found,) = onnxruntime.InferenceSession(exported.path).run(None, {"luma": luma.numpy()})
+    assert np.ptp(expected) > 0.2, "the test needs a network that gives colour"
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_parity_is_measured_on_pictures_and_noise_of_many_shapes(exported: colorbatch_export.ExportResult) -> None:
+    report = exported.report
+    assert report.passed
+    assert report.tolerance == TOLERANCES["fp32"] == 1e-4
+    assert {each.content for each in report.comparisons} == {"pictures", "noise"}
+    assert {each.shape[0] for each in report.comparisons} == {1, 2, 5}
+    sizes = {each.shape[2:] for each in report.comparisons}
+    assert len(sizes) >= 4
+    assert any(height != width for height, width in sizes)
+    assert 0 < exported.contract.parity.max_abs < 1e-5
+    assert exported.contract.parity.max_rgb_levels <= 1
+
+
+def test_half_weights_take_half_the_bytes(exported: colorbatch_export.ExportResult, checkpoint: Path) -> None:
+    half = export_model(checkpoint, checkpoint.with_name("half.onnx"), precision="fp16-weights")
+    assert half.path.stat().st_size < 0.51 * exported.path.stat().st_size < 20e6
+    assert half.contract.precision == "fp16-weights"
+    assert half.report.tolerance == TOLERANCES["fp16-weights"]
+
+
+def test_a_graph_that_computes_something_else_leaves_no_model(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(data: bytes, provider: str) -> object:
+        model = onnx.load_from_string(data)
+        bias = next(each for each in model.graph.initializer if each.name.endswith("enc1.conv.bias"))
+        values = onnx.numpy_helper.to_array(bias) + np.float32(0.05)
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        return open_inference_session(model.SerializeToString(), provider)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parity, "open_inference_session", faulty)
+    reports: list[colorbatch_export.ParityReport] = []
+    with pytest.raises(ParityError, match="no model was written"):
+        export_model(checkpoint, tmp_path / "x.onnx", on_report=reports.append)
+    assert list(tmp_path.iterdir()) == []
+    assert not reports[0].passed
+
+
+def test_not_a_number_never_passes() -> None:
+    comparison = parity.Comparison("noise", (1, 1, 32, 32), float("nan"), 0.0, 0)
+    assert not parity.ParityReport([comparison], 1e-4, "cpu").passed
+
+
+def test_verify_knows_the_checkpoint_and_finds_another(
+    exported: colorbatch_export.ExportResult, checkpoint: Path, tmp_path: Path
+) -> None:
+    same = verify_model(str(exported.path), checkpoint, "cpu")
+    assert same.report.passed
+    assert same.same_checkpoint
+    torch.manual_seed(4)
+    torch.save(ColorizationUNet().state_dict(), tmp_path / "other.pth")
+    other = verify_model(str(exported.path), tmp_path / "other.pth", "cpu")
+    assert not other.report.passed
+    assert not other.same_checkpoint
+
+
+def test_the_parity_pictures_are_photographs_that_ship_with_the_package() -> None:
+    pictures = parity._picture_files()  # noqa: SLF001
+    assert len(pictures) >= 4
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.mode == "L"
+            assert np.asarray(image).std() > 20
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    torch.save({"enc1.conv.weight": torch.zeros(1)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointRefusedError, match="does not fit"):
+        export_model(tmp_path / "x.pth", tmp_path / "x.onnx")

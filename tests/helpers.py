@@ -1,0 +1,56 @@
+"""What many tests share: the samples, and models small enough to build anew each time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from colorbatch.contract import ModelContract, Parity
+
+ROOT = Path(__file__).parents[1]
+CommandLine = Callable[..., int]
+"""Runs ``colorbatch`` with arguments and returns the exit code."""
+MakePictures = Callable[..., Path]
+"""Makes a folder of pictures: its name, their names, and optionally their mode."""
+SAMPLES = ROOT / "samples"
+ORANGE = (-0.2, 0.15)
+"""Cb and Cr that the small model gives every pixel."""
+
+
+def small_contract(**changes: object) -> ModelContract:
+    values: dict[str, object] = {
+        "name": "small",
+        "architecture": "constant",
+        "size_multiple": 8,
+        "working_size": 32,
+        "tiling": "whole",
+        "precision": "fp32",
+        "checkpoint_sha256": "0" * 64,
+        "parity": Parity(0.0, 0.0, 0, 1e-4),
+        "license": "MIT",
+        "training_data": "none",
+    }
+    return ModelContract(**(values | changes))  # type: ignore[arg-type]
+
+
+def small_model(chroma: tuple[float, float] = ORANGE) -> onnx.ModelProto:
+    """Return a model that keeps the contract and gives every pixel the same chroma."""
+    weights = numpy_helper.from_array(np.zeros((2, 1, 1, 1), np.float32), "weights")
+    bias = numpy_helper.from_array(np.array(chroma, np.float32), "bias")
+    return model_of([helper.make_node("Conv", ["luma", "weights", "bias"], ["chroma"])], [weights, bias])
+
+
+def model_of(nodes: list[onnx.NodeProto], initializers: list[TensorProto]) -> onnx.ModelProto:
+    """Return a model with the contract's signature and metadata around ``nodes``."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, ["N", 1, "H", "W"])],
+        [helper.make_tensor_value_info("chroma", TensorProto.FLOAT, ["N", 2, "H", "W"])],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, small_contract().to_metadata())
+    return model

@@ -1,0 +1,278 @@
+import errno
+import hashlib
+import io
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import SAMPLES, small_model
+from PIL import Image
+
+import colorbatch
+from colorbatch import atomic, batch
+from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UsageError
+from colorbatch.job import BatchJob
+from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
+from colorbatch.progress import SilentProgress
+
+
+class Listener(SilentProgress):
+    """Remembers what it was told, and may do something after a number of steps."""
+
+    def __init__(self, stop: threading.Event | None = None, after: int = 0) -> None:
+        self.messages: list[str] = []
+        self.steps = 0
+        self.total = 0
+        self._stop = stop
+        self._after = after
+
+    def begin(self, total: int, label: str) -> None:  # noqa: ARG002
+        self.total = total
+
+    def advance(self, steps: int = 1) -> None:
+        self.steps += steps
+        if self._stop is not None and self.steps >= self._after:
+            self._stop.set()
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def make_tree(root: Path, *names: str) -> None:
+    random = np.random.default_rng(0)
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(20, 230, (20 + number, 30), dtype=np.uint8)).save(path)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Return every file below ``root`` but the manifest."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+
+
+def rows(output: Path) -> dict[str, dict[str, object]]:
+    read = [json.loads(line) for line in (output / MANIFEST_NAME).read_bytes().splitlines()]
+    assert len({row["input"] for row in read}) == len(read)
+    return {row["input"]: row for row in read}
+
+
+@pytest.fixture
+def job(tmp_path: Path, model_path: Path) -> BatchJob:
+    make_tree(tmp_path / "in", "a.jpg", "sub/b.png", "sub/deeper/c.tif", "d.webp", "sub/e.png")
+    return BatchJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu")
+
+
+def test_a_tree_is_mirrored_and_every_file_accounted_for(job: BatchJob) -> None:
+    (job.source / "notes.txt").write_text("not a picture")
+    before = tree(job.source)
+    listener = Listener()
+    summary = batch.run_batch(job, listener)
+    assert tree(job.source) == before
+    assert (summary.done, summary.kept, summary.skipped, summary.failed) == (5, 0, 1, 0)
+    assert summary.provider == "cpu"
+    assert (listener.steps, listener.total) == (6, 6)
+    found = rows(job.output)
+    assert set(found) == set(before)
+    assert set(tree(job.output)) == set(before) - {"notes.txt"}
+    assert found["notes.txt"]["status"] == "skipped"
+    row = found["sub/b.png"]
+    assert (row["status"], row["output"], row["width"], row["height"]) == ("done", "sub/b.png", 30, 21)
+    assert (row["bits"], row["frames"], row["model"], row["provider"]) == (8, 1, "small", "cpu")
+    for name, data in tree(job.output).items():
+        assert found[name]["output_sha256"] == hashlib.sha256(data).hexdigest()
+        assert found[name]["input_sha256"] == hashlib.sha256(before[name]).hexdigest()
+        assert Image.open(io.BytesIO(data)).mode == "RGB"
+    assert not (job.output / STATE_FOLDER).exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 7])
+def test_the_number_of_jobs_changes_nothing(job: BatchJob, tmp_path: Path, jobs: int) -> None:
+    batch.run_batch(job)
+    other = BatchJob(job.source, tmp_path / f"out{jobs}", job.model, "cpu", jobs=jobs)
+    batch.run_batch(other)
+    assert tree(other.output) == tree(job.output)
+
+
+def test_one_broken_picture_stops_no_other(job: BatchJob) -> None:
+    (job.source / "broken.jpg").write_bytes((job.source / "a.jpg").read_bytes()[:200])
+    (job.source / "empty.png").touch()
+    (job.source / "page.tif").write_text("<html>")
+    listener = Listener()
+    summary = batch.run_batch(job, listener)
+    assert (summary.done, summary.failed) == (5, 3)
+    found = rows(job.output)
+    assert {name for name, row in found.items() if row["status"] == "failed"} == {"broken.jpg", "empty.png", "page.tif"}
+    assert found["empty.png"]["reason"] == "the file is empty"
+    assert len(listener.messages) == 3
+    assert "broken.jpg" not in tree(job.output)
+
+
+def test_a_second_run_keeps_what_is_unchanged(job: BatchJob) -> None:
+    batch.run_batch(job)
+    first = {name: (job.output / name).stat().st_mtime_ns for name in tree(job.output)}
+    manifest = (job.output / MANIFEST_NAME).read_bytes()
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.kept, summary.coloured) == (5, 5, 0)
+    assert {name: (job.output / name).stat().st_mtime_ns for name in tree(job.output)} == first
+    assert (job.output / MANIFEST_NAME).read_bytes() == manifest
+
+
+def test_only_what_changed_is_done_again(job: BatchJob) -> None:
+    batch.run_batch(job)
+    good = tree(job.output)
+    make_tree(job.source, "new.png")
+    Image.new("L", (9, 9), 99).save(job.source / "a.jpg")  # another source
+    (job.output / "d.webp").unlink()  # a lost output
+    (job.output / "sub" / "e.png").write_bytes(b"altered")
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.kept, summary.failed) == (6, 2, 0)
+    now = tree(job.output)
+    assert {name for name in good if now[name] == good[name]} == set(good) - {"a.jpg"}
+    assert Image.open(io.BytesIO(now["a.jpg"])).size == (9, 9)
+
+
+def test_another_model_or_working_size_does_all_again(job: BatchJob, tmp_path: Path) -> None:
+    batch.run_batch(job)
+    assert batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", working_size=64)).coloured == 5
+    green = tmp_path / "green.onnx"
+    green.write_bytes(small_model((-0.1, -0.2)).SerializeToString())
+    assert batch.run_batch(BatchJob(job.source, job.output, str(green), "cpu")).coloured == 5
+
+
+def test_a_file_of_the_users_is_never_overwritten(job: BatchJob) -> None:
+    (job.output / "sub").mkdir(parents=True)
+    (job.output / "sub" / "b.png").write_bytes(b"mine")
+    (job.output / "a.jpg").symlink_to(job.source / "a.jpg")
+    source = tree(job.source)
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (3, 2)
+    assert (job.output / "sub" / "b.png").read_bytes() == b"mine"
+    assert tree(job.source) == source
+    assert "did not make" in str(rows(job.output)["sub/b.png"]["reason"])
+
+
+def test_an_output_whose_row_was_lost_is_known_again(job: BatchJob) -> None:
+    batch.run_batch(job)
+    good = tree(job.output)
+    (job.output / MANIFEST_NAME).unlink()  # as after a kill between rename and row
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (5, 0)
+    assert tree(job.output) == good
+
+
+def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: BatchJob, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    job.output.mkdir()
+    (job.output / "sub").symlink_to(tmp_path / "elsewhere")
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (2, 3)
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -> None:
+    names = [f"{number:02}.png" for number in range(30)]
+    make_tree(job.source, *names)
+    stop = threading.Event()
+    summary = batch.run_batch(job, Listener(stop, after=3), stop)
+    assert summary.stopped
+    assert summary.done + summary.not_reached == 35
+    assert summary.not_reached > 0
+    found = rows(job.output)
+    assert len(found) == 35
+    assert {name for name, row in found.items() if row["status"] == "done"} == set(tree(job.output))
+    assert sum(row["reason"] == batch.NOT_REACHED for row in found.values()) == summary.not_reached
+
+    rest = batch.run_batch(job)
+    assert (rest.done, rest.kept) == (35, summary.done)
+    whole = BatchJob(job.source, tmp_path / "whole", job.model, "cpu")
+    batch.run_batch(whole)
+    assert tree(job.output) == tree(whole.output)
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes = atomic.write_bytes
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "c.tif":
+            cause = OSError(errno.ENOSPC, "No space left on device")
+            raise OutputUnwritableError("cannot write c.tif: No space left on device") from cause
+        write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write_bytes", full)
+        with pytest.raises(OutputUnwritableError, match="No space left"):
+            batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", jobs=1))
+    found = rows(job.output)
+    assert len(found) == 5
+    assert found["sub/deeper/c.tif"]["reason"] == batch.NOT_REACHED
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (5, 0)
+
+
+def test_a_bug_met_at_one_picture_is_a_failed_row(
+    job: BatchJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(data: bytes) -> colorbatch.Picture:
+        picture = colorbatch.decode(data)
+        if picture.format == "WEBP":
+            raise ZeroDivisionError("oh")
+        if picture.format == "TIFF":
+            raise MemoryError
+        return picture
+
+    monkeypatch.setattr(batch, "decode", faulty)
+    assert batch.run_batch(job).failed == 2
+    found = rows(job.output)
+    assert found["d.webp"]["reason"] == "a bug in colorbatch: ZeroDivisionError: oh"
+    assert found["sub/deeper/c.tif"]["reason"] == "it needs more memory than there is"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_model_that_gives_no_numbers_fails_the_pictures(job: BatchJob, tmp_path: Path) -> None:
+    path = tmp_path / "nan.onnx"
+    path.write_bytes(small_model((float("nan"), 0.0)).SerializeToString())
+    summary = batch.run_batch(BatchJob(job.source, job.output, str(path), "cpu"))
+    assert (summary.done, summary.failed) == (0, 5)
+    assert tree(job.output) == {}
+
+
+def test_nothing_is_written_when_the_job_cannot_start(job: BatchJob, tmp_path: Path) -> None:
+    page = tmp_path / "page.onnx"
+    page.write_text("<html>")
+    with pytest.raises(ModelRefusedError):
+        batch.run_batch(BatchJob(job.source, job.output, str(page)))
+    with pytest.raises(UsageError):
+        batch.run_batch(BatchJob(job.source, job.source, job.model))
+    assert not job.output.exists()
+    assert not (job.source / MANIFEST_NAME).exists()
+
+
+def test_names_of_any_kind_are_done(job: BatchJob) -> None:
+    names = ["new\nline.png", "\x1b[31mred.png", "-dash.png", "x" * 251 + ".png", os.fsdecode(b"\xff.png"), "日本.png"]
+    make_tree(job.source, *names)
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (11, 0)
+    assert set(names) < set(tree(job.output))
+
+
+def test_every_sample_keeps_its_grey_within_one_level(tmp_path: Path) -> None:
+    summary = batch.run_batch(BatchJob(SAMPLES, tmp_path / "out"))
+    assert summary.failed == 0
+    assert summary.done >= 8
+    for output in (path for path in (tmp_path / "out").rglob("*.*") if path.name != MANIFEST_NAME):
+        source = SAMPLES / output.relative_to(tmp_path / "out")
+        with Image.open(source) as before, Image.open(output) as after:
+            assert after.mode == "RGB"
+            assert after.format == before.format
+            assert after.size == before.size
+            difference = np.asarray(after.convert("L")).astype(int) - np.asarray(before.convert("L"))
+            assert np.abs(difference).max() <= 1, source
+            assert np.ptp(np.asarray(after), axis=-1).mean() > 3, f"{source} was left grey"

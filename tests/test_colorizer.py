@@ -1,0 +1,94 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ORANGE
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+import colorbatch
+from colorbatch import color
+from colorbatch.colorizer import Colorizer, merge_in_strips
+from colorbatch.errors import UsageError
+from colorbatch.picture import Picture
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 5000), (33, 70), (511, 257)])
+def test_the_output_has_exactly_the_source_size(colorizer: Colorizer, shape: tuple[int, int]) -> None:
+    grey = np.full(shape, 128, np.uint8)
+    result = colorizer.colorize(Picture(grey, "TIFF"))
+    assert (result.height, result.width) == shape
+    assert result.format == "TIFF"
+    # the model gives one chroma everywhere, so every pixel is grey plus the offsets of JFIF (ITU-T T.871, section 7)
+    cb, cr = ORANGE
+    expected = 128 + 255 * np.array([1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb])
+    assert np.abs(result.pixels.reshape(-1, 3) - expected).max() <= 0.51
+
+
+def test_the_grey_of_the_output_is_the_grey_of_the_source(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
+    result = colorizer.colorize(Picture(ramp)).pixels
+    assert np.abs(np.asarray(Image.fromarray(result).convert("L")).astype(int) - ramp).max() <= 1
+    assert np.ptp(result, axis=-1).max() > 50
+
+
+def test_a_toned_picture_keeps_its_luma_and_loses_its_tone(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
+    sepia = np.dstack([ramp // 2 + 80, ramp // 2 + 60, ramp // 2 + 40])
+    result = colorizer.colorize(Picture(sepia)).pixels
+    grey_before, grey_after = (np.asarray(Image.fromarray(p).convert("L")).astype(int) for p in (sepia, result))
+    assert np.abs(grey_after - grey_before).max() <= 1
+
+
+@given(st.integers(1, 20), st.integers(1, 600_000))
+def test_strips_give_what_the_whole_gives(height: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    luma = random.random((height, 40_000 // height), dtype=np.float32)
+    chroma = random.random((2, *luma.shape), dtype=np.float32) - np.float32(0.5)
+    np.testing.assert_array_equal(merge_in_strips(luma, chroma), color.to_levels(color.merge(luma, chroma)))
+
+
+def test_many_threads_give_the_bytes_of_one(colorizer: Colorizer) -> None:
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (50 + i, 90 - i), dtype=np.uint8) for i in range(24)]
+    alone = [colorizer.colorize(Picture(each)).pixels for each in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda each: colorizer.colorize(Picture(each)).pixels, pictures))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_colorize_takes_arrays_and_pictures(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
+    of_array = colorbatch.colorize(ramp, colorizer)
+    of_picture = colorbatch.colorize(Picture(ramp), colorizer)
+    assert isinstance(of_array, np.ndarray)
+    assert isinstance(of_picture, Picture)
+    np.testing.assert_array_equal(of_array, of_picture.pixels)
+    assert of_array.shape == (*ramp.shape, 3)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)],
+)
+def test_other_arrays_are_refused(colorizer: Colorizer, array: NDArray[np.uint8]) -> None:
+    with pytest.raises(UsageError, match="expected uint8"):
+        colorbatch.colorize(array, colorizer)
+
+
+def test_the_working_size_is_the_contracts_unless_given(model_path: Path) -> None:
+    assert colorbatch.open_model(model_path).working_size == 32
+    assert colorbatch.open_model(model_path, working_size=96).working_size == 96
+    with pytest.raises(UsageError, match="at least 8"):
+        colorbatch.open_model(model_path, working_size=7)
+
+
+def test_the_built_in_model_colours_a_photograph() -> None:
+    with Image.open(Path(__file__).parents[1] / "samples" / "portraits" / "astronaut.jpg") as image:
+        grey = np.asarray(image)
+    result = colorbatch.colorize(grey)
+    assert isinstance(result, np.ndarray)
+    offsets = result.astype(int) - grey[..., None]
+    assert np.abs(offsets).mean() > 2, "it left the photograph grey"
+    assert offsets[..., 0].mean() > offsets[..., 2].mean(), "skin, orange suit and wood are warm"

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+from helpers import small_contract
+
+from colorbatch import contract
+from colorbatch.contract import ModelContract
+from colorbatch.errors import ModelRefusedError
+
+
+def test_a_contract_comes_back_from_its_metadata() -> None:
+    written = small_contract(parity=contract.Parity(1.5e-7, 2e-8, 1, 1e-4))
+    metadata = written.to_metadata()
+    assert set(metadata) == {  # the list of DESIGN, "The model contract"
+        f"colorbatch.{key}"
+        for key in (
+            "contract",
+            "name",
+            "architecture",
+            "size_multiple",
+            "working_size",
+            "tiling",
+            "precision",
+            "checkpoint_sha256",
+            "parity",
+            "license",
+            "training_data",
+        )
+    }
+    assert metadata["colorbatch.contract"] == "1"
+    assert json.loads(metadata["colorbatch.parity"])["max_abs"] == 1.5e-7
+    assert ModelContract.from_metadata(metadata | {"another.key": "x"}) == written
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("contract", "2", "contract version '2'"),
+        ("size_multiple", "0", "not a whole number"),
+        ("working_size", "-5", "not a whole number"),
+        ("working_size", "9" * 5000, "not a whole number"),
+        ("working_size", "\u0664", "not a whole number"),  # a digit, but not ASCII
+        ("tiling", "sometimes", "known are: whole, tiles"),
+        ("precision", "int3", "known are"),
+        ("parity", "{", "not the JSON expected"),
+        ("parity", "[1]", "not the JSON expected"),
+        ("parity", "[" * 100_000, "not the JSON expected"),
+    ],
+)
+def test_a_contract_that_makes_no_sense_is_refused(key: str, value: str, message: str) -> None:
+    metadata = small_contract().to_metadata() | {f"colorbatch.{key}": value}
+    with pytest.raises(ModelRefusedError, match=message):
+        ModelContract.from_metadata(metadata)
+
+
+@pytest.mark.parametrize("key", sorted(small_contract().to_metadata()))
+def test_a_contract_that_lacks_a_key_is_refused(key: str) -> None:
+    metadata = small_contract().to_metadata()
+    del metadata[key]
+    with pytest.raises(ModelRefusedError, match=f"lacks {key}|no colorbatch contract|not the JSON"):
+        ModelContract.from_metadata(metadata)

@@ -1,0 +1,125 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from colorbatch.discovery import plan_batch
+from colorbatch.errors import UsageError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_every_file_is_planned_in_order_and_mirrored(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    touch(source, "b.jpg", "a/2.TIFF", "a/1.png", "a/b/c/x.webp", "notes.txt", ".hidden.jpg", "a/Thumbs.db", "z.JPEG")
+    plan = plan_batch(source, output)
+    assert [(each.input, each.verdict) for each in plan] == [
+        (".hidden.jpg", "skipped"),
+        ("a/1.png", "colour"),
+        ("a/2.TIFF", "colour"),
+        ("a/Thumbs.db", "skipped"),
+        ("a/b/c/x.webp", "colour"),
+        ("b.jpg", "colour"),
+        ("notes.txt", "skipped"),
+        ("z.JPEG", "colour"),
+    ]
+    assert plan[1].output(output) == output / "a" / "1.png"
+    assert all(each.reason for each in plan if each.verdict != "colour")
+    assert not output.exists()
+
+
+def test_one_file_is_a_source_too(tmp_path: Path) -> None:
+    touch(tmp_path, "in/photo.of.mine")
+    (planned,) = plan_batch(tmp_path / "in" / "photo.of.mine", tmp_path / "out")
+    assert (planned.input, planned.verdict) == ("photo.of.mine", "colour")
+
+
+def test_links_are_not_followed_out_of_the_tree(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    touch(source, "real.jpg", "folder/x.jpg")
+    touch(tmp_path, "outside/secret.jpg")
+    (source / "inner.jpg").symlink_to("real.jpg")
+    (source / "outer.jpg").symlink_to(tmp_path / "outside" / "secret.jpg")
+    (source / "dangling.jpg").symlink_to("nothing")
+    (source / "folder" / "loop").symlink_to(source)
+    (source / "self.jpg").symlink_to("self.jpg")
+    verdicts = {each.input: (each.verdict, each.reason) for each in plan_batch(source, tmp_path / "out")}
+    assert verdicts == {
+        "dangling.jpg": ("skipped", "a link to no file"),
+        "folder/loop": ("skipped", "a link to a folder"),
+        "folder/x.jpg": ("colour", ""),
+        "inner.jpg": ("colour", ""),
+        "outer.jpg": ("skipped", "a link out of the source"),
+        "real.jpg": ("colour", ""),
+        "self.jpg": ("skipped", "a link to no file"),
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_pipes_are_never_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg")
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    plan = plan_batch(tmp_path / "in", tmp_path / "out")
+    assert [(each.input, each.reason) for each in plan] == [("a.jpg", ""), ("pipe.jpg", "not a regular file")]
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "in/a.jpg", "in/closed/b.jpg")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    plan = plan_batch(tmp_path / "in", tmp_path / "out")
+    assert [(each.input, each.verdict) for each in plan] == [("a.jpg", "colour"), ("closed", "failed")]
+    assert plan[1].reason == "cannot read the folder: Permission denied"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows names are Unicode")
+def test_names_that_are_not_unicode_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")).touch()
+    (planned,) = plan_batch(tmp_path / "in", tmp_path / "out")
+    assert os.fsencode(planned.input) == b"caf\xe9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("in", "in"),
+        ("in", "./in/"),
+        ("in", "sub/../in"),
+        ("in", "link-to-in"),
+        ("in", "in/sub/out"),
+        ("in", "link-to-in/out"),
+        ("in/sub", "in"),
+        ("in/a.jpg", "in"),
+        ("in/a.jpg", "link-to-in"),
+    ],
+)
+def test_source_and_output_must_not_overlap(tmp_path: Path, source: str, output: str) -> None:
+    touch(tmp_path, "in/a.jpg", "in/sub/b.jpg", "sub/x")
+    (tmp_path / "link-to-in").symlink_to("in")
+    with pytest.raises(UsageError, match=r"lies in|is the folder of|could land among"):
+        plan_batch(tmp_path / source, tmp_path / output)
+
+
+def test_neighbours_with_alike_names_do_not_overlap(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a.jpg")
+    assert len(plan_batch(tmp_path / "photos", tmp_path / "photos-out")) == 1
+
+
+def test_a_missing_source_and_an_output_that_is_a_file_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        plan_batch(tmp_path / "none", tmp_path / "out")
+    touch(tmp_path, "in/a.jpg", "out")
+    with pytest.raises(UsageError, match="is not a folder"):
+        plan_batch(tmp_path / "in", tmp_path / "out")

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import small_model
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+
+from colorbatch.colorizer import open_model
+from colorbatch.errors import UsageError
+from colorbatch.evaluation import evaluate
+from colorbatch.training import metrics
+
+
+@pytest.fixture
+def noise() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+
+
+def test_psnr_is_that_of_scikit_image(noise: NDArray[np.uint8]) -> None:
+    other = np.roll(noise, 1, axis=0)
+    assert metrics.psnr(noise, other) == pytest.approx(peak_signal_noise_ratio(noise, other))
+    assert metrics.psnr(noise, noise) == float("inf")
+
+
+def test_ssim_and_ciede2000_of_equal_and_unequal_pictures(noise: NDArray[np.uint8]) -> None:
+    assert metrics.ssim(noise, noise) == pytest.approx(1)
+    assert metrics.ssim(noise, noise[::-1]) < 0.1
+    assert metrics.mean_ciede2000(noise, noise) == 0
+    black, white = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
+    assert metrics.mean_ciede2000(black, white) == pytest.approx(100, abs=0.01)  # by definition of L*
+
+
+def test_colourfulness_of_pictures_worked_by_hand() -> None:
+    grey = np.full((4, 4, 3), 77, np.uint8)
+    assert metrics.colourfulness(grey) == 0
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 255  # rg = 255, yb = 127.5, no deviation: 0.3 * sqrt(255^2 + 127.5^2)
+    assert metrics.colourfulness(red) == pytest.approx(0.3 * 285.0987)
+    half = red.copy()
+    half[:2] = 0  # means halved, deviations 127.5 and 63.75: sqrt(..) = 142.549, plus 0.3 * 142.549
+    assert metrics.colourfulness(half) == pytest.approx(1.3 * 142.5494, abs=1e-3)
+
+
+def test_evaluation_puts_the_model_beside_grey(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "sub").mkdir(parents=True)
+    luma = np.random.default_rng(1).integers(90, 160, (64, 64))
+    chroma = (0.04, 0.06)
+    offsets = 255 * np.array([1.402 * chroma[1], -0.344136 * chroma[0] - 0.714136 * chroma[1], 1.772 * chroma[0]])
+    truth = np.rint(luma[..., None] + offsets).astype(np.uint8)
+    Image.fromarray(truth).save(pictures / "a.png")
+    Image.fromarray(truth[::-1].copy()).save(pictures / "sub" / "b.png")
+    (pictures / "broken.jpg").write_bytes(b"no")
+    path = tmp_path / "right.onnx"
+    path.write_bytes(small_model(chroma).SerializeToString())
+
+    found = evaluate(open_model(path, provider="cpu"), pictures, size=64)
+    assert (found.pictures, found.broken, found.size) == (2, 1, 64)
+    assert found.model.psnr > 45  # the model knows the one right chroma
+    assert found.model.ciede2000 < 1 < found.grey.ciede2000
+    assert found.model.colourfulness == pytest.approx(found.truth_colourfulness, abs=1)
+    assert found.grey.colourfulness == 0
+    assert found.grey.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(offsets**2)), abs=0.2)
+    assert evaluate(open_model(path, provider="cpu"), pictures, size=64, limit=1).pictures == 1
+
+
+def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, model_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no pictures"):
+        evaluate(open_model(model_path), tmp_path / "empty")
+    with pytest.raises(UsageError, match="is not a folder"):
+        evaluate(open_model(model_path), tmp_path / "none")

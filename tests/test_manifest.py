@@ -1,0 +1,61 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from colorbatch.errors import OutputUnwritableError
+from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Manifest, Row
+
+
+def rows_in(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
+
+
+def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.append(Row("ü.jpg", status="done"))
+        manifest.append(Row(os.fsdecode(b"a\xff\n.jpg"), status="failed", reason="broken"))
+        manifest.finish([Row("left.jpg", status="skipped")])
+    assert (tmp_path / MANIFEST_NAME).read_bytes().isascii()
+    rows = rows_in(tmp_path)
+    assert [row["input"] for row in rows] == ["a\udcff\n.jpg", "left.jpg", "ü.jpg"]
+    assert set(rows[0]) == {  # the fields of DESIGN, "The manifest"
+        *("schema", "input", "output", "status", "reason", "input_sha256", "output_sha256", "input_bytes"),
+        *("width", "height", "bits", "frames", "model", "model_sha256", "settings_sha256", "provider"),
+        *("seconds", "finished_at", "version"),
+    }
+    assert os.listdir(tmp_path) == [MANIFEST_NAME]
+
+
+def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.append(Row("a.jpg", status="failed"))
+        manifest.finish()
+    with Manifest(tmp_path) as killed:
+        killed.append(Row("a.jpg", status="done"))
+        killed.append(Row("b.jpg", status="done"))
+    journal = tmp_path / STATE_FOLDER / "journal.jsonl"
+    with journal.open("ab") as file:
+        file.write(Row("c.jpg", status="done").to_json()[:30])  # the line that the crash tore
+    with Manifest(tmp_path) as manifest:
+        assert {name: row.status for name, row in manifest.previous.items()} == {"a.jpg": "done", "b.jpg": "done"}
+        manifest.append(Row("d.jpg", status="done"))  # lands on a line of its own
+    with Manifest(tmp_path) as manifest:
+        assert set(manifest.previous) == {"a.jpg", "b.jpg", "d.jpg"}
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b"[]", b"null", b"{", b"\xff\xfe", b'{"schema": 2, "input": "x"}', b'{"schema": 1, "input": 5}']
+)
+def test_lines_that_are_no_rows_are_passed_over(tmp_path: Path, line: bytes) -> None:
+    good = Row("good.jpg", status="done").to_json()
+    (tmp_path / MANIFEST_NAME).write_bytes(line + b"\n" + good)
+    with Manifest(tmp_path) as manifest:
+        assert set(manifest.previous) == {"good.jpg"}
+
+
+def test_a_folder_that_cannot_be_made_is_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputUnwritableError, match="cannot"):
+        Manifest(tmp_path / "file")

@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from helpers import small_model
+from onnx import TensorProto, helper
+
+from colorbatch.errors import ExitCode, ModelRefusedError
+from colorbatch.model_file import built_in_models, read_model_file
+
+
+def test_a_model_that_keeps_the_contract_is_read(model_path: Path) -> None:
+    model = read_model_file(str(model_path))
+    assert model.contract.name == "small"
+    assert model.data == model_path.read_bytes()
+
+
+def test_the_built_in_model_is_under_20_mb_and_keeps_the_contract() -> None:
+    assert "unet" in built_in_models()
+    model = read_model_file("unet")
+    assert model.contract.architecture == "unet"
+    assert model.contract.name == "unet"
+    assert len(model.data) < 20_000_000
+
+
+def _external(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+
+
+def _two_inputs(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+
+
+def _three_planes(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+
+
+def _fixed_size(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 256
+
+
+def _half_precision(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+
+
+def _rank_three(model: onnx.ModelProto) -> None:
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+
+
+def _no_contract(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_external, "keeps weights in another file"),
+        (_two_inputs, r"found luma float32 \[N, 1, H, W\], more float32 \[1\] in"),
+        (_three_planes, r"expected .* found .* chroma float32 \[N, 3, H, W\] out"),
+        (_fixed_size, r"found luma float32 \[N, 1, 256, W\] in"),
+        (_half_precision, "found luma not float32"),
+        (_rank_three, r"found luma float32 \[1, H, W\] in"),
+        (_no_contract, "carries no colorbatch contract"),
+    ],
+)
+def test_a_model_outside_the_contract_is_refused(
+    tmp_path: Path, spoil: Callable[[onnx.ModelProto], None], message: str
+) -> None:
+    model = small_model()
+    spoil(model)
+    path = tmp_path / "spoiled.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelRefusedError, match=message) as refused:
+        read_model_file(str(path))
+    assert refused.value.exit_code == ExitCode.MODEL_REFUSED
+
+
+def test_a_missing_model_names_the_built_in_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefusedError, match="No such file") as refused:
+        read_model_file(str(tmp_path / "none.onnx"))
+    assert "unet" in refused.value.advice
+
+
+def test_a_web_page_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "page.onnx"
+    path.write_bytes(b"<!DOCTYPE html><html></html>")
+    with pytest.raises(ModelRefusedError, match="not an ONNX model"):
+        read_model_file(str(path))

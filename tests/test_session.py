@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from helpers import ORANGE, model_of, small_model
+from onnx import helper, numpy_helper
+
+from colorbatch.contract import ModelContract
+from colorbatch.errors import InferenceError, ModelRefusedError, ProviderUnavailableError
+from colorbatch.model_file import ModelFile
+from colorbatch.onnx_header import read_onnx_header
+from colorbatch.provider import open_inference_session
+from colorbatch.session import Session
+
+
+def _session(data: bytes) -> Session:
+    header = read_onnx_header(data)
+    return Session(ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata)), "cpu")
+
+
+def test_a_session_gives_the_chroma_of_its_model() -> None:
+    chroma = _session(small_model().SerializeToString()).predict_chroma(np.zeros((2, 1, 8, 16), np.float32))
+    assert chroma.shape == (2, 2, 8, 16)
+    assert chroma[1, :, 3, 3] == pytest.approx(ORANGE)
+
+
+def test_chroma_stays_in_its_range() -> None:
+    chroma = _session(small_model((7.0, -7.0)).SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+    assert chroma[0, :, 0, 0].tolist() == [0.5, -0.5]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_an_error(value: float) -> None:
+    with pytest.raises(InferenceError, match="not finite"):
+        _session(small_model((value, 0.0)).SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+
+
+def test_output_of_another_size_is_an_error() -> None:
+    weights = numpy_helper.from_array(np.zeros((2, 1, 1, 1), np.float32), "weights")
+    model = model_of([helper.make_node("Conv", ["luma", "weights"], ["chroma"], strides=[2, 2])], [weights])
+    with pytest.raises(InferenceError, match=r"gave \[1, 2, 4, 4\] for \[1, 1, 8, 8\]"):
+        _session(model.SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+
+
+def test_a_failing_model_is_an_inference_error() -> None:
+    with pytest.raises(InferenceError, match="the model failed"):
+        _session(small_model().SerializeToString()).predict_chroma(np.zeros((1, 3, 8, 8), np.float32))
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_a_refused_model() -> None:
+    model = model_of([helper.make_node("NoSuchOperator", ["luma"], ["chroma"])], [])
+    with pytest.raises(ModelRefusedError, match="NoSuchOperator"):
+        _session(model.SerializeToString())
+
+
+def test_a_provider_that_is_not_in_the_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ProviderUnavailableError, match="not in this build") as refused:
+        open_inference_session(small_model().SerializeToString(), "cuda")
+    assert "colorbatch[cuda]" in refused.value.advice
+
+
+def _fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ONNX Runtime do what it does with a GPU build on a machine without a GPU: say CUDA, use the CPU."""
+    real = onnxruntime.InferenceSession
+
+    def opened(data: bytes, options: onnxruntime.SessionOptions, providers: list[str]) -> onnxruntime.InferenceSession:
+        assert "CUDAExecutionProvider" in providers
+        return real(data, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+
+
+def test_a_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fall_back(monkeypatch)
+    with pytest.raises(ProviderUnavailableError, match="fell back to cpu"):
+        open_inference_session(small_model().SerializeToString(), "cuda")
+
+
+def test_auto_says_which_provider_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fall_back(monkeypatch)
+    _, provider = open_inference_session(small_model().SerializeToString(), "auto")
+    assert provider == "cpu"

@@ -1,0 +1,174 @@
+import csv
+import math
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import MakePictures
+from PIL import Image
+
+from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, UsageError
+from colorbatch.progress import SilentProgress
+from colorbatch.training.checkpoint import load_checkpoint
+from colorbatch.training.config import ScheduleName, TrainingConfig
+from colorbatch.training.loop import select_device, train
+from colorbatch.training.unet import ColorizationUNet
+
+
+class Reporter(SilentProgress):
+    """Remembers messages, and asks to stop after a number of steps."""
+
+    def __init__(self, stop: threading.Event | None = None, after: int = 0) -> None:
+        self.messages: list[str] = []
+        self._stop, self._left = stop, after
+
+    def begin(self, total: int, label: str) -> None:  # noqa: ARG002
+        self._counting = label.startswith("Epoch")
+
+    def advance(self, steps: int = 1) -> None:
+        self._left -= steps if self._counting else 0
+        if self._stop is not None and self._left == 0:
+            self._stop.set()
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.fixture
+def config(make_pictures: MakePictures, tmp_path: Path) -> TrainingConfig:
+    folder = make_pictures("color", *(f"{number}.png" for number in range(7)))
+    return TrainingConfig(folder, tmp_path / "out", size=64, batch_size=2, epochs=2, device="cpu")
+
+
+def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
+    reporter = Reporter()
+    result = train(replace(config, validation=0.3), reporter)
+    assert result.finished
+    assert result.last_checkpoint == config.out / "checkpoints" / "colorization_epoch_2.pth"
+    assert [text for text in reporter.messages if text.startswith("Epoch")] == [
+        f"Epoch [{row.epoch}/2], Loss: {row.train_loss:.4f}" for row in result.history
+    ]
+    assert sorted(path.name for path in (config.out / "checkpoints").iterdir()) == [
+        "colorization_epoch_1.pth",
+        "colorization_epoch_2.pth",
+        "last.pth",
+    ]
+    samples = {path.name: path for path in (config.out / "record").iterdir()}
+    assert set(samples) == {
+        f"epoch_{epoch}_sample_{number}_{kind}.png"
+        for epoch in (1, 2)
+        for number in (1, 2, 3)  # three pictures are held out
+        for kind in ("gray", "color")
+    }
+    with Image.open(samples["epoch_1_sample_1_color.png"]) as picture:
+        assert (picture.mode, picture.size) == ("RGB", (64, 64))
+    for number in (1, 2, 3):  # always of the same pictures
+        first, second = (samples[f"epoch_{epoch}_sample_{number}_gray.png"].read_bytes() for epoch in (1, 2))
+        assert first == second
+    with (config.out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "seconds", "images_per_second"]
+    assert [float(row["train_loss"]) for row in rows] == [row.train_loss for row in result.history]
+    assert all(float(row["validation_loss"]) > 0 and float(row["images_per_second"]) > 0 for row in rows)
+    with Image.open(config.out / "loss.png") as curve:
+        assert curve.size[0] > 400
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])  # four steps an epoch: within, at the end of, after the first
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
+    config: TrainingConfig, tmp_path: Path, stop_after: int, schedule: ScheduleName
+) -> None:
+    config = replace(config, schedule=schedule)
+    whole = train(config)
+    stop = threading.Event()
+    parts = replace(config, out=tmp_path / "parts")
+    assert not train(parts, Reporter(stop, stop_after), stop).finished
+    torch.manual_seed(99)  # whatever happens in between
+    result = train(replace(parts, resume=True))
+    assert [row.train_loss for row in result.history] == [row.train_loss for row in whole.history]
+    one, other = (load_checkpoint(out / "checkpoints" / "last.pth").content for out in (config.out, parts.out))
+    assert one["weights"].keys() == other["weights"].keys()
+    assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
+    assert torch.equal(one["rng"], other["rng"])
+    for index, moments in one["optimizer"]["state"].items():
+        assert all(torch.equal(moments[key], other["optimizer"]["state"][index][key]) for key in moments)
+    assert (config.out / "loss.png").exists()
+
+
+def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) -> None:
+    """One epoch of one batch, done again by hand with PyTorch's own parts."""
+    config = replace(config, batch_size=16, epochs=1, amp=False)
+    result = train(config)
+    torch.manual_seed(config.seed)
+    network = ColorizationUNet().train()
+    pictures = [np.asarray(Image.open(path).resize((64, 64), 2)) for path in sorted(config.color_dir.iterdir())]
+    greys = [np.asarray(Image.open(p).convert("L").resize((64, 64), 2)) for p in sorted(config.color_dir.iterdir())]
+    rgb = torch.tensor(np.stack(pictures)).permute(0, 3, 1, 2) / 255
+    loss = torch.nn.MSELoss()(network(torch.tensor(np.stack(greys))[:, None] / 255), rgb)
+    assert result.history[0].train_loss == pytest.approx(loss.item(), rel=1e-4)
+    loss.backward()
+    torch.optim.Adam(network.parameters(), lr=1e-4).step()
+    trained = load_checkpoint(config.out / "checkpoints" / "colorization_epoch_1.pth").weights
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value, atol=2.1e-4, rtol=1e-3)
+    moved = (trained["enc3.conv.weight"] - network.enc3.conv.weight).abs().median()
+    assert moved < 1e-6, "most weights made the same step of 1e-4"
+
+
+def test_a_cosine_schedule_falls_to_zero(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+    step = torch.optim.Adam.step
+
+    def spy(self: torch.optim.Adam) -> None:
+        rates.append(self.param_groups[0]["lr"])
+        step(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    train(replace(config, schedule="cosine", learning_rate=1.0, keep=1))
+    assert rates == pytest.approx([(1 + math.cos(math.pi * index / 8)) / 2 for index in range(8)])
+
+
+def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_path: Path) -> None:
+    one = train(replace(config, limit=3, epochs=1))
+    other = train(replace(config, limit=3, epochs=1, out=tmp_path / "other"))
+    assert one.history[0].train_loss == other.history[0].train_loss
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 65}, "multiple of 32"),
+        ({"size": 32}, "at least 64"),
+        ({"validation": 0.99}, "leaves none"),
+        ({"color_dir": Path("no/such/folder")}, "is not a folder"),
+    ],
+)
+def test_options_that_do_not_fit_are_usage_errors(
+    config: TrainingConfig, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(replace(config, **changes))  # type: ignore[arg-type]
+
+
+def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
+    config: TrainingConfig, make_pictures: MakePictures
+) -> None:
+    train(replace(config, epochs=1))
+    with pytest.raises(UsageError, match="holds another training"):
+        train(config)
+    make_pictures("color", "new.png")
+    with pytest.raises(CheckpointRefusedError, match="of other pictures"):
+        train(replace(config, resume=True))
+    with pytest.raises(CheckpointRefusedError, match="No such file"):
+        train(replace(config, out=config.out / "none", resume=True))
+
+
+def test_cuda_that_is_not_there_is_an_environment_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert select_device("auto") == torch.device("cpu")
+    with pytest.raises(EnvironmentFailure, match="no CUDA"):
+        select_device("cuda")
