@@ -78,6 +78,7 @@ def run_batch(
         try:
             for row, kept in _rows(plan, work, workers, stop):
                 record.append(row)
+                logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 _count(summary, row, kept=kept)
                 if row.status == "failed":
                     progress.message(f"Failed: {printable(row.input)}: {printable(row.reason)}")

@@ -10,7 +10,7 @@ from colorbatch.cli import options, terminal
 from colorbatch.job import ProviderName
 
 
-@click.command("evaluate")
+@click.command("evaluate", short_help="Measure a model on colour pictures.")
 @click.argument("color_dir", type=options.PATH)
 @options.model_option
 @options.provider_option

@@ -9,7 +9,7 @@ from colorbatch.contract import PRECISIONS, Precision
 from colorbatch.extras import needs_extra
 
 
-@click.command("export")
+@click.command("export", short_help="Make an ONNX model of a checkpoint.")
 @click.argument("checkpoint", type=options.PATH)
 @click.option(
     "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the ending .onnx]"

@@ -11,7 +11,7 @@ from colorbatch.model_file import ModelFile, describe_tensor, read_model_file
 from colorbatch.progress import printable
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="Show what a model file promises.")
 @click.argument("model")
 @options.json_option
 def command(model: str, *, as_json: bool) -> None:

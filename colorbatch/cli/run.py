@@ -14,7 +14,7 @@ from colorbatch.progress import printable
 _FAILURES_SHOWN = 10
 
 
-@click.command("run")
+@click.command("run", short_help="Colour a folder of pictures.")
 @click.argument("source", type=options.PATH)
 @click.argument("output", type=options.PATH)
 @options.model_option

@@ -45,13 +45,20 @@ def show_error(error: ColorbatchError) -> None:
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
     """Send the package's log records to stderr: warnings, with ``verbose`` everything, with ``quiet`` errors only."""
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-    handler = logging.StreamHandler()
+    handler = _EchoHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("colorbatch")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
+
+
+class _EchoHandler(logging.Handler):
+    """Writes to whatever stderr is at that moment: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
         return self.fail(f"{value!r} is not all, best or a number above 0", param, ctx)
 
 
-@click.command("train")
+@click.command("train", short_help="Train the network on colour pictures.")
 @click.argument("color_dir", type=options.PATH)
 @click.option(
     "--gray-dir",
@@ -32,8 +32,12 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     help="Grey pictures of the same relative names. [default: made from the colour ones]",
 )
 @click.option("--out", type=options.PATH, default=Path("training"), show_default=True, help="Folder of all results.")
-@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="How often every picture is seen."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures in one step of Adam."
+)
 @click.option(
     "--size",
     type=click.IntRange(min=64),
@@ -41,7 +45,13 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     show_default=True,
     help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32.",
 )
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Of Adam, at the start.",
+)
 @click.option(
     "--schedule",
     type=click.Choice(get_args(ScheduleName)),
@@ -60,12 +70,19 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
 @click.option(
     "--keep",
     type=_KeepType(),
+    metavar="all|N|best",
     default="all",
     show_default=True,
     help="Which epoch checkpoints stay: all, the last N, or the best.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
-@click.option("--device", type=click.Choice(get_args(DeviceName)), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(get_args(DeviceName)),
+    default="auto",
+    show_default=True,
+    help="Where the network is trained; auto is CUDA where there is one.",
+)
 @click.option(
     "--amp/--no-amp", default=None, help="bfloat16 autocast. [default: where the device has instructions for it]"
 )

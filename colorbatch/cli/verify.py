@@ -12,7 +12,7 @@ from colorbatch.extras import needs_extra
 from colorbatch.job import ProviderName
 
 
-@click.command("verify")
+@click.command("verify", short_help="Compare a model with its checkpoint.")
 @click.argument("model")
 @click.argument("checkpoint", type=options.PATH)
 @options.provider_option

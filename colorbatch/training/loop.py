@@ -1,6 +1,7 @@
 """The training loop, from a folder of colour pictures to checkpoints."""
 
 import hashlib
+import logging
 import math
 import threading
 import time
@@ -20,6 +21,8 @@ from colorbatch.training.architectures import find_architecture
 from colorbatch.training.checkpoint import EpochMetrics, TrainingState
 from colorbatch.training.config import TrainingConfig
 from colorbatch.training.dataset import ColorizationDataset, find_pairs
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "unet"
 RECORDED_SAMPLES = 4
@@ -79,6 +82,7 @@ class _Trainer:
         network = find_architecture(ARCHITECTURE).build()
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        logger.info("Training on %s, bfloat16 autocast %s", self.device, "on" if self.amp else "off")
         self.state = TrainingState(ARCHITECTURE, config.size, _names_sha256(self.train_set, self.validation_set))
 
     def resume(self) -> None:
