@@ -1,9 +1,9 @@
 """Write a file whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,37 +23,26 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         OutputUnwritableError: the folder or the file cannot be written.
 
     """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
-    except OSError as error:
-        raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
-            _give_ordinary_mode(temporary)
             os.fsync(file.fileno())
         temporary.replace(path)
         _fsync_folder(path.parent)
     except OSError as error:
         raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone when all went well, and was never there when its folder could not be made
+            temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
     with atomic_writer(path) as file:
         file.write(data)
-
-
-def _give_ordinary_mode(path: Path) -> None:
-    """Replace the private mode of a temporary file by the one that an ordinary new file gets."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
 
 
 def _fsync_folder(folder: Path) -> None:
