@@ -50,9 +50,9 @@ def command(
     with terminal.reporter(quiet=quiet) as progress:
         found = evaluate(colorizer, color_dir, size=size, limit=limit, progress=progress)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        terminal.answer(json.dumps(asdict(found)))
         return
-    terminal.print_table(
+    shown = terminal.table(
         ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colourfulness"],
         [
             [name, f"{scores.psnr:.2f}", f"{scores.ssim:.4f}", f"{scores.ciede2000:.2f}", f"{scores.colourfulness:.1f}"]
@@ -63,5 +63,5 @@ def command(
         ]
         + [["the truth", "", "", "", f"{found.truth_colourfulness:.1f}"]],
         title=f"{found.pictures} pictures at {size} x {size}, means",
-        stderr=False,
     )
+    terminal.answer(shown)

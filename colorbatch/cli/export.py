@@ -67,7 +67,6 @@ def command(
     )
     if not quiet:
         size = result.path.stat().st_size / 1e6
-        click.echo(
-            f"Wrote {result.path} ({size:.1f} MB). Use it with: colorbatch run --model {result.path} SOURCE OUTPUT",
-            err=True,
+        terminal.say(
+            f"Wrote {result.path} ({size:.1f} MB). Use it with: colorbatch run --model {result.path} SOURCE OUTPUT"
         )

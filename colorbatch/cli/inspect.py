@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from colorbatch.cli import options
+from colorbatch.cli import options, terminal
 from colorbatch.model_file import ModelFile, describe_tensor, read_model_file
 from colorbatch.progress import printable
 
@@ -23,11 +23,11 @@ def command(model: str, *, as_json: bool) -> None:
     """
     found = _facts(read_model_file(model))
     if as_json:
-        click.echo(json.dumps(found))
+        terminal.answer(json.dumps(found))
         return
     width = max(map(len, found))
     for key, value in found.items():
-        click.echo(f"{key.replace('_', ' '):{width}}  {_in_words(value)}")
+        terminal.answer(f"{key.replace('_', ' '):{width}}  {_in_words(value)}")
 
 
 def _facts(model: ModelFile) -> dict[str, Any]:

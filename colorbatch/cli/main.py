@@ -59,11 +59,9 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = ExitCode.SIGINT
-    except BrokenPipeError:
-        code = ExitCode.OK  # whoever read stdout has seen enough
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
-    _close_stdout()
+    _close_streams()
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
@@ -79,13 +77,14 @@ def _report_bug(error: Exception) -> ExitCode:
     except OSError:
         pass
     message = f"colorbatch met a bug: {type(error).__name__}: {printable(str(error))}; {where}"
-    click.echo(message, err=True)
+    terminal.say(message)
     return ExitCode.BUG
 
 
-def _close_stdout() -> None:
-    """Flush stdout; when its reader is gone, keep the interpreter from complaining about it at exit."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _close_streams() -> None:
+    """Flush stdout and stderr; where that fails, keep the interpreter from complaining about it at exit."""
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

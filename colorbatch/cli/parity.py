@@ -21,8 +21,9 @@ def show(report: "ParityReport") -> None:
         for each in report.comparisons
     ]
     verdict = "passed" if report.passed else "FAILED"
-    terminal.print_table(
+    shown = terminal.table(
         ["input", "shape", "max |diff|", "mean |diff|", "RGB levels"],
         rows,
         title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g})",
     )
+    terminal.say(shown)

@@ -54,7 +54,7 @@ def command(
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
         summary = run_batch(job, progress, interruption.event)
     if as_json:
-        click.echo(json.dumps(asdict(summary)))
+        terminal.answer(json.dumps(asdict(summary)))
     if not quiet or summary.failed:
         _show(summary, output, with_failures=quiet)
     if summary.stopped:
@@ -78,4 +78,4 @@ def _show(summary: BatchSummary, output: Path, *, with_failures: bool) -> None:
     if summary.stopped:
         lines.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     lines.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
-    click.echo("\n".join(lines), err=True)
+    terminal.say("\n".join(lines))

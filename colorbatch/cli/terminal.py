@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from colorbatch.errors import ColorbatchError, ExitCode
+from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -35,11 +35,31 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """Print a line on stderr; when nobody can hear it, the work goes on."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)
+
+
+def answer(text: str) -> None:
+    """Print what was asked for on stdout; when its reader has seen enough and gone, the work goes on.
+
+    Raises:
+        OutputUnwritableError: stdout is full or closed.
+
+    """
+    try:
+        with suppress(BrokenPipeError):
+            click.echo(text)
+    except (OSError, ValueError) as error:
+        raise OutputUnwritableError(f"cannot write the result to stdout: {error}", advice="") from error
+
+
 def show_error(error: ColorbatchError) -> None:
     """Print what is wrong and what to do."""
-    click.echo(f"Error: {printable(str(error))}", err=True)
+    say(f"Error: {printable(str(error))}")
     if error.advice:
-        click.echo(printable(error.advice), err=True)
+        say(printable(error.advice))
 
 
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
@@ -58,7 +78,7 @@ class _EchoHandler(logging.Handler):
     """Writes to whatever stderr is at that moment: a progress bar puts itself in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        say(self.format(record))
 
 
 @contextmanager
@@ -149,7 +169,7 @@ class _Lines:
             self.message(f"{self._label}: {self._done}/{self._total}, {rate:.1f} {self._unit}/s, {left:.0f} s left")
 
     def message(self, text: str) -> None:
-        click.echo(text, err=True)
+        say(text)
 
     def end(self) -> None:
         """Nothing to close."""
@@ -182,13 +202,14 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, stderr: bool = True
-) -> None:
-    """Print a table; the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left")
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> str:
+    """Return a table as text; the first column is words, the others are numbers."""
+    drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        drawn.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(stderr=stderr, highlight=False).print(table)
+        drawn.add_row(*(Text(cell) for cell in row))
+    screen = Console(highlight=False, color_system=None)
+    with screen.capture() as capture:
+        screen.print(drawn)
+    return capture.get().rstrip("\n")

@@ -144,7 +144,7 @@ def command(
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet, unit="steps") as progress:
         result = train(config, progress, interruption.event)
     if not result.finished:
-        click.echo(f"Stopped. Go on with the same command and --resume (state in {out / 'checkpoints'}).", err=True)
+        terminal.say(f"Stopped. Go on with the same command and --resume (state in {out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
-        click.echo(f"Done. Export it with: colorbatch export {result.last_checkpoint}", err=True)
+        terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")

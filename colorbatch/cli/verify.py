@@ -38,10 +38,10 @@ def command(
     report = verification.report
     if as_json:
         found = {"passed": report.passed, "same_checkpoint": verification.same_checkpoint, "provider": report.provider}
-        click.echo(json.dumps(found | asdict(report.summary)))
+        terminal.answer(json.dumps(found | asdict(report.summary)))
     if not quiet:
         parity.show(report)
     if not verification.same_checkpoint:
-        click.echo(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.", err=True)
+        terminal.say(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.")
     if not report.passed:
         ctx.exit(ExitCode.PARITY)

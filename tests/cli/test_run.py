@@ -152,7 +152,20 @@ def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Sign
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
 def test_stdout_closed_early_is_no_traceback(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m colorbatch inspect unet | true"
+    command = f"({sys.executable} -m colorbatch inspect unet; echo exit $? >&2) | true"
     found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.stderr.endswith("exit 0\n")
     assert "Traceback" not in found.stderr
     assert "Exception ignored" not in found.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_stdout_is_exit_4_and_a_full_stderr_stops_nothing(tmp_path: Path, source: Path) -> None:
+    command = [sys.executable, "-m", "colorbatch"]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run([*command, "inspect", "unet"], stdout=full, stderr=-1, text=True, check=False)
+        assert found.returncode == 4
+        assert found.stderr == "Error: cannot write the result to stdout: [Errno 28] No space left on device\n"
+        ran = subprocess.run([*command, "run", source, tmp_path / "out"], stderr=full, check=False)
+    assert ran.returncode == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
