@@ -49,7 +49,10 @@ def _fsync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the platform lets a folder be opened."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written but not read
+        return
     try:
         os.fsync(descriptor)
     finally:

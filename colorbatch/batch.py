@@ -18,7 +18,7 @@ from typing import Any
 from colorbatch import atomic, manifest
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import PlannedPicture, plan_batch
-from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError
+from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError, UsageError
 from colorbatch.job import BatchJob, BatchSummary, Status
 from colorbatch.manifest import Manifest, Row
 from colorbatch.model_file import ModelFile, read_model_file
@@ -63,6 +63,8 @@ def run_batch(
     """
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
+    if job.jobs is not None and job.jobs < 1:
+        raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
     started = time.perf_counter()
     plan = plan_batch(job.source, job.output)
     model = read_model_file(job.model)
@@ -81,14 +83,16 @@ def run_batch(
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 _count(summary, row, kept=kept)
                 if row.status == "failed":
-                    progress.message(f"Failed: {printable(row.input)}: {printable(row.reason)}")
+                    progress.message(f"Failed: {row.input}: {row.reason}")
                 progress.advance()
         finally:
             progress.end()
             remaining = [_not_reached(each, record.previous) for each in plan if each.input not in record]
             record.finish(remaining)
-    summary.not_reached = len(remaining)
-    summary.skipped += len(remaining)
+    for row in remaining:
+        _count(summary, row, kept=True)
+    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
+    summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -137,16 +141,16 @@ def _colour(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     try:
         row, kept = _make_output(planned, work)
     except PictureError as error:
-        return _row(planned, "failed", str(error)), False
+        return _failed(planned, work, f"{error}. {error.advice}" if error.advice else str(error)), False
     except OutputUnwritableError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
             raise
-        return _row(planned, "failed", str(error)), False
+        return _failed(planned, work, str(error)), False
     except MemoryError:
-        return _row(planned, "failed", "it needs more memory than there is"), False
+        return _failed(planned, work, "it needs more memory than there is"), False
     except Exception as error:
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
-        return _row(planned, "failed", f"a bug in colorbatch: {type(error).__name__}: {error}"), False
+        return _failed(planned, work, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
     return (row if kept else replace(row, seconds=round(time.perf_counter() - started, 4))), kept
 
 
@@ -159,9 +163,8 @@ def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     input_sha256 = hashlib.sha256(data).hexdigest()
     target = planned.output(work.output)
     previous = work.previous.get(planned.input)
-    made_by_us = previous is not None and previous.status == "done" and previous.output == planned.input
-    unchanged = previous is not None and made_by_us and _is_unchanged(previous, input_sha256, work)
-    if previous is not None and unchanged and manifest.sha256_of(target) == previous.output_sha256:
+    made_by_us = previous is not None and previous.output == planned.input
+    if previous is not None and made_by_us and _is_current(previous, input_sha256, target, work):
         return previous, True
 
     picture = work.colorizer.colorize(decode(data))
@@ -189,10 +192,15 @@ def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     return row, False
 
 
-def _is_unchanged(previous: Row, input_sha256: str, work: _Work) -> bool:
-    """Return whether source, model and settings are those that made the output of ``previous``."""
+def _is_current(previous: Row, input_sha256: str, target: Path, work: _Work) -> bool:
+    """Return whether ``target`` is still what ``previous`` says, made of this source by this model and settings."""
     made_from = (previous.input_sha256, previous.model_sha256, previous.settings_sha256)
-    return made_from == (input_sha256, work.model.sha256, work.settings_sha256)
+    return (
+        previous.status == "done"
+        and made_from == (input_sha256, work.model.sha256, work.settings_sha256)
+        and previous.output_sha256 is not None
+        and previous.output_sha256 == manifest.sha256_of(target)
+    )
 
 
 def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_replace: bool) -> None:
@@ -213,6 +221,15 @@ def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_repla
 def _row(planned: PlannedPicture, status: Status, reason: str = "", **values: Any) -> Row:  # noqa: ANN401 (the fields of Row)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Row(input=planned.input, status=status, reason=reason, finished_at=now, version=__version__, **values)
+
+
+def _failed(planned: PlannedPicture, work: _Work, reason: str) -> Row:
+    """Return a failed row; an output of an earlier run that still stands stays on record as ours."""
+    row = _row(planned, "failed", reason)
+    earlier = work.previous.get(planned.input)
+    if earlier is None or earlier.output is None or not planned.output(work.output).exists():
+        return row
+    return replace(row, output=earlier.output, output_sha256=earlier.output_sha256)
 
 
 def _not_reached(planned: PlannedPicture, previous: Mapping[str, Row]) -> Row:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 
@@ -95,6 +96,10 @@ def open_model(
     return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), working_size)
 
 
+@overload
+def colorize(picture: Picture, model: Colorizer | None = None) -> Picture: ...
+@overload
+def colorize(picture: Pixels, model: Colorizer | None = None) -> Pixels: ...
 def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Picture | Pixels:
     """Colour one picture, or one 8-bit array, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 

@@ -119,5 +119,5 @@ def _parity(found: Mapping[str, str]) -> Parity:
             int(values["max_rgb_levels"]),
             float(values["tolerance"]),
         )
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelRefusedError(f"the model's {PREFIX}parity is not the JSON expected: {error}") from error

@@ -37,18 +37,36 @@ def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
         UsageError: the source is missing, or source and output overlap.
 
     """
-    if not source.exists():
-        raise UsageError(f"the source {source} is not there")
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"the output {output} is not a folder")
-    if source.is_dir():
-        _refuse_overlap(source, output)
-        planned = sorted(_walk(source), key=lambda each: each.input)
-    else:
-        if _contains(output, source.resolve().parent) and _contains(source.resolve().parent, output):
+    try:
+        if not source.exists():
+            raise UsageError(f"the source {source} is not there")
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"the output {output} is not a folder")
+        if source.is_dir():
+            _refuse_overlap(source, output)
+            return sorted(_walk(source), key=lambda each: each.input)
+        if not source.is_file():
+            raise UsageError(f"the source {source} is neither a folder nor a regular file")
+        if output.exists() and output.samefile(source.resolve().parent):
             raise UsageError(f"the output {output} is the folder of the source {source.name}")
-        planned = [PlannedPicture(source, source.name)]
-    return planned
+        return [PlannedPicture(source, source.name)]
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        raise UsageError(f"cannot look at {source} and {output}: {error}") from error
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the files below ``folder`` that are named as pictures, sorted.
+
+    Raises:
+        UsageError: it is not a folder, or there are none.
+
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file())
+    if not paths:
+        raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
+    return paths
 
 
 def _refuse_overlap(source: Path, output: Path) -> None:
@@ -85,7 +103,10 @@ def _walk(root: Path) -> Iterator[PlannedPicture]:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                folders.append(path)
+                if path.name.startswith("."):
+                    yield _plan(root, path, "skipped", "a hidden folder")
+                else:
+                    folders.append(path)
             else:
                 yield _plan_entry(root, real_root, path, entry)
 

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
-from colorbatch.picture import PICTURE_EXTENSIONS, Picture, Pixels
-from colorbatch.progress import ProgressReporter, SilentProgress, printable
+from colorbatch.picture import Picture, Pixels
+from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.training import metrics
 
 
@@ -30,8 +31,8 @@ class Evaluation:
     """A model beside the baseline "leave it grey"."""
 
     pictures: int
-    broken: int
-    """Pictures that could not be read and were left out."""
+    left_out: int
+    """Pictures that could not be read, or that are grey and teach nothing of colour."""
     size: int
     model: Scores
     grey: Scores
@@ -62,36 +63,31 @@ def evaluate(
 
     """
     progress = progress or SilentProgress()
-    paths = _evenly(_pictures_below(color_dir), limit)
+    paths = _evenly(picture_files(color_dir), limit)
     of_model, of_grey, colourfulness = [], [], []
-    broken = 0
+    left_out = 0
     progress.begin(len(paths), "Evaluating")
     for path in paths:
         progress.advance()
         try:
             truth = _read(path, size)
         except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them stumble over)
-            broken += 1
-            progress.message(f"Left out {printable(str(path))}: {error}")
+            left_out += 1
+            progress.message(f"Left out {path}: {error}")
             continue
         grey = np.asarray(Image.fromarray(truth).convert("L"))
+        if (truth == grey[..., None]).all():
+            left_out += 1
+            progress.message(f"Left out {path}: it has no colour")
+            continue
         result = colorizer.colorize(Picture(grey)).pixels
         of_model.append(_score(result, truth))
         of_grey.append(_score(np.dstack([grey] * 3), truth))
         colourfulness.append(metrics.colourfulness(truth))
     progress.end()
     if not of_model:
-        raise UsageError(f"none of the {len(paths)} pictures in {color_dir} can be read")
-    return Evaluation(len(of_model), broken, size, _mean(of_model), _mean(of_grey), float(np.mean(colourfulness)))
-
-
-def _pictures_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS)
-    if not paths:
-        raise UsageError(f"no pictures in {folder}")
-    return paths
+        raise UsageError(f"none of the {len(paths)} pictures in {color_dir} can be used")
+    return Evaluation(len(of_model), left_out, size, _mean(of_model), _mean(of_grey), float(np.mean(colourfulness)))
 
 
 def _evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:

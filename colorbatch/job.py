@@ -38,6 +38,8 @@ class BatchSummary:
     failed: int = 0
     not_reached: int = 0
     """Sources left for the next run because this one was stopped; counted in ``skipped`` too."""
+    stopped: bool = False
+    """Whether the run ended before its last picture."""
     megapixels: float = 0.0
     """Coloured in this run."""
     seconds: float = 0.0
@@ -51,8 +53,3 @@ class BatchSummary:
     def coloured(self) -> int:
         """Pictures coloured in this run."""
         return self.done - self.kept
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run ended before its last picture."""
-        return self.not_reached > 0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import get_args
 
 from colorbatch.atomic import write_bytes
 from colorbatch.errors import OutputUnwritableError
@@ -69,7 +69,11 @@ class Row:
         if not isinstance(values, dict) or values.get("schema") != SCHEMA or not isinstance(values.get("input"), str):
             raise ValueError(f"not a manifest row of schema {SCHEMA}")
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known})
+        row = cls(**{key: value for key, value in values.items() if key in known})
+        texts = (row.output, row.input_sha256, row.output_sha256, row.model_sha256, row.settings_sha256)
+        if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
+            raise ValueError("a field has the wrong type")
+        return row
 
 
 class Manifest:
@@ -90,7 +94,7 @@ class Manifest:
         self._rows: dict[str, Row] = {}
         try:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True)
-            self._journal: BinaryIO = self._journal_path.open("ab")
+            self._journal = self._journal_path.open("ab", buffering=0)  # nothing is left to write when it is closed
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
@@ -105,7 +109,6 @@ class Manifest:
         """
         try:
             self._journal.write(row.to_json())
-            self._journal.flush()
             os.fsync(self._journal.fileno())
         except OSError as error:
             raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
@@ -128,8 +131,8 @@ class Manifest:
         rows = {row.input: row for row in remaining} | self._rows
         write_bytes(self._manifest_path, b"".join(rows[key].to_json() for key in sorted(rows)))
         self._journal.close()
-        self._journal_path.unlink()
-        with contextlib.suppress(OSError):  # something else lies in it
+        with contextlib.suppress(OSError):  # a journal that stays tells the next run nothing new
+            self._journal_path.unlink()
             self._journal_path.parent.rmdir()
 
     def __enter__(self) -> "Manifest":

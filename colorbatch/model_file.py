@@ -40,6 +40,8 @@ def read_model_file(name_or_path: str) -> ModelFile:
     """
     path = built_in_models().get(name_or_path, Path(name_or_path))
     try:
+        if path.exists() and not path.is_file():
+            raise ModelRefusedError(f"the model {path} is not a regular file")
         if path.stat().st_size > MAX_BYTES:
             raise ModelRefusedError(f"{path} is larger than any model can be")
         data = path.read_bytes()

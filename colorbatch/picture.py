@@ -26,6 +26,8 @@ _DEFAULT_LUMA_TABLE, _FINEST_CHROMA_TABLE = presets["web_maximum"]["quantization
 """Chroma of a network is smooth, so the finest table costs little, and errors of chroma would spill into luma where
 RGB clips."""
 _LOSSLESS_TIFF = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd"})
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+"""Of libjpeg and of the WebP format."""
 _RENDERING_INTENT = ImageCms.Intent.PERCEPTUAL
 
 
@@ -94,12 +96,18 @@ def encode(picture: Picture) -> bytes:
     if picture.alpha is not None:
         pixels = np.dstack([pixels, picture.alpha])
     arguments = save_arguments(picture.metadata, picture.format) | _format_arguments(picture)
+    side = max(picture.width, picture.height)
+    if side > _LONGEST_SIDE.get(picture.format, side):
+        raise UnsupportedPictureError(
+            f"{picture.format} cannot hold this picture of {picture.width} x {picture.height} pixels; "
+            f"its longest side is {_LONGEST_SIDE[picture.format]}"
+        )
+    image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     try:
-        Image.fromarray(pixels).save(buffer, picture.format, **arguments)
+        image.save(buffer, picture.format, **arguments)
     except (ValueError, OSError) as error:
-        size = f"{picture.width} x {picture.height}"
-        raise UnsupportedPictureError(f"{picture.format} cannot hold this picture of {size} pixels: {error}") from error
+        raise UnsupportedPictureError(f"cannot write it as {picture.format}: {error}") from error
     return buffer.getvalue()
 
 
@@ -107,7 +115,7 @@ def _format_arguments(picture: Picture) -> dict[str, Any]:
     match picture.format:
         case "JPEG":
             luma_table = picture.jpeg_luma_table or _DEFAULT_LUMA_TABLE
-            return {"qtables": [luma_table, _FINEST_CHROMA_TABLE], "subsampling": 0, "optimize": True}
+            return {"qtables": [luma_table, _FINEST_CHROMA_TABLE], "subsampling": 0}
         case "WEBP":
             return {"lossless": True, "exact": True, "quality": 50}
         case "TIFF":
@@ -190,7 +198,7 @@ def _to_srgb(image: Image.Image, icc_profile: bytes, warnings: list[str]) -> Ima
         if image.mode not in modes.get(space, ()):
             warnings.append(f"the ICC profile is for {space}, not for {image.mode}, and was not used")
             return image
-        if "sRGB" in ImageCms.getProfileDescription(profile):
+        if _is_srgb(profile, image.mode):
             return image
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), renderingIntent=_RENDERING_INTENT, outputMode="RGB"
@@ -199,3 +207,16 @@ def _to_srgb(image: Image.Image, icc_profile: bytes, warnings: list[str]) -> Ima
         warnings.append(f"the ICC profile is damaged and was not used: {error}")
         return image
     return image if converted is None else converted
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile, mode: str) -> bool:
+    """Return whether a profile leaves levels as they are: by what it does to a chart, since names mislead."""
+    if mode not in ("L", "RGB"):
+        return False
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    image = Image.fromarray(ramp if mode == "L" else np.dstack([ramp, np.roll(ramp, 40), np.roll(ramp, 90)]))
+    converted = ImageCms.profileToProfile(
+        image, profile, ImageCms.createProfile("sRGB"), renderingIntent=_RENDERING_INTENT, outputMode="RGB"
+    )
+    difference = np.asarray(converted).astype(int) - np.asarray(image.convert("RGB"))
+    return bool(np.abs(difference).max() <= 1)

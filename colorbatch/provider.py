@@ -1,18 +1,36 @@
 """Open ONNX Runtime on the execution provider that was asked for, and on no other."""
 
+import io
+import logging
+from contextlib import redirect_stdout
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from colorbatch.errors import ModelRefusedError, ProviderUnavailableError
+from colorbatch.errors import ModelRefusedError, ProviderUnavailableError, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.job import ProviderName
 
 if TYPE_CHECKING:
     import onnxruntime
 
+logger = logging.getLogger(__name__)
+
 _ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_USER_WORDS = {ort: word for word, ort in _ORT_NAMES.items()}
+_GPU_ADVICE = "Check the GPU driver and the CUDA and cuDNN libraries, or use --provider cpu."
 _ONLY_FATAL = 4
 """ONNX Runtime's log severity: its warnings go to stderr, past every logger; what matters is raised."""
+
+
+def import_onnxruntime() -> ModuleType:
+    """Return the package ``onnxruntime``.
+
+    Raises:
+        MissingExtraError: it is not installed.
+
+    """
+    with needs_extra("cpu"):
+        import onnxruntime
+    return onnxruntime
 
 
 def open_inference_session(
@@ -27,34 +45,48 @@ def open_inference_session(
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
+        UsageError: there is no provider of that name.
         ProviderUnavailableError: the provider is not in this build, or did not start.
         ModelRefusedError: ONNX Runtime does not accept the model.
 
     """
-    with needs_extra("cpu"):
-        import onnxruntime as ort
-
+    ort = import_onnxruntime()
     available = ort.get_available_providers()
-    wanted = [word for word in ("cuda", "cpu") if _ORT_NAMES[word] in available] if provider == "auto" else [provider]
-    if _ORT_NAMES[wanted[0]] not in available:
+    words = [word for word in ("cuda", "cpu") if _ORT_NAMES[word] in available] if provider == "auto" else [provider]
+    if words[0] not in _ORT_NAMES:
+        raise UsageError(f"no provider {provider!r}; there are: auto, {', '.join(_ORT_NAMES)}")
+    if _ORT_NAMES[words[0]] not in available:
         raise ProviderUnavailableError(
             f"the provider {provider} is not in this build of ONNX Runtime",
             advice="Install it with: pip uninstall onnxruntime && pip install 'colorbatch[cuda]'",
         )
-    if "cuda" in wanted and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()
+    *preferred, last = words
+    for word in preferred:
+        try:
+            return _open(ort, data, word, threads), word
+        except ProviderUnavailableError as error:
+            logger.info("%s; trying the next provider", error)
+    return _open(ort, data, last, threads), last
+
+
+def _open(ort: ModuleType, data: bytes, word: str, threads: int | None) -> "onnxruntime.InferenceSession":
+    """Open a model on exactly one provider; ONNX Runtime's own fallback is switched off, also for later."""
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_FATAL
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        session = ort.InferenceSession(data, options, providers=[_ORT_NAMES[word] for word in wanted])
+        with redirect_stdout(io.StringIO()):  # it prints its troubles there
+            if word == "cuda" and hasattr(ort, "preload_dlls"):
+                ort.preload_dlls()
+            session = ort.InferenceSession(data, options, providers=[_ORT_NAMES[word]], enable_fallback=0)
     except Exception as error:  # its exceptions share no base below Exception
-        raise ModelRefusedError(f"ONNX Runtime does not open the model: {error}") from error
-    actual = _USER_WORDS.get(session.get_providers()[0], session.get_providers()[0])
-    if provider not in ("auto", actual):
+        if word == "cpu":
+            raise ModelRefusedError(f"ONNX Runtime does not open the model: {error}") from error
+        raise ProviderUnavailableError(f"the provider {word} did not start: {error}", advice=_GPU_ADVICE) from error
+    actual = session.get_providers()[0]
+    if actual != _ORT_NAMES[word]:
         raise ProviderUnavailableError(
-            f"the provider {provider} did not start; ONNX Runtime fell back to {actual}",
-            advice="Check the GPU driver and the CUDA and cuDNN libraries, or use --provider cpu.",
+            f"the provider {word} did not start; ONNX Runtime fell back to {actual}", advice=_GPU_ADVICE
         )
-    return session, actual
+    return session

@@ -13,7 +13,7 @@ from PIL import Image
 
 import colorbatch
 from colorbatch import atomic, batch
-from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UsageError
+from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
 from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
 from colorbatch.progress import SilentProgress
@@ -93,12 +93,19 @@ def test_a_tree_is_mirrored_and_every_file_accounted_for(job: BatchJob) -> None:
     assert not (job.output / STATE_FOLDER).exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2, 7])
-def test_the_number_of_jobs_changes_nothing(job: BatchJob, tmp_path: Path, jobs: int) -> None:
-    batch.run_batch(job)
-    other = BatchJob(job.source, tmp_path / f"out{jobs}", job.model, "cpu", jobs=jobs)
-    batch.run_batch(other)
-    assert tree(other.output) == tree(job.output)
+def test_the_number_of_jobs_changes_nothing(job: BatchJob, tmp_path: Path) -> None:
+    outputs = []
+    for jobs in (1, 2, 7):
+        batch.run_batch(BatchJob(job.source, tmp_path / f"out{jobs}", "unet", "cpu", jobs=jobs))
+        outputs.append(tree(tmp_path / f"out{jobs}"))
+    assert len(outputs[0]) == 5
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_jobs_must_be_one_or_more(job: BatchJob) -> None:
+    with pytest.raises(UsageError, match="jobs must be 1 or more"):
+        batch.run_batch(BatchJob(job.source, job.output, job.model, jobs=0))
+    assert not job.output.exists()
 
 
 def test_one_broken_picture_stops_no_other(job: BatchJob) -> None:
@@ -110,7 +117,7 @@ def test_one_broken_picture_stops_no_other(job: BatchJob) -> None:
     assert (summary.done, summary.failed) == (5, 3)
     found = rows(job.output)
     assert {name for name, row in found.items() if row["status"] == "failed"} == {"broken.jpg", "empty.png", "page.tif"}
-    assert found["empty.png"]["reason"] == "the file is empty"
+    assert found["empty.png"]["reason"] == "the file is empty. " + UnreadablePictureError.advice
     assert len(listener.messages) == 3
     assert "broken.jpg" not in tree(job.output)
 
@@ -137,6 +144,30 @@ def test_only_what_changed_is_done_again(job: BatchJob) -> None:
     now = tree(job.output)
     assert {name for name in good if now[name] == good[name]} == set(good) - {"a.jpg"}
     assert Image.open(io.BytesIO(now["a.jpg"])).size == (9, 9)
+
+
+def test_a_source_that_was_broken_for_a_while_is_done_again(job: BatchJob) -> None:
+    batch.run_batch(job)
+    good = (job.source / "a.jpg").read_bytes()
+    (job.source / "a.jpg").write_bytes(good[:100])
+    assert batch.run_batch(job).failed == 1
+    assert rows(job.output)["a.jpg"]["output"] == "a.jpg"  # the old output stands, and is known as ours
+    Image.new("L", (9, 9), 99).save(job.source / "a.jpg")
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (5, 0)
+    with Image.open(job.output / "a.jpg") as output:
+        assert output.size == (9, 9)
+
+
+def test_a_row_without_hashes_proves_nothing(job: BatchJob) -> None:
+    batch.run_batch(job)
+    lines = (job.output / MANIFEST_NAME).read_bytes().splitlines()
+    stripped = [json.dumps(json.loads(line) | {"output_sha256": None}) for line in lines]
+    (job.output / MANIFEST_NAME).write_text("\n".join(stripped))
+    (job.output / "a.jpg").unlink()
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.kept) == (5, 0)
+    assert (job.output / "a.jpg").exists()
 
 
 def test_another_model_or_working_size_does_all_again(job: BatchJob, tmp_path: Path) -> None:
@@ -178,8 +209,7 @@ def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: BatchJob
 
 
 def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -> None:
-    names = [f"{number:02}.png" for number in range(30)]
-    make_tree(job.source, *names)
+    make_tree(job.source, *(f"{number:02}.png" for number in range(30)))
     stop = threading.Event()
     summary = batch.run_batch(job, Listener(stop, after=3), stop)
     assert summary.stopped
@@ -190,6 +220,8 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -
     assert {name for name, row in found.items() if row["status"] == "done"} == set(tree(job.output))
     assert sum(row["reason"] == batch.NOT_REACHED for row in found.values()) == summary.not_reached
 
+    again = batch.run_batch(job, stop=stop)  # stopped before it began
+    assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
     rest = batch.run_batch(job)
     assert (rest.done, rest.kept) == (35, summary.done)
     whole = BatchJob(job.source, tmp_path / "whole", job.model, "cpu")

@@ -43,6 +43,11 @@ def test_a_contract_comes_back_from_its_metadata() -> None:
         ("tiling", "sometimes", "known are: whole, tiles"),
         ("precision", "int3", "known are"),
         ("parity", "{", "not the JSON expected"),
+        (
+            "parity",
+            json.dumps({"max_abs": 0, "mean_abs": 0, "max_rgb_levels": float("inf"), "tolerance": 0}),
+            "not the",
+        ),
         ("parity", "[1]", "not the JSON expected"),
         ("parity", "[" * 100_000, "not the JSON expected"),
     ],

@@ -16,10 +16,22 @@ def touch(root: Path, *names: str) -> None:
 
 def test_every_file_is_planned_in_order_and_mirrored(tmp_path: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
-    touch(source, "b.jpg", "a/2.TIFF", "a/1.png", "a/b/c/x.webp", "notes.txt", ".hidden.jpg", "a/Thumbs.db", "z.JPEG")
+    touch(
+        source,
+        "b.jpg",
+        "a/2.TIFF",
+        "a/1.png",
+        "a/b/c/x.webp",
+        "notes.txt",
+        ".hidden.jpg",
+        "a/Thumbs.db",
+        "z.JPEG",
+        ".thumbs/x.jpg",
+    )
     plan = plan_batch(source, output)
     assert [(each.input, each.verdict) for each in plan] == [
         (".hidden.jpg", "skipped"),
+        (".thumbs", "skipped"),
         ("a/1.png", "colour"),
         ("a/2.TIFF", "colour"),
         ("a/Thumbs.db", "skipped"),
@@ -28,7 +40,7 @@ def test_every_file_is_planned_in_order_and_mirrored(tmp_path: Path) -> None:
         ("notes.txt", "skipped"),
         ("z.JPEG", "colour"),
     ]
-    assert plan[1].output(output) == output / "a" / "1.png"
+    assert plan[2].output(output) == output / "a" / "1.png"
     assert all(each.reason for each in plan if each.verdict != "colour")
     assert not output.exists()
 
@@ -66,6 +78,17 @@ def test_pipes_are_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "in" / "pipe.jpg")
     plan = plan_batch(tmp_path / "in", tmp_path / "out")
     assert [(each.input, each.reason) for each in plan] == [("a.jpg", ""), ("pipe.jpg", "not a regular file")]
+    with pytest.raises(UsageError, match="neither a folder nor a regular file"):
+        plan_batch(tmp_path / "in" / "pipe.jpg", tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_paths_that_cannot_be_looked_at_are_usage_errors(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg")
+    (tmp_path / "self").symlink_to("self")
+    for source, output in (("x" * 300, "out"), ("in", "self/out"), ("in", "x" * 300)):
+        with pytest.raises(UsageError):
+            plan_batch(tmp_path / source, tmp_path / output)
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,10 @@ def test_importing_colorbatch_imports_nothing_heavy() -> None:
     [
         (["run", "samples", "OUT"], "onnxruntime", "pip install 'colorbatch[cpu]'"),
         (["train", "samples", "--out", "OUT"], "torch", "pip install 'colorbatch[train]'"),
+        (["train", "samples", "--out", "OUT"], "matplotlib", "pip install 'colorbatch[train]'"),
         (["export", "x.pth"], "onnx", "pip install 'colorbatch[train]'"),
+        (["export", "x.pth"], "onnxscript", "pip install 'colorbatch[train]'"),
+        (["export", "x.pth"], "onnxruntime", "pip install 'colorbatch[cpu]'"),
         (["verify", "unet", "x.pth"], "torch", "pip install 'colorbatch[train]'"),
         (["evaluate", "samples"], "skimage", "pip install 'colorbatch[evaluate]'"),
     ],

@@ -46,7 +46,18 @@ def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"{}", b"[]", b"null", b"{", b"\xff\xfe", b'{"schema": 2, "input": "x"}', b'{"schema": 1, "input": 5}']
+    "line",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b"{",
+        b"\xff\xfe",
+        b'{"schema": 2, "input": "x"}',
+        b'{"schema": 1, "input": "x", "status": "perhaps"}',
+        b'{"schema": 1, "input": "x", "output": 5}',
+        b'{"schema": 1, "input": 5}',
+    ],
 )
 def test_lines_that_are_no_rows_are_passed_over(tmp_path: Path, line: bytes) -> None:
     good = Row("good.jpg", status="done").to_json()

@@ -149,7 +149,7 @@ def test_jpeg_keeps_the_luma_table_of_its_source_and_full_chroma(ramp: Levels) -
 
 def test_equal_pictures_give_equal_bytes(ramp: Levels) -> None:
     for picture_format in FORMATS:
-        data = saved(Image.fromarray(ramp), picture_format, icc_profile=_grey_profile())
+        data = saved(Image.fromarray(ramp), picture_format, icc_profile=_srgb_profile())
         assert encode(coloured(decode(data))) == encode(coloured(decode(data)))
 
 
@@ -160,7 +160,7 @@ def test_a_picture_too_large_for_its_format_says_so() -> None:
         encode(Picture(np.zeros((1, 65501, 3), np.uint8), "JPEG"))
 
 
-def _grey_profile() -> bytes:
+def _srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -176,8 +176,21 @@ def test_colours_of_another_profile_are_brought_to_srgb() -> None:
 
 def test_srgb_levels_are_taken_as_they_are(ramp: Levels) -> None:
     rgb = np.dstack([ramp, ramp[::-1], ramp])
-    picture = decode(saved(Image.fromarray(rgb), "PNG", icc_profile=_grey_profile()))
+    picture = decode(saved(Image.fromarray(rgb), "PNG", icc_profile=_srgb_profile()))
     np.testing.assert_array_equal(picture.pixels, rgb)
+
+
+def test_a_profile_is_judged_by_what_it_does_not_by_its_name(ramp: Levels) -> None:
+    profile = bytearray(_srgb_profile())
+    red_curve = profile.index(b"rTRC", 128)
+    offset = int.from_bytes(profile[red_curve + 4 : red_curve + 8], "big")
+    linear = b"curv" + bytes(4) + (0).to_bytes(4, "big")  # ICC.1, section 10.6: no entries is the identity
+    profile[offset : offset + len(linear)] = linear  # the three curves are one and the same
+    rgb = np.dstack([ramp] * 3)
+    picture = decode(saved(Image.fromarray(rgb), "PNG", icc_profile=bytes(profile)))
+    assert "sRGB" in ImageCms.getProfileDescription(io.BytesIO(bytes(profile)))
+    level = round(255 * (1.055 * (64 / 255) ** (1 / 2.4) - 0.055))  # IEC 61966-2-1
+    assert np.abs(picture.pixels[ramp == 64].astype(int) - level).max() <= 1
 
 
 def test_a_broken_profile_is_a_warning(ramp: Levels) -> None:
@@ -217,9 +230,45 @@ def test_fax_compression_becomes_one_that_can_hold_colour() -> None:
         assert output.info["compression"] == "tiff_adobe_deflate"
 
 
+def test_text_that_is_not_ascii_and_maker_notes_survive(ramp: Levels) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0x927C] = b"maker note \x00\xff"
+    block = exif.tobytes().replace(b"maker note", b"Gro\xc3\x9fmut")  # UTF-8, as cameras and editors write it
+    with Image.open(io.BytesIO(encode(coloured(decode(saved(Image.fromarray(ramp), "JPEG", exif=block)))))) as output:
+        kept = output.info["exif"]
+        assert output.getexif()[0x0112] == 1
+    assert kept.replace(b"\x01\x12\0\x03\0\0\0\x01\0\x01", b"") == block.replace(b"\x01\x12\0\x03\0\0\0\x01\0\x06", b"")
+
+
+def test_tiff_text_in_latin_1_survives_and_no_resolution_is_made_up(ramp: Levels) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[315] = "Köhler".encode("latin-1")
+    with Image.open(
+        io.BytesIO(encode(coloured(decode(saved(Image.fromarray(ramp), "TIFF", tiffinfo=tags)))))
+    ) as output:
+        assert isinstance(output, TiffImagePlugin.TiffImageFile)
+        assert output.tag_v2[315] == "Köhler"
+        assert 282 not in output.tag_v2
+
+
+def test_what_a_tiff_loses_is_a_warning(ramp: Levels) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = b"<x:xmpmeta/>"
+    picture = decode(saved(Image.fromarray(ramp), "TIFF", tiffinfo=tags))
+    assert picture.warnings == ("left out of the TIFF: XMP",)
+
+
+def test_a_grainy_jpeg_at_the_highest_quality_is_written() -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (256, 256), dtype=np.uint8) * 255
+    picture = coloured(decode(saved(Image.fromarray(noise), "JPEG", quality=100)))
+    assert len(encode(picture)) > 2 * 256 * 256
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_is_a_warning_and_the_picture_is_kept(ramp: Levels) -> None:
     data = saved(Image.fromarray(ramp), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     picture = decode(data)
     assert picture.pixels.shape == ramp.shape
+    assert any("EXIF is damaged" in warning for warning in picture.warnings)
     encode(coloured(picture))

@@ -7,7 +7,7 @@ from helpers import ORANGE, model_of, small_model
 from onnx import helper, numpy_helper
 
 from colorbatch.contract import ModelContract
-from colorbatch.errors import InferenceError, ModelRefusedError, ProviderUnavailableError
+from colorbatch.errors import InferenceError, ModelRefusedError, ProviderUnavailableError, UsageError
 from colorbatch.model_file import ModelFile
 from colorbatch.onnx_header import read_onnx_header
 from colorbatch.provider import open_inference_session
@@ -65,8 +65,10 @@ def _fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make ONNX Runtime do what it does with a GPU build on a machine without a GPU: say CUDA, use the CPU."""
     real = onnxruntime.InferenceSession
 
-    def opened(data: bytes, options: onnxruntime.SessionOptions, providers: list[str]) -> onnxruntime.InferenceSession:
-        assert "CUDAExecutionProvider" in providers
+    def opened(
+        data: bytes, options: onnxruntime.SessionOptions, providers: list[str], enable_fallback: int
+    ) -> onnxruntime.InferenceSession:
+        assert (providers, enable_fallback) in ((["CUDAExecutionProvider"], 0), (["CPUExecutionProvider"], 0))
         return real(data, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(
@@ -78,8 +80,18 @@ def _fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _fall_back(monkeypatch)
-    with pytest.raises(ProviderUnavailableError, match="fell back to cpu"):
+    with pytest.raises(ProviderUnavailableError, match="fell back to CPUExecutionProvider"):
         open_inference_session(small_model().SerializeToString(), "cuda")
+
+
+def test_a_session_never_changes_its_provider_later() -> None:
+    session, _ = open_inference_session(small_model().SerializeToString(), "cpu")
+    assert not session._enable_fallback  # noqa: SLF001 (there is no other way to ask)
+
+
+def test_an_unknown_provider_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there are: auto, cpu, cuda"):
+        open_inference_session(small_model().SerializeToString(), "tpu")  # type: ignore[arg-type]
 
 
 def test_auto_says_which_provider_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:

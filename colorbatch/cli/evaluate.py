@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.extras import needs_extra
 from colorbatch.job import ProviderName
 
 
@@ -42,6 +43,8 @@ def command(
     Example:
       colorbatch evaluate photos/validation/ --limit 200
     """
+    with needs_extra("evaluate"):
+        import skimage  # noqa: F401 (said now, not after the first picture)
     from colorbatch.colorizer import open_model
     from colorbatch.evaluation import evaluate
 

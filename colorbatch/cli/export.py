@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, parity, terminal
-from colorbatch.contract import PRECISIONS, Precision
+from colorbatch.contract import MAX_SIZE, PRECISIONS, Precision
 from colorbatch.extras import needs_extra
+from colorbatch.provider import import_onnxruntime
 
 
 @click.command("export", short_help="Make an ONNX model of a checkpoint.")
@@ -24,7 +25,7 @@ from colorbatch.extras import needs_extra
 )
 @click.option(
     "--working-size",
-    type=click.IntRange(min=32),
+    type=click.IntRange(32, MAX_SIZE),
     metavar="N",
     help="Short side in pixels that the network should see. [default: the size it was trained at]",
 )
@@ -51,7 +52,10 @@ def command(
     Example:
       colorbatch export training/checkpoints/colorization_epoch_50.pth -o mine.onnx
     """
+    import_onnxruntime()  # if it is missing, that is said now, not after the export
     with needs_extra("train"):
+        import onnxscript  # noqa: F401 (PyTorch's exporter imports it)
+
         from colorbatch_export import export_model
 
     terminal.set_up_logging(verbose=False, quiet=quiet)

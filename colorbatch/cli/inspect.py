@@ -47,6 +47,6 @@ def _in_words(value: Any) -> str:  # noqa: ANN401 (any JSON value)
         case dict():
             return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
         case list():
-            return ", ".join(value)
+            return printable(", ".join(value))
         case _:
             return printable(str(value))

@@ -84,6 +84,8 @@ def _report_bug(error: Exception) -> ExitCode:
 def _close_streams() -> None:
     """Flush stdout and stderr; where that fails, keep the interpreter from complaining about it at exit."""
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is None:  # it was closed before the start
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):

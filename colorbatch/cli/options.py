@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from colorbatch.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ProviderName
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -39,7 +40,7 @@ def working_size_option(function: _F) -> _F:
     """Add ``--working-size``."""
     return click.option(
         "--working-size",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, MAX_SIZE),
         metavar="N",
         help="Short side in pixels that the network sees; the output keeps the source's size. "
         "[default: as the model says]",

@@ -138,7 +138,7 @@ class _Bar:
             self._progress.advance(self._task, steps)
 
     def message(self, text: str) -> None:
-        self._screen.print(text, markup=False)
+        self._screen.print(printable(text), markup=False)
 
     def end(self) -> None:
         if self._progress is not None:
@@ -169,7 +169,7 @@ class _Lines:
             self.message(f"{self._label}: {self._done}/{self._total}, {rate:.1f} {self._unit}/s, {left:.0f} s left")
 
     def message(self, text: str) -> None:
-        say(text)
+        say(printable(text))
 
     def end(self) -> None:
         """Nothing to close."""

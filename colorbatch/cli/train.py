@@ -121,6 +121,8 @@ def command(
       colorbatch train photos/ --out training/ --epochs 50 --validation 0.05
     """
     with needs_extra("train"):
+        import matplotlib as mpl  # noqa: F401 (said now, not after the first epoch)
+
         from colorbatch.training.loop import train
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)

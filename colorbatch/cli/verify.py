@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, parity, terminal
-from colorbatch.errors import ExitCode
 from colorbatch.extras import needs_extra
 from colorbatch.job import ProviderName
 
@@ -18,10 +17,7 @@ from colorbatch.job import ProviderName
 @options.provider_option
 @options.json_option
 @options.quiet_option
-@click.pass_context
-def command(
-    ctx: click.Context, model: str, checkpoint: Path, provider: ProviderName, *, as_json: bool, quiet: bool
-) -> None:
+def command(model: str, checkpoint: Path, provider: ProviderName, *, as_json: bool, quiet: bool) -> None:
     """Compare MODEL, an .onnx file or a built-in name, with the CHECKPOINT it was exported from.
 
     Exits with 6 when ONNX Runtime and PyTorch disagree beyond the tolerance.
@@ -31,17 +27,18 @@ def command(
       colorbatch verify mine.onnx training/checkpoints/colorization_epoch_50.pth
     """
     with needs_extra("train"):
-        from colorbatch_export import verify_model
+        from colorbatch_export import ParityReport, verify_model
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    verification = verify_model(model, checkpoint, provider)
-    report = verification.report
-    if as_json:
-        found = {"passed": report.passed, "same_checkpoint": verification.same_checkpoint, "provider": report.provider}
-        terminal.answer(json.dumps(found | asdict(report.summary)))
-    if not quiet:
-        parity.show(report)
-    if not verification.same_checkpoint:
-        terminal.say(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.")
-    if not report.passed:
-        ctx.exit(ExitCode.PARITY)
+    reports: list[ParityReport] = []
+    try:
+        verification = verify_model(model, checkpoint, provider, reports.append)
+        if not verification.same_checkpoint:
+            terminal.say(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.")
+    finally:
+        for report in reports:
+            if as_json:
+                found = {"passed": report.passed, "provider": report.provider}
+                terminal.answer(json.dumps(found | asdict(report.summary)))
+            if not quiet:
+                parity.show(report)

@@ -5,6 +5,7 @@ state of optimizer and random numbers. All are read with ``weights_only=True``, 
 """
 
 import hashlib
+import io
 import pickle
 import re
 from collections.abc import Mapping
@@ -45,8 +46,9 @@ class TrainingState:
 
     architecture: str
     size: int
+    batch_size: int
     pictures_sha256: str
-    """Of the names trained on and held out, in order: a changed folder cannot be resumed."""
+    """Of the names trained on and held out, in order."""
     epoch: int = 0
     """Finished epochs."""
     step: int = 0
@@ -68,6 +70,11 @@ class TrainingState:
         )
         self.history.append(metrics)
         self.step, self.loss_sum, self.epoch_seconds = 0, 0.0, 0.0
+
+    @property
+    def fixed(self) -> tuple[str, int, int, str]:
+        """What must be the same for a training to go on: with another, ``step`` would mean another place."""
+        return self.architecture, self.size, self.batch_size, self.pictures_sha256
 
     @property
     def best_epoch(self) -> int | None:
@@ -157,11 +164,10 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     except OSError as error:
         raise CheckpointRefusedError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        with path.open("rb") as file:
-            content = torch.load(file, map_location=device, weights_only=True)
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint or carries code") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except Exception as error:  # PyTorch's reader raises whatever a crafted file makes it stumble over
         raise CheckpointRefusedError(f"{path} is not a checkpoint: {_first_line(error)}") from error
     sha256 = hashlib.sha256(data).hexdigest()
     if not isinstance(content, Mapping):
@@ -169,9 +175,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     if content.get("format") == FORMAT:
         try:
             state = content["state"]
-            return LoadedCheckpoint(state["architecture"], state["size"], content["weights"], sha256, content)
-        except (KeyError, TypeError) as error:
-            raise CheckpointRefusedError(f"{path} is not a whole checkpoint: {error} is missing") from error
+            return LoadedCheckpoint(str(state["architecture"]), int(state["size"]), content["weights"], sha256, content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointRefusedError(f"{path} is not a whole checkpoint: {error}") from error
     weights = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if len(weights) != len(content) or not weights:
         raise CheckpointRefusedError(f"{path} is neither a checkpoint of colorbatch nor a plain state dict")

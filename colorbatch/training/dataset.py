@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
+from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
 from colorbatch.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
 
-PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 CACHE_SHARE_OF_MEMORY = 0.5
 """Decoded pictures are kept when they take no more than this share of the machine's memory."""
 BYTES_PER_PIXEL = 4
@@ -61,16 +61,7 @@ def find_pairs(color_dir: Path, gray_dir: Path | None = None) -> list[PicturePai
 
 
 def _pictures_below(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
-    found = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file()
-    }
-    if not found:
-        raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
-    return dict(sorted(found.items()))
+    return {path.relative_to(folder).as_posix(): path for path in picture_files(folder)}
 
 
 def load_pair(pair: PicturePair, size: int) -> tuple[Tensor, Tensor]:
@@ -80,7 +71,7 @@ def load_pair(pair: PicturePair, size: int) -> tuple[Tensor, Tensor]:
         Luma uint8 ``[1, size, size]`` and RGB uint8 ``[3, size, size]``.
 
     Raises:
-        OSError, ValueError, SyntaxError: Pillow cannot decode one of the two.
+        Exception: Pillow cannot decode one of the two; its plugins raise errors of many kinds.
 
     """
     with Image.open(pair.color) as opened:
@@ -132,8 +123,8 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
         """Return the decoded pair, or why it cannot be decoded."""
         try:
             return load_pair(pair, self.size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them meet)
+            return str(error) or type(error).__name__
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -40,7 +40,7 @@ class TrainingResult:
     finished: bool
     """False when it was stopped; ``last.pth`` then holds the exact place."""
     last_checkpoint: Path | None
-    """Weights of the last finished epoch."""
+    """Weights of the last finished epoch, or of the best one when only that is kept."""
 
 
 def train(
@@ -83,15 +83,16 @@ class _Trainer:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         logger.info("Training on %s, bfloat16 autocast %s", self.device, "on" if self.amp else "off")
-        self.state = TrainingState(ARCHITECTURE, config.size, _names_sha256(self.train_set, self.validation_set))
+        pictures = _names_sha256(config, self.train_set, self.validation_set)
+        self.state = TrainingState(ARCHITECTURE, config.size, config.batch_size, pictures)
 
     def resume(self) -> None:
         """Go back to where ``last.pth`` stands."""
         state = checkpoint.restore_last(self.config.out, self.network, self.optimizer, self.device)
-        if (state.pictures_sha256, state.size) != (self.state.pictures_sha256, self.state.size):
+        if state.fixed != self.state.fixed:
             raise CheckpointRefusedError(
-                f"the checkpoint in {self.config.out} is of other pictures or another size",
-                advice="Resume with the same folders, --size, --limit, --validation and --seed.",
+                f"the checkpoint in {self.config.out} is of other pictures, or of another size or batch size",
+                advice="Resume with the same folders, --size, --batch-size, --limit, --validation and --seed.",
             )
         self.state = state
 
@@ -142,7 +143,8 @@ class _Trainer:
 
     def result(self, *, finished: bool) -> TrainingResult:
         """Return how the training ended."""
-        path = checkpoint.epoch_path(self.config.out, self.state.epoch)
+        epoch = self.state.best_epoch if self.config.keep == "best" else self.state.epoch
+        path = checkpoint.epoch_path(self.config.out, epoch or 0)
         return TrainingResult(self.state.history, finished, path if path.exists() else None)
 
     def _set_learning_rate(self, done: float) -> None:
@@ -195,6 +197,9 @@ def _check(config: TrainingConfig) -> None:
     multiple = find_architecture(ARCHITECTURE).size_multiple
     if config.size % multiple or config.size < 2 * multiple:
         raise UsageError(f"--size must be a multiple of {multiple} and at least {2 * multiple}, not {config.size}")
+    for folder in filter(None, (config.color_dir, config.gray_dir)):
+        if config.out.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"--out {config.out} lies in {folder}, so its pictures would be trained on")
     last = config.out / checkpoint.FOLDER / checkpoint.LAST
     if last.exists() and not config.resume:
         raise UsageError(
@@ -222,8 +227,9 @@ def _generator(*stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0] >> 1))
 
 
-def _names_sha256(*subsets: Pictures | None) -> str:
-    digest = hashlib.sha256()
+def _names_sha256(config: TrainingConfig, *subsets: Pictures | None) -> str:
+    """Return a hash of the names trained on and held out, in order, and of whether grey pictures were given."""
+    digest = hashlib.sha256(b"given" if config.gray_dir else b"derived")
     for subset in subsets:
         if subset is not None:
             assert isinstance(subset.dataset, ColorizationDataset)

@@ -9,7 +9,7 @@ from torch import nn
 
 from colorbatch.atomic import write_bytes
 from colorbatch.contract import ModelContract, Precision
-from colorbatch.errors import ParityError
+from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.training.architectures import ARCHITECTURES
@@ -63,22 +63,19 @@ def export_model(
         on_report: receives the comparisons, also when they fail.
 
     Raises:
+        UsageError: the output is the checkpoint itself or a folder.
         CheckpointRefusedError: the checkpoint cannot be used.
         ParityError: the two disagree; nothing is written.
         OutputUnwritableError: the model cannot be written.
 
     """
+    if output.resolve() == checkpoint.resolve() or output.is_dir():
+        raise UsageError(f"cannot write the model to {output}", advice="Give -o a file name that ends in .onnx.")
     network, loaded = _load_chroma_network(checkpoint)
     size_multiple = ARCHITECTURES[loaded.architecture].size_multiple
     model = build_graph(network, size_multiple, precision)
     report = measure_parity(network, model.SerializeToString(), size_multiple, precision)
-    if on_report is not None:
-        on_report(report)
-    if not report.passed:
-        raise ParityError(
-            f"PyTorch and ONNX Runtime disagree on {checkpoint} by up to {report.summary.max_abs:.3g}, "
-            f"and {report.tolerance:.3g} is the tolerance; no model was written"
-        )
+    _report(report, on_report, f"{checkpoint}, so no model was written")
     contract = ModelContract(
         name=name or output.stem,
         architecture=loaded.architecture,
@@ -96,12 +93,16 @@ def export_model(
     return ExportResult(output, contract, report)
 
 
-def verify_model(model: str, checkpoint: Path, provider: ProviderName = "auto") -> Verification:
+def verify_model(
+    model: str,
+    checkpoint: Path,
+    provider: ProviderName = "auto",
+    on_report: Callable[[ParityReport], None] | None = None,
+) -> Verification:
     """Compare a model file, or a built-in model, with the checkpoint it was made from, on a provider.
 
-    The report says whether they agree; nothing is raised when they do not.
-
     Raises:
+        ParityError: the two disagree; ``on_report`` has heard how.
         ModelRefusedError, CheckpointRefusedError: one of the two cannot be used.
         ProviderUnavailableError: the provider cannot be used.
 
@@ -109,7 +110,13 @@ def verify_model(model: str, checkpoint: Path, provider: ProviderName = "auto") 
     model_file = read_model_file(model)
     network, loaded = _load_chroma_network(checkpoint)
     contract = model_file.contract
+    if contract.architecture != loaded.architecture:
+        raise CheckpointRefusedError(
+            f"{model} is a {contract.architecture}, and {checkpoint} is a checkpoint of a {loaded.architecture}",
+            advice="Give the checkpoint that the model was exported from.",
+        )
     report = measure_parity(network, model_file.data, contract.size_multiple, contract.precision, provider)
+    _report(report, on_report, f"{model} and {checkpoint}")
     return Verification(report, same_checkpoint=contract.checkpoint_sha256 == loaded.sha256)
 
 
@@ -122,3 +129,14 @@ def stamp(model: onnx.ModelProto, contract: ModelContract) -> None:
 def _load_chroma_network(checkpoint: Path) -> tuple[nn.Module, LoadedCheckpoint]:
     network, loaded = load_network(checkpoint)
     return ChromaOfRGB(network).eval(), loaded
+
+
+def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | None, subject: str) -> None:
+    """Hand a report on, and raise when it did not pass."""
+    if on_report is not None:
+        on_report(report)
+    if not report.passed:
+        raise ParityError(
+            f"PyTorch and ONNX Runtime disagree by up to {report.summary.max_abs:.3g} of chroma, "
+            f"and {report.tolerance:.3g} is the tolerance: {subject}"
+        )

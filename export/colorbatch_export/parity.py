@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,8 +13,12 @@ from torch import nn
 from colorbatch import color, contract
 from colorbatch.color import Plane
 from colorbatch.contract import Parity, Precision
+from colorbatch.errors import ModelRefusedError
 from colorbatch.job import ProviderName
 from colorbatch.provider import open_inference_session
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16-weights": 2e-3}
 """Largest absolute difference of chroma that is accepted, in units of chroma (1/255 is one 8-bit level)."""
@@ -83,9 +88,20 @@ def measure_parity(
     for content, luma in _inputs(size_multiple):
         with torch.inference_mode():
             expected = network(torch.from_numpy(luma)).numpy()
-        (found,) = session.run([contract.OUTPUT_NAME], {contract.INPUT_NAME: luma})
+        found = _run(session, luma)
+        if found.shape != expected.shape:
+            raise ModelRefusedError(f"the model gives {list(found.shape)} for {list(luma.shape)}")
         comparisons.append(_compare(content, luma, expected, found))
     return ParityReport(comparisons, TOLERANCES[precision], actual)
+
+
+def _run(session: "onnxruntime.InferenceSession", luma: Plane) -> Plane:
+    try:
+        (found,) = session.run([contract.OUTPUT_NAME], {contract.INPUT_NAME: luma})
+    except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
+        raise ModelRefusedError(f"ONNX Runtime fails on the model: {error}") from error
+    chroma: Plane = found
+    return chroma
 
 
 def _compare(content: str, luma: Plane, expected: Plane, found: Plane) -> Comparison:

@@ -159,6 +159,15 @@ def test_stdout_closed_early_is_no_traceback(tmp_path: Path) -> None:
     assert "Exception ignored" not in found.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+def test_closed_streams_stop_nothing(tmp_path: Path, source: Path) -> None:
+    command = f"{sys.executable} -m colorbatch run {source} {tmp_path / 'out'} >&- 2>&-; echo exit $?"
+    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert found.stdout == "exit 0\n"
+    assert found.stderr == ""
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_stdout_is_exit_4_and_a_full_stderr_stops_nothing(tmp_path: Path, source: Path) -> None:
     command = [sys.executable, "-m", "colorbatch"]

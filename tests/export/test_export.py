@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import colorbatch_export
-from colorbatch.errors import CheckpointRefusedError, ParityError
+from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
+from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.provider import open_inference_session
 from colorbatch.training.unet import ColorizationUNet
@@ -89,12 +90,12 @@ def test_half_weights_take_half_the_bytes(exported: colorbatch_export.ExportResu
 def test_a_graph_that_computes_something_else_leaves_no_model(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(data: bytes, provider: str) -> object:
+    def faulty(data: bytes, provider: ProviderName) -> object:
         model = onnx.load_from_string(data)
         bias = next(each for each in model.graph.initializer if each.name.endswith("enc1.conv.bias"))
         values = onnx.numpy_helper.to_array(bias) + np.float32(0.05)
         bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
-        return open_inference_session(model.SerializeToString(), provider)  # type: ignore[arg-type]
+        return open_inference_session(model.SerializeToString(), provider)
 
     monkeypatch.setattr(parity, "open_inference_session", faulty)
     reports: list[colorbatch_export.ParityReport] = []
@@ -117,9 +118,23 @@ def test_verify_knows_the_checkpoint_and_finds_another(
     assert same.same_checkpoint
     torch.manual_seed(4)
     torch.save(ColorizationUNet().state_dict(), tmp_path / "other.pth")
-    other = verify_model(str(exported.path), tmp_path / "other.pth", "cpu")
-    assert not other.report.passed
-    assert not other.same_checkpoint
+    reports: list[colorbatch_export.ParityReport] = []
+    with pytest.raises(ParityError, match=r"other\.pth"):
+        verify_model(str(exported.path), tmp_path / "other.pth", "cpu", reports.append)
+    assert not reports[0].passed
+
+
+def test_verify_refuses_a_model_of_another_architecture(checkpoint: Path, model_path: Path) -> None:
+    with pytest.raises(CheckpointRefusedError, match=r"is a constant, and .* of a unet"):
+        verify_model(str(model_path), checkpoint)
+
+
+def test_the_checkpoint_is_never_overwritten(checkpoint: Path, tmp_path: Path) -> None:
+    before = checkpoint.read_bytes()
+    for output in (checkpoint, tmp_path):
+        with pytest.raises(UsageError, match="cannot write the model"):
+            export_model(checkpoint, output)
+    assert checkpoint.read_bytes() == before
 
 
 def test_the_parity_pictures_are_photographs_that_ship_with_the_package() -> None:

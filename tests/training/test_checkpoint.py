@@ -31,7 +31,7 @@ def test_a_plain_state_dict_of_the_seeds_code_loads(network: ColorizationUNet, t
 
 
 def test_an_epoch_checkpoint_loads(network: ColorizationUNet, tmp_path: Path) -> None:
-    path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 128, "0", epoch=3), network)
+    path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 128, 16, "0", epoch=3), network)
     assert path == tmp_path / "checkpoints" / "colorization_epoch_3.pth"
     found, loaded = checkpoint.load_network(path)
     assert same(found, network)
@@ -66,6 +66,8 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(
         {"weights": 5},
         [1, 2],
         {"format": checkpoint.FORMAT},
+        {"format": checkpoint.FORMAT, "state": {"architecture": [], "size": "x"}, "weights": 5},
+        {"format": checkpoint.FORMAT, "state": {"architecture": "unet", "size": 64}, "weights": 5},
         {"format": checkpoint.FORMAT, "state": {}, "weights": {}},
         {"format": checkpoint.FORMAT, "state": {"architecture": "other", "size": 64}, "weights": {}},
         {"enc1.conv.weight": torch.zeros(3)},
@@ -84,12 +86,15 @@ def test_a_damaged_or_missing_file_is_refused(network: ColorizationUNet, tmp_pat
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(CheckpointRefusedError, match=r"is not a checkpoint|carries code"):
         checkpoint.load_checkpoint(path)
+    path.write_bytes(b"\x80\x02.")  # pops an empty stack
+    with pytest.raises(CheckpointRefusedError, match="is not a checkpoint"):
+        checkpoint.load_checkpoint(path)
     with pytest.raises(CheckpointRefusedError, match="cannot read"):
         checkpoint.load_checkpoint(tmp_path / "none.pth")
 
 
 def test_weights_alone_cannot_be_resumed_from(network: ColorizationUNet, tmp_path: Path) -> None:
-    path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 64, "0", epoch=1), network)
+    path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 64, 16, "0", epoch=1), network)
     path.rename(tmp_path / "checkpoints" / "last.pth")
     with pytest.raises(CheckpointRefusedError, match="weights only"):
         checkpoint.restore_last(tmp_path, network, torch.optim.Adam(network.parameters()), torch.device("cpu"))
@@ -103,7 +108,7 @@ def test_keep_bounds_the_disk(tmp_path: Path, keep: Keep, left: list[int]) -> No
     folder.mkdir()
     for name in (*(f"colorization_epoch_{epoch}.pth" for epoch in losses), "last.pth", "mine.pth"):
         (folder / name).touch()
-    checkpoint.prune_epochs(tmp_path, keep, TrainingState("unet", 64, "0", epoch=4, history=history))
+    checkpoint.prune_epochs(tmp_path, keep, TrainingState("unet", 64, 16, "0", epoch=4, history=history))
     assert sorted(path.name for path in folder.iterdir()) == [
         *(f"colorization_epoch_{epoch}.pth" for epoch in left),
         "last.pth",

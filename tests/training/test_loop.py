@@ -145,6 +145,7 @@ def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_pat
         ({"size": 32}, "at least 64"),
         ({"validation": 0.99}, "leaves none"),
         ({"color_dir": Path("no/such/folder")}, "is not a folder"),
+        ({"color_dir": Path(), "out": Path("below")}, "would be trained on"),
     ],
 )
 def test_options_that_do_not_fit_are_usage_errors(
@@ -160,6 +161,8 @@ def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
     train(replace(config, epochs=1))
     with pytest.raises(UsageError, match="holds another training"):
         train(config)
+    with pytest.raises(CheckpointRefusedError, match="another size or batch size"):
+        train(replace(config, resume=True, batch_size=3))
     make_pictures("color", "new.png")
     with pytest.raises(CheckpointRefusedError, match="of other pictures"):
         train(replace(config, resume=True))
