@@ -29,7 +29,8 @@ def import_onnxruntime() -> ModuleType:
 
     """
     with needs_extra("cpu"):
-        import onnxruntime
+        import onnxruntime as module
+    onnxruntime: ModuleType = module
     return onnxruntime
 
 
