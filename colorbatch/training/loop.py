@@ -60,6 +60,7 @@ def train(
     trainer = _Trainer(config, progress or SilentProgress(), stop or threading.Event())
     if config.resume:
         trainer.resume()
+    record.write_metrics(config.out, trainer.state.history)  # a folder that cannot be written is met now
     while trainer.state.epoch < config.epochs:
         if not trainer.train_epoch():
             return trainer.result(finished=False)

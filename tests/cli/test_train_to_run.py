@@ -68,7 +68,7 @@ def test_ctrl_c_leaves_a_training_that_can_go_on(make_pictures: MakePictures, tm
     command = [sys.executable, "-m", "colorbatch", "train", *map(str, (photos, *options))]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
-        while not (out / "metrics.csv").exists() and time.monotonic() < deadline:
+        while not (out / "loss.png").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)

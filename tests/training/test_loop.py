@@ -10,7 +10,7 @@ import torch
 from helpers import MakePictures
 from PIL import Image
 
-from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, UsageError
+from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.progress import SilentProgress
 from colorbatch.training.checkpoint import load_checkpoint
 from colorbatch.training.config import ScheduleName, TrainingConfig
@@ -168,6 +168,14 @@ def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
         train(replace(config, resume=True))
     with pytest.raises(CheckpointRefusedError, match="No such file"):
         train(replace(config, out=config.out / "none", resume=True))
+
+
+def test_an_output_that_cannot_be_written_is_met_before_the_first_epoch(config: TrainingConfig) -> None:
+    config.out.touch()
+    reporter = Reporter()
+    with pytest.raises(OutputUnwritableError, match="cannot write"):
+        train(config, reporter)
+    assert not any(text.startswith("Epoch") for text in reporter.messages)
 
 
 def test_cuda_that_is_not_there_is_an_environment_failure(monkeypatch: pytest.MonkeyPatch) -> None:
