@@ -56,19 +56,22 @@ def merge(luma: Plane, chroma: Plane) -> Plane:
 
     """
     cb, cr = chroma
-    offset = np.empty((*luma.shape, 3), np.float32)
-    np.multiply(cr, CR_SCALE, out=offset[..., 0])
-    offset[..., 1] = GREEN_OF_CB * cb + GREEN_OF_CR * cr
-    np.multiply(cb, CB_SCALE, out=offset[..., 2])
+    offsets = np.empty((3, *luma.shape), np.float32)  # a plane for each channel: NumPy is slow along an axis of 3
+    np.multiply(cr, np.float32(CR_SCALE), out=offsets[0])
+    np.multiply(cb, np.float32(GREEN_OF_CB), out=offsets[1])
+    offsets[1] += np.float32(GREEN_OF_CR) * cr
+    np.multiply(cb, np.float32(CB_SCALE), out=offsets[2])
 
     # The offsets of a colour have both signs or are all 0, so both limits are needed and neither divides by a negative.
     tiny = np.float32(np.finfo(np.float32).tiny)
-    shrink = (np.float32(1 - HEADROOM) - luma) / np.maximum(offset.max(axis=-1), tiny)
-    np.minimum(shrink, (luma - np.float32(HEADROOM)) / np.maximum(-offset.min(axis=-1), tiny), out=shrink)
+    up = np.maximum(np.maximum(offsets[0], offsets[1]), offsets[2])
+    down = -np.minimum(np.minimum(offsets[0], offsets[1]), offsets[2])
+    shrink = (np.float32(1 - HEADROOM) - luma) / np.maximum(up, tiny)
+    np.minimum(shrink, (luma - np.float32(HEADROOM)) / np.maximum(down, tiny), out=shrink)
     np.clip(shrink, 0, 1, out=shrink)
-    offset *= shrink[..., None]
-    offset += luma[..., None]
-    return offset
+    offsets *= shrink
+    offsets += luma
+    return np.moveaxis(offsets, 0, -1)
 
 
 def to_levels(unit: Plane) -> NDArray[np.uint8]:
