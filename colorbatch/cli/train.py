@@ -7,7 +7,7 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
-from colorbatch.training.config import DeviceName, Keep, ScheduleName, TrainingConfig
+from colorbatch.training.config import DeviceName, Keep, LossName, ScheduleName, TrainingConfig
 
 
 class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer click only
@@ -60,6 +60,16 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     help="How the learning rate goes on: cosine lets it fall to 0.",
 )
 @click.option(
+    "--loss",
+    type=click.Choice(get_args(LossName)),
+    default="mse",
+    show_default=True,
+    help="What is minimised: the squared error of RGB, or of chroma alone.",
+)
+@click.option(
+    "--init", type=options.PATH, metavar="CHECKPOINT", help="Start from these weights. [default: random ones]"
+)
+@click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
@@ -100,6 +110,8 @@ def command(
     size: int,
     learning_rate: float,
     schedule: ScheduleName,
+    loss: LossName,
+    init: Path | None,
     validation: float,
     limit: int | None,
     keep: Keep,
@@ -135,6 +147,8 @@ def command(
         epochs=epochs,
         learning_rate=learning_rate,
         schedule=schedule,
+        loss=loss,
+        init=init,
         validation=validation,
         limit=limit,
         keep=keep,

@@ -6,6 +6,8 @@ from typing import Literal
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 ScheduleName = Literal["constant", "cosine"]
+LossName = Literal["mse", "chroma"]
+"""``mse``: of RGB, as the seed has it; ``chroma``: of chroma alone."""
 Keep = Literal["all", "best"] | int
 """Which epoch checkpoints stay on disk: all, the best one, or the last N."""
 
@@ -27,6 +29,9 @@ class TrainingConfig:
     learning_rate: float = 1e-4
     schedule: ScheduleName = "constant"
     """``cosine``: the learning rate falls from its start to 0 over all steps of all epochs."""
+    loss: LossName = "mse"
+    init: Path | None = None
+    """A checkpoint whose weights the training starts from; ``None``: random weights."""
     validation: float = 0.0
     """Share of the pictures that are held out, 0 or more and less than 1."""
     limit: int | None = None

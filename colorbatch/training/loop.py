@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, UsageError
@@ -21,6 +21,7 @@ from colorbatch.training.architectures import find_architecture
 from colorbatch.training.checkpoint import EpochMetrics, TrainingState
 from colorbatch.training.config import TrainingConfig
 from colorbatch.training.dataset import ColorizationDataset, find_pairs
+from colorbatch.training.losses import LOSSES
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def train(
 
     Raises:
         UsageError: folders or options do not fit together.
-        CheckpointRefusedError: ``resume`` found no checkpoint, or one of another training.
+        CheckpointRefusedError: ``resume`` found no checkpoint or one of another training, or ``init`` does not fit.
         EnvironmentFailure: the device is not there, or the output cannot be written.
 
     """
@@ -81,6 +82,8 @@ class _Trainer:
         self.samples = _first_samples(self.validation_set or self.train_set)
         torch.manual_seed(config.seed)
         network = find_architecture(ARCHITECTURE).build()
+        if config.init is not None:
+            checkpoint.load_weights(network, checkpoint.load_checkpoint(config.init), config.init)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         logger.info("Training on %s, bfloat16 autocast %s", self.device, "on" if self.amp else "off")
@@ -162,7 +165,8 @@ class _Trainer:
         return predicted.float()
 
     def _loss(self, luma: Tensor, rgb: Tensor) -> Tensor:
-        return nn.functional.mse_loss(self._predict(luma), rgb.to(self.device, memory_format=torch.channels_last))
+        truth = rgb.to(self.device, memory_format=torch.channels_last)
+        return LOSSES[self.config.loss](self._predict(luma), truth)
 
     def _validation_loss(self) -> float | None:
         if self.validation_set is None:

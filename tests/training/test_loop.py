@@ -132,6 +132,24 @@ def test_a_cosine_schedule_falls_to_zero(config: TrainingConfig, monkeypatch: py
     assert rates == pytest.approx([(1 + math.cos(math.pi * index / 8)) / 2 for index in range(8)])
 
 
+def test_a_training_can_start_from_weights_and_minimise_chroma(config: TrainingConfig, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network = ColorizationUNet()
+    torch.save(network.state_dict(), tmp_path / "start.pth")
+    config = replace(config, init=tmp_path / "start.pth", loss="chroma", batch_size=16, epochs=1, amp=False)
+    result = train(config)
+    images = [Image.open(path) for path in sorted(config.color_dir.iterdir())]
+    rgb = torch.tensor(np.stack([np.asarray(image.resize((64, 64), 2)) for image in images])).permute(0, 3, 1, 2) / 255
+    luma = (
+        torch.tensor(np.stack([np.asarray(image.convert("L").resize((64, 64), 2)) for image in images]))[:, None] / 255
+    )
+    error = network.train()(luma) - rgb
+    # chroma is linear, so its error is the chroma of the error (ITU-T T.871, section 7)
+    y = 0.299 * error[:, 0] + 0.587 * error[:, 1] + 0.114 * error[:, 2]
+    expected = (((error[:, 2] - y) / 1.772) ** 2 + ((error[:, 0] - y) / 1.402) ** 2).mean() / 2
+    assert result.history[0].train_loss == pytest.approx(expected.item(), rel=1e-3)
+
+
 def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_path: Path) -> None:
     one = train(replace(config, limit=3, epochs=1))
     other = train(replace(config, limit=3, epochs=1, out=tmp_path / "other"))
