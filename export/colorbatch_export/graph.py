@@ -58,6 +58,7 @@ def build_graph(network: nn.Module, size_multiple: int, precision: Precision) ->
     assert program is not None  # it is None only when a file is written
     model = program.model_proto
     _name_dimensions(model.graph)
+    _forget_origins(model)
     if precision == "fp16-weights":
         _halve_weights(model.graph)
     onnx.checker.check_model(model, full_check=True)
@@ -71,6 +72,15 @@ def _name_dimensions(graph: onnx.GraphProto) -> None:
         for dimension, name in zip(value.type.tensor_type.shape.dim, ("N", "", "H", "W"), strict=True):
             if name:
                 dimension.dim_param = name
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Take out the exporter's notes on every node, which hold stack traces with paths of this machine."""
+    del model.metadata_props[:]
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
 
 
 def _halve_weights(graph: onnx.GraphProto) -> None:

@@ -51,6 +51,12 @@ def test_the_model_keeps_the_contract(exported: colorbatch_export.ExportResult, 
     onnx.checker.check_model(onnx.load(exported.path), full_check=True)
 
 
+def test_the_model_tells_nothing_of_the_machine_it_was_made_on(exported: colorbatch_export.ExportResult) -> None:
+    data = exported.path.read_bytes()
+    for trace in (b".py", b"stack_trace", str(Path.home()).encode() + b"/"):
+        assert trace not in data
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 32, 32), (2, 1, 32, 96), (5, 1, 128, 64), (1, 1, 96, 224)])
 def test_the_graph_equals_pytorch_at_odd_sizes(
     exported: colorbatch_export.ExportResult, checkpoint: Path, shape: tuple[int, ...]
