@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,8 @@ def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
     try:
         if not source.exists():
             raise UsageError(f"the source {source} is not there")
+        with suppress(FileNotFoundError):
+            output.lstat()  # raises for a name that is too long or a link that leads to itself
         if output.exists() and not output.is_dir():
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
