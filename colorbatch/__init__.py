@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from colorbatch.batch import run_batch
     from colorbatch.colorizer import Colorizer, colorize, open_model
     from colorbatch.errors import ColorbatchError, ExitCode
-    from colorbatch.job import BatchJob, BatchSummary
+    from colorbatch.job import BatchJob, BatchSummary, ColorOptions
     from colorbatch.picture import Picture, decode, encode
 
 __all__ = [
     "BatchJob",
     "BatchSummary",
+    "ColorOptions",
     "ColorbatchError",
     "Colorizer",
     "ExitCode",
@@ -42,6 +43,7 @@ _HOMES = {
     "BatchJob": "job",
     "BatchSummary": "job",
     "ColorbatchError": "errors",
+    "ColorOptions": "job",
     "Colorizer": "colorizer",
     "ExitCode": "errors",
     "Picture": "picture",

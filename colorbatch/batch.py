@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,7 @@ def run_batch(
     cores = os.cpu_count() or 1
     workers = job.jobs or cores
     session = Session(model, job.provider, threads=max(1, cores // workers))
-    colorizer = Colorizer(session, job.working_size)
+    colorizer = Colorizer(session, job.options)
     summary = BatchSummary(provider=session.provider, model=model.contract.name)
 
     with Manifest(job.output) as record:
@@ -254,5 +254,4 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
 
 def _settings_sha256(colorizer: Colorizer) -> str:
     """Return a hash of all options that change the bytes of an output."""
-    settings = {"working_size": colorizer.working_size}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(asdict(colorizer.options), sort_keys=True).encode()).hexdigest()

@@ -8,12 +8,14 @@ import numpy as np
 
 from colorbatch import color, resize
 from colorbatch.color import Plane
+from colorbatch.contract import ModelContract
 from colorbatch.errors import UsageError
-from colorbatch.job import DEFAULT_MODEL, ProviderName
+from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.picture import Picture, Pixels
 from colorbatch.session import Session
 
+MAX_STRENGTH = 2.0
 _PIXELS_AT_ONCE = 2**18
 """Merging goes in strips of about this many pixels: they fit the processor's cache, and memory stays low."""
 
@@ -21,20 +23,20 @@ _PIXELS_AT_ONCE = 2**18
 class Colorizer:
     """An opened model that colours pictures of any size. May be used from several threads at once."""
 
-    def __init__(self, session: Session, working_size: int | None = None) -> None:
-        """Colour with ``session``; ``working_size`` replaces that of the model's contract.
+    def __init__(self, session: Session, options: ColorOptions | None = None) -> None:
+        """Colour with ``session``; ``options`` come before what the model's contract says.
 
         Raises:
-            UsageError: the working size is smaller than the model's size multiple.
+            UsageError: the options do not fit the model, or are out of range.
 
         """
-        contract = session.contract
-        if working_size is not None and working_size < contract.size_multiple:
-            raise UsageError(
-                f"the working size must be at least {contract.size_multiple} for the model {contract.name}"
-            )
         self.session = session
-        self.working_size = working_size or contract.working_size
+        self.options = _resolved(options or ColorOptions(), session.contract)
+
+    @property
+    def working_size(self) -> int:
+        """Short side in pixels that the network sees."""
+        return self.options.working_size or self.session.contract.working_size
 
     def colorize(self, picture: Picture) -> Picture:
         """Return the picture in colour: RGB of the same size, with the same luma, alpha and metadata.
@@ -57,8 +59,44 @@ class Colorizer:
         height, width = resize.network_size(full_height, full_width, self.working_size)
         small = resize.shrink_luma(luma, (height, width))
         padded = resize.pad_to_multiple(small, self.session.contract.size_multiple)
-        chroma = self.session.predict_chroma(padded[None, None])[0]
-        return resize.enlarge_chroma(chroma[:, :height, :width], (full_height, full_width))
+        chroma = self._run(padded)[:, :height, :width]
+        return resize.enlarge_chroma(chroma, (full_height, full_width))
+
+    def _run(self, luma: Plane) -> Plane:
+        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the working size."""
+        vividness, strength = self.options.vividness, self.options.strength
+        chroma = self.session.predict_chroma(luma[None, None], vividness)[0]
+        if self.options.tta:
+            mirrored = np.ascontiguousarray(luma[:, ::-1])
+            chroma = (chroma + self.session.predict_chroma(mirrored[None, None], vividness)[0, :, :, ::-1]) / 2
+        scaled: Plane = chroma if strength == 1 else chroma * np.float32(strength)
+        return scaled
+
+
+def _resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
+    """Return the options with the contract's values for those left open.
+
+    Raises:
+        UsageError: they do not fit the model, or are out of range.
+
+    """
+    size, vividness = options.working_size, options.vividness
+    if size is not None and size < contract.size_multiple:
+        raise UsageError(f"the working size must be at least {contract.size_multiple} for the model {contract.name}")
+    if vividness is not None and contract.vividness is None:
+        raise UsageError(
+            f"the model {contract.name} has no vividness",
+            advice="Leave --vividness out, or scale its colours with --strength.",
+        )
+    if vividness is not None and not 0 <= vividness <= 1:
+        raise UsageError(f"the vividness must be from 0 to 1, not {vividness}")
+    if not 0 <= options.strength <= MAX_STRENGTH:
+        raise UsageError(f"the strength must be from 0 to {MAX_STRENGTH:g}, not {options.strength}")
+    return replace(
+        options,
+        working_size=size or contract.working_size,
+        vividness=contract.vividness if vividness is None else vividness,
+    )
 
 
 def merge_in_strips(luma: Plane, chroma: Plane) -> Pixels:
@@ -76,7 +114,7 @@ def open_model(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
     provider: ProviderName = "auto",
-    working_size: int | None = None,
+    options: ColorOptions | None = None,
     threads: int | None = None,
 ) -> Colorizer:
     """Open a built-in model by its name, or a model file by its path.
@@ -84,16 +122,16 @@ def open_model(
     Args:
         model: name or path.
         provider: ``auto``, ``cpu`` or ``cuda``; all but ``auto`` are used or refused, never replaced.
-        working_size: short side in pixels that the network sees; ``None``: as the contract says.
+        options: how to colour; by default as the model's contract says.
         threads: of ONNX Runtime within one inference; ``None``: its own choice.
 
     Raises:
         ModelRefusedError: the file does not keep the contract.
         EnvironmentFailure: ONNX Runtime or the provider is missing.
-        UsageError: the working size does not fit the model.
+        UsageError: the options do not fit the model.
 
     """
-    return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), working_size)
+    return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), options)
 
 
 @overload

@@ -1,6 +1,7 @@
 """The model contract, version 1: what a model file promises about itself, as it stands in its ``metadata_props``."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar, get_args
@@ -11,6 +12,8 @@ VERSION = 1
 PREFIX = "colorbatch."
 INPUT_NAME = "luma"
 """float32 ``[N, 1, H, W]`` in 0..1; N, H and W dynamic, H and W multiples of ``size_multiple``."""
+VIVIDNESS_NAME = "vividness"
+"""Optional second input, a float32 scalar in 0..1."""
 OUTPUT_NAME = "chroma"
 """float32 ``[N, 2, H, W]`` in -0.5..0.5."""
 
@@ -55,11 +58,13 @@ class ModelContract:
     parity: Parity
     license: str
     training_data: str
+    vividness: float | None = None
+    """What a run gives the input ``vividness`` when it is not told; ``None``: the model has no such input."""
 
     def to_metadata(self) -> dict[str, str]:
         """Return the contract as ``metadata_props``."""
         values = {"contract": VERSION, **asdict(self), "parity": json.dumps(asdict(self.parity), sort_keys=True)}
-        return {PREFIX + key: str(value) for key, value in values.items()}
+        return {PREFIX + key: str(value) for key, value in values.items() if value is not None}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelContract":
@@ -90,6 +95,7 @@ class ModelContract:
                 parity=_parity(found),
                 license=found["license"],
                 training_data=found["training_data"],
+                vividness=_share(found, "vividness") if "vividness" in found else None,
             )
         except KeyError as error:
             raise ModelRefusedError(f"the model's contract lacks {PREFIX}{error.args[0]}") from None
@@ -100,6 +106,16 @@ def _positive(found: Mapping[str, str], key: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_SIZE):
         raise ModelRefusedError(f"the model's {PREFIX}{key} is {text[:40]!r}, not a whole number from 1 to {MAX_SIZE}")
     return int(text)
+
+
+def _share(found: Mapping[str, str], key: str) -> float:
+    try:
+        share = float(found[key])
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}, not a number from 0 to 1")
+    return share
 
 
 def _choice(found: Mapping[str, str], key: str, choices: tuple[_T, ...]) -> _T:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorbatch.colorizer import Colorizer
+from colorbatch import color
+from colorbatch.color import Plane
+from colorbatch.colorizer import Colorizer, merge_in_strips
 from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
-from colorbatch.picture import Picture, Pixels
+from colorbatch.picture import Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.training import metrics
+from colorbatch.training import ageing, metrics
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def evaluate(
     *,
     size: int = 256,
     limit: int | None = None,
+    aged: bool = False,
     progress: ProgressReporter | None = None,
 ) -> Evaluation:
     """Evaluate a model on every colour picture below ``color_dir``, each resized to ``size`` x ``size``.
@@ -54,6 +57,8 @@ def evaluate(
         color_dir: searched through all its subfolders.
         size: in pixels; the aspect ratio is not kept, as is usual in the literature.
         limit: use only this many pictures, spread evenly over the sorted names.
+        aged: show the model the pictures as if they were old and damaged, each in its own way, the same every time;
+            its colours are still laid over the undamaged luma, so that only colour is measured.
         progress: hears of each picture.
 
     Raises:
@@ -64,7 +69,9 @@ def evaluate(
     """
     progress = progress or SilentProgress()
     paths = _evenly(picture_files(color_dir), limit)
-    of_model, of_grey, colourfulness = [], [], []
+    of_model: list[tuple[float, float, float, float]] = []
+    of_grey: list[tuple[float, float, float, float]] = []
+    colourfulness: list[float] = []
     left_out = 0
     progress.begin(len(paths), "Evaluating")
     for path in paths:
@@ -80,7 +87,9 @@ def evaluate(
             left_out += 1
             progress.message(f"Left out {path}: it has no colour")
             continue
-        result = colorizer.colorize(Picture(grey)).pixels
+        luma = color.luma_of(grey)
+        seen = _aged(luma, truth, len(of_model)) if aged else luma
+        result = merge_in_strips(luma, colorizer.predict_chroma(seen))
         of_model.append(_score(result, truth))
         of_grey.append(_score(np.dstack([grey] * 3), truth))
         colourfulness.append(metrics.colourfulness(truth))
@@ -94,6 +103,11 @@ def _evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:
     if limit is None or limit >= len(paths):
         return paths
     return [paths[index * len(paths) // limit] for index in range(limit)]
+
+
+def _aged(luma: Plane, truth: Pixels, number: int) -> Plane:
+    rgb = truth.astype(np.float32) / np.float32(255)
+    return ageing.age(luma, rgb, np.random.default_rng(number), with_border=False)[0]
 
 
 def _read(path: Path, size: int) -> Pixels:

@@ -12,6 +12,20 @@ DEFAULT_MODEL = "unet"
 
 
 @dataclass(frozen=True)
+class ColorOptions:
+    """How a model is to colour a picture; ``None`` stands for what the model's contract says."""
+
+    working_size: int | None = None
+    """Short side in pixels that the network sees."""
+    vividness: float | None = None
+    """0..1, from the careful mean of what the network holds possible to vivid colours; for models that have it."""
+    strength: float = 1.0
+    """Factor of chroma, 0..2."""
+    tta: bool = False
+    """Average the chroma of the picture and of its mirror image (test-time augmentation)."""
+
+
+@dataclass(frozen=True)
 class BatchJob:
     """One run over a folder tree, or over one file."""
 
@@ -20,8 +34,7 @@ class BatchJob:
     model: str = DEFAULT_MODEL
     """The name of a built-in model, or the path of a model file."""
     provider: ProviderName = "auto"
-    working_size: int | None = None
-    """Short side in pixels that the network sees; ``None``: as the model's contract says."""
+    options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
     """Pictures worked on at the same time; ``None``: one for each core."""
 

@@ -61,24 +61,34 @@ def read_model_file(name_or_path: str) -> ModelFile:
         )
     try:
         model_contract = ModelContract.from_metadata(header.metadata)
-        _check_signature(header)
+        _check_signature(header, model_contract)
     except ModelRefusedError as error:
         raise ModelRefusedError(f"{path} is refused: {error}", advice=error.advice) from error
     return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract)
 
 
-def _check_signature(header: OnnxHeader) -> None:
+def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
     """Raise unless inputs and outputs are those of the contract."""
-    wanted = f"{contract.INPUT_NAME} float32 [N, 1, H, W] in, {contract.OUTPUT_NAME} float32 [N, 2, H, W] out"
-    matches = (
-        len(header.inputs) == len(header.outputs) == 1
-        and _is_planes(header.inputs[0], contract.INPUT_NAME, 1)
-        and _is_planes(header.outputs[0], contract.OUTPUT_NAME, 2)
-    )
+    wanted = f"{contract.INPUT_NAME} float32 [N, 1, H, W]"
+    inputs, outputs = header.inputs, header.outputs
+    matches = bool(inputs) and _is_planes(inputs[0], contract.INPUT_NAME, 1)
+    if model_contract.vividness is None:
+        matches &= len(inputs) == 1
+    else:
+        wanted += f", {contract.VIVIDNESS_NAME} float32 []"
+        matches &= len(inputs) == 2 and _is_scalar(inputs[1], contract.VIVIDNESS_NAME)
+    matches &= len(outputs) == 1 and _is_planes(outputs[0], contract.OUTPUT_NAME, 2)
     if not matches:
-        inputs = ", ".join(map(describe_tensor, header.inputs)) or "nothing"
-        outputs = ", ".join(map(describe_tensor, header.outputs)) or "nothing"
-        raise ModelRefusedError(f"expected {wanted}; found {inputs} in, {outputs} out")
+        found_inputs = ", ".join(map(describe_tensor, inputs)) or "nothing"
+        found_outputs = ", ".join(map(describe_tensor, outputs)) or "nothing"
+        raise ModelRefusedError(
+            f"expected {wanted} in, {contract.OUTPUT_NAME} float32 [N, 2, H, W] out; "
+            f"found {found_inputs} in, {found_outputs} out"
+        )
+
+
+def _is_scalar(info: TensorInfo, name: str) -> bool:
+    return info.name == name and info.is_float32 and info.shape is not None and len(info.shape) == 0
 
 
 def _is_planes(info: TensorInfo, name: str, planes: int) -> bool:

@@ -29,11 +29,12 @@ class Session:
         """What the model promises."""
         return self.model.contract
 
-    def predict_chroma(self, luma: Plane) -> Plane:
+    def predict_chroma(self, luma: Plane, vividness: float | None = None) -> Plane:
         """Run the model.
 
         Args:
             luma: ``[N, 1, H, W]`` in 0..1, H and W multiples of the contract's ``size_multiple``.
+            vividness: 0..1 for a model that has it; ``None``: as its contract says.
 
         Returns:
             Chroma ``[N, 2, H, W]`` in -0.5..0.5.
@@ -42,8 +43,12 @@ class Session:
             InferenceError: the model failed, or its output has another shape or is not finite.
 
         """
+        inputs = {contract.INPUT_NAME: luma}
+        if self.contract.vividness is not None:
+            chosen = self.contract.vividness if vividness is None else vividness
+            inputs[contract.VIVIDNESS_NAME] = np.array(chosen, np.float32)
         try:
-            (chroma,) = self._session.run([contract.OUTPUT_NAME], {contract.INPUT_NAME: luma})
+            (chroma,) = self._session.run([contract.OUTPUT_NAME], inputs)
         except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
             raise InferenceError(f"the model failed: {error}") from error
         batch, _, height, width = luma.shape

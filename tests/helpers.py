@@ -42,15 +42,33 @@ def small_model(chroma: tuple[float, float] = ORANGE) -> onnx.ModelProto:
     return model_of([helper.make_node("Conv", ["luma", "weights", "bias"], ["chroma"])], [weights, bias])
 
 
-def model_of(nodes: list[onnx.NodeProto], initializers: list[TensorProto]) -> onnx.ModelProto:
+def vivid_model(default: float = 0.25) -> onnx.ModelProto:
+    """Return a model whose Cb is the luma and whose Cr is the vividness, both divided by 4."""
+    quarter = numpy_helper.from_array(np.array(0.25, np.float32), "quarter")
+    nodes = [
+        helper.make_node("Mul", ["luma", "quarter"], ["cb"]),
+        helper.make_node("Sub", ["luma", "luma"], ["zero"]),
+        helper.make_node("Add", ["zero", "vividness"], ["level"]),
+        helper.make_node("Mul", ["level", "quarter"], ["cr"]),
+        helper.make_node("Concat", ["cb", "cr"], ["chroma"], axis=1),
+    ]
+    return model_of(nodes, [quarter], vividness=default)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto], initializers: list[TensorProto], vividness: float | None = None
+) -> onnx.ModelProto:
     """Return a model with the contract's signature and metadata around ``nodes``."""
+    inputs = [helper.make_tensor_value_info("luma", TensorProto.FLOAT, ["N", 1, "H", "W"])]
+    if vividness is not None:
+        inputs.append(helper.make_tensor_value_info("vividness", TensorProto.FLOAT, []))
     graph = helper.make_graph(
         nodes,
         "test",
-        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, ["N", 1, "H", "W"])],
+        inputs,
         [helper.make_tensor_value_info("chroma", TensorProto.FLOAT, ["N", 2, "H", "W"])],
         initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, small_contract().to_metadata())
+    helper.set_model_props(model, small_contract(vividness=vividness).to_metadata())
     return model

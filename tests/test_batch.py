@@ -14,7 +14,7 @@ from PIL import Image
 import colorbatch
 from colorbatch import atomic, batch
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
 from colorbatch.progress import SilentProgress
 
@@ -172,7 +172,9 @@ def test_a_row_without_hashes_proves_nothing(job: BatchJob) -> None:
 
 def test_another_model_or_working_size_does_all_again(job: BatchJob, tmp_path: Path) -> None:
     batch.run_batch(job)
-    assert batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", working_size=64)).coloured == 5
+    assert (
+        batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", ColorOptions(working_size=64))).coloured == 5
+    )
     green = tmp_path / "green.onnx"
     green.write_bytes(small_model((-0.1, -0.2)).SerializeToString())
     assert batch.run_batch(BatchJob(job.source, job.output, str(green), "cpu")).coloured == 5

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ORANGE
+from helpers import ORANGE, vivid_model
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ import colorbatch
 from colorbatch import color
 from colorbatch.colorizer import Colorizer, merge_in_strips
 from colorbatch.errors import UsageError
+from colorbatch.job import ColorOptions
 from colorbatch.picture import Picture
 
 
@@ -79,9 +80,9 @@ def test_other_arrays_are_refused(colorizer: Colorizer, array: NDArray[np.uint8]
 
 def test_the_working_size_is_the_contracts_unless_given(model_path: Path) -> None:
     assert colorbatch.open_model(model_path).working_size == 32
-    assert colorbatch.open_model(model_path, working_size=96).working_size == 96
+    assert colorbatch.open_model(model_path, options=ColorOptions(working_size=96)).working_size == 96
     with pytest.raises(UsageError, match="at least 8"):
-        colorbatch.open_model(model_path, working_size=7)
+        colorbatch.open_model(model_path, options=ColorOptions(working_size=7))
 
 
 def test_the_built_in_model_colours_a_photograph() -> None:
@@ -92,3 +93,52 @@ def test_the_built_in_model_colours_a_photograph() -> None:
     offsets = result.astype(int) - grey[..., None]
     assert np.abs(offsets).mean() > 2, "it left the photograph grey"
     assert offsets[..., 0].mean() > offsets[..., 2].mean(), "skin, orange suit and wood are warm"
+
+
+@pytest.fixture
+def vivid_path(tmp_path: Path) -> Path:
+    path = tmp_path / "vivid.onnx"
+    path.write_bytes(vivid_model(0.25).SerializeToString())
+    return path
+
+
+def test_strength_scales_chroma(model_path: Path, ramp: NDArray[np.uint8]) -> None:
+    luma = np.full((20, 20), 0.5, np.float32)
+    for strength in (0.0, 0.5, 1.5):
+        found = colorbatch.open_model(model_path, options=ColorOptions(strength=strength)).predict_chroma(luma)
+        assert found[:, 3, 3] == pytest.approx(strength * np.array(ORANGE), abs=1e-6)
+    grey = colorbatch.open_model(model_path, options=ColorOptions(strength=0))
+    assert (colorbatch.colorize(ramp, grey) == ramp[..., None]).all()
+
+
+def test_vividness_reaches_the_model(vivid_path: Path) -> None:
+    luma = np.full((32, 32), 0.5, np.float32)
+    for vividness, expected in ((None, 0.0625), (1.0, 0.25)):
+        model = colorbatch.open_model(vivid_path, options=ColorOptions(vividness=vividness))
+        assert model.predict_chroma(luma)[1, 5, 5] == pytest.approx(expected)
+
+
+def test_tta_colours_a_picture_and_its_mirror_image_alike(vivid_path: Path) -> None:
+    slope = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (36, 1))
+    plain, averaged = (colorbatch.open_model(vivid_path, options=ColorOptions(tta=tta)) for tta in (False, True))
+    found = averaged.predict_chroma(slope)
+    np.testing.assert_allclose(averaged.predict_chroma(slope[:, ::-1])[:, :, ::-1], found, atol=0.004)
+    np.testing.assert_allclose(found, plain.predict_chroma(slope), atol=0.004)  # this model has no side to prefer
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ColorOptions(vividness=0.5), "the model small has no vividness"),
+        (ColorOptions(strength=2.1), "strength must be from 0 to 2"),
+        (ColorOptions(strength=float("nan")), "strength must be from 0 to 2"),
+    ],
+)
+def test_options_that_do_not_fit_are_usage_errors(model_path: Path, options: ColorOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        colorbatch.open_model(model_path, options=options)
+
+
+def test_a_vividness_out_of_range_is_a_usage_error(vivid_path: Path) -> None:
+    with pytest.raises(UsageError, match="vividness must be from 0 to 1"):
+        colorbatch.open_model(vivid_path, options=ColorOptions(vividness=-0.5))

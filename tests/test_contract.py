@@ -32,6 +32,20 @@ def test_a_contract_comes_back_from_its_metadata() -> None:
     assert ModelContract.from_metadata(metadata | {"another.key": "x"}) == written
 
 
+def test_the_default_vividness_is_there_only_for_models_that_have_the_input() -> None:
+    metadata = small_contract(vividness=0.4).to_metadata()
+    assert metadata["colorbatch.vividness"] == "0.4"
+    assert ModelContract.from_metadata(metadata).vividness == 0.4
+    assert "colorbatch.vividness" not in small_contract().to_metadata()
+
+
+@pytest.mark.parametrize("value", ["1.01", "-0.1", "nan", "vivid", ""])
+def test_a_vividness_that_makes_no_sense_is_refused(value: str) -> None:
+    metadata = small_contract(vividness=0.4).to_metadata() | {"colorbatch.vividness": value}
+    with pytest.raises(ModelRefusedError, match="not a number from 0 to 1"):
+        ModelContract.from_metadata(metadata)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

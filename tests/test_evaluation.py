@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import small_model
+from helpers import small_model, vivid_model
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
@@ -65,6 +65,19 @@ def test_evaluation_puts_the_model_beside_grey(tmp_path: Path) -> None:
     assert found.grey.colourfulness == 0
     assert found.grey.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(offsets**2)), abs=0.2)
     assert evaluate(open_model(path, provider="cpu"), pictures, size=64, limit=2).pictures == 1
+
+
+def test_what_is_aged_is_what_the_model_sees_and_not_what_is_measured(tmp_path: Path) -> None:
+    """A model that answers with the luma it sees, on a flat picture: only its colours may change."""
+    for number in range(5):  # some are so lucky that age does nothing to them
+        Image.new("RGB", (64, 64), (140, 120, 100)).save(tmp_path / f"{number}.png")
+    path = tmp_path / "vivid.onnx"
+    path.write_bytes(vivid_model(0.0).SerializeToString())
+    model = open_model(path, provider="cpu")
+    plain, aged, again = (evaluate(model, tmp_path, size=64, aged=aged) for aged in (False, True, True))
+    assert aged == again
+    assert aged.grey == plain.grey
+    assert aged.model != plain.model
 
 
 def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, model_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from helpers import small_model
+from helpers import small_model, vivid_model
 from onnx import TensorProto, helper
 
 from colorbatch.errors import ExitCode, ModelRefusedError
@@ -74,6 +74,32 @@ def test_a_model_outside_the_contract_is_refused(
     with pytest.raises(ModelRefusedError, match=message) as refused:
         read_model_file(str(path))
     assert refused.value.exit_code == ExitCode.MODEL_REFUSED
+
+
+def test_a_model_with_vividness_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "vivid.onnx"
+    path.write_bytes(vivid_model().SerializeToString())
+    assert read_model_file(str(path)).contract.vividness == 0.25
+
+
+def test_inputs_and_contract_must_agree_on_vividness(tmp_path: Path) -> None:
+    promised_only, unpromised, of_another_shape = small_model(), vivid_model(), vivid_model()
+    promised_only.metadata_props.add(key="colorbatch.vividness", value="0.5")
+    spoiled = [each for each in unpromised.metadata_props if each.key != "colorbatch.vividness"]
+    del unpromised.metadata_props[:]
+    unpromised.metadata_props.extend(spoiled)
+    of_another_shape.graph.input[1].type.tensor_type.shape.dim.add(dim_value=1)
+    for number, (model, message) in enumerate(
+        [
+            (promised_only, r"expected luma .*, vividness float32 \[\] in.* found luma float32 \[N, 1, H, W\] in"),
+            (unpromised, r"expected luma float32 \[N, 1, H, W\] in.* vividness float32 \[\] in"),
+            (of_another_shape, r"vividness float32 \[1\] in"),
+        ]
+    ):
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(ModelRefusedError, match=message):
+            read_model_file(str(path))
 
 
 def test_a_missing_model_names_the_built_in_ones(tmp_path: Path) -> None:

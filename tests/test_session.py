@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from helpers import ORANGE, model_of, small_model
+from helpers import ORANGE, model_of, small_model, vivid_model
 from onnx import helper, numpy_helper
 
 from colorbatch.contract import ModelContract
@@ -23,6 +23,14 @@ def test_a_session_gives_the_chroma_of_its_model() -> None:
     chroma = _session(small_model().SerializeToString()).predict_chroma(np.zeros((2, 1, 8, 16), np.float32))
     assert chroma.shape == (2, 2, 8, 16)
     assert chroma[1, :, 3, 3] == pytest.approx(ORANGE)
+
+
+def test_vividness_is_what_was_asked_for_or_what_the_contract_says() -> None:
+    session = _session(vivid_model(0.25).SerializeToString())
+    luma = np.full((1, 1, 8, 8), 0.5, np.float32)
+    assert session.predict_chroma(luma)[0, :, 0, 0] == pytest.approx([0.125, 0.0625])
+    assert session.predict_chroma(luma, 1.0)[0, :, 0, 0] == pytest.approx([0.125, 0.25])
+    assert session.predict_chroma(luma, 0.0)[0, :, 0, 0] == pytest.approx([0.125, 0.0])
 
 
 def test_chroma_stays_in_its_range() -> None:

@@ -8,14 +8,14 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
-from colorbatch.job import ProviderName
+from colorbatch.job import ColorOptions, ProviderName
 
 
 @click.command("evaluate", short_help="Measure a model on colour pictures.")
 @click.argument("color_dir", type=options.PATH)
 @options.model_option
 @options.provider_option
-@options.working_size_option
+@options.color_options
 @click.option(
     "--size",
     type=click.IntRange(min=32),
@@ -24,16 +24,18 @@ from colorbatch.job import ProviderName
     help="Pictures are resized to SIZE x SIZE pixels first.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N pictures, spread evenly over the names.")
+@click.option("--aged", is_flag=True, help="Show the model the pictures as if they were old and damaged.")
 @options.json_option
 @options.quiet_option
 def command(
     color_dir: Path,
     model: str,
     provider: ProviderName,
-    working_size: int | None,
+    color: ColorOptions,
     size: int,
     limit: int | None,
     *,
+    aged: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,9 +51,9 @@ def command(
     from colorbatch.evaluation import evaluate
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    colorizer = open_model(model, provider=provider, working_size=working_size)
+    colorizer = open_model(model, provider=provider, options=color)
     with terminal.reporter(quiet=quiet) as progress:
-        found = evaluate(colorizer, color_dir, size=size, limit=limit, progress=progress)
+        found = evaluate(colorizer, color_dir, size=size, limit=limit, aged=aged, progress=progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found)))
         return

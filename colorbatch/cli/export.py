@@ -29,6 +29,11 @@ from colorbatch.provider import import_onnxruntime
     metavar="N",
     help="Short side in pixels that the network should see. [default: the size it was trained at]",
 )
+@click.option(
+    "--vividness",
+    type=click.FloatRange(0, 1),
+    help="What a run uses when it is not told, for a network that has it. [default: 0]",
+)
 @click.option("--license", "model_license", default="not stated", show_default=True, help="The model's licence.")
 @click.option("--training-data", default="not stated", show_default=True, help="What the network was trained on.")
 @options.quiet_option
@@ -38,6 +43,7 @@ def command(
     name: str | None,
     precision: Precision,
     working_size: int | None,
+    vividness: float | None,
     model_license: str,
     training_data: str,
     *,
@@ -67,6 +73,7 @@ def command(
         working_size=working_size,
         model_license=model_license,
         training_data=training_data,
+        vividness=vividness,
         on_report=None if quiet else parity.show,
     )
     if not quiet:

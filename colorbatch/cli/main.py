@@ -14,7 +14,7 @@ from colorbatch.errors import ColorbatchError, ExitCode
 from colorbatch.progress import printable
 from colorbatch.version import __version__
 
-COMMANDS = ("run", "train", "export", "verify", "evaluate", "inspect")
+COMMANDS = ("run", "train", "export", "verify", "evaluate", "inspect", "models")
 
 
 class _Commands(click.Group):

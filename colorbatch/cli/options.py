@@ -1,13 +1,14 @@
 """Options that mean the same in every command, and therefore have the same name."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
 from colorbatch.contract import MAX_SIZE
-from colorbatch.job import DEFAULT_MODEL, ProviderName
+from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,15 +37,48 @@ def provider_option(function: _F) -> _F:
     )(function)
 
 
-def working_size_option(function: _F) -> _F:
-    """Add ``--working-size``."""
-    return click.option(
-        "--working-size",
-        type=click.IntRange(1, MAX_SIZE),
-        metavar="N",
-        help="Short side in pixels that the network sees; the output keeps the source's size. "
-        "[default: as the model says]",
-    )(function)
+def color_options(function: _F) -> _F:
+    """Add all of :class:`colorbatch.job.ColorOptions`; the command receives them as ``color``."""
+
+    @wraps(function)
+    def with_options(
+        *args: Any,  # noqa: ANN401
+        working_size: int | None,
+        vividness: float | None,
+        strength: float,
+        tta: bool,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        return function(*args, color=ColorOptions(working_size, vividness, strength, tta), **kwargs)
+
+    for option in (_tta, _strength, _vividness, _working_size):  # the help shows the last one first
+        with_options = option(with_options)
+    return cast("_F", with_options)
+
+
+_working_size = click.option(
+    "--working-size",
+    type=click.IntRange(1, MAX_SIZE),
+    metavar="N",
+    help="Short side in pixels that the network sees; the output keeps the source's size. [default: as the model says]",
+)
+_vividness = click.option(
+    "--vividness",
+    type=click.FloatRange(0, 1),
+    help="From careful (0) to vivid (1), for models that have it. [default: as the model says]",
+)
+_strength = click.option(
+    "--strength",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    show_default=True,
+    help="Scales the colours of any model; 0 is grey.",
+)
+_tta = click.option(
+    "--tta/--no-tta",
+    default=False,
+    help="Average with the colours of the mirrored picture: calmer colours, twice the network's time.",
+)
 
 
 def quiet_option(function: _F) -> _F:

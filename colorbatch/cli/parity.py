@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 def show(report: "ParityReport") -> None:
     """Print every comparison and the verdict on stderr."""
+    has_vividness = any(each.vividness is not None for each in report.comparisons)
     rows = [
         [
             each.content,
+            *([f"{each.vividness:g}"] if has_vividness else []),
             " x ".join(map(str, each.shape)),
             f"{each.max_abs:.2e}",
             f"{each.mean_abs:.2e}",
@@ -22,7 +24,7 @@ def show(report: "ParityReport") -> None:
     ]
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
-        ["input", "shape", "max |diff|", "mean |diff|", "RGB levels"],
+        ["input", *(["vividness"] if has_vividness else []), "shape", "max |diff|", "mean |diff|", "RGB levels"],
         rows,
         title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g})",
     )

@@ -8,7 +8,7 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
-from colorbatch.job import BatchJob, BatchSummary, ProviderName
+from colorbatch.job import BatchJob, BatchSummary, ColorOptions, ProviderName
 from colorbatch.progress import printable
 
 _FAILURES_SHOWN = 10
@@ -19,7 +19,7 @@ _FAILURES_SHOWN = 10
 @click.argument("output", type=options.PATH)
 @options.model_option
 @options.provider_option
-@options.working_size_option
+@options.color_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
 @options.json_option
 @options.quiet_option
@@ -31,7 +31,7 @@ def command(
     output: Path,
     model: str,
     provider: ProviderName,
-    working_size: int | None,
+    color: ColorOptions,
     jobs: int | None,
     *,
     as_json: bool,
@@ -50,7 +50,7 @@ def command(
     from colorbatch.batch import run_batch
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    job = BatchJob(source, output, model, provider, working_size, jobs)
+    job = BatchJob(source, output, model, provider, color, jobs)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
         summary = run_batch(job, progress, interruption.event)
     if as_json:

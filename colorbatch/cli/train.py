@@ -7,7 +7,8 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
-from colorbatch.training.config import DeviceName, Keep, LossName, ScheduleName, TrainingConfig
+from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, LossName, ScheduleName, TrainingConfig
+from colorbatch.training.recipe import RECIPES, read_recipe
 
 
 class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer click only
@@ -24,8 +25,29 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
         return self.fail(f"{value!r} is not all, best or a number above 0", param, ctx)
 
 
-@click.command("train", short_help="Train the network on colour pictures.")
+def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) -> None:  # noqa: ARG001 (click's signature)
+    """Make what the recipe says the defaults of the other options."""
+    if name is not None:
+        ctx.default_map = {**(ctx.default_map or {}), **read_recipe(name)}
+
+
+@click.command("train", short_help="Train a network on colour pictures.")
 @click.argument("color_dir", type=options.PATH)
+@click.option(
+    "--recipe",
+    type=click.Choice(RECIPES),
+    is_eager=True,
+    expose_value=False,
+    callback=_use_recipe,
+    help="Options that belong together; those given on the command line come first. [default: as seed]",
+)
+@click.option(
+    "--architecture",
+    type=click.Choice(ARCHITECTURE_NAMES),
+    default="unet",
+    show_default=True,
+    help="The network: the seed's, or one whose encoder knows ImageNet and whose head weighs colours.",
+)
 @click.option(
     "--gray-dir",
     type=options.PATH,
@@ -43,7 +65,20 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     type=click.IntRange(min=64),
     default=160,
     show_default=True,
-    help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32.",
+    help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32. With --crop, their largest short side.",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(min=64),
+    metavar="N",
+    help="Show N x N pixels of a part of each picture, chosen, mirrored and stretched at random. [default: all of it]",
+)
+@click.option(
+    "--aged",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the pictures shown as if old: faded, grainy, scratched, on red-blind film.",
 )
 @click.option(
     "--learning-rate",
@@ -53,6 +88,14 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     help="Of Adam, at the start.",
 )
 @click.option(
+    "--pretrained-rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Learning rate of pretrained weights, as a share of the others'.",
+)
+@click.option("--freeze/--no-freeze", default=False, help="Leave pretrained weights as they are.")
+@click.option(
     "--schedule",
     type=click.Choice(get_args(ScheduleName)),
     default="constant",
@@ -60,14 +103,35 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     help="How the learning rate goes on: cosine lets it fall to 0.",
 )
 @click.option(
-    "--loss",
-    type=click.Choice(get_args(LossName)),
-    default="mse",
+    "--warmup",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
     show_default=True,
-    help="What is minimised: the squared error of RGB, or of chroma alone.",
+    help="Share of all steps over which the learning rate first rises.",
 )
 @click.option(
-    "--init", type=options.PATH, metavar="CHECKPOINT", help="Start from these weights. [default: random ones]"
+    "--weight-decay", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of AdamW; 0 makes it Adam."
+)
+@click.option(
+    "--clip-norm", type=click.FloatRange(min=0, min_open=True), help="Largest norm of the gradient. [default: none]"
+)
+@click.option(
+    "--ema",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="DECAY",
+    help="Keep a moving average of the weights. [default: the weights themselves]",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(get_args(LossName)),
+    help="What is minimised: squared error of RGB (mse) or of chroma, Huber's of chroma, or the entropy of bins of "
+    "colour. [default: mse for unet, bins for the others]",
+)
+@click.option(
+    "--init",
+    type=options.PATH,
+    metavar="CHECKPOINT",
+    help="Start from these weights. [default: random ones, and ImageNet's where the architecture has them]",
 )
 @click.option(
     "--validation",
@@ -76,6 +140,7 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
     show_default=True,
     help="Share of the pictures that is held out.",
 )
+@click.option("--validation-dir", type=options.PATH, help="Hold out the pictures of this folder instead.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Train on N pictures only, drawn at random.")
 @click.option(
     "--keep",
@@ -100,37 +165,15 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
 @options.quiet_option
 @options.verbose_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    color_dir: Path,
-    gray_dir: Path | None,
-    out: Path,
-    epochs: int,
-    batch_size: int,
-    size: int,
-    learning_rate: float,
-    schedule: ScheduleName,
-    loss: LossName,
-    init: Path | None,
-    validation: float,
-    limit: int | None,
-    keep: Keep,
-    seed: int,
-    device: DeviceName,
-    amp: bool | None,  # noqa: FBT001 (three-valued)
-    *,
-    resume: bool,
-    quiet: bool,
-    verbose: bool,
-) -> None:
-    """Train the network on the colour pictures below COLOR_DIR.
+def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: Any) -> None:  # noqa: ANN401
+    """Train a network on the colour pictures below COLOR_DIR.
 
     Each epoch leaves checkpoints/colorization_epoch_N.pth, sample pictures in record/, a line in metrics.csv and the
     curve in loss.png. Ctrl-C leaves a checkpoint to --resume from.
 
     \b
     Example:
-      colorbatch train photos/ --out training/ --epochs 50 --validation 0.05
+      colorbatch train photos/ --recipe default --out training/ --validation 0.05
     """
     with needs_extra("train"):
         import matplotlib as mpl  # noqa: F401 (said now, not after the first epoch)
@@ -138,29 +181,11 @@ def command(
         from colorbatch.training.loop import train
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    config = TrainingConfig(
-        color_dir=color_dir,
-        out=out,
-        gray_dir=gray_dir,
-        size=size,
-        batch_size=batch_size,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        loss=loss,
-        init=init,
-        validation=validation,
-        limit=limit,
-        keep=keep,
-        seed=seed,
-        device=device,
-        amp=amp,
-        resume=resume,
-    )
+    config = TrainingConfig(**settings)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet, unit="steps") as progress:
         result = train(config, progress, interruption.event)
     if not result.finished:
-        terminal.say(f"Stopped. Go on with the same command and --resume (state in {out / 'checkpoints'}).")
+        terminal.say(f"Stopped. Go on with the same command and --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
         terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")

@@ -1,35 +1,30 @@
 """The networks that can be trained and exported, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import nn
+from functools import partial
 
 from colorbatch.errors import UsageError
-from colorbatch.training import unet
+from colorbatch.training.lite_unet import LiteUNet
+from colorbatch.training.network import ColorNetwork
+from colorbatch.training.unet import ColorizationUNet
+
+ARCHITECTURES: dict[str, Callable[[], ColorNetwork]] = {
+    "unet": ColorizationUNet,
+    "lite0-unet": partial(LiteUNet, "lite0"),
+    "lite2-unet": partial(LiteUNet, "lite2"),
+}
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A network that maps luma ``[N, 1, H, W]`` to RGB ``[N, 3, H, W]``, both in 0..1."""
-
-    name: str
-    build: Callable[[], nn.Module]
-    size_multiple: int
-    """Height and width must be multiples of this."""
-
-
-ARCHITECTURES = {"unet": Architecture("unet", unet.ColorizationUNet, unet.SIZE_MULTIPLE)}
-
-
-def find_architecture(name: str) -> Architecture:
-    """Return the architecture called ``name``.
+def build_network(name: str) -> ColorNetwork:
+    """Return a new network of the architecture called ``name``, with random weights.
 
     Raises:
         UsageError: there is none of that name.
+        MissingExtraError: a package it is built of is not installed.
 
     """
     try:
-        return ARCHITECTURES[name]
+        build = ARCHITECTURES[name]
     except KeyError:
         raise UsageError(f"no architecture {name!r}; there are: {', '.join(ARCHITECTURES)}") from None
+    return build()

@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from colorbatch.atomic import atomic_writer
 from colorbatch.errors import CheckpointRefusedError
-from colorbatch.training.architectures import ARCHITECTURES
+from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import Keep
+from colorbatch.training.network import ColorNetwork
 
 FORMAT = "colorbatch-checkpoint-1"
 FOLDER = "checkpoints"
@@ -38,6 +40,8 @@ class EpochMetrics:
     """``None`` when nothing is held out."""
     seconds: float
     images_per_second: float
+    validation_psnr: float | None = None
+    """Mean over the pictures held out, in dB; ``None`` when nothing is held out."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class TrainingState:
     batch_size: int
     pictures_sha256: str
     """Of the names trained on and held out, in order."""
+    crop: int | None = None
     epoch: int = 0
     """Finished epochs."""
     step: int = 0
@@ -58,7 +63,7 @@ class TrainingState:
     epoch_seconds: float = 0.0
     history: list[EpochMetrics] = field(default_factory=list)
 
-    def finish_epoch(self, pictures: int, validation_loss: float | None) -> None:
+    def finish_epoch(self, pictures: int, validation_loss: float | None, validation_psnr: float | None) -> None:
         """Close the running epoch, in which each of ``pictures`` was trained on once."""
         self.epoch += 1
         metrics = EpochMetrics(
@@ -67,14 +72,15 @@ class TrainingState:
             validation_loss=validation_loss,
             seconds=round(self.epoch_seconds, 2),
             images_per_second=round(pictures / self.epoch_seconds, 2),
+            validation_psnr=validation_psnr,
         )
         self.history.append(metrics)
         self.step, self.loss_sum, self.epoch_seconds = 0, 0.0, 0.0
 
     @property
-    def fixed(self) -> tuple[str, int, int, str]:
+    def fixed(self) -> tuple[str, int, int | None, int, str]:
         """What must be the same for a training to go on: with another, ``step`` would mean another place."""
-        return self.architecture, self.size, self.batch_size, self.pictures_sha256
+        return self.architecture, self.size, self.crop, self.batch_size, self.pictures_sha256
 
     @property
     def best_epoch(self) -> int | None:
@@ -112,9 +118,17 @@ def save_epoch(folder: Path, state: TrainingState, network: nn.Module) -> Path:
     return path
 
 
-def save_last(folder: Path, state: TrainingState, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save_last(
+    folder: Path,
+    state: TrainingState,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+) -> None:
     """Write the whole state, so that training can go on from here bit for bit."""
     extra: dict[str, Any] = {"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}
+    if average is not None:
+        extra["average"] = average.state_dict()
     if torch.cuda.is_available():
         extra["cuda_rng"] = torch.cuda.get_rng_state_all()
     _save(folder / FOLDER / LAST, state, network, extra)
@@ -126,9 +140,13 @@ def _save(path: Path, state: TrainingState, network: nn.Module, extra: dict[str,
 
 
 def restore_last(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+    device: torch.device,
 ) -> TrainingState:
-    """Load ``last.pth`` into network, optimizer and random numbers, and return where the training stood.
+    """Load ``last.pth`` into network, optimizer, average and random numbers, and return where the training stood.
 
     Raises:
         CheckpointRefusedError: there is none, or it is not one of this network.
@@ -142,6 +160,8 @@ def restore_last(
     load_weights(network, loaded, path)
     try:
         optimizer.load_state_dict(content["optimizer"])
+        if average is not None:
+            average.load_state_dict(content["average"])
         torch.set_rng_state(content["rng"].cpu())
         if torch.cuda.is_available() and "cuda_rng" in content:
             torch.cuda.set_rng_state_all([rng.cpu() for rng in content["cuda_rng"]])
@@ -175,7 +195,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     if content.get("format") == FORMAT:
         try:
             state = content["state"]
-            return LoadedCheckpoint(str(state["architecture"]), int(state["size"]), content["weights"], sha256, content)
+            size = int(state.get("crop") or state["size"])
+            return LoadedCheckpoint(str(state["architecture"]), size, content["weights"], sha256, content)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointRefusedError(f"{path} is not a whole checkpoint: {error}") from error
     weights = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
@@ -184,7 +205,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     return LoadedCheckpoint("unet", None, weights, sha256, content)
 
 
-def load_network(path: Path) -> tuple[nn.Module, LoadedCheckpoint]:
+def load_network(path: Path) -> tuple[ColorNetwork, LoadedCheckpoint]:
     """Return the network of a checkpoint in evaluation mode on the CPU, and the checkpoint.
 
     Raises:
@@ -194,7 +215,7 @@ def load_network(path: Path) -> tuple[nn.Module, LoadedCheckpoint]:
     loaded = load_checkpoint(path)
     if loaded.architecture not in ARCHITECTURES:
         raise CheckpointRefusedError(f"{path} is of an unknown architecture {loaded.architecture!r}")
-    network = ARCHITECTURES[loaded.architecture].build()
+    network = build_network(loaded.architecture)
     load_weights(network, loaded, path)
     return network.eval(), loaded
 

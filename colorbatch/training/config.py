@@ -6,8 +6,10 @@ from typing import Literal
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 ScheduleName = Literal["constant", "cosine"]
-LossName = Literal["mse", "chroma"]
-"""``mse``: of RGB, as the seed has it; ``chroma``: of chroma alone."""
+LossName = Literal["mse", "chroma", "huber", "bins"]
+"""``mse``: squared error of RGB, as the seed has it; ``chroma``: of chroma alone; ``huber``: the same, but linear for
+large errors; ``bins``: of a distribution of colours."""
+ARCHITECTURE_NAMES = ("unet", "lite0-unet", "lite2-unet")
 Keep = Literal["all", "best"] | int
 """Which epoch checkpoints stay on disk: all, the best one, or the last N."""
 
@@ -22,16 +24,38 @@ class TrainingConfig:
     """Folder that receives ``checkpoints/``, ``record/``, ``metrics.csv`` and ``loss.png``."""
     gray_dir: Path | None = None
     """Folder of grey pictures with the same relative names; ``None``: Pillow's "L" of the colour ones."""
+    validation_dir: Path | None = None
+    """Folder of colour pictures that are all held out, instead of a share of those in ``color_dir``."""
+    architecture: str = "unet"
     size: int = 160
     """Side in pixels to which every picture is resized (both sides: the aspect ratio is not kept)."""
+    crop: int | None = None
+    """Show squares of this side instead, cut out of the picture at random, flipped and resized at random; ``size`` is
+    then the largest short side at which pictures are kept."""
+    aged: float = 0.0
+    """Share of the pictures, 0..1, whose luma is aged as old photographs are."""
     batch_size: int = 16
     epochs: int = 50
     learning_rate: float = 1e-4
     schedule: ScheduleName = "constant"
     """``cosine``: the learning rate falls from its start to 0 over all steps of all epochs."""
-    loss: LossName = "mse"
+    warmup: float = 0.0
+    """Share of all steps over which the learning rate first rises from 0."""
+    pretrained_rate: float = 1.0
+    """Learning rate of pretrained weights, as a share of the others'."""
+    freeze: bool = False
+    """Leave pretrained weights as they are."""
+    weight_decay: float = 0.0
+    """Of AdamW; 0 makes it Adam."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient of all weights; ``None``: no limit."""
+    ema: float | None = None
+    """Decay of an exponential moving average of the weights, which is then what is measured and kept."""
+    loss: LossName | None = None
+    """``None``: what the architecture is made for."""
     init: Path | None = None
-    """A checkpoint whose weights the training starts from; ``None``: random weights."""
+    """A checkpoint whose weights the training starts from; ``None``: random weights, or pretrained ones where the
+    architecture has them."""
     validation: float = 0.0
     """Share of the pictures that are held out, 0 or more and less than 1."""
     limit: int | None = None

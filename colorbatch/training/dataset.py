@@ -1,13 +1,13 @@
-"""Colour pictures as pairs of luma and RGB tensors, decoded once and kept in memory when they fit."""
+"""Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory when they fit."""
 
 import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 CACHE_SHARE_OF_MEMORY = 0.5
 """Decoded pictures are kept when they take no more than this share of the machine's memory."""
 BYTES_PER_PIXEL = 4
-"""One byte of luma and three of RGB."""
+"""One byte of luma and three of RGB; pictures are counted as squares."""
 NAMED_IN_ERRORS = 5
 
 
@@ -64,11 +64,16 @@ def _pictures_below(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in picture_files(folder)}
 
 
-def load_pair(pair: PicturePair, size: int) -> tuple[Tensor, Tensor]:
-    """Decode a pair and resize both to ``size`` x ``size``.
+def load_pair(pair: PicturePair, size: int, *, keep_aspect: bool = False) -> tuple[Tensor, Tensor]:
+    """Decode a pair and resize both.
+
+    Args:
+        pair: what to decode.
+        size: side in pixels of the square that both become.
+        keep_aspect: instead shrink the short side to ``size`` where it is larger.
 
     Returns:
-        Luma uint8 ``[1, size, size]`` and RGB uint8 ``[3, size, size]``.
+        Luma uint8 ``[1, H, W]`` and RGB uint8 ``[3, H, W]``.
 
     Raises:
         Exception: Pillow cannot decode one of the two; its plugins raise errors of many kinds.
@@ -81,24 +86,29 @@ def load_pair(pair: PicturePair, size: int) -> tuple[Tensor, Tensor]:
     else:
         with Image.open(pair.gray) as opened:
             gray = ImageOps.exif_transpose(opened).convert("L")
-    side = [size, size]
+    shape = [size, size]
+    if keep_aspect:
+        scale = min(1.0, size / min(color.size))
+        shape = [max(1, round(side * scale)) for side in (color.height, color.width)]
     return (
-        functional.pil_to_tensor(functional.resize(gray, side)),
-        functional.pil_to_tensor(functional.resize(color, side)),
+        functional.pil_to_tensor(functional.resize(gray, shape)),
+        functional.pil_to_tensor(functional.resize(color, shape)),
     )
 
 
 class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs of luma float32 ``[1, size, size]`` and RGB float32 ``[3, size, size]``, both in 0..1."""
+    """Pairs of luma uint8 ``[1, H, W]`` and RGB uint8 ``[3, H, W]``."""
 
-    def __init__(self, pairs: Sequence[PicturePair], size: int, progress: ProgressReporter) -> None:
-        """Decode every picture once; those that cannot be decoded are reported and left out.
+    def __init__(
+        self, pairs: Sequence[PicturePair], size: int, progress: ProgressReporter, *, keep_aspect: bool = False
+    ) -> None:
+        """Decode every picture once, as :func:`load_pair`; those that cannot be decoded are reported and left out.
 
         Raises:
             UsageError: not one picture can be decoded.
 
         """
-        self.size = size
+        self._load = partial(load_pair, size=size, keep_aspect=keep_aspect)
         self.pairs: list[PicturePair] = []
         self.broken: list[str] = []
         self._cache: list[tuple[Tensor, Tensor]] | None = [] if _fits_in_memory(len(pairs), size) else None
@@ -122,7 +132,7 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
     def _try_load(self, pair: PicturePair) -> tuple[Tensor, Tensor] | str:
         """Return the decoded pair, or why it cannot be decoded."""
         try:
-            return load_pair(pair, self.size)
+            return self._load(pair)
         except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them meet)
             return str(error) or type(error).__name__
 
@@ -130,8 +140,7 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        luma, rgb = self._cache[index] if self._cache is not None else load_pair(self.pairs[index], self.size)
-        return luma.to(torch.float32) / 255, rgb.to(torch.float32) / 255
+        return self._cache[index] if self._cache is not None else self._load(self.pairs[index])
 
 
 def _fits_in_memory(count: int, size: int) -> bool:

@@ -1,36 +1,40 @@
 """The training loop, from a folder of colour pictures to checkpoints."""
 
-import hashlib
 import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, UsageError
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.training import checkpoint, record
-from colorbatch.training.architectures import find_architecture
+from colorbatch.training.architectures import build_network
 from colorbatch.training.checkpoint import EpochMetrics, TrainingState
 from colorbatch.training.config import TrainingConfig
-from colorbatch.training.dataset import ColorizationDataset, find_pairs
 from colorbatch.training.losses import LOSSES
+from colorbatch.training.network import ColorNetwork
+from colorbatch.training.pictures import load_pictures
+from colorbatch.training.planes import merge
+from colorbatch.training.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-ARCHITECTURE = "unet"
+_T = TypeVar("_T")
+
 RECORDED_SAMPLES = 4
-Pictures = Subset[tuple[Tensor, Tensor]]
-"""Some of a :class:`ColorizationDataset`, in a fixed order."""
-# Each use of random numbers has its own stream, so that one never shifts another.
-_SPLIT_STREAM, _ORDER_STREAM = 0, 1
+PICTURES_TO_START_FROM = 6000
+"""At most so many tell a new network how frequent colours are."""
 
 
 @dataclass(frozen=True)
@@ -78,43 +82,63 @@ class _Trainer:
         self.stop = stop
         self.device = select_device(config.device)
         self.amp = computes_in_bfloat16(self.device) if config.amp is None else config.amp
-        self.train_set, self.validation_set = _load_pictures(config, progress)
-        self.samples = _first_samples(self.validation_set or self.train_set)
+        self.pictures = load_pictures(config, progress)
+        self.samples = torch.stack([luma for luma, _ in islice(self.pictures.shown, RECORDED_SAMPLES)])
         torch.manual_seed(config.seed)
-        network = find_architecture(ARCHITECTURE).build()
+        network = build_network(config.architecture)
         if config.init is not None:
-            checkpoint.load_weights(network, checkpoint.load_checkpoint(config.init), config.init)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+            loaded = checkpoint.load_checkpoint(config.init)
+            checkpoint.load_weights(network, loaded, config.init)
+        elif not config.resume:
+            network.start(self.pictures.chromas(PICTURES_TO_START_FROM, config.seed))
+        self.network: ColorNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = LOSSES[config.loss or network.losses[0]]
+        self.optimizer = make_optimizer(self.network, config)
+        self.average = make_average(self.network, config.ema)
         logger.info("Training on %s, bfloat16 autocast %s", self.device, "on" if self.amp else "off")
-        pictures = _names_sha256(config, self.train_set, self.validation_set)
-        self.state = TrainingState(ARCHITECTURE, config.size, config.batch_size, pictures)
+        self.state = TrainingState(
+            config.architecture, config.size, config.batch_size, self.pictures.sha256, crop=config.crop
+        )
+
+    @property
+    def result_network(self) -> ColorNetwork:
+        """The network that is measured and kept: the average over the last steps, where one is made."""
+        if self.average is None:
+            return self.network
+        averaged: ColorNetwork = self.average.module  # type: ignore[assignment]
+        return averaged
 
     def resume(self) -> None:
         """Go back to where ``last.pth`` stands."""
-        state = checkpoint.restore_last(self.config.out, self.network, self.optimizer, self.device)
+        state = checkpoint.restore_last(self.config.out, self.network, self.optimizer, self.average, self.device)
         if state.fixed != self.state.fixed:
             raise CheckpointRefusedError(
-                f"the checkpoint in {self.config.out} is of other pictures, or of another size or batch size",
-                advice="Resume with the same folders, --size, --batch-size, --limit, --validation and --seed.",
+                f"the checkpoint in {self.config.out} is of other pictures, or of another architecture, size, crop or "
+                "batch size",
+                advice="Resume with the options, the folders and the --seed that it was started with.",
             )
         self.state = state
 
     def train_epoch(self) -> bool:
         """Do the batches of this epoch that are left; return False when stopped, with everything saved."""
         config, state = self.config, self.state
-        steps = math.ceil(len(self.train_set) / config.batch_size)
+        steps = math.ceil(len(self.pictures.to_train) / config.batch_size)
         started = time.perf_counter() - state.epoch_seconds
         saved = time.perf_counter()
         self.network.train()
         self.progress.begin(steps, f"Epoch {state.epoch + 1}/{config.epochs}")
         self.progress.advance(state.step)
-        for luma, rgb in _batches(self.train_set, config, state):
+        samples = self.pictures.of_epoch(state.epoch, skip=state.step * config.batch_size)
+        for luma, rgb in prefetched(batches(samples, config.batch_size)):
             self._set_learning_rate((state.epoch * steps + state.step) / (config.epochs * steps))
-            loss = self._loss(luma, rgb)
+            loss = self.loss(self.network, *self._predict(self.network, luma, rgb))
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
 
             state.step += 1
             state.loss_sum += loss.item() * len(luma)
@@ -122,7 +146,7 @@ class _Trainer:
             self.progress.advance()
             is_due = time.perf_counter() - saved > 60 * config.checkpoint_minutes
             if is_due or self.stop.is_set():
-                checkpoint.save_last(config.out, state, self.network, self.optimizer)
+                checkpoint.save_last(config.out, state, self.network, self.optimizer, self.average)
                 saved = time.perf_counter()
             if self.stop.is_set():
                 return False
@@ -131,15 +155,16 @@ class _Trainer:
     def close_epoch(self) -> None:
         """Measure, count and save the epoch whose batches are done."""
         out, state = self.config.out, self.state
-        self.network.eval()
+        network = self.result_network.eval()
         with torch.inference_mode():
-            validation_loss = self._validation_loss()
-            samples = self._predict(self.samples)
-        state.finish_epoch(len(self.train_set), validation_loss)
+            held_out = self._measure(network)
+            prediction, _ = self._predict(network, self.samples, self.samples)
+            samples = merge(self.samples, network.chroma(prediction).cpu())
+        state.finish_epoch(len(self.pictures.to_train), *held_out)
         self.progress.end()
         self.progress.message(f"Epoch [{state.epoch}/{self.config.epochs}], Loss: {state.history[-1].train_loss:.4f}")
-        checkpoint.save_epoch(out, state, self.network)
-        checkpoint.save_last(out, state, self.network, self.optimizer)
+        checkpoint.save_epoch(out, state, network)
+        checkpoint.save_last(out, state, self.network, self.optimizer, self.average)
         checkpoint.prune_epochs(out, self.config.keep, state)
         record.write_samples(out, state.epoch, self.samples, samples)
         record.write_metrics(out, state.history)
@@ -154,26 +179,72 @@ class _Trainer:
     def _set_learning_rate(self, done: float) -> None:
         """Set the learning rate for when the share ``done`` (0..1) of the training is over."""
         factor = 0.5 * (1 + math.cos(math.pi * done)) if self.config.schedule == "cosine" else 1.0
+        if done < self.config.warmup:
+            factor *= done / self.config.warmup
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self.config.learning_rate * group["rate"] * factor
 
-    def _predict(self, luma: Tensor) -> Tensor:
-        """Return RGB float32 ``[N, 3, H, W]`` for luma ``[N, 1, H, W]`` from any device."""
-        luma = luma.to(self.device, memory_format=torch.channels_last)
+    def _predict(self, network: ColorNetwork, luma: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prediction in float32 for luma ``[N, 1, H, W]``, and the truth, both on the training's device."""
+        luma, rgb = (planes.to(self.device, memory_format=torch.channels_last) for planes in (luma, rgb))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            predicted: Tensor = self.network(luma)
-        return predicted.float()
+            prediction: Tensor = network(luma)
+        return prediction.float(), rgb
 
-    def _loss(self, luma: Tensor, rgb: Tensor) -> Tensor:
-        truth = rgb.to(self.device, memory_format=torch.channels_last)
-        return LOSSES[self.config.loss](self._predict(luma), truth)
+    def _measure(self, network: ColorNetwork) -> tuple[float | None, float | None]:
+        """Return the mean loss and the mean PSNR in dB over the pictures held out, if there are any."""
+        held_out = self.pictures.held_out
+        if held_out is None:
+            return None, None
+        loss, decibels = 0.0, 0.0
+        for luma, rgb in batches(held_out, self.config.batch_size):
+            prediction, truth = self._predict(network, luma, rgb)
+            loss += self.loss(network, prediction, truth).item() * len(luma)
+            coloured = merge(luma.to(self.device), network.chroma(prediction))
+            error = (coloured - truth).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
+            decibels -= 10 * torch.log10(error).sum().item()
+        return loss / len(held_out), decibels / len(held_out)
 
-    def _validation_loss(self) -> float | None:
-        if self.validation_set is None:
-            return None
-        batches = DataLoader(self.validation_set, self.config.batch_size, generator=torch.Generator())
-        total = sum(self._loss(luma, rgb).item() * len(luma) for luma, rgb in batches)
-        return total / len(self.validation_set)
+
+def make_optimizer(network: ColorNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return AdamW over all weights that learn; each group's ``rate`` is its share of the learning rate."""
+    pretrained = network.pretrained_parameters()
+    known = set(map(id, pretrained))
+    groups = [{"params": [each for each in network.parameters() if id(each) not in known], "rate": 1.0}]
+    if config.freeze:
+        for parameter in pretrained:
+            parameter.requires_grad_(False)
+    elif pretrained:
+        groups.append({"params": pretrained, "rate": config.pretrained_rate})
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def make_average(network: ColorNetwork, decay: float | None) -> AveragedModel | None:
+    """Return an exponential moving average of the weights; its decay grows to ``decay`` over the first steps."""
+    if decay is None:
+        return None
+
+    def update(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+        done = int(steps)
+        return torch.lerp(averaged, current, 1 - min(decay, (1 + done) / (10 + done)))
+
+    return AveragedModel(network, avg_fn=update)
+
+
+def batches(samples: Samples, batch_size: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """Return samples in batches; drawing them leaves PyTorch's global random numbers as they are."""
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(samples, batch_size, generator=torch.Generator())
+    return loader
+
+
+def prefetched(items: Iterable[_T]) -> Iterator[_T]:
+    """Yield the same items, making the next one in another thread while one is used."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(next, iterator, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, iterator, None)
+            yield item
 
 
 def select_device(name: str) -> torch.device:
@@ -199,10 +270,21 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def _check(config: TrainingConfig) -> None:
-    multiple = find_architecture(ARCHITECTURE).size_multiple
-    if config.size % multiple or config.size < 2 * multiple:
-        raise UsageError(f"--size must be a multiple of {multiple} and at least {2 * multiple}, not {config.size}")
-    for folder in filter(None, (config.color_dir, config.gray_dir)):
+    architecture = build_network(config.architecture)
+    multiple = architecture.size_multiple
+    for option, side in (("--crop", config.crop), ("--size", None if config.crop else config.size)):
+        if side is not None and (side % multiple or side < 2 * multiple):
+            raise UsageError(f"{option} must be a multiple of {multiple} and at least {2 * multiple}, not {side}")
+    if config.crop and config.size < config.crop:
+        raise UsageError(f"--size {config.size} is smaller than --crop {config.crop}: crops would be enlarged")
+    if config.loss is not None and config.loss not in architecture.losses:
+        raise UsageError(
+            f"the architecture {config.architecture} cannot be trained with --loss {config.loss}; "
+            f"it takes: {', '.join(architecture.losses)}"
+        )
+    if config.validation and config.validation_dir:
+        raise UsageError("--validation and --validation-dir cannot be given together")
+    for folder in filter(None, (config.color_dir, config.gray_dir, config.validation_dir)):
         if config.out.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"--out {config.out} lies in {folder}, so its pictures would be trained on")
     last = config.out / checkpoint.FOLDER / checkpoint.LAST
@@ -210,47 +292,3 @@ def _check(config: TrainingConfig) -> None:
         raise UsageError(
             f"{config.out} holds another training", advice="Give --resume to go on with it, or another --out."
         )
-
-
-def _load_pictures(config: TrainingConfig, progress: ProgressReporter) -> tuple[Pictures, Pictures | None]:
-    """Return the pictures to train on and those held out, each in a fixed random order."""
-    pairs = find_pairs(config.color_dir, config.gray_dir)
-    if config.limit is not None and config.limit < len(pairs):
-        chosen = torch.randperm(len(pairs), generator=_generator(config.seed, _SPLIT_STREAM))[: config.limit]
-        pairs = [pairs[index] for index in sorted(chosen.tolist())]
-    dataset = ColorizationDataset(pairs, config.size, progress)
-    order = torch.randperm(len(dataset), generator=_generator(config.seed, _SPLIT_STREAM)).tolist()
-    held_out = math.ceil(len(dataset) * config.validation)
-    if held_out >= len(dataset):
-        raise UsageError(f"--validation {config.validation} leaves none of {len(dataset)} pictures to train on")
-    return Subset(dataset, order[held_out:]), Subset(dataset, order[:held_out]) if held_out else None
-
-
-def _generator(*stream: int) -> torch.Generator:
-    """Return a random generator of its own for each tuple of numbers."""
-    words = np.random.SeedSequence(stream).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(words[0] >> 1))
-
-
-def _names_sha256(config: TrainingConfig, *subsets: Pictures | None) -> str:
-    """Return a hash of the names trained on and held out, in order, and of whether grey pictures were given."""
-    digest = hashlib.sha256(b"given" if config.gray_dir else b"derived")
-    for subset in subsets:
-        if subset is not None:
-            assert isinstance(subset.dataset, ColorizationDataset)
-            names = (subset.dataset.pairs[index].name for index in subset.indices)
-            digest.update("\n".join(names).encode("utf-8", "surrogateescape"))
-        digest.update(b"\0")
-    return digest.hexdigest()
-
-
-def _first_samples(subset: Pictures) -> Tensor:
-    """Return the luma of the pictures recorded after each epoch, ``[up to 4, 1, size, size]``."""
-    return torch.stack([subset[index][0] for index in range(min(RECORDED_SAMPLES, len(subset)))])
-
-
-def _batches(subset: Pictures, config: TrainingConfig, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of this epoch that are still to do; their order depends on seed and epoch alone."""
-    order = torch.randperm(len(subset), generator=_generator(config.seed, _ORDER_STREAM, state.epoch)).tolist()
-    remaining = Subset(subset, order[state.step * config.batch_size :])
-    yield from DataLoader(remaining, config.batch_size, generator=torch.Generator())

@@ -1,22 +1,64 @@
-"""What a training can minimise. Every loss takes prediction and truth, RGB float32 ``[N, 3, H, W]`` in 0..1."""
+"""What a training can minimise: each loss takes network, its prediction, and the true RGB ``[N, 3, H, W]`` in 0..1."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
-from colorbatch.color import CHROMA_WEIGHTS
 from colorbatch.training.config import LossName
+from colorbatch.training.head import STRIDE, BinHead
+from colorbatch.training.network import ColorNetwork
+from colorbatch.training.planes import chroma_of, rgb_difference
+
+Loss = Callable[[ColorNetwork, Tensor, Tensor], Tensor]
+
+HUBER_DELTA = 0.05
+"""Chroma errors above this count linearly."""
+NEAREST_BINS, NEAREST_SIGMA = 5, 0.02
+"""A true colour is shared among its nearest bins by a Gaussian of their distance, in units of chroma."""
+PSNR_WEIGHT = 0.5
+SMALLEST_ERROR = 1e-4
+"""Mean squared error of RGB (40 dB) below which a picture is as good as right."""
 
 
-def mse(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean squared error of RGB: the loss of the seed."""
-    return nn.functional.mse_loss(predicted, truth)
+def mse(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:  # noqa: ARG001
+    """Return the mean squared error of RGB, which the network predicts: the loss of the seed."""
+    return nn.functional.mse_loss(prediction, rgb)
 
 
-def chroma_mse(predicted: Tensor, truth: Tensor) -> Tensor:
+def chroma_mse(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
     """Return the mean squared error of chroma: all that a run uses, since it keeps the source's luma."""
-    weights = truth.new_tensor(CHROMA_WEIGHTS)[:, :, None, None]
-    return nn.functional.mse_loss(nn.functional.conv2d(predicted, weights), nn.functional.conv2d(truth, weights))
+    return nn.functional.mse_loss(network.chroma(prediction), chroma_of(rgb))
 
 
-LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "chroma": chroma_mse}
+def huber(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
+    """Return the Huber loss of chroma (Huber 1964), scaled so that small errors count as in ``chroma_mse``."""
+    return 2 * nn.functional.huber_loss(network.chroma(prediction), chroma_of(rgb), delta=HUBER_DELTA)
+
+
+def bins(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
+    """Return the cross-entropy of the bins, plus a share of the mean over pictures of -PSNR of the mean prediction.
+
+    The second term is the logarithm of the squared error: a picture of little colour, where a wrong colour is seen at
+    once, then counts as much as a colourful one.
+    """
+    head = network.head
+    assert isinstance(head, BinHead)
+    truth = nn.functional.avg_pool2d(chroma_of(rgb), STRIDE)
+    shares, nearest = nearest_bins(truth, head.centers)
+    log_probabilities = prediction.log_softmax(dim=1)
+    cross_entropy = -(shares * log_probabilities.gather(1, nearest)).sum(dim=1).mean()
+    error = rgb_difference(head.mean(prediction) - truth).square().mean(dim=(1, 2, 3))
+    return cross_entropy + PSNR_WEIGHT * torch.log(error + SMALLEST_ERROR).mean()
+
+
+def nearest_bins(chroma: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return shares and indices ``[N, 5, h, w]`` of the bins nearest to chroma ``[N, 2, h, w]``."""
+    batch, _, height, width = chroma.shape
+    flat = chroma.permute(0, 2, 3, 1).reshape(-1, 1, 2)
+    squared, nearest = (flat - centers).square().sum(dim=-1).topk(NEAREST_BINS, largest=False)
+    shares = torch.softmax(-squared / (2 * NEAREST_SIGMA**2), dim=1)
+    return tuple(each.view(batch, height, width, -1).permute(0, 3, 1, 2) for each in (shares, nearest))  # type: ignore[return-value]
+
+
+LOSSES: dict[LossName, Loss] = {"mse": mse, "chroma": chroma_mse, "huber": huber, "bins": bins}

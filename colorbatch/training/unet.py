@@ -1,10 +1,13 @@
 """The seed's network: a five-level U-Net from grey to RGB, kept name for name so that its state dicts load."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-SIZE_MULTIPLE = 32
-"""Height and width of the input must be multiples of this: five stages of stride 2."""
+from colorbatch.training.config import LossName
+from colorbatch.training.network import ColorNetwork
+from colorbatch.training.planes import chroma_of
 
 
 class ConvBlock(nn.Module):
@@ -53,8 +56,11 @@ class SeparableConv2d(nn.Module):
         return out
 
 
-class ColorizationUNet(nn.Module):
+class ColorizationUNet(ColorNetwork):
     """Luma ``[N, 1, H, W]`` in 0..1 to RGB ``[N, 3, H, W]`` in 0..1; H and W multiples of 32. 9,600,441 parameters."""
+
+    size_multiple: ClassVar[int] = 32  # five stages of stride 2
+    losses: ClassVar[tuple[LossName, ...]] = ("mse", "chroma", "huber")
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,3 +92,7 @@ class ColorizationUNet(nn.Module):
         d = self.dec4(torch.cat([d, e2], dim=1))  # [N, 128, H/2, W/2]
         d = self.dec5(torch.cat([d, e1], dim=1))  # [N, 3, H, W]
         return torch.sigmoid(self.final_conv(torch.cat([d, luma], dim=1)))
+
+    def chroma(self, prediction: Tensor, vividness: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return the chroma of the RGB predicted."""
+        return chroma_of(prediction)

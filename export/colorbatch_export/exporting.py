@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from torch import nn
 
 from colorbatch.atomic import write_bytes
 from colorbatch.contract import ModelContract, Precision
 from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
-from colorbatch.training.architectures import ARCHITECTURES
-from colorbatch.training.checkpoint import LoadedCheckpoint, load_network
-from colorbatch_export.graph import ChromaOfRGB, build_graph
+from colorbatch.training.checkpoint import load_network
+from colorbatch_export.graph import build_graph
 from colorbatch_export.parity import ParityReport, measure_parity
 
 SEED_SIZE = 160
@@ -48,6 +46,7 @@ def export_model(
     working_size: int | None = None,
     model_license: str = "not stated",
     training_data: str = "not stated",
+    vividness: float | None = None,
     on_report: Callable[[ParityReport], None] | None = None,
 ) -> ExportResult:
     """Write the model of a checkpoint, after ONNX Runtime was found to compute the same as PyTorch.
@@ -60,10 +59,11 @@ def export_model(
         working_size: in the contract; by default the size the network was trained at.
         model_license: in the contract.
         training_data: in the contract.
+        vividness: 0..1, in the contract: what a run uses when nothing else is asked for. By default 0.
         on_report: receives the comparisons, also when they fail.
 
     Raises:
-        UsageError: the output is the checkpoint itself or a folder.
+        UsageError: the output is the checkpoint itself or a folder, or the network has no vividness.
         CheckpointRefusedError: the checkpoint cannot be used.
         ParityError: the two disagree; nothing is written.
         OutputUnwritableError: the model cannot be written.
@@ -71,15 +71,16 @@ def export_model(
     """
     if output.resolve() == checkpoint.resolve() or output.is_dir():
         raise UsageError(f"cannot write the model to {output}", advice="Give -o a file name that ends in .onnx.")
-    network, loaded = _load_chroma_network(checkpoint)
-    size_multiple = ARCHITECTURES[loaded.architecture].size_multiple
-    model = build_graph(network, size_multiple, precision)
-    report = measure_parity(network, model.SerializeToString(), size_multiple, precision)
+    network, loaded = load_network(checkpoint)
+    if vividness is not None and not network.has_vividness:
+        raise UsageError(f"{checkpoint} is of a {loaded.architecture}, which has no vividness")
+    model = build_graph(network, precision)
+    report = measure_parity(network, model.SerializeToString(), precision)
     _report(report, on_report, f"{checkpoint}, so no model was written")
     contract = ModelContract(
         name=name or output.stem,
         architecture=loaded.architecture,
-        size_multiple=size_multiple,
+        size_multiple=network.size_multiple,
         working_size=working_size or loaded.size or SEED_SIZE,
         tiling="whole",
         precision=precision,
@@ -87,6 +88,7 @@ def export_model(
         parity=report.summary,
         license=model_license,
         training_data=training_data,
+        vividness=(vividness or 0.0) if network.has_vividness else None,
     )
     stamp(model, contract)
     write_bytes(output, model.SerializeToString())
@@ -108,14 +110,14 @@ def verify_model(
 
     """
     model_file = read_model_file(model)
-    network, loaded = _load_chroma_network(checkpoint)
+    network, loaded = load_network(checkpoint)
     contract = model_file.contract
     if contract.architecture != loaded.architecture:
         raise CheckpointRefusedError(
             f"{model} is a {contract.architecture}, and {checkpoint} is a checkpoint of a {loaded.architecture}",
             advice="Give the checkpoint that the model was exported from.",
         )
-    report = measure_parity(network, model_file.data, contract.size_multiple, contract.precision, provider)
+    report = measure_parity(network, model_file.data, contract.precision, provider)
     _report(report, on_report, f"{model} and {checkpoint}")
     return Verification(report, same_checkpoint=contract.checkpoint_sha256 == loaded.sha256)
 
@@ -124,11 +126,6 @@ def stamp(model: onnx.ModelProto, contract: ModelContract) -> None:
     """Write the contract into the model."""
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, contract.to_metadata())
-
-
-def _load_chroma_network(checkpoint: Path) -> tuple[nn.Module, LoadedCheckpoint]:
-    network, loaded = load_network(checkpoint)
-    return ChromaOfRGB(network).eval(), loaded
 
 
 def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | None, subject: str) -> None:

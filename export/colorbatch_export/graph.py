@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,49 +11,50 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from colorbatch import contract
-from colorbatch.color import CHROMA_WEIGHTS
 from colorbatch.contract import Precision
+from colorbatch.training.network import ColorNetwork
 
 _SMALLEST_HALVED = 256
 """Tensors of fewer numbers than this stay in float32: halving them saves nothing."""
 
 
-class ChromaOfRGB(nn.Module):
-    """A network that predicts RGB, wrapped so that it gives chroma ``[N, 2, H, W]`` in -0.5..0.5."""
+class ChromaModel(nn.Module):
+    """A network behind the contract's signature: luma, and the vividness where it has one, to chroma."""
 
-    weights: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: ColorNetwork) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("weights", torch.tensor(CHROMA_WEIGHTS, dtype=torch.float32)[:, :, None, None])
 
-    def forward(self, luma: Tensor) -> Tensor:
-        """Predict chroma for luma ``[N, 1, H, W]`` in 0..1."""
-        return nn.functional.conv2d(self.network(luma), self.weights)
+    def forward(self, luma: Tensor, vividness: Tensor | None = None) -> Tensor:
+        """Predict chroma ``[N, 2, H, W]`` in -0.5..0.5 for luma ``[N, 1, H, W]`` in 0..1."""
+        return self.network.chroma(self.network(luma), vividness)
 
 
-def build_graph(network: nn.Module, size_multiple: int, precision: Precision) -> onnx.ModelProto:
+def build_graph(network: ColorNetwork, precision: Precision) -> onnx.ModelProto:
     """Return the graph of a network with the contract's signature, checked by ``onnx.checker``.
 
     Args:
-        network: luma to chroma, in evaluation mode.
-        size_multiple: what H and W must be multiples of.
+        network: in evaluation mode.
         precision: how the weights are stored.
 
     """
-    height, width = (size_multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
-    example = torch.rand(
-        2, 1, 3 * size_multiple, 2 * size_multiple
-    )  # all sides differ, so that none is taken for another
+    multiple = network.size_multiple
+    height, width = (multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
+    examples = [torch.rand(2, 1, 3 * multiple, 2 * multiple)]  # all sides differ, so that none is taken for another
+    input_names = [contract.INPUT_NAME]
+    dynamic_shapes: list[dict[int, Any]] = [{0: torch.export.Dim("N"), 2: height, 3: width}]
+    if network.has_vividness:
+        examples.append(torch.tensor(0.5))
+        input_names.append(contract.VIVIDNESS_NAME)
+        dynamic_shapes.append({})
     with contextlib.redirect_stdout(io.StringIO()):  # the exporter prints its steps
         program = torch.onnx.export(
-            network,
-            (example,),
+            ChromaModel(network).eval(),
+            tuple(examples),
             dynamo=True,
-            input_names=[contract.INPUT_NAME],
+            input_names=input_names,
             output_names=[contract.OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("N"), 2: height, 3: width},),
+            dynamic_shapes=tuple(dynamic_shapes),
             verbose=False,
         )
     assert program is not None  # it is None only when a file is written

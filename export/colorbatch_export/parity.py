@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from colorbatch import color, contract
 from colorbatch.color import Plane
@@ -16,6 +16,7 @@ from colorbatch.contract import Parity, Precision
 from colorbatch.errors import ModelRefusedError
 from colorbatch.job import ProviderName
 from colorbatch.provider import open_inference_session
+from colorbatch.training.network import ColorNetwork
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16-weights": 2e-3}
 """Largest absolute difference of chroma that is accepted, in units of chroma (1/255 is one 8-bit level)."""
 
+VIVIDNESS_LEVELS: tuple[float | None, ...] = (0.0, 0.5, 1.0)
 _SIZES = ((2, 2), (3, 5), (5, 5), (8, 6))
 """Height and width in size multiples."""
 _BATCHES = (1, 2, 5)
@@ -34,6 +36,8 @@ class Comparison:
 
     content: str
     """``pictures`` or ``noise``."""
+    vividness: float | None
+    """``None`` for a model without it."""
     shape: tuple[int, ...]
     """Of the input, ``(N, 1, H, W)``."""
     max_abs: float
@@ -68,14 +72,13 @@ class ParityReport:
 
 
 def measure_parity(
-    network: nn.Module, model: bytes, size_multiple: int, precision: Precision, provider: ProviderName = "cpu"
+    network: ColorNetwork, model: bytes, precision: Precision, provider: ProviderName = "cpu"
 ) -> ParityReport:
-    """Run both on pictures and noise, at several sizes and batches.
+    """Run both on pictures and noise, at several sizes and batches, and from careful to vivid.
 
     Args:
-        network: luma to chroma, in evaluation mode, on the CPU.
+        network: in evaluation mode, on the CPU.
         model: the ONNX file made from it.
-        size_multiple: of the model.
         precision: chooses the tolerance.
         provider: where ONNX Runtime runs the model.
 
@@ -85,32 +88,42 @@ def measure_parity(
     """
     session, actual = open_inference_session(model, provider)
     comparisons = []
-    for content, luma in _inputs(size_multiple):
-        with torch.inference_mode():
-            expected = network(torch.from_numpy(luma)).numpy()
-        found = _run(session, luma)
+    levels = VIVIDNESS_LEVELS if network.has_vividness else (None,)
+    for (content, luma), vividness in product(_inputs(network.size_multiple), levels):
+        expected = _expected(network, luma, vividness)
+        found = _run(session, luma, vividness)
         if found.shape != expected.shape:
             raise ModelRefusedError(f"the model gives {list(found.shape)} for {list(luma.shape)}")
-        comparisons.append(_compare(content, luma, expected, found))
+        comparisons.append(_compare(content, vividness, luma, expected, found))
     return ParityReport(comparisons, TOLERANCES[precision], actual)
 
 
-def _run(session: "onnxruntime.InferenceSession", luma: Plane) -> Plane:
+def _expected(network: ColorNetwork, luma: Plane, vividness: float | None) -> Plane:
+    with torch.inference_mode():
+        level = None if vividness is None else torch.tensor(vividness)
+        chroma: Plane = network.chroma(network(torch.from_numpy(luma)), level).numpy()
+    return chroma
+
+
+def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float | None) -> Plane:
+    inputs = {contract.INPUT_NAME: luma}
+    if vividness is not None:
+        inputs[contract.VIVIDNESS_NAME] = np.array(vividness, np.float32)
     try:
-        (found,) = session.run([contract.OUTPUT_NAME], {contract.INPUT_NAME: luma})
+        (found,) = session.run([contract.OUTPUT_NAME], inputs)
     except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
         raise ModelRefusedError(f"ONNX Runtime fails on the model: {error}") from error
     chroma: Plane = found
     return chroma
 
 
-def _compare(content: str, luma: Plane, expected: Plane, found: Plane) -> Comparison:
+def _compare(content: str, vividness: float | None, luma: Plane, expected: Plane, found: Plane) -> Comparison:
     difference = np.abs(expected - found)
     levels = max(
         int(np.abs(_rgb_levels(planes[0], one) - _rgb_levels(planes[0], other)).max())
         for planes, one, other in zip(luma, expected, found, strict=True)
     )
-    return Comparison(content, luma.shape, float(difference.max()), float(difference.mean()), levels)
+    return Comparison(content, vividness, luma.shape, float(difference.max()), float(difference.mean()), levels)
 
 
 def _rgb_levels(luma: Plane, chroma: Plane) -> "np.ndarray[tuple[int, ...], np.dtype[np.int16]]":

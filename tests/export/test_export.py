@@ -13,6 +13,9 @@ from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.provider import open_inference_session
+from colorbatch.training.architectures import build_network
+from colorbatch.training.checkpoint import TrainingState, load_network, save_epoch
+from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
 
@@ -112,7 +115,7 @@ def test_a_graph_that_computes_something_else_leaves_no_model(
 
 
 def test_not_a_number_never_passes() -> None:
-    comparison = parity.Comparison("noise", (1, 1, 32, 32), float("nan"), 0.0, 0)
+    comparison = parity.Comparison("noise", None, (1, 1, 32, 32), float("nan"), 0.0, 0)
     assert not parity.ParityReport([comparison], 1e-4, "cpu").passed
 
 
@@ -156,3 +159,52 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     torch.save({"enc1.conv.weight": torch.zeros(1)}, tmp_path / "x.pth")
     with pytest.raises(CheckpointRefusedError, match="does not fit"):
         export_model(tmp_path / "x.pth", tmp_path / "x.onnx")
+
+
+@pytest.fixture(scope="module")
+def lite_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an epoch's checkpoint of a network with a distribution of colours, trained on nothing."""
+    torch.manual_seed(7)
+    network = build_network("lite0-unet")
+    assert isinstance(network, LiteUNet)
+    network.head.choose_bins([torch.rand(2, 16, 16) - 0.5 for _ in range(50)])
+    torch.nn.init.normal_(network.head.logits.weight, 0, 0.5)
+    state = TrainingState("lite0-unet", 176, 32, "", epoch=1, crop=96)
+    return save_epoch(tmp_path_factory.mktemp("lite"), state, network)
+
+
+@pytest.fixture(scope="module")
+def lite_model(lite_checkpoint: Path) -> colorbatch_export.ExportResult:
+    return export_model(lite_checkpoint, lite_checkpoint.with_name("lite.onnx"), vividness=0.3)
+
+
+def test_a_network_with_a_distribution_of_colours_has_vividness(lite_model: colorbatch_export.ExportResult) -> None:
+    contract = read_model_file(str(lite_model.path)).contract
+    assert (contract.vividness, contract.working_size, contract.architecture) == (0.3, 96, "lite0-unet")
+    assert lite_model.report.passed
+    assert {each.vividness for each in lite_model.report.comparisons} == {0.0, 0.5, 1.0}
+
+
+def test_vividness_changes_the_colours_of_the_model(
+    lite_model: colorbatch_export.ExportResult, lite_checkpoint: Path
+) -> None:
+    session = onnxruntime.InferenceSession(lite_model.path.read_bytes())
+    network, _ = load_network(lite_checkpoint)
+    luma = np.random.default_rng(0).random((2, 1, 64, 160), dtype=np.float32)
+    spread = []
+    for level in (0.0, 0.6, 1.0):
+        (found,) = session.run(None, {"luma": luma, "vividness": np.float32(level)})
+        with torch.inference_mode():
+            expected = network.chroma(network(torch.from_numpy(luma)), torch.tensor(level))
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+        spread.append(float(np.abs(found).mean()))
+    assert spread[0] < spread[1] < spread[2]
+    with torch.inference_mode():
+        mean = network.chroma(network(torch.from_numpy(luma))).numpy()
+    np.testing.assert_allclose(session.run(None, {"luma": luma, "vividness": np.float32(0)})[0], mean, atol=1e-4)
+
+
+def test_a_network_without_vividness_is_given_none(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no vividness"):
+        export_model(checkpoint, tmp_path / "x.onnx", vividness=0.5)
+    assert list(tmp_path.iterdir()) == []

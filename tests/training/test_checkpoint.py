@@ -97,7 +97,7 @@ def test_weights_alone_cannot_be_resumed_from(network: ColorizationUNet, tmp_pat
     path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 64, 16, "0", epoch=1), network)
     path.rename(tmp_path / "checkpoints" / "last.pth")
     with pytest.raises(CheckpointRefusedError, match="weights only"):
-        checkpoint.restore_last(tmp_path, network, torch.optim.Adam(network.parameters()), torch.device("cpu"))
+        checkpoint.restore_last(tmp_path, network, torch.optim.Adam(network.parameters()), None, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("keep", "left"), [("all", [1, 2, 3, 4]), (2, [3, 4]), (1, [4]), ("best", [2])])

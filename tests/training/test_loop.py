@@ -3,17 +3,20 @@ import math
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers import MakePictures
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.progress import SilentProgress
-from colorbatch.training.checkpoint import load_checkpoint
-from colorbatch.training.config import ScheduleName, TrainingConfig
+from colorbatch.training.checkpoint import load_checkpoint, load_network
+from colorbatch.training.config import TrainingConfig
+from colorbatch.training.encoder import LiteEncoder
 from colorbatch.training.loop import select_device, train
 from colorbatch.training.unet import ColorizationUNet
 
@@ -70,7 +73,14 @@ def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
         assert first == second
     with (config.out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "seconds", "images_per_second"]
+    assert list(rows[0]) == [
+        "epoch",
+        "train_loss",
+        "validation_loss",
+        "seconds",
+        "images_per_second",
+        "validation_psnr",
+    ]
     assert [float(row["train_loss"]) for row in rows] == [row.train_loss for row in result.history]
     assert all(float(row["validation_loss"]) > 0 and float(row["images_per_second"]) > 0 for row in rows)
     with Image.open(config.out / "loss.png") as curve:
@@ -78,11 +88,28 @@ def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 6])  # four steps an epoch: within, at the end of, after the first
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "constant"},
+        {"schedule": "cosine"},
+        {
+            "architecture": "lite0-unet",
+            "crop": 64,
+            "aged": 0.5,
+            "ema": 0.9,
+            "schedule": "cosine",
+            "warmup": 0.3,
+            "weight_decay": 0.1,
+            "clip_norm": 1.0,
+            "pretrained_rate": 0.1,
+        },
+    ],
+)
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
-    config: TrainingConfig, tmp_path: Path, stop_after: int, schedule: ScheduleName
+    config: TrainingConfig, tmp_path: Path, stop_after: int, changes: dict[str, Any]
 ) -> None:
-    config = replace(config, schedule=schedule)
+    config = replace(config, **changes)
     whole = train(config)
     stop = threading.Event()
     parts = replace(config, out=tmp_path / "parts")
@@ -94,6 +121,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     assert one["weights"].keys() == other["weights"].keys()
     assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
     assert torch.equal(one["rng"], other["rng"])
+    if config.ema:
+        assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
     for index, moments in one["optimizer"]["state"].items():
         assert all(torch.equal(moments[key], other["optimizer"]["state"][index][key]) for key in moments)
     assert (config.out / "loss.png").exists()
@@ -121,13 +150,13 @@ def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) ->
 
 def test_a_cosine_schedule_falls_to_zero(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
-    step = torch.optim.Adam.step
+    step = torch.optim.AdamW.step
 
-    def spy(self: torch.optim.Adam) -> None:
+    def spy(self: torch.optim.AdamW) -> None:
         rates.append(self.param_groups[0]["lr"])
         step(self)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     train(replace(config, schedule="cosine", learning_rate=1.0, keep=1))
     assert rates == pytest.approx([(1 + math.cos(math.pi * index / 8)) / 2 for index in range(8)])
 
@@ -159,6 +188,11 @@ def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"crop": 65}, "--crop must be a multiple of 32"),
+        ({"crop": 96}, "--size 64 is smaller than --crop 96"),
+        ({"loss": "bins"}, "cannot be trained with --loss bins; it takes: mse, chroma, huber"),
+        ({"architecture": "resnet"}, "no architecture 'resnet'"),
+        ({"validation": 0.1, "validation_dir": Path("x")}, "cannot be given together"),
         ({"size": 65}, "multiple of 32"),
         ({"size": 32}, "at least 64"),
         ({"validation": 0.99}, "leaves none"),
@@ -179,7 +213,7 @@ def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
     train(replace(config, epochs=1))
     with pytest.raises(UsageError, match="holds another training"):
         train(config)
-    with pytest.raises(CheckpointRefusedError, match="another size or batch size"):
+    with pytest.raises(CheckpointRefusedError, match="or of another architecture, size, crop or batch size"):
         train(replace(config, resume=True, batch_size=3))
     make_pictures("color", "new.png")
     with pytest.raises(CheckpointRefusedError, match="of other pictures"):
@@ -201,3 +235,60 @@ def test_cuda_that_is_not_there_is_an_environment_failure(monkeypatch: pytest.Mo
     assert select_device("auto") == torch.device("cpu")
     with pytest.raises(EnvironmentFailure, match="no CUDA"):
         select_device("cuda")
+
+
+@pytest.fixture
+def lite(config: TrainingConfig) -> TrainingConfig:
+    return replace(config, architecture="lite0-unet", crop=64, epochs=1, batch_size=8)
+
+
+def test_frozen_pretrained_weights_stay_and_slow_ones_move_less(lite: TrainingConfig) -> None:
+    def distance(folder: str, **changes: Any) -> float:  # noqa: ANN401
+        out = lite.out.with_name(folder)
+        train(replace(lite, out=out, **changes))
+        encoder = LiteEncoder("lite0")
+        encoder.load_imagenet()
+        weights = load_checkpoint(out / "checkpoints" / "colorization_epoch_1.pth").weights
+        moved = weights["encoder.body.conv_stem.weight"] - encoder.body.conv_stem.weight.detach()
+        return float(moved.abs().mean())
+
+    assert distance("frozen", freeze=True) == 0
+    slow, fast = distance("slow", pretrained_rate=0.1), distance("fast")
+    assert slow == pytest.approx(fast / 10, rel=0.05)  # one step of Adam moves every weight by the learning rate
+
+
+def test_what_is_kept_of_an_averaged_training_is_the_average(lite: TrainingConfig) -> None:
+    train(replace(lite, ema=0.9, epochs=2, batch_size=3))
+    last = load_checkpoint(lite.out / "checkpoints" / "last.pth").content
+    kept = load_checkpoint(lite.out / "checkpoints" / "colorization_epoch_2.pth").weights
+    averaged = {name.removeprefix("module."): value for name, value in last["average"].items()}
+    assert all(torch.equal(value, averaged[name]) for name, value in kept.items())
+    assert not torch.equal(kept["head.logits.weight"], last["weights"]["head.logits.weight"])
+
+
+def test_a_folder_can_be_held_out(config: TrainingConfig, make_pictures: MakePictures) -> None:
+    others = make_pictures("others", "x.png", "y.png")
+    result = train(replace(config, validation_dir=others, epochs=1))
+    again = train(replace(config, validation_dir=others, epochs=1, out=config.out.with_name("again")))
+    assert result.history[0].validation_psnr == again.history[0].validation_psnr
+    assert result.history[0].images_per_second > 0
+    alone = train(replace(config, epochs=1, out=config.out.with_name("alone")))
+    assert alone.history[0].validation_psnr is None
+    assert alone.history[0].train_loss == result.history[0].train_loss
+
+
+def test_the_psnr_of_the_pictures_held_out_is_that_of_their_colours(config: TrainingConfig) -> None:
+    """Measured again with scikit-image on what the kept checkpoint gives."""
+    result = train(replace(config, validation_dir=config.color_dir, epochs=1, amp=False))
+    network, _ = load_network(config.out / "checkpoints" / "colorization_epoch_1.pth")
+    found = []
+    for path in sorted(config.color_dir.iterdir()):
+        image = Image.open(path)
+        truth = np.asarray(image.resize((64, 64), 2)) / 255
+        y = torch.tensor(np.asarray(image.convert("L").resize((64, 64), 2)))[None, None] / 255
+        with torch.inference_mode():
+            cb, cr = network.chroma(network(y))[0].numpy()
+        luma = y[0, 0].numpy()
+        rgb = np.stack([luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb], axis=-1)
+        found.append(peak_signal_noise_ratio(truth, np.clip(rgb, 0, 1).astype(np.float64), data_range=1))
+    assert result.history[0].validation_psnr == pytest.approx(np.mean(found), abs=0.01)

@@ -4,7 +4,7 @@ from torch import nn
 
 from colorbatch.errors import UsageError
 from colorbatch.training import unet
-from colorbatch.training.architectures import find_architecture
+from colorbatch.training.architectures import build_network
 
 TABLE = {  # the table of the published network: in and out channels, and the side after each part for an input of 160
     "enc1": (1, 128, 80),
@@ -91,4 +91,4 @@ def test_the_blocks_are_what_the_table_says() -> None:
 
 def test_an_unknown_architecture_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="there are: unet"):
-        find_architecture("resnet")
+        build_network("resnet")

@@ -1,0 +1,24 @@
+"""Luma and chroma of torch tensors, by the weights of :mod:`colorbatch.color`."""
+
+import torch
+from torch import Tensor, nn
+
+from colorbatch.color import CB_SCALE, CHROMA_WEIGHTS, CR_SCALE, GREEN_OF_CB, GREEN_OF_CR
+
+RGB_OF_CHROMA = ((0.0, CR_SCALE), (GREEN_OF_CB, GREEN_OF_CR), (CB_SCALE, 0.0))
+"""How Cb and Cr move red, green and blue, ``[3, 2]``."""
+
+
+def chroma_of(rgb: Tensor) -> Tensor:
+    """Return chroma ``[N, 2, H, W]`` of RGB ``[N, 3, H, W]`` in 0..1."""
+    return nn.functional.conv2d(rgb, rgb.new_tensor(CHROMA_WEIGHTS)[:, :, None, None])
+
+
+def rgb_difference(chroma: Tensor) -> Tensor:
+    """Return by how much chroma ``[N, 2, H, W]`` moves RGB ``[N, 3, H, W]`` away from grey."""
+    return nn.functional.conv2d(chroma, chroma.new_tensor(RGB_OF_CHROMA)[:, :, None, None])
+
+
+def merge(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Return RGB ``[N, 3, H, W]`` of luma ``[N, 1, H, W]`` and chroma ``[N, 2, H, W]``, clipped to 0..1."""
+    return torch.clamp(luma + rgb_difference(chroma), 0, 1)

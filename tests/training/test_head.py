@@ -1,0 +1,87 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from colorbatch.errors import UsageError
+from colorbatch.training.head import BINS, BinHead
+from colorbatch.training.losses import bins, nearest_bins
+
+ORANGE, BLUE = (-0.2, 0.16), (0.2, -0.08)
+
+
+def flat(chroma: tuple[float, float], height: int = 8, width: int = 8) -> Tensor:
+    return torch.tensor(chroma)[:, None, None].expand(2, height, width)
+
+
+@pytest.fixture
+def head() -> BinHead:
+    head = BinHead(4)
+    head.choose_bins([flat(ORANGE), flat(ORANGE), flat(ORANGE), flat(BLUE)])
+    return head
+
+
+def logits_of(*shares: float) -> Tensor:
+    """Logits of one place whose first bins have these shares, ``[1, BINS, 1, 1]``."""
+    logits = torch.full((1, BINS, 1, 1), -50.0)
+    for index, share in enumerate(shares):
+        logits[0, index] = math.log(share)
+    return logits
+
+
+def test_bins_are_the_most_frequent_colours(head: BinHead) -> None:
+    torch.testing.assert_close(head.centers[:2], torch.tensor([ORANGE, BLUE]))
+    torch.testing.assert_close(head.log_prior[:2].exp(), torch.tensor([0.75, 0.25]))
+    assert len({tuple(center) for center in head.centers.tolist()}) == BINS
+
+
+def test_pictures_without_colour_teach_nothing() -> None:
+    with pytest.raises(UsageError, match="no colour"):
+        BinHead(4).choose_bins([flat((0.0, 0.0))] * 3)
+
+
+def test_the_mean_weighs_the_bins(head: BinHead) -> None:
+    found = head.mean(logits_of(0.25, 0.75))[0, :, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([0.25 * -0.2 + 0.75 * 0.2, 0.25 * 0.16 - 0.75 * 0.08]))
+
+
+def test_vividness_raises_the_rare_and_nothing_is_nothing(head: BinHead) -> None:
+    even = logits_of(0.5, 0.5)
+    assert torch.equal(head.adjusted(even, torch.tensor(0.0)), even)
+    shares = [head.adjusted(even, torch.tensor(level)).softmax(dim=1)[0, 1, 0, 0].item() for level in (0.0, 0.5, 1.0)]
+    assert shares[0] == pytest.approx(0.5, abs=1e-4)
+    assert shares[0] < shares[1] < shares[2], "blue is rarer than orange"
+
+
+def test_vividness_decides_between_two_colours(head: BinHead) -> None:
+    unsure = logits_of(0.35, 0.65)
+    careful, vivid = (head.mean(head.adjusted(unsure, torch.tensor(level)))[0, :, 0, 0] for level in (0.0, 1.0))
+    assert vivid.norm() > 2 * careful.norm()
+    torch.testing.assert_close(vivid, torch.tensor(BLUE), atol=0.08, rtol=0)
+
+
+def test_a_true_colour_is_shared_by_its_nearest_bins() -> None:
+    centers = torch.tensor([[0.0, 0.0], [0.04, 0.0], [0.0, 0.04], [0.04, 0.04], [0.08, 0.0], [0.4, 0.4]])
+    shares, nearest = nearest_bins(torch.tensor([0.01, 0.0])[None, :, None, None], centers)
+    squared = [0.01**2, 0.03**2, 0.01**2 + 0.04**2, 0.03**2 + 0.04**2, 0.07**2]
+    weights = [math.exp(-each / (2 * 0.02**2)) for each in squared]
+    assert nearest[0, :, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert shares[0, :, 0, 0].tolist() == pytest.approx([each / sum(weights) for each in weights], rel=1e-4)
+
+
+def test_the_loss_is_cross_entropy_and_log_of_the_squared_error(head: BinHead) -> None:
+    network = torch.nn.Module()
+    network.head = head
+    rgb = torch.full((1, 3, 8, 8), 0.5)
+    rgb[:, 0] += 1.402 * ORANGE[1]  # JFIF: R = Y + 1.402 Cr, and so on
+    rgb[:, 1] -= 0.344136 * ORANGE[0] + 0.714136 * ORANGE[1]
+    rgb[:, 2] += 1.772 * ORANGE[0]
+    logits = logits_of(0.5, 0.5).expand(1, BINS, 2, 2)
+    found = bins(network, logits, rgb)  # type: ignore[arg-type]
+    cb, cr = 0.2, -0.12  # the mean of the two is (0, 0.04)
+    squared = ((1.402 * cr) ** 2 + (0.344136 * cb + 0.714136 * cr) ** 2 + (1.772 * cb) ** 2) / 3
+    shares, nearest = nearest_bins(torch.tensor(ORANGE)[None, :, None, None], head.centers)
+    log_shares = torch.tensor([math.log(0.5) if index < 2 else -50.0 for index in nearest.flatten().tolist()])
+    expected = -(shares.flatten() * log_shares).sum().item() + 0.5 * math.log(squared + 1e-4)
+    assert found.item() == pytest.approx(expected, rel=1e-3)
