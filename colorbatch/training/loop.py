@@ -238,9 +238,12 @@ def batches(samples: Samples, batch_size: int) -> Iterable[tuple[Tensor, Tensor]
 
 
 def prefetched(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the same items, making the next one in another thread while one is used."""
+    """Yield the same items, making the next one in another thread while one is used.
+
+    That thread computes by itself: a second team of PyTorch's threads would fight the first for the cores.
+    """
     iterator = iter(items)
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         following = pool.submit(next, iterator, None)
         while (item := following.result()) is not None:
             following = pool.submit(next, iterator, None)

@@ -55,9 +55,11 @@ def bins(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
 def nearest_bins(chroma: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Return shares and indices ``[N, 5, h, w]`` of the bins nearest to chroma ``[N, 2, h, w]``."""
     batch, _, height, width = chroma.shape
-    flat = chroma.permute(0, 2, 3, 1).reshape(-1, 1, 2)
-    squared, nearest = (flat - centers).square().sum(dim=-1).topk(NEAREST_BINS, largest=False)
-    shares = torch.softmax(-squared / (2 * NEAREST_SIGMA**2), dim=1)
+    flat = chroma.permute(0, 2, 3, 1).reshape(-1, 2)
+    # The squared distance but for the square of the chroma itself, which is the same for all bins.
+    distance = torch.addmm(centers.square().sum(dim=1), flat, centers.T, alpha=-2)
+    smallest, nearest = distance.topk(NEAREST_BINS, largest=False)
+    shares = torch.softmax(-smallest / (2 * NEAREST_SIGMA**2), dim=1)
     return tuple(each.view(batch, height, width, -1).permute(0, 3, 1, 2) for each in (shares, nearest))  # type: ignore[return-value]
 
 

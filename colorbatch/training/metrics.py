@@ -1,12 +1,14 @@
 """How close a coloured picture is to the true one, and how colourful it is."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from colorbatch.extras import needs_extra
 
-RGB = NDArray[np.uint8]
-"""``[H, W, 3]``."""
+RGB = NDArray[np.unsignedinteger[Any]]
+"""uint8 ``[H, W, 3]``."""
 
 
 def psnr(result: RGB, truth: RGB) -> float:
