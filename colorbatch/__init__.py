@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from colorbatch.batch import run_batch
     from colorbatch.colorizer import Colorizer, colorize, open_model
     from colorbatch.errors import ColorbatchError, ExitCode
+    from colorbatch.formats import decode, encode
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions
-    from colorbatch.picture import Picture, decode, encode
+    from colorbatch.picture import Frame, Picture
 
 __all__ = [
     "BatchJob",
@@ -30,6 +31,7 @@ __all__ = [
     "ColorbatchError",
     "Colorizer",
     "ExitCode",
+    "Frame",
     "Picture",
     "__version__",
     "colorize",
@@ -46,10 +48,11 @@ _HOMES = {
     "ColorOptions": "job",
     "Colorizer": "colorizer",
     "ExitCode": "errors",
+    "Frame": "picture",
     "Picture": "picture",
     "colorize": "colorizer",
-    "decode": "picture",
-    "encode": "picture",
+    "decode": "formats",
+    "encode": "formats",
     "open_model": "colorizer",
     "run_batch": "batch",
 }

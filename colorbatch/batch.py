@@ -19,10 +19,10 @@ from colorbatch import atomic, manifest
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import PlannedPicture, plan_batch
 from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError, UsageError
+from colorbatch.formats import decode, encode
 from colorbatch.job import BatchJob, BatchSummary, Status
 from colorbatch.manifest import Manifest, Row
 from colorbatch.model_file import ModelFile, read_model_file
-from colorbatch.picture import decode, encode
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 from colorbatch.session import Session
 from colorbatch.version import __version__
@@ -44,6 +44,7 @@ class _Work:
     model: ModelFile
     settings_sha256: str
     previous: Mapping[str, Row]
+    max_megapixels: float
 
 
 def run_batch(
@@ -75,7 +76,7 @@ def run_batch(
     summary = BatchSummary(provider=session.provider, model=model.contract.name)
 
     with Manifest(job.output) as record:
-        work = _Work(job.output, colorizer, model, _settings_sha256(colorizer), record.previous)
+        work = _Work(job.output, colorizer, model, _settings_sha256(colorizer), record.previous, job.max_megapixels)
         progress.begin(len(plan), "Colouring")
         try:
             for row, kept in _rows(plan, work, workers, stop):
@@ -163,11 +164,11 @@ def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     input_sha256 = hashlib.sha256(data).hexdigest()
     target = planned.output(work.output)
     previous = work.previous.get(planned.input)
-    made_by_us = previous is not None and previous.output == planned.input
+    made_by_us = previous is not None and previous.output == planned.output_name
     if previous is not None and made_by_us and _is_current(previous, input_sha256, target, work):
         return previous, True
 
-    picture = work.colorizer.colorize(decode(data))
+    picture = work.colorizer.colorize(decode(data, work.max_megapixels))
     for warning in picture.warnings:
         logger.warning("%s: %s", printable(planned.input), warning)
     encoded = encode(picture)
@@ -176,14 +177,15 @@ def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     row = _row(
         planned,
         "done",
-        output=planned.input,
+        output=planned.output_name,
         input_sha256=input_sha256,
         output_sha256=output_sha256,
         input_bytes=len(data),
-        width=picture.width,
-        height=picture.height,
-        bits=8,
-        frames=1,
+        width=picture.first.width,
+        height=picture.first.height,
+        bits=picture.first.bits,
+        frames=len(picture.frames),
+        warnings=list(picture.warnings),
         model=work.model.contract.name,
         model_sha256=work.model.sha256,
         settings_sha256=work.settings_sha256,

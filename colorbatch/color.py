@@ -74,9 +74,10 @@ def merge(luma: Plane, chroma: Plane) -> Plane:
     return np.moveaxis(offsets, 0, -1)
 
 
-def to_levels(unit: Plane) -> NDArray[np.uint8]:
-    """Round values in 0..1 to 8-bit levels 0..255, same shape."""
-    levels: NDArray[np.uint8] = (unit * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+def to_levels(unit: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> NDArray[np.unsignedinteger[Any]]:
+    """Round values in 0..1 to the levels of an unsigned type, same shape."""
+    top = np.float32(np.iinfo(dtype).max)
+    levels: NDArray[np.unsignedinteger[Any]] = (unit * top + np.float32(0.5)).astype(dtype)
     return levels
 
 

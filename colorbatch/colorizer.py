@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from colorbatch.contract import ModelContract
 from colorbatch.errors import UsageError
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.model_file import read_model_file
-from colorbatch.picture import Picture, Pixels
+from colorbatch.picture import Frame, Picture, Pixels
 from colorbatch.session import Session
 
 MAX_STRENGTH = 2.0
@@ -39,14 +39,18 @@ class Colorizer:
         return self.options.working_size or self.session.contract.working_size
 
     def colorize(self, picture: Picture) -> Picture:
-        """Return the picture in colour: RGB of the same size, with the same luma, alpha and metadata.
+        """Return the picture with every frame in colour: of the same size and depth, with the same luma and alpha.
 
         Raises:
             InferenceError: the model failed on it.
 
         """
-        luma = color.luma_of(picture.pixels)
-        return replace(picture, pixels=merge_in_strips(luma, self.predict_chroma(luma)))
+        return replace(picture, frames=tuple(map(self._colorize_frame, picture.frames)))
+
+    def _colorize_frame(self, frame: Frame) -> Frame:
+        luma = color.luma_of(frame.pixels)
+        levels = np.uint8 if frame.bits == 8 else np.uint16
+        return replace(frame, pixels=merge_in_strips(luma, self.predict_chroma(luma), levels))
 
     def predict_chroma(self, luma: Plane) -> Plane:
         """Return chroma ``[2, H, W]`` in about -0.5..0.5 for luma ``[H, W]`` in 0..1.
@@ -99,14 +103,14 @@ def _resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
     )
 
 
-def merge_in_strips(luma: Plane, chroma: Plane) -> Pixels:
-    """Return 8-bit RGB ``[H, W, 3]`` of luma ``[H, W]`` and chroma ``[2, H, W]``."""
+def merge_in_strips(luma: Plane, chroma: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> Pixels:
+    """Return RGB ``[H, W, 3]`` of luma ``[H, W]`` and chroma ``[2, H, W]``, in levels of ``dtype``."""
     height, width = luma.shape
-    pixels = np.empty((height, width, 3), np.uint8)
+    pixels = np.empty((height, width, 3), dtype)
     rows = max(1, _PIXELS_AT_ONCE // width)
     for top in range(0, height, rows):
         strip = slice(top, top + rows)
-        pixels[strip] = color.to_levels(color.merge(luma[strip], chroma[:, strip]))
+        pixels[strip] = color.to_levels(color.merge(luma[strip], chroma[:, strip]), dtype)
     return pixels
 
 
@@ -139,17 +143,17 @@ def colorize(picture: Picture, model: Colorizer | None = None) -> Picture: ...
 @overload
 def colorize(picture: Pixels, model: Colorizer | None = None) -> Pixels: ...
 def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Picture | Pixels:
-    """Colour one picture, or one 8-bit array, grey ``[H, W]`` or RGB ``[H, W, 3]``.
+    """Colour one picture, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 
     Args:
         picture: what to colour.
         model: from :func:`open_model`; ``None`` opens the built-in one, which costs time at every call.
 
     Returns:
-        A picture for a picture, RGB uint8 ``[H, W, 3]`` for an array.
+        A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array.
 
     Raises:
-        UsageError: the array is not 8-bit grey or RGB.
+        UsageError: the array is not grey or RGB of 8 or 16 bits.
         InferenceError: the model failed on it.
 
     """
@@ -157,6 +161,6 @@ def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Pictu
     if isinstance(picture, Picture):
         return colorizer.colorize(picture)
     is_grey, is_rgb = picture.ndim == 2, picture.ndim == 3 and picture.shape[2] == 3
-    if picture.dtype != np.uint8 or not (is_grey or is_rgb) or picture.size == 0:
-        raise UsageError(f"expected uint8 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
-    return colorizer.colorize(Picture(picture)).pixels
+    if picture.dtype not in (np.uint8, np.uint16) or not (is_grey or is_rgb) or picture.size == 0:
+        raise UsageError(f"expected uint8 or uint16 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
+    return colorizer.colorize(Picture((Frame(picture),))).first.pixels

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from colorbatch.errors import UsageError
-from colorbatch.picture import PICTURE_EXTENSIONS
+from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
+
+Verdict = Literal["colour", "skipped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,17 @@ class PlannedPicture:
 
     source: Path
     input: str
-    """Path below the source, POSIX style; the output has the same below the output folder."""
-    verdict: Literal["colour", "skipped", "failed"] = "colour"
+    """Path below the source, POSIX style."""
+    output_name: str = ""
+    """Path below the output folder: that of the source, with an ending appended where it needs another one."""
+    verdict: Verdict = "colour"
     """``skipped`` and ``failed`` are settled without reading the file."""
     reason: str = ""
     """Why it was settled."""
 
     def output(self, folder: Path) -> Path:
         """Return where the output belongs below ``folder``."""
-        return folder / self.input
+        return folder / self.output_name
 
 
 def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
@@ -47,12 +51,12 @@ def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
             _refuse_overlap(source, output)
-            return sorted(_walk(source), key=lambda each: each.input)
+            return _with_outputs(sorted(_walk(source), key=lambda each: each.input))
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
         if output.exists() and output.samefile(source.resolve().parent):
             raise UsageError(f"the output {output} is the folder of the source {source.name}")
-        return [PlannedPicture(source, source.name)]
+        return _with_outputs([PlannedPicture(source, source.name)])
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise UsageError(f"cannot look at {source} and {output}: {error}") from error
 
@@ -70,6 +74,35 @@ def picture_files(folder: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
     return paths
+
+
+def _with_outputs(plan: list[PlannedPicture]) -> list[PlannedPicture]:
+    """Return the plan with a name for each output; no two are the same.
+
+    The first bytes of every picture are read: its content decides, not its name.
+    """
+    planned = [_sniffed(each) if each.verdict == "colour" else each for each in plan]
+    taken = {each.output_name for each in planned if each.output_name == each.input}
+    for index, each in enumerate(planned):
+        name = each.output_name
+        if name in ("", each.input):
+            continue
+        extension = name.removeprefix(each.input)
+        while name in taken:
+            name += extension
+        taken.add(name)
+        planned[index] = replace(each, output_name=name)
+    return planned
+
+
+def _sniffed(planned: PlannedPicture) -> PlannedPicture:
+    try:
+        with planned.source.open("rb") as file:
+            kind = sniff(file.read(SNIFFED))
+    except OSError as error:
+        return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
+    appended = output_extension(kind, planned.source.suffix) if kind else ""
+    return replace(planned, output_name=planned.input + appended)
 
 
 def _refuse_overlap(source: Path, output: Path) -> None:
@@ -134,7 +167,5 @@ def _reason_to_skip(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> s
     return "" if path.suffix.lower() in PICTURE_EXTENSIONS else "not named as a picture"
 
 
-def _plan(
-    root: Path, path: Path, verdict: Literal["colour", "skipped", "failed"] = "colour", reason: str = ""
-) -> PlannedPicture:
-    return PlannedPicture(path, path.relative_to(root).as_posix(), verdict, reason)
+def _plan(root: Path, path: Path, verdict: Verdict = "colour", reason: str = "") -> PlannedPicture:
+    return PlannedPicture(path, path.relative_to(root).as_posix(), verdict=verdict, reason=reason)

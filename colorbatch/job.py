@@ -37,6 +37,8 @@ class BatchJob:
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
     """Pictures worked on at the same time; ``None``: one for each core."""
+    max_megapixels: float = 500.0
+    """A frame of more pixels fails before it is decoded."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,8 @@ class Row:
     bits: int | None = None
     """Bits a channel of the output."""
     frames: int | None = None
+    warnings: Sequence[str] = ()
+    """What could not be taken over from the source."""
     model: str | None = None
     model_sha256: str | None = None
     settings_sha256: str | None = None

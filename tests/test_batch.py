@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from helpers import SAMPLES, small_model
 from PIL import Image
 
@@ -254,7 +255,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, m
 def test_a_bug_met_at_one_picture_is_a_failed_row(
     job: BatchJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def faulty(data: bytes) -> colorbatch.Picture:
+    def faulty(data: bytes, _max_megapixels: float) -> colorbatch.Picture:
         picture = colorbatch.decode(data)
         if picture.format == "WEBP":
             raise ZeroDivisionError("oh")
@@ -310,3 +311,31 @@ def test_every_sample_keeps_its_grey_within_one_level(tmp_path: Path) -> None:
             difference = np.asarray(after.convert("L")).astype(int) - np.asarray(before.convert("L"))
             assert np.abs(difference).max() <= 1, source
             assert np.ptp(np.asarray(after), axis=-1).mean() > 3, f"{source} was left grey"
+
+
+def test_depth_pages_and_warnings_stand_in_the_row(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    deep = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    tifffile.imwrite(source / "deep.tif", np.stack([deep, deep]), photometric="minisblack", metadata=None)
+    Image.new("L", (40, 30), 99).save(source / "small.gif")
+    Image.new("L", (8, 8)).save(source / "profile.png", icc_profile=b"not a profile")
+    summary = batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu"))
+    assert (summary.done, summary.failed) == (3, 0)
+    lines = (tmp_path / "out" / MANIFEST_NAME).read_text().splitlines()
+    rows = {row["input"]: row for row in map(json.loads, lines)}
+    assert (rows["deep.tif"]["bits"], rows["deep.tif"]["frames"]) == (16, 2)
+    assert rows["small.gif"]["output"] == "small.gif.png"
+    assert "ICC profile is damaged" in rows["profile.png"]["warnings"][0]
+    assert tifffile.imread(tmp_path / "out" / "deep.tif").shape == (2, 64, 64, 3)
+    assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu")).kept == 3
+
+
+def test_a_picture_of_too_many_pixels_fails_alone(tmp_path: Path, model_path: Path) -> None:
+    make_tree(tmp_path / "source", "small.png")
+    Image.new("L", (400, 300)).save(tmp_path / "source" / "large.png")
+    job = BatchJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", max_megapixels=0.1)
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.failed) == (1, 1)
+    assert summary.failures[0][0] == "large.png"
+    assert "400 x 300 pixels" in summary.failures[0][1]

@@ -14,30 +14,30 @@ from colorbatch import color
 from colorbatch.colorizer import Colorizer, merge_in_strips
 from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions
-from colorbatch.picture import Picture
+from colorbatch.picture import Frame, Picture
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 5000), (33, 70), (511, 257)])
 def test_the_output_has_exactly_the_source_size(colorizer: Colorizer, shape: tuple[int, int]) -> None:
     grey = np.full(shape, 128, np.uint8)
-    result = colorizer.colorize(Picture(grey, "TIFF"))
-    assert (result.height, result.width) == shape
+    result = colorizer.colorize(Picture((Frame(grey),), "TIFF"))
+    assert (result.first.height, result.first.width) == shape
     assert result.format == "TIFF"
     # the model gives one chroma everywhere, so every pixel is grey plus the offsets of JFIF (ITU-T T.871, section 7)
     cb, cr = ORANGE
     expected = 128 + 255 * np.array([1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb])
-    assert np.abs(result.pixels.reshape(-1, 3) - expected).max() <= 0.51
+    assert np.abs(result.first.pixels.reshape(-1, 3) - expected).max() <= 0.51
 
 
 def test_the_grey_of_the_output_is_the_grey_of_the_source(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
-    result = colorizer.colorize(Picture(ramp)).pixels
+    result = colorizer.colorize(Picture((Frame(ramp),))).first.pixels
     assert np.abs(np.asarray(Image.fromarray(result).convert("L")).astype(int) - ramp).max() <= 1
     assert np.ptp(result, axis=-1).max() > 50
 
 
 def test_a_toned_picture_keeps_its_luma_and_loses_its_tone(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
     sepia = np.dstack([ramp // 2 + 80, ramp // 2 + 60, ramp // 2 + 40])
-    result = colorizer.colorize(Picture(sepia)).pixels
+    result = colorizer.colorize(Picture((Frame(sepia),))).first.pixels
     grey_before, grey_after = (np.asarray(Image.fromarray(p).convert("L")).astype(int) for p in (sepia, result))
     assert np.abs(grey_after - grey_before).max() <= 1
 
@@ -53,19 +53,19 @@ def test_strips_give_what_the_whole_gives(height: int, seed: int) -> None:
 def test_many_threads_give_the_bytes_of_one(colorizer: Colorizer) -> None:
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (50 + i, 90 - i), dtype=np.uint8) for i in range(24)]
-    alone = [colorizer.colorize(Picture(each)).pixels for each in pictures]
+    alone = [colorizer.colorize(Picture((Frame(each),))).first.pixels for each in pictures]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda each: colorizer.colorize(Picture(each)).pixels, pictures))
+        together = list(pool.map(lambda each: colorizer.colorize(Picture((Frame(each),))).first.pixels, pictures))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_colorize_takes_arrays_and_pictures(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
     of_array = colorbatch.colorize(ramp, colorizer)
-    of_picture = colorbatch.colorize(Picture(ramp), colorizer)
+    of_picture = colorbatch.colorize(Picture((Frame(ramp),)), colorizer)
     assert isinstance(of_array, np.ndarray)
     assert isinstance(of_picture, Picture)
-    np.testing.assert_array_equal(of_array, of_picture.pixels)
+    np.testing.assert_array_equal(of_array, of_picture.first.pixels)
     assert of_array.shape == (*ramp.shape, 3)
 
 

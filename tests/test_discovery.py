@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import UsageError
@@ -146,3 +147,29 @@ def test_a_missing_source_and_an_output_that_is_a_file_are_usage_errors(tmp_path
     touch(tmp_path, "in/a.jpg", "out")
     with pytest.raises(UsageError, match="is not a folder"):
         plan_batch(tmp_path / "in", tmp_path / "out")
+
+
+def test_an_output_that_needs_another_ending_has_it_appended(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    image = Image.new("L", (4, 4))
+    for name, picture_format in (("a.gif", "GIF"), ("sub/b.bmp", "BMP"), ("c.tif", "TIFF"), ("lies.jpg", "PNG")):
+        image.save(source / name, picture_format)
+    plan = plan_batch(source, tmp_path / "out")
+    assert {each.input: each.output_name for each in plan} == {
+        "a.gif": "a.gif.png",
+        "sub/b.bmp": "sub/b.bmp.png",
+        "c.tif": "c.tif",
+        "lies.jpg": "lies.jpg.png",
+    }
+    assert all(each.output(Path("o")) == Path("o") / each.output_name for each in plan)
+
+
+def test_no_two_sources_meet_in_one_output(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    image = Image.new("L", (4, 4))
+    for name, picture_format in (("a.gif", "GIF"), ("a.gif.png", "PNG"), ("a.gif.png.png", "PNG")):
+        image.save(source / name, picture_format)
+    names = {each.input: each.output_name for each in plan_batch(source, tmp_path / "out")}
+    assert names == {"a.gif": "a.gif.png.png.png", "a.gif.png": "a.gif.png", "a.gif.png.png": "a.gif.png.png"}

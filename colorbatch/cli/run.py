@@ -21,6 +21,13 @@ _FAILURES_SHOWN = 10
 @options.provider_option
 @options.color_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    default=BatchJob.max_megapixels,
+    show_default=True,
+    help="A picture, or a page, of more pixels fails before it is decoded.",
+)
 @options.json_option
 @options.quiet_option
 @options.verbose_option
@@ -33,6 +40,7 @@ def command(
     provider: ProviderName,
     color: ColorOptions,
     jobs: int | None,
+    max_megapixels: float,
     *,
     as_json: bool,
     quiet: bool,
@@ -50,7 +58,7 @@ def command(
     from colorbatch.batch import run_batch
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    job = BatchJob(source, output, model, provider, color, jobs)
+    job = BatchJob(source, output, model, provider, color, jobs, max_megapixels)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
         summary = run_batch(job, progress, interruption.event)
     if as_json:

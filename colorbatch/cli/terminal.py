@@ -71,7 +71,9 @@ def set_up_logging(*, verbose: bool, quiet: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
-    logging.getLogger("py.warnings").addHandler(logging.NullHandler())
+    for outside in ("py.warnings", "tifffile"):  # what is wrong with a picture stands in its row
+        logging.getLogger(outside).addHandler(logging.NullHandler())
+        logging.getLogger(outside).propagate = False
 
 
 class _EchoHandler(logging.Handler):

@@ -1,0 +1,234 @@
+"""Decode a whole picture file, and encode a coloured one."""
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import tifffile
+from PIL import Image, UnidentifiedImageError
+
+from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
+from colorbatch.extras import needs_extra
+from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
+from colorbatch.formats.image import is_turned, make_frame, planes_of, refuse_too_large
+from colorbatch.formats.kinds import SNIFFED, Kind, sniff
+from colorbatch.job import BatchJob
+from colorbatch.metadata import Metadata, orientation_of, turned, upright_exif
+from colorbatch.picture import Frame, Picture, Pixels
+
+_LONGEST_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
+
+
+def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels) -> Picture:
+    """Decode a whole file: every frame upright, colours brought to sRGB, alpha set aside, bit depth kept.
+
+    Larger frames than ``max_megapixels`` are refused: a few bytes can claim billions of pixels.
+
+    Raises:
+        UnreadablePictureError: not a picture of a known kind, or broken or cut short.
+        UnsupportedPictureError: a kind that would lose something, or more pixels than allowed.
+
+    """
+    if not data:
+        raise UnreadablePictureError("the file is empty")
+    kind = sniff(data[:SNIFFED])
+    if kind is None:
+        raise UnreadablePictureError("not a picture of a known kind")
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
+    try:
+        return _DECODERS.get(kind.name, _decode_image)(data, kind, max_megapixels)
+    except (PictureError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadablePictureError(f"not a readable {kind.name} picture") from error
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+
+
+def encode(picture: Picture) -> bytes:
+    """Encode a picture: luma as it is, metadata kept, the same bytes every time.
+
+    Raises:
+        UnsupportedPictureError: the format cannot hold it.
+
+    """
+    for frame in picture.frames:
+        side = max(frame.width, frame.height)
+        if side > _LONGEST_SIDE.get(picture.format, side):
+            raise UnsupportedPictureError(
+                f"{picture.format} cannot hold this picture of {frame.width} x {frame.height} pixels; "
+                f"its longest side is {_LONGEST_SIDE[picture.format]}"
+            )
+    try:
+        match picture.format:
+            case "TIFF":
+                return tiff.encode(picture.frames)
+            case "JPEG":
+                return jpeg.encode(picture.first, picture.jpeg_luma_table)
+            case "WEBP":
+                return webp.encode(picture.first)
+            case "JPEG2000":
+                return jpeg2000.encode(picture.first)
+            case _:
+                return png.encode(picture.first)
+    except (ValueError, OSError, struct.error) as error:
+        raise UnsupportedPictureError(f"cannot write it as {picture.format}: {error}") from error
+
+
+def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    """Decode what Pillow reads at its full depth: at most 8 bits a channel, one frame."""
+    warnings: list[str] = []
+    with _open(data, kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+        if getattr(image, "n_frames", 1) > 1 and kind.name != "JPEG":
+            raise UnsupportedPictureError(
+                f"it is an animation of {image.n_frames} frames", advice="Take out the frame you want."
+            )
+        if kind.name == "PPM" and image.mode == "RGB" and _netpbm_maximum(data) > 255:
+            raise UnsupportedPictureError("it has 16 bits a channel", advice="Convert a copy to TIFF or PNG.")
+        if kind.name == "AVIF" and _is_deep_avif(data):
+            raise UnsupportedPictureError("it has 10 or 12 bits a channel", advice="Convert a copy to TIFF or PNG.")
+        image.load()
+        if image.mode == "I":  # Netpbm of more than 8 bits
+            pixels: Pixels = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+            alpha: Pixels | None = None
+        else:
+            pixels, alpha = planes_of(image)
+        metadata, orientation = _metadata_of(image, warnings)
+        if kind.name == "JPEG":
+            metadata = replace(metadata, photoshop=jpeg.photoshop_of(image), comments=jpeg.comments_of(image))
+            if jpeg.has_extended_xmp(image):
+                warnings.append("XMP beyond its first 64 KB was left out")
+            if getattr(image, "n_frames", 1) > 1:
+                warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were left out")
+        frame = _frame(pixels, alpha, metadata, image.info.get("icc_profile") or b"", orientation, warnings)
+        table = jpeg.luma_table_of(image) if kind.name == "JPEG" else None
+    return Picture((frame,), kind.written_as, table, tuple(warnings))
+
+
+def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    if png.has_frames(data):
+        raise UnsupportedPictureError("it is an animation", advice="Take out the frame you want.")
+    warnings: list[str] = []
+    with _open(data, kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+        image.load()
+        metadata, orientation = _metadata_of(image, warnings)
+        metadata = replace(metadata, xmp=png.xmp_of(data), png_chunks=png.kept_chunks(data))
+        pixels, alpha = png.decode_deep(data) if png.bit_depth(data) == 16 else planes_of(image)
+        frame = _frame(pixels, alpha, metadata, image.info.get("icc_profile") or b"", orientation, warnings)
+    return Picture((frame,), kind.written_as, None, tuple(warnings))
+
+
+def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    warnings: list[str] = []
+    with _open(data, kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+        metadata, orientation = _metadata_of(image, warnings)
+        profile = image.info.get("icc_profile") or b""
+    pixels, alpha = jpeg2000.decode(data)
+    frame = _frame(pixels, alpha, metadata, profile, orientation, warnings)
+    return Picture((frame,), kind.written_as, None, tuple(warnings))
+
+
+def _decode_heif(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    try:
+        with needs_extra("heif"):
+            import pillow_heif
+    except MissingExtraError as error:  # one picture fails, not the run
+        raise UnsupportedPictureError(f"HEIC: {error}", advice=error.advice) from error
+    pillow_heif.register_heif_opener()
+    return _decode_image(data, kind, max_megapixels)
+
+
+def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    """Decode every page: those of 8 bits by Pillow, which knows every compression, the deep ones by tifffile."""
+    warnings: list[str] = []
+    frames = []
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for number in range(len(file.pages)):
+            page = file.pages[number]
+            assert isinstance(page, tifffile.TiffPage)
+            refuse_too_large(page.imagewidth, page.imagelength, max_megapixels)
+            metadata = tiff.metadata_of(file, page, data, warnings)
+            orientation = tiff.orientation_of(page)
+            if tiff.is_deep(page):
+                pixels, alpha = tiff.decode_deep(page)
+            else:
+                with _open(data, kind) as image:
+                    image.seek(number)
+                    image.load()  # which turns a TIFF upright
+                    pixels, alpha = planes_of(image)
+                metadata = turned(metadata) if is_turned(orientation) else metadata
+                orientation = 1
+            frames.append(_frame(pixels, alpha, metadata, page.iccprofile or b"", orientation, warnings))
+    if not frames:
+        raise UnreadablePictureError("a TIFF without pages")
+    return Picture(tuple(frames), kind.written_as, None, tuple(warnings))
+
+
+def _frame(
+    pixels: Pixels,
+    alpha: Pixels | None,
+    metadata: Metadata,
+    profile: bytes,
+    orientation: int,
+    warnings: list[str],
+) -> Frame:
+    metadata = turned(metadata) if is_turned(orientation) else metadata
+    return make_frame(pixels, alpha, metadata, profile, orientation, warnings)
+
+
+def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int]:
+    """Return what Pillow found beside the pixels, and the orientation."""
+    exif, orientation = b"", 1
+    try:
+        raw = image.info.get("exif", b"")
+        exif, orientation = upright_exif(raw), orientation_of(raw)
+    except (struct.error, ValueError, TypeError) as error:
+        warnings.append(f"EXIF is damaged and was left out: {error}")
+    xmp = image.info.get("xmp", b"")
+    metadata = Metadata(
+        exif=exif,
+        xmp=xmp if isinstance(xmp, bytes) else b"",
+        dpi=_dpi(image),
+        has_profile=bool(image.info.get("icc_profile")),
+    )
+    return metadata, orientation
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Return pixels an inch, across and down, where the file gives sound ones."""
+    try:
+        across, down = (float(value) for value in image.info.get("dpi", ()))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def _open(data: bytes, kind: Kind) -> Image.Image:
+    formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
+    return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _netpbm_maximum(data: bytes) -> int:
+    """Return the largest sample value that a Netpbm header names: its fourth word, comments left out."""
+    lines = (line.split(b"#", 1)[0] for line in data[:4096].split(b"\n"))
+    words = b" ".join(lines).split(maxsplit=4)
+    return int(words[3])
+
+
+def _is_deep_avif(data: bytes) -> bool:
+    """Return whether the AV1 configuration says high bit depth (AV1 in ISOBMFF, section 2.3.3)."""
+    place = data.find(b"av1C")
+    return place >= 0 and bool(data[place + 6] & 0x40)
+
+
+_DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
+    "PNG": _decode_png,
+    "TIFF": _decode_tiff,
+    "JPEG2000": _decode_jpeg2000,
+    "HEIF": _decode_heif,
+}

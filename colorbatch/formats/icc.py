@@ -1,0 +1,82 @@
+"""ICC profiles: bring the colours of a picture to sRGB, with the perceptual intent."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from colorbatch.picture import Pixels
+
+_INTENT = ImageCms.Intent.PERCEPTUAL
+_DATE = slice(24, 36)
+"""Where an ICC profile keeps its creation date (ICC.1, section 7.2): zeroed, so that equal runs give equal bytes."""
+_CHANNELS = {"GRAY": 1, "RGB": 3, "CMYK": 4}
+
+
+@lru_cache(maxsize=1)
+def srgb_profile() -> bytes:
+    """Return an sRGB ICC profile, always the same bytes."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[_DATE] = bytes(12)
+    return bytes(profile)
+
+
+def to_srgb(pixels: Pixels, profile: bytes, warnings: list[str]) -> Pixels:
+    """Return pixels in sRGB, or as they are when the profile is sRGB already, not theirs, or damaged.
+
+    Args:
+        pixels: grey ``[H, W]``, RGB ``[H, W, 3]`` or CMYK ``[H, W, 4]`` of 8 or 16 bits.
+        profile: the file's.
+        warnings: receives why a profile was not used.
+
+    """
+    try:
+        space = str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        if space == "RGB" and channels == 1:
+            return pixels  # grey of an RGB working space: its levels are taken as they are
+        if _CHANNELS.get(space) != channels:
+            warnings.append(f"the ICC profile is for {space}, not for {channels} channels, and was not used")
+            return pixels
+        if space != "CMYK" and _leaves_levels(profile, channels):
+            return pixels
+        return _transformed(pixels, profile, space)
+    except Exception as error:  # noqa: BLE001 (the two colour management modules raise errors of many kinds)
+        warnings.append(f"the ICC profile is damaged and was not used: {error}")
+        return pixels
+
+
+def _transformed(pixels: Pixels, profile: bytes, space: str) -> Pixels:
+    """Return RGB of the same depth; 16 bits go through imagecodecs, since Pillow's transforms have 8."""
+    if pixels.dtype == np.uint8:
+        mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
+        converted = ImageCms.profileToProfile(
+            Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), np.ascontiguousarray(pixels).tobytes()),
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=_INTENT,
+            outputMode="RGB",
+        )
+        assert converted is not None  # it is None only when the image is changed in place
+        return np.asarray(converted)
+    import imagecodecs
+
+    transformed: Pixels = imagecodecs.cms_transform(
+        pixels,
+        profile,
+        srgb_profile(),
+        colorspace=space.lower().replace("gray", "minisblack"),
+        outcolorspace="rgb",
+        outdtype=np.uint16,
+        intent=int(_INTENT),
+    )
+    return transformed
+
+
+def _leaves_levels(profile: bytes, channels: int) -> bool:
+    """Return whether a profile leaves levels as they are: by what it does to a chart, since names mislead."""
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    chart = ramp if channels == 1 else np.dstack([ramp, np.roll(ramp, 40), np.roll(ramp, 90)])
+    converted = _transformed(chart, profile, "GRAY" if channels == 1 else "RGB").astype(int)
+    return bool(np.abs(converted - (chart[..., None] if channels == 1 else chart)).max() <= 1)

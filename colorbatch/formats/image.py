@@ -1,0 +1,100 @@
+"""From what Pillow or another decoder gives to a frame: upright, sRGB, alpha set aside."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from colorbatch.errors import UnsupportedPictureError
+from colorbatch.formats.icc import to_srgb
+from colorbatch.metadata import Metadata
+from colorbatch.picture import Frame, Pixels
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
+
+
+def planes_of(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+    """Return the pixels of an opened image and its alpha.
+
+    Returns:
+        Grey ``[H, W]``, RGB ``[H, W, 3]`` or CMYK ``[H, W, 4]``, uint8 or uint16; alpha ``[H, W]`` or ``None``.
+
+    """
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16), None
+    alpha = None
+    if image.has_transparency_data:
+        is_grey = image.mode in _GREY_MODES and image.mode != "1"
+        image = image.convert("LA" if is_grey else "RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        image = image.convert("L" if is_grey else "RGB")
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return np.asarray(image), alpha
+
+
+def make_frame(
+    pixels: Pixels,
+    alpha: Pixels | None,
+    metadata: Metadata,
+    profile: bytes,
+    orientation: int,
+    warnings: list[str],
+) -> Frame:
+    """Return a frame in sRGB, turned as ``orientation`` (EXIF's, 1 to 8) says.
+
+    Args:
+        pixels: grey, RGB or CMYK, as :func:`planes_of` returns them.
+        alpha: ``[H, W]`` or ``None``.
+        metadata: of the frame.
+        profile: ICC profile of the pixels, or empty.
+        orientation: how the stored pixels lie.
+        warnings: receives what was wrong with the profile.
+
+    """
+    if profile:
+        pixels = to_srgb(pixels, profile, warnings)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = _rgb_of_cmyk(pixels)
+    turned = [None if plane is None else np.ascontiguousarray(upright(plane, orientation)) for plane in (pixels, alpha)]
+    assert turned[0] is not None
+    return Frame(turned[0], turned[1], metadata)
+
+
+def upright(plane: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Return ``[H, W]`` or ``[H, W, C]`` turned and mirrored as EXIF 2.32, table 6, says."""
+    if orientation in (5, 6, 7, 8):
+        plane = plane.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        plane = plane[::-1]
+    if orientation in (2, 3, 6, 7):
+        plane = plane[:, ::-1]
+    return plane
+
+
+def is_turned(orientation: int) -> bool:
+    """Return whether width and height change places."""
+    return orientation in (5, 6, 7, 8)
+
+
+def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:
+    """Raise before a frame is decoded that would take too much memory.
+
+    Raises:
+        UnsupportedPictureError: it has more pixels than are allowed.
+
+    """
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        raise UnsupportedPictureError(
+            f"it has {width} x {height} pixels, {megapixels:.0f} MP, and --max-megapixels is {max_megapixels:g}",
+            advice="Raise --max-megapixels if the picture is genuine and there is memory for it.",
+        )
+
+
+def _rgb_of_cmyk(pixels: Pixels) -> Pixels:
+    """Return RGB of CMYK without a profile: each ink takes away its share, as Pillow has it."""
+    top = np.float32(np.iinfo(pixels.dtype).max)
+    ink = pixels.astype(np.float32) / top
+    rgb = (1 - ink[..., :3]) * (1 - ink[..., 3:])
+    levels: Pixels = (rgb * top + np.float32(0.5)).astype(pixels.dtype)
+    return levels

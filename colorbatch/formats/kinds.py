@@ -1,0 +1,75 @@
+"""Which kinds of picture files there are, how they are known, and what each is written as."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of picture file."""
+
+    name: str
+    """Pillow's name of the format."""
+    written_as: str
+    """The format of its output."""
+    extensions: tuple[str, ...]
+    """Lower-case endings; the first is appended to names that end otherwise."""
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
+        Kind("PNG", "PNG", (".png", ".apng")),
+        Kind("TIFF", "TIFF", (".tif", ".tiff", ".btf")),
+        Kind("WEBP", "WEBP", (".webp",)),
+        Kind("JPEG2000", "JPEG2000", (".jp2", ".j2k", ".jpx", ".j2c", ".jpf")),
+        Kind("GIF", "PNG", (".gif",)),
+        Kind("BMP", "PNG", (".bmp", ".dib")),
+        Kind("PPM", "PNG", (".ppm", ".pgm", ".pbm", ".pnm")),
+        Kind("AVIF", "PNG", (".avif",)),
+        Kind("HEIF", "PNG", (".heic", ".heif", ".hif")),
+    )
+}
+"""By name. GIF, BMP and the Netpbm formats have no room for colour, profile or metadata; AVIF and HEIC cannot be
+written without loss: all of them become PNG."""
+
+PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extension in kind.extensions)
+"""Lower-case file name endings of the formats that are read."""
+SNIFFED = 32
+"""Bytes at the start of a file that tell its kind."""
+
+_STARTS = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  ", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    *((f"P{number}".encode(), "PPM") for number in range(1, 7)),
+)
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIF"),
+}
+"""Of ISO base media files (ISO/IEC 23008-12)."""
+
+
+def sniff(head: bytes) -> Kind | None:
+    """Return the kind of a file by its first ``SNIFFED`` bytes, whatever its name; ``None``: not one of ours."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return KINDS["WEBP"]
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        return KINDS[_BRANDS[head[8:12]]]
+    name = next((name for start, name in _STARTS if head.startswith(start)), None)
+    return KINDS[name] if name else None
+
+
+def output_extension(kind: Kind, extension: str) -> str:
+    """Return what is appended to the name of an output; empty when ``extension`` suits what is written."""
+    written = KINDS[kind.written_as]
+    return "" if extension.lower() in written.extensions else written.extensions[0]

@@ -1,0 +1,262 @@
+"""TIFF: every page, 8 and 16 bits, and every tag that says something of the photograph (TIFF 6.0, BigTIFF)."""
+
+import io
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
+from colorbatch.formats.icc import srgb_profile
+from colorbatch.metadata import Metadata, RawTag
+from colorbatch.picture import Frame, Pixels
+
+_DIRECTORIES = {34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
+"""Tags that point to a directory of more tags; the last is one of EXIF's."""
+_STAND_INS = {34665: 34664, 34853: 34852}
+"""tifffile does not write these pointers, so they are written under the next lower number, then renamed."""
+_OF_PIXELS = frozenset(
+    {
+        *(254, 255, 263, 264, 265, 274, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 301, 318, 319, 320, 321),
+        *(326, 327, 328, 332, 333, 334, 336, 337, 340, 341, 342, 347, *range(512, 522), 529, 530, 531, 532, 34675),
+        *tifffile.TIFF.TAG_FILTERED,
+    }
+)
+"""Tags that say how the pixels are stored and what their numbers mean: an output has its own."""
+_RESOLUTION = (282, 283)
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are BigTIFF's)."""
+_LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
+_DEFAULT_COMPRESSION = "zlib"
+_LARGEST_CLASSIC = 3_900_000_000
+"""Bytes of pixels above which a BigTIFF is written."""
+_MINISWHITE, _MINISBLACK, _RGB, _CMYK = 0, 1, 2, 5
+
+
+def is_deep(page: tifffile.TiffPage) -> bool:
+    """Return whether a page has more than 8 bits a channel, or floating point."""
+    return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
+
+
+def decode_deep(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
+    """Return pixels and alpha of 16 bits; CMYK has four channels.
+
+    Unsigned samples of N bits are scaled from 0..2^N-1 to 0..65535. Floating-point and signed samples are taken as
+    0..1, or, where some lie outside, from the smallest of the page to the largest.
+
+    Raises:
+        UnsupportedPictureError: a kind of samples without a clear meaning as a photograph.
+        UnreadablePictureError: broken or cut short.
+
+    """
+    try:
+        samples = page.asarray()
+    except Exception as error:  # a damaged file makes tifffile raise errors of many kinds
+        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+    channels = page.samplesperpixel
+    if channels > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        samples = np.moveaxis(samples, 0, -1)
+    extra = [int(kind) for kind in page.extrasamples]
+    colors = channels - len(extra)
+    if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors or samples.ndim > 3:
+        raise UnsupportedPictureError(
+            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of more than 8 bits"
+        )
+    if len(extra) > 1 or 0 in extra:
+        raise UnsupportedPictureError(
+            f"it has {len(extra)} channels beside its colours, and what they mean is not said"
+        )
+    planes = _to_16_bits(samples, int(page.bitspersample))
+    pixels = planes if planes.ndim == 2 else planes[..., 0] if colors == 1 else planes[..., :colors]
+    if int(page.photometric) == _MINISWHITE:
+        pixels = np.iinfo(np.uint16).max - pixels
+    alpha = planes[..., -1] if extra else None
+    if alpha is not None and extra[0] == int(tifffile.EXTRASAMPLE.ASSOCALPHA):
+        opacity = np.maximum(alpha, 1).astype(np.float32) / np.float32(65535)
+        shape = opacity if pixels.ndim == 2 else opacity[..., None]
+        pixels = np.clip(pixels / shape + 0.5, 0, 65535).astype(np.uint16)
+    return pixels, alpha
+
+
+def _to_16_bits(samples: NDArray[np.generic], bits: int) -> NDArray[np.uint16]:
+    if samples.dtype.kind == "u":
+        largest = 2**bits - 1
+        if largest == np.iinfo(np.uint16).max:
+            return samples.astype(np.uint16)
+        scaled: NDArray[np.uint16] = np.round(samples.astype(np.float64) * (65535 / largest)).astype(np.uint16)
+        return scaled
+    if samples.dtype.kind not in "fi":
+        raise UnsupportedPictureError(f"samples of {samples.dtype} are no levels of light")
+    values = samples.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise UnsupportedPictureError("some samples are not finite numbers")
+    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    stretched: NDArray[np.uint16] = np.round((values - low) * (65535 / max(high - low, 1e-300))).astype(np.uint16)
+    return stretched
+
+
+def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, warnings: list[str]) -> Metadata:
+    """Return the tags of a page as they stand in the file, those of its EXIF and GPS directories too."""
+    order, is_big = tiff.byteorder, tiff.is_bigtiff
+    tags = read_directory(data, page.offset, order, is_big=is_big)
+    directories: dict[int, Mapping[int, RawTag]] = {}
+    for code in (34665, 34853, 40965):
+        pointing = directories.get(34665, {}) if code == 40965 else tags
+        if code in pointing:
+            kind, _, value = pointing[code]
+            try:
+                (offset,) = struct.unpack(f"{order}{'I' if _SIZES[kind] == 4 else 'Q'}", value)
+                directories[code] = read_directory(data, offset, order, is_big=is_big)
+            except (struct.error, ValueError) as error:
+                warnings.append(f"the {_DIRECTORIES[code]} directory is damaged and was left out: {error}")
+    return Metadata(
+        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS},
+        tiff_directories=directories,
+        tiff_byte_order=order,
+        tiff_resolution=_resolution_of(page),
+        tiff_compression=_LOSSLESS.get(int(page.compression)),
+        has_profile=bool(page.iccprofile),
+    )
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """Return how the stored pixels lie, 1 to 8."""
+    value = page.tags.valueof(274)
+    return int(value) if value in range(1, 9) else 1
+
+
+def _resolution_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], tuple[int, int], int] | None:
+    across, down = (page.tags.valueof(code) for code in _RESOLUTION)
+    if not all(isinstance(each, tuple) and len(each) == 2 and all(each) for each in (across, down)):
+        return None
+    return across, down, int(page.tags.valueof(296, 2))
+
+
+def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dict[int, RawTag]:
+    """Return the tags of the directory at ``offset``, as they stand in the file.
+
+    Raises:
+        struct.error, ValueError: it does not lie within the file.
+
+    """
+    layout = _Layout(order, is_big=is_big)
+    (count,) = struct.unpack_from(layout.count, data, offset)
+    tags: dict[int, RawTag] = {}
+    for number in range(count):
+        entry = offset + struct.calcsize(layout.count) + number * layout.entry_size
+        code, kind, values = struct.unpack_from(layout.entry, data, entry)
+        if kind not in _SIZES:
+            continue
+        size = values * _SIZES[kind]
+        place = entry + struct.calcsize(layout.entry)
+        if size > layout.inline:
+            (place,) = struct.unpack_from(layout.pointer, data, place)
+        if place + size > len(data):
+            raise ValueError(f"tag {code} lies outside of the file")
+        tags[code] = (kind, values, data[place : place + size])
+    return tags
+
+
+def write_directory(tags: Mapping[int, RawTag], position: int, order: str, *, is_big: bool) -> bytes:
+    """Return a directory that stands at ``position`` of a file, its long values behind it."""
+    layout = _Layout(order, is_big=is_big)
+    head = struct.calcsize(layout.count) + len(tags) * layout.entry_size + struct.calcsize(layout.pointer)
+    entries, values = [], bytearray()
+    for code, (kind, count, value) in sorted(tags.items()):
+        if len(value) <= layout.inline:
+            stored = value.ljust(layout.inline, b"\0")
+        else:
+            values += b"\0" * (len(values) % 2)
+            stored = struct.pack(layout.pointer, position + head + len(values))
+            values += value
+        entries.append(struct.pack(layout.entry, code, kind, count) + stored)
+    return struct.pack(layout.count, len(tags)) + b"".join(entries) + struct.pack(layout.pointer, 0) + bytes(values)
+
+
+class _Layout:
+    """How a directory is laid out: TIFF 6.0, section 2, or BigTIFF."""
+
+    def __init__(self, order: str, *, is_big: bool) -> None:
+        self.count, self.entry, self.pointer = (
+            (f"{order}Q", f"{order}HHQ", f"{order}Q") if is_big else (f"{order}H", f"{order}HHI", f"{order}I")
+        )
+        self.inline = struct.calcsize(self.pointer)
+        self.entry_size = struct.calcsize(self.entry) + self.inline
+
+
+def encode(frames: Sequence[Frame]) -> bytes:
+    """Return a TIFF with one page a frame, each of its own bit depth, with its tags as they were."""
+    order = frames[0].metadata.tiff_byte_order
+    is_big = sum(frame.pixels.nbytes for frame in frames) > _LARGEST_CLASSIC
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:  # type: ignore[arg-type]
+        for frame in frames:
+            _write_page(writer, frame)
+    return _with_directories(buffer.getvalue(), [frame.metadata for frame in frames])
+
+
+def _write_page(writer: tifffile.TiffWriter, frame: Frame) -> None:
+    metadata = frame.metadata
+    compression = metadata.tiff_compression or _DEFAULT_COMPRESSION
+    planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
+    tags = dict(metadata.tiff_tags)
+    if metadata.xmp:
+        tags[700] = (1, len(metadata.xmp), metadata.xmp)
+    extra: list[tuple[int, int, int, Any, bool]] = [
+        (code, kind, count, value, True) for code, (kind, count, value) in tags.items()
+    ]
+    extra += [(_STAND_INS[code], 4, 1, 0, True) for code in metadata.tiff_directories if code in _STAND_INS]
+    resolution = metadata.tiff_resolution
+    writer.write(
+        planes,
+        resolution=None if resolution is None else resolution[:2],
+        resolutionunit=None if resolution is None else resolution[2],
+        photometric="minisblack" if frame.pixels.ndim == 2 else "rgb",
+        planarconfig=None if planes.ndim == 2 else "contig",
+        extrasamples=None if frame.alpha is None else ["unassalpha"],
+        compression=None if compression == "none" else compression,
+        predictor=compression in ("lzw", "zlib", "zstd"),
+        iccprofile=srgb_profile() if metadata.has_profile else None,
+        software=False,
+        metadata=None,
+        extratags=extra,
+        contiguous=False,
+    )
+
+
+def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
+    """Return the file with the EXIF and GPS directories appended and pointed to."""
+    if not any(each.tiff_directories for each in metadata):
+        return data
+    result = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        order, is_big = tiff.byteorder, tiff.is_bigtiff
+        pages = [[(tag.code, tag.offset) for tag in page.tags] for page in _pages(tiff)]
+    pointer = f"{order}Q" if is_big else f"{order}I"
+    for tags, each in zip(pages, metadata, strict=True):
+        directories = dict(each.tiff_directories)
+        inner = directories.pop(40965, None)
+        if inner is not None and 34665 in directories:
+            result += b"\0" * (len(result) % 2)
+            value = struct.pack(pointer, len(result))
+            directories[34665] = {**directories[34665], 40965: (16 if is_big else 4, 1, value)}
+            result += write_directory(inner, len(result), order, is_big=is_big)
+        for code, directory in directories.items():
+            result += b"\0" * (len(result) % 2)
+            entry = next(offset for tag, offset in tags if tag == _STAND_INS[code])
+            struct.pack_into(f"{order}HH", result, entry, code, 16 if is_big else 4)
+            struct.pack_into(pointer, result, entry + (12 if is_big else 8), len(result))
+            result += write_directory(directory, len(result), order, is_big=is_big)
+    return bytes(result)
+
+
+def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    for number in range(len(tiff.pages)):
+        page = tiff.pages[number]
+        assert isinstance(page, tifffile.TiffPage)
+        yield page

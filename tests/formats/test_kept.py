@@ -1,0 +1,227 @@
+"""What an output takes over beside the pixels, read back by Pillow and tifffile."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, TiffTags
+
+from colorbatch.formats import decode, encode, output_extension, sniff
+from colorbatch.formats.kinds import KINDS
+from colorbatch.picture import Picture
+
+Levels = NDArray[np.uint8]
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><!-- Gro\xc3\x9fmutter --></x:xmpmeta>"
+IIM = b"\x1c\x02\x78\x00\x05Eyrie"  # IPTC-IIM 4.2: record 2, data set 120 (caption)
+RESOURCES = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IIM)) + IIM  # Adobe's image resource 0x0404
+
+
+def saved(image: Image.Image, picture_format: str, **arguments: Any) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **arguments)
+    return buffer.getvalue()
+
+
+def coloured(data: bytes) -> bytes:
+    """Return the output of a file, its frames in RGB."""
+    picture = decode(data)
+    frames = [
+        replace(frame, pixels=np.dstack([frame.pixels] * 3) if frame.pixels.ndim == 2 else frame.pixels)
+        for frame in picture.frames
+    ]
+    return encode(replace(picture, frames=tuple(frames)))
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP"])
+def test_xmp_is_handed_on_byte_for_byte(ramp: Levels, picture_format: str) -> None:
+    arguments: dict[str, Any] = {"xmp": XMP}
+    if picture_format == "PNG":
+        arguments = {"pnginfo": PngImagePlugin.PngInfo()}
+        arguments["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
+    output = Image.open(io.BytesIO(coloured(saved(Image.fromarray(ramp), picture_format, **arguments))))
+    assert output.info["xmp"].rstrip(b"\0") == XMP
+
+
+def test_iptc_and_all_comments_of_a_jpeg_are_handed_on(ramp: Levels) -> None:
+    segments = b"\xff\xed" + struct.pack(">H", 16 + len(RESOURCES)) + b"Photoshop 3.0\0" + RESOURCES
+    segments += b"\xff\xfe\0\x05one\xff\xfe\0\x05two"
+    output = Image.open(io.BytesIO(coloured(saved(Image.fromarray(ramp), "JPEG", extra=segments))))
+    assert isinstance(output, JpegImagePlugin.JpegImageFile)
+    assert output.info["photoshop"][0x0404] == IIM
+    assert [data for marker, data in output.applist if marker == "COM"] == [b"one", b"two"]
+
+
+def test_image_resources_larger_than_a_segment_are_handed_on(ramp: Levels) -> None:
+    resources = b"8BIM\x04\x04\0\0" + struct.pack(">I", 100_000) + bytes(range(250)) * 400
+    parts = [resources[start : start + 60_000] for start in range(0, len(resources), 60_000)]
+    segments = b"".join(b"\xff\xed" + struct.pack(">H", 16 + len(part)) + b"Photoshop 3.0\0" + part for part in parts)
+    once = coloured(saved(Image.fromarray(ramp), "JPEG", extra=segments))
+    assert decode(once).first.metadata.photoshop == resources
+
+
+def test_texts_and_time_of_a_png_are_handed_on(ramp: Levels) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "Köhler")
+    info.add_itxt("Title", "Großmutter", "de", "Titel")
+    info.add_text("Comment", "long " * 500, zip=True)
+    info.add(b"tIME", b"\x07\x8b\x05\x01\x0c\0\0")
+    data = coloured(saved(Image.fromarray(ramp), "PNG", pnginfo=info))
+    output = Image.open(io.BytesIO(data))
+    assert isinstance(output, PngImagePlugin.PngImageFile)
+    assert output.text["Author"] == "Köhler"
+    assert output.text["Title"] == "Großmutter"
+    assert output.text["Comment"] == "long " * 500
+    assert b"tIME\x07\x8b\x05\x01\x0c\0\0" in data
+
+
+def test_the_chunks_written_have_sound_checksums(ramp: Levels) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "someone")
+    exif = Image.Exif()
+    exif[0x010E] = "text"
+    data = coloured(saved(Image.fromarray(ramp), "PNG", pnginfo=info, dpi=(300, 300), exif=exif))
+    position, kinds = 8, []
+    while position < len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        content = data[position + 4 : position + 8 + length]
+        (checksum,) = struct.unpack_from(">I", data, position + 8 + length)
+        assert checksum == zlib.crc32(content)
+        kinds.append(kind)
+        position += 12 + length
+    assert kinds[0] == b"IHDR"
+    assert kinds[-1] == b"IEND"
+    assert {b"pHYs", b"eXIf", b"tEXt"} <= set(kinds[: kinds.index(b"IDAT")])
+
+
+def tiff_with_everything(ramp: Levels, byte_order: str) -> bytes:
+    """Return a TIFF with EXIF, GPS and interoperability directories, XMP, IPTC and texts, as Pillow writes it."""
+    image = Image.fromarray(ramp if byte_order == "<" else ramp.astype(">u2"))
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270], tags[315] = "Grandmother, 1931", "Photographer"
+    for code, block in ((700, XMP), (33723, IIM), (34377, RESOURCES)):
+        tags.tagtype[code] = TiffTags.BYTE
+        tags[code] = block
+    tags[34665] = {36867: "1931:05:01 12:00:00", 37500: b"maker note" * 3, 33437: (28, 10), 40965: {1: "R98"}}
+    tags[34853] = {2: (50.0, 5.0, 11.25)}
+    for code in (34665, 34853):
+        tags.tagtype[code] = TiffTags.LONG
+    data = saved(image, "TIFF", tiffinfo=tags)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        assert file.byteorder == byte_order
+    return data
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_everything_a_tiff_says_is_handed_on(ramp: Levels, byte_order: str) -> None:
+    data = coloured(tiff_with_everything(ramp, byte_order))
+    with tifffile.TiffFile(io.BytesIO(data)) as output:
+        tags = output.pages[0].tags
+        assert tags.valueof(270) == "Grandmother, 1931"
+        assert tags.valueof(315) == "Photographer"
+        assert tags.valueof(700) == XMP
+        assert bytes(tags.valueof(33723)) == IIM
+        assert bytes(tags.valueof(34377)) == RESOURCES
+        exif = tags.valueof(34665)
+        assert exif["DateTimeOriginal"] == "1931:05:01 12:00:00"
+        assert exif["MakerNote"] == b"maker note" * 3
+        assert exif["FNumber"] == (28, 10)
+        assert tags.valueof(34853)["GPSLatitude"] == (50, 1, 5, 1, 45, 4)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif().get_ifd(34665)[36867] == "1931:05:01 12:00:00"
+        assert image.getexif().get_ifd(34853)[2] == (50.0, 5.0, 11.25)
+    assert coloured(data) == data, "a second time gives the same bytes"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_damaged_exif_directory_is_a_warning(ramp: Levels) -> None:
+    data = bytearray(tiff_with_everything(ramp, "<"))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        struct.pack_into("<I", data, file.pages[0].tags[34665].offset + 8, 9_999_999)
+    picture = decode(bytes(data))
+    assert any("EXIF directory is damaged" in warning for warning in picture.warnings)
+    np.testing.assert_array_equal(picture.first.pixels, ramp)
+
+
+def test_all_pages_are_kept_in_order_with_their_own_tags(ramp: Levels) -> None:
+    pages = [Image.fromarray(np.roll(ramp, shift, axis=1)) for shift in (0, 5, 9)]
+    buffer = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(buffer, new=True) as writer:
+        for number, page in enumerate(pages):
+            page.save(writer, "TIFF", tiffinfo={285: f"page {number}"}, dpi=(100 + number, 100))
+            writer.newFrame()
+    with Image.open(io.BytesIO(coloured(buffer.getvalue()))) as output:
+        assert isinstance(output, TiffImagePlugin.TiffImageFile)
+        assert output.n_frames == 3
+        for number, page in enumerate(pages):
+            output.seek(number)
+            np.testing.assert_array_equal(np.asarray(output)[..., 1], np.asarray(page))
+            assert output.tag_v2[285] == f"page {number}"
+            assert output.info["dpi"][0] == 100 + number
+
+
+@pytest.mark.parametrize("compression", ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd"])
+def test_a_lossless_compression_is_used_again(ramp: Levels, compression: str) -> None:
+    arguments = {} if compression == "raw" else {"compression": compression}
+    with Image.open(io.BytesIO(coloured(saved(Image.fromarray(ramp), "TIFF", **arguments)))) as output:
+        assert output.info["compression"] == compression
+
+
+CMYK = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+
+
+@pytest.mark.parametrize(
+    ("make", "written"),
+    [
+        (lambda image: saved(image, "GIF"), "PNG"),
+        (lambda image: saved(image, "BMP"), "PNG"),
+        (lambda image: saved(image, "PPM"), "PNG"),
+        (lambda image: saved(image.convert("RGB"), "AVIF", quality=100), "PNG"),
+        (lambda image: saved(image, "JPEG2000"), "JPEG2000"),
+        (lambda image: saved(image.convert("1"), "TIFF", compression="group4"), "TIFF"),
+        (lambda image: saved(image, "JPEG", progressive=True), "JPEG"),
+        (lambda image: saved(image.convert("RGB"), "JPEG", keep_rgb=True), "JPEG"),
+        (lambda image: saved(image, "TIFF", compression="jpeg"), "TIFF"),
+        (lambda image: saved(image.convert("P"), "PNG", bits=2), "PNG"),
+    ],
+)
+def test_each_kind_is_read_and_written_as_documented(
+    ramp: Levels, make: Callable[[Image.Image], bytes], written: str
+) -> None:
+    data = make(Image.fromarray(np.tile(ramp, (2, 1))))
+    picture = decode(data)
+    assert isinstance(picture, Picture)
+    assert picture.format == written
+    with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(coloured(data))) as after:
+        difference = np.asarray(before.convert("L")).astype(int) - np.asarray(after.convert("L"))
+        assert np.abs(difference).max() <= 12 if written == "JPEG" else 1
+        assert after.mode == "RGB"
+        assert after.format == written
+
+
+def test_cmyk_jpeg_of_adobe_becomes_rgb() -> None:
+    output = Image.open(io.BytesIO(coloured(saved(CMYK, "JPEG", quality=100))))
+    red, green, blue = np.asarray(output)[8, 8].astype(int)
+    assert (red > 245, green < 12, blue < 12) == (True, True, True)
+
+
+def test_a_transparent_colour_of_a_grey_png_becomes_alpha(ramp: Levels) -> None:
+    frame = decode(saved(Image.fromarray(ramp), "PNG", transparency=7)).first
+    assert frame.alpha is not None
+    np.testing.assert_array_equal(frame.alpha == 0, ramp == 7)
+
+
+def test_kinds_are_known_by_content_and_names_follow(ramp: Levels) -> None:
+    png = sniff(saved(Image.fromarray(ramp), "PNG")[:32])
+    assert png is KINDS["PNG"]
+    assert [output_extension(png, ending) for ending in (".png", ".PNG", ".jpg", "")] == ["", "", ".png", ".png"]
+    assert output_extension(KINDS["GIF"], ".gif") == ".png"
+    assert output_extension(KINDS["TIFF"], ".TIFF") == ""
+    assert sniff(b"<!DOCTYPE html>") is None
+    assert sniff(b"") is None
