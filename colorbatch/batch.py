@@ -20,16 +20,18 @@ from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import PlannedPicture, plan_batch
 from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError, UsageError
 from colorbatch.formats import decode, encode
-from colorbatch.job import BatchJob, BatchSummary, Status
+from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, Status
 from colorbatch.manifest import Manifest, Row
 from colorbatch.model_file import ModelFile, read_model_file
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 from colorbatch.session import Session
+from colorbatch.toning import measure_tone
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
 
 NOT_REACHED = "not reached: the run was stopped before it"
+IN_COLOUR = "it is in colour already"
 _QUEUED_FOR_EACH_WORKER = 2
 _ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write failures that the next picture would meet as well."""
@@ -44,6 +46,7 @@ class _Work:
     model: ModelFile
     settings_sha256: str
     previous: Mapping[str, Row]
+    already_color: AlreadyColor
     max_megapixels: float
 
 
@@ -76,7 +79,15 @@ def run_batch(
     summary = BatchSummary(provider=session.provider, model=model.contract.name)
 
     with Manifest(job.output) as record:
-        work = _Work(job.output, colorizer, model, _settings_sha256(colorizer), record.previous, job.max_megapixels)
+        work = _Work(
+            job.output,
+            colorizer,
+            model,
+            _settings_sha256(colorizer, job.already_color),
+            record.previous,
+            job.already_color,
+            job.max_megapixels,
+        )
         progress.begin(len(plan), "Colouring")
         try:
             for row, kept in _rows(plan, work, workers, stop):
@@ -162,46 +173,51 @@ def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
     except OSError as error:
         raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
     input_sha256 = hashlib.sha256(data).hexdigest()
-    target = planned.output(work.output)
     previous = work.previous.get(planned.input)
-    made_by_us = previous is not None and previous.output == planned.output_name
-    if previous is not None and made_by_us and _is_current(previous, input_sha256, target, work):
+    made_from = (input_sha256, work.model.sha256, work.settings_sha256)
+    if previous is not None and _is_current(previous, planned, made_from, work.output):
         return previous, True
 
-    picture = work.colorizer.colorize(decode(data, work.max_megapixels))
+    picture = decode(data, work.max_megapixels)
+    facts = {
+        "input_sha256": input_sha256,
+        "input_bytes": len(data),
+        "width": picture.first.width,
+        "height": picture.first.height,
+        "bits": picture.first.bits,
+        "frames": len(picture.frames),
+        "model": work.model.contract.name,
+        "model_sha256": work.model.sha256,
+        "settings_sha256": work.settings_sha256,
+        "warnings": list(picture.warnings),
+    }
     for warning in picture.warnings:
         logger.warning("%s: %s", printable(planned.input), warning)
-    encoded = encode(picture)
+    name, reason, encoded = planned.output_name, "", b""
+    if work.already_color != "recolor" and any(measure_tone(frame.pixels).is_colour for frame in picture.frames):
+        if work.already_color == "skip":
+            return _row(planned, "skipped", IN_COLOUR, **facts), False
+        name, reason, encoded = planned.input, f"{IN_COLOUR}, copied as it is", data
+    else:
+        encoded = encode(work.colorizer.colorize(picture))
+        facts["provider"] = work.colorizer.session.provider
     output_sha256 = hashlib.sha256(encoded).hexdigest()
-    _write(target, encoded, output_sha256, work.output, may_replace=made_by_us)
-    row = _row(
-        planned,
-        "done",
-        output=planned.output_name,
-        input_sha256=input_sha256,
-        output_sha256=output_sha256,
-        input_bytes=len(data),
-        width=picture.first.width,
-        height=picture.first.height,
-        bits=picture.first.bits,
-        frames=len(picture.frames),
-        warnings=list(picture.warnings),
-        model=work.model.contract.name,
-        model_sha256=work.model.sha256,
-        settings_sha256=work.settings_sha256,
-        provider=work.colorizer.session.provider,
-    )
-    return row, False
+    made_by_us = previous is not None and previous.output == name
+    _write(work.output / name, encoded, output_sha256, work.output, may_replace=made_by_us)
+    return _row(planned, "done", reason, output=name, output_sha256=output_sha256, **facts), False
 
 
-def _is_current(previous: Row, input_sha256: str, target: Path, work: _Work) -> bool:
-    """Return whether ``target`` is still what ``previous`` says, made of this source by this model and settings."""
-    made_from = (previous.input_sha256, previous.model_sha256, previous.settings_sha256)
+def _is_current(previous: Row, planned: PlannedPicture, made_from: tuple[str, str, str], folder: Path) -> bool:
+    """Return whether a row still tells the truth: same source, model and settings, and its output as it was made."""
+    if made_from != (previous.input_sha256, previous.model_sha256, previous.settings_sha256):
+        return False
+    if previous.status == "skipped":
+        return previous.reason == IN_COLOUR
     return (
         previous.status == "done"
-        and made_from == (input_sha256, work.model.sha256, work.settings_sha256)
+        and previous.output in (planned.output_name, planned.input)
         and previous.output_sha256 is not None
-        and previous.output_sha256 == manifest.sha256_of(target)
+        and previous.output_sha256 == manifest.sha256_of(folder / str(previous.output))
     )
 
 
@@ -254,6 +270,7 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
             summary.failures.append((row.input, row.reason))
 
 
-def _settings_sha256(colorizer: Colorizer) -> str:
-    """Return a hash of all options that change the bytes of an output."""
-    return hashlib.sha256(json.dumps(asdict(colorizer.options), sort_keys=True).encode()).hexdigest()
+def _settings_sha256(colorizer: Colorizer, already_color: AlreadyColor) -> str:
+    """Return a hash of all options that decide what becomes of a source."""
+    settings = {**asdict(colorizer.options), "already_color": already_color}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

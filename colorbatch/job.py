@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 ProviderName = Literal["auto", "cpu", "cuda"]
+AlreadyColor = Literal["skip", "copy", "recolor"]
+"""``copy``: byte for byte; ``recolor``: from its luma, like any other."""
 Status = Literal["done", "skipped", "failed"]
 
 DEFAULT_MODEL = "unet"
@@ -37,6 +39,8 @@ class BatchJob:
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
     """Pictures worked on at the same time; ``None``: one for each core."""
+    already_color: AlreadyColor = "skip"
+    """What becomes of a picture that is in colour."""
     max_megapixels: float = 500.0
     """A frame of more pixels fails before it is decoded."""
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -339,3 +340,42 @@ def test_a_picture_of_too_many_pixels_fails_alone(tmp_path: Path, model_path: Pa
     assert (summary.done, summary.failed) == (1, 1)
     assert summary.failures[0][0] == "large.png"
     assert "400 x 300 pixels" in summary.failures[0][1]
+
+
+@pytest.fixture
+def colour_source(tmp_path: Path) -> Path:
+    source = tmp_path / "colour"
+    make_tree(source, "grey.png")
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[:32, :, 0], red[32:, :, 1], red[:, 32:, 2] = 200, 102, 90
+    Image.fromarray(red).save(source / "colour.png")
+    Image.fromarray(red).save(source / "colour.bmp")
+    return source
+
+
+def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, model_path: Path) -> None:
+    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu")
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
+    found = rows(job.output)
+    assert found["colour.png"]["reason"] == batch.IN_COLOUR
+    assert found["colour.png"]["input_sha256"] is not None
+    assert list(tree(job.output)) == ["grey.png"]
+    before = (job.output / MANIFEST_NAME).read_bytes()
+    assert batch.run_batch(job).kept == 1
+    assert (job.output / MANIFEST_NAME).read_bytes() == before
+
+
+def test_pictures_in_colour_can_be_copied_or_coloured_anew(
+    colour_source: Path, tmp_path: Path, model_path: Path
+) -> None:
+    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu", already_color="copy")
+    assert batch.run_batch(job).done == 3
+    for name in ("colour.png", "colour.bmp"):
+        assert (job.output / name).read_bytes() == (colour_source / name).read_bytes()
+    assert rows(job.output)["colour.bmp"]["output"] == "colour.bmp"
+    assert batch.run_batch(job).kept == 3
+    anew = replace(job, output=tmp_path / "anew", already_color="recolor")
+    assert batch.run_batch(anew).done == 3
+    assert sorted(tree(anew.output)) == ["colour.bmp.png", "colour.png", "grey.png"]
+    assert tree(anew.output)["colour.png"] != (colour_source / "colour.png").read_bytes()

@@ -3,12 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
-from colorbatch.job import BatchJob, BatchSummary, ColorOptions, ProviderName
+from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, ProviderName
 from colorbatch.progress import printable
 
 _FAILURES_SHOWN = 10
@@ -21,6 +22,13 @@ _FAILURES_SHOWN = 10
 @options.provider_option
 @options.color_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@click.option(
+    "--already-color",
+    type=click.Choice(get_args(AlreadyColor)),
+    default=BatchJob.already_color,
+    show_default=True,
+    help="What becomes of pictures that are in colour; toned ones are not.",
+)
 @click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0, min_open=True),
@@ -40,6 +48,7 @@ def command(
     provider: ProviderName,
     color: ColorOptions,
     jobs: int | None,
+    already_color: AlreadyColor,
     max_megapixels: float,
     *,
     as_json: bool,
@@ -58,7 +67,7 @@ def command(
     from colorbatch.batch import run_batch
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    job = BatchJob(source, output, model, provider, color, jobs, max_megapixels)
+    job = BatchJob(source, output, model, provider, color, jobs, already_color, max_megapixels)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
         summary = run_batch(job, progress, interruption.event)
     if as_json:
