@@ -13,6 +13,7 @@ ColorbatchError
 │   ├── MissingExtraError        a package of an extra is not installed
 │   ├── ProviderUnavailableError the execution provider asked for is not in use
 │   └── OutputUnwritableError    the output cannot be written
+├── OutputInUseError             another run is at work in the output     exit 5
 └── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
 """
 
@@ -116,6 +117,13 @@ class OutputUnwritableError(EnvironmentFailure):
     """An output cannot be written: no permission, no space, or a read-only file system."""
 
     advice = "Check permissions and free space of the output folder, then run the same command again."
+
+
+class OutputInUseError(ColorbatchError):
+    """Another run is at work in the output folder."""
+
+    exit_code = ExitCode.OUTPUT_IN_USE
+    advice = "Wait until it has finished, or choose another output folder."
 
 
 class ParityError(ColorbatchError):

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import get_args
+from typing import BinaryIO, get_args
 
 from colorbatch.atomic import write_bytes
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError
 from colorbatch.job import Status
+from colorbatch.lock import try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -82,25 +83,25 @@ class Manifest:
     """The rows of an output folder: those of earlier runs, and those that this one adds."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what earlier runs left, finished or not, and open the journal of this one.
+        """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
 
         Raises:
+            OutputInUseError: another run is at work in the folder.
             OutputUnwritableError: the output folder cannot be written.
 
         """
         self._manifest_path = folder / MANIFEST_NAME
         self._journal_path = folder / STATE_FOLDER / _JOURNAL_NAME
-        self.previous: Mapping[str, Row] = {
-            row.input: row for path in (self._manifest_path, self._journal_path) for row in _read_rows(path)
-        }
-        self._rows: dict[str, Row] = {}
         try:
-            self._journal_path.parent.mkdir(parents=True, exist_ok=True)
-            self._journal = self._journal_path.open("ab", buffering=0)  # nothing is left to write when it is closed
+            self._journal = _open_alone(self._journal_path)
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
+        self.previous: Mapping[str, Row] = {
+            row.input: row for path in (self._manifest_path, self._journal_path) for row in _read_rows(path)
+        }
+        self._rows: dict[str, Row] = {}
 
     def append(self, row: Row) -> None:
         """Add a row, on disk before this returns. Call it after the output is in place, never before.
@@ -132,10 +133,12 @@ class Manifest:
         """
         rows = {row.input: row for row in remaining} | self._rows
         write_bytes(self._manifest_path, b"".join(rows[key].to_json() for key in sorted(rows)))
-        self._journal.close()
         with contextlib.suppress(OSError):  # a journal that stays tells the next run nothing new
+            if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
+                self._journal.close()
             self._journal_path.unlink()
             self._journal_path.parent.rmdir()
+        self._journal.close()
 
     def __enter__(self) -> "Manifest":
         return self
@@ -144,6 +147,29 @@ class Manifest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._journal.close()
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """Return the journal, opened for appending and locked.
+
+    Raises:
+        OutputInUseError: another run holds it.
+        OSError: it cannot be opened.
+
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            journal = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+        except FileNotFoundError:  # a run that just finished took the folder away
+            continue
+        if not try_lock(journal):
+            journal.close()
+            raise OutputInUseError(f"another run is at work in {path.parent.parent}")
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(journal.fileno()), path.stat()):
+                return journal
+        journal.close()  # a run that just finished deleted it after it was opened here
 
 
 def sha256_of(path: Path) -> str | None:

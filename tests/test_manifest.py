@@ -1,10 +1,12 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Manifest, Row
 
 
@@ -70,3 +72,37 @@ def test_a_folder_that_cannot_be_made_is_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritableError, match="cannot"):
         Manifest(tmp_path / "file")
+
+
+def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as first:
+        first.append(Row("a.jpg", status="failed", reason="broken"))
+        with pytest.raises(OutputInUseError, match="another run is at work") as refused:
+            Manifest(tmp_path)
+        assert refused.value.exit_code == 5
+        first.finish()
+    with Manifest(tmp_path) as second:
+        assert list(second.previous) == ["a.jpg"]
+        second.finish()
+    assert os.listdir(tmp_path) == [MANIFEST_NAME]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from colorbatch.manifest import Manifest, Row
+manifest = Manifest(Path(sys.argv[1]))
+manifest.append(Row("a.jpg", status="failed", reason="broken"))
+print("held", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(OutputInUseError):
+            Manifest(tmp_path)
+        other.kill()
+    with Manifest(tmp_path) as manifest:
+        assert list(manifest.previous) == ["a.jpg"]

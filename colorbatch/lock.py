@@ -1,0 +1,40 @@
+"""Hold a file so that no other process does: the lock ends with the process that holds it, however it dies."""
+
+import errno
+import sys
+from typing import BinaryIO
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR_OFF = 2**62
+    """Windows locks bytes, also against reading: one that no file has."""
+
+    def try_lock(file: BinaryIO) -> bool:
+        """Lock an open file; return whether that was possible, which it is not while another process holds it."""
+        position = file.tell()
+        try:
+            file.seek(_FAR_OFF)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            file.seek(position)
+        return True
+
+else:
+    import fcntl
+
+    _NO_LOCKS_HERE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+    """What file systems say that know no locks: there, two runs into one folder are the user's care."""
+
+    def try_lock(file: BinaryIO) -> bool:
+        """Lock an open file; return whether that was possible, which it is not while another process holds it."""
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS_HERE:
+                raise
+        return True
