@@ -70,7 +70,7 @@ def run_batch(
     if job.jobs is not None and job.jobs < 1:
         raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
     started = time.perf_counter()
-    plan = plan_batch(job.source, job.output)
+    plan = plan_batch(job.source, job.output, job.include, job.exclude)
     model = read_model_file(job.model)
     cores = os.cpu_count() or 1
     workers = job.jobs or cores
@@ -96,6 +96,8 @@ def run_batch(
                 _count(summary, row, kept=kept)
                 if row.status == "failed":
                     progress.message(f"Failed: {row.input}: {row.reason}")
+                    if job.fail_fast:
+                        stop.set()
                 progress.advance()
         finally:
             progress.end()

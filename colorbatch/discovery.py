@@ -1,9 +1,10 @@
 """Walk the source, and plan an output for every file in it before the first is read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,13 @@ class PlannedPicture:
         return folder / self.output_name
 
 
-def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
+def plan_batch(
+    source: Path, output: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[PlannedPicture]:
     """Plan every file below ``source``, or the one file that it is, sorted by ``input``.
+
+    Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
+    with a slash with its path below the source, in which ``*`` stands for slashes too.
 
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
@@ -51,12 +57,13 @@ def plan_batch(source: Path, output: Path) -> list[PlannedPicture]:
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
             _refuse_overlap(source, output)
-            return _with_outputs(sorted(_walk(source), key=lambda each: each.input))
+            found = sorted(_walk(source), key=lambda each: each.input)
+            return _with_outputs([_chosen(each, include, exclude) for each in found])
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
         if output.exists() and output.samefile(source.resolve().parent):
             raise UsageError(f"the output {output} is the folder of the source {source.name}")
-        return _with_outputs([PlannedPicture(source, source.name)])
+        return _with_outputs([_chosen(PlannedPicture(source, source.name), include, exclude)])
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise UsageError(f"cannot look at {source} and {output}: {error}") from error
 
@@ -74,6 +81,20 @@ def picture_files(folder: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
     return paths
+
+
+def _chosen(planned: PlannedPicture, include: Sequence[str], exclude: Sequence[str]) -> PlannedPicture:
+    if planned.verdict != "colour":
+        return planned
+    if any(_matches(planned.input, pattern) for pattern in exclude):
+        return replace(planned, verdict="skipped", reason="excluded")
+    if include and not any(_matches(planned.input, pattern) for pattern in include):
+        return replace(planned, verdict="skipped", reason="not included")
+    return planned
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name if "/" in pattern else name.rsplit("/", 1)[-1], pattern)
 
 
 def _with_outputs(plan: list[PlannedPicture]) -> list[PlannedPicture]:

@@ -1,5 +1,6 @@
 """What one batch run is asked to do, and what came of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,12 @@ class BatchJob:
     """What becomes of a picture that is in colour."""
     max_megapixels: float = 500.0
     """A frame of more pixels fails before it is decoded."""
+    include: Sequence[str] = ()
+    """Patterns of the only files to colour; none: all."""
+    exclude: Sequence[str] = ()
+    """Patterns of files to leave out, whatever ``include`` says."""
+    fail_fast: bool = False
+    """Stop after the first picture that fails, as if the user had stopped the run."""
 
 
 @dataclass

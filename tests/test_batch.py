@@ -379,3 +379,14 @@ def test_pictures_in_colour_can_be_copied_or_coloured_anew(
     assert batch.run_batch(anew).done == 3
     assert sorted(tree(anew.output)) == ["colour.bmp.png", "colour.png", "grey.png"]
     assert tree(anew.output)["colour.png"] != (colour_source / "colour.png").read_bytes()
+
+
+def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -> None:
+    make_tree(tmp_path / "source", *(f"{number:02}.png" for number in range(30)))
+    (tmp_path / "source" / "00.png").write_bytes(b"no picture")
+    job = BatchJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", jobs=1, fail_fast=True)
+    summary = batch.run_batch(job)
+    assert summary.failed == 1
+    assert summary.stopped
+    assert summary.not_reached > 20
+    assert summary.done + summary.failed + summary.skipped == 30

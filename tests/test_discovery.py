@@ -173,3 +173,25 @@ def test_no_two_sources_meet_in_one_output(tmp_path: Path) -> None:
         image.save(source / name, picture_format)
     names = {each.input: each.output_name for each in plan_batch(source, tmp_path / "out")}
     assert names == {"a.gif": "a.gif.png.png.png", "a.gif.png": "a.gif.png", "a.gif.png.png": "a.gif.png.png"}
+
+
+def test_patterns_choose_by_name_or_by_path(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("a.jpg", "a_copy.jpg", "1931/b.tif", "1931/proofs/c.tif", "notes.txt"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+
+    def coloured(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+        return [
+            each.input for each in plan_batch(source, tmp_path / "out", include, exclude) if each.verdict == "colour"
+        ]
+
+    assert coloured() == ["1931/b.tif", "1931/proofs/c.tif", "a.jpg", "a_copy.jpg"]
+    assert coloured(include=("*.tif",)) == ["1931/b.tif", "1931/proofs/c.tif"]
+    assert coloured(include=("1931/*",)) == ["1931/b.tif", "1931/proofs/c.tif"]
+    assert coloured(exclude=("*_copy.*", "*/proofs/*")) == ["1931/b.tif", "a.jpg"]
+    assert coloured(include=("a*",), exclude=("*_copy.*",)) == ["a.jpg"]
+    reasons = {each.input: each.reason for each in plan_batch(source, tmp_path / "out", ("*.jpg",), ("a_*",))}
+    assert reasons["a_copy.jpg"] == "excluded"
+    assert reasons["1931/b.tif"] == "not included"
+    assert reasons["notes.txt"] == "not named as a picture"

@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
-from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, ProviderName
+from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions
 from colorbatch.progress import printable
 
 _FAILURES_SHOWN = 10
@@ -30,6 +30,14 @@ _FAILURES_SHOWN = 10
     help="What becomes of pictures that are in colour; toned ones are not.",
 )
 @click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Colour only files of this name, or, with a slash in it, of this path; may be given several times.",
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such files out, also of those included.")
+@click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
+@click.option(
     "--max-megapixels",
     type=click.FloatRange(min=0, min_open=True),
     default=BatchJob.max_megapixels,
@@ -42,18 +50,13 @@ _FAILURES_SHOWN = 10
 @click.pass_context
 def command(
     ctx: click.Context,
-    source: Path,
-    output: Path,
-    model: str,
-    provider: ProviderName,
-    color: ColorOptions,
-    jobs: int | None,
-    already_color: AlreadyColor,
-    max_megapixels: float,
+    /,
     *,
+    color: ColorOptions,
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    **settings: Any,  # noqa: ANN401 (the fields of BatchJob)
 ) -> None:
     """Colour every picture below SOURCE, a folder or one file, into the same place below OUTPUT.
 
@@ -67,14 +70,14 @@ def command(
     from colorbatch.batch import run_batch
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    job = BatchJob(source, output, model, provider, color, jobs, already_color, max_megapixels)
+    job = BatchJob(options=color, **settings)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
         summary = run_batch(job, progress, interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     if not quiet or summary.failed:
-        _show(summary, output, with_failures=quiet)
-    if summary.stopped:
+        _show(summary, job.output, with_failures=quiet)
+    if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
 

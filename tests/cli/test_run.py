@@ -178,3 +178,15 @@ def test_a_full_stdout_is_exit_4_and_a_full_stderr_stops_nothing(tmp_path: Path,
         ran = subprocess.run([*command, "run", source, tmp_path / "out"], stderr=full, check=False)
     assert ran.returncode == 0
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
+def test_fail_fast_is_exit_1_and_patterns_choose(command_line: CommandLine, tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("L", (9, 9), 70).save(source / name)
+    (source / "a.png").write_bytes(b"no")
+    options = ("--model", model_path, "--jobs", 1)
+    assert command_line("run", *options, "--fail-fast", source, tmp_path / "out") == 1
+    assert command_line("run", *options, "--exclude", "a.*", source, tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["b.png", "c.png"]
