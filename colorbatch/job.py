@@ -10,7 +10,7 @@ AlreadyColor = Literal["skip", "copy", "recolor"]
 """``copy``: byte for byte; ``recolor``: from its luma, like any other."""
 Status = Literal["done", "skipped", "failed"]
 
-DEFAULT_MODEL = "unet"
+DEFAULT_MODEL = "default"
 """The built-in model that is used when none is named."""
 
 

@@ -16,12 +16,14 @@ def test_a_model_that_keeps_the_contract_is_read(model_path: Path) -> None:
     assert model.data == model_path.read_bytes()
 
 
-def test_the_built_in_model_is_under_20_mb_and_keeps_the_contract() -> None:
-    assert "unet" in built_in_models()
-    model = read_model_file("unet")
-    assert model.contract.architecture == "unet"
-    assert model.contract.name == "unet"
+@pytest.mark.parametrize(("name", "architecture"), [("unet", "unet"), ("default", "lite0-unet")])
+def test_a_built_in_model_is_under_20_mb_and_keeps_the_contract(name: str, architecture: str) -> None:
+    assert name in built_in_models()
+    model = read_model_file(name)
+    assert model.contract.architecture == architecture
+    assert model.contract.name == name
     assert len(model.data) < 20_000_000
+    assert str(Path.home()).encode() + b"/" not in model.data
 
 
 def _external(model: onnx.ModelProto) -> None:

@@ -22,6 +22,8 @@ PRIOR_WEIGHT = 0.4
 """Share of the log prior that is taken off the logits at vividness 1."""
 SHARPENING = 2.5
 """Factor of the logits, the inverse of their temperature, at vividness 1."""
+GAIN = 0.4
+"""By how much of itself the chroma is raised at vividness 1."""
 
 _SIDE = 27  # bins from -0.52 to 0.52 in either direction
 
@@ -71,6 +73,10 @@ class BinHead(nn.Module):
     def mean(self, logits: Tensor) -> Tensor:
         """Return the mean chroma ``[N, 2, h, w]`` of the distributions: the least squared error."""
         return nn.functional.conv2d(logits.softmax(dim=1), self.centers.T[:, :, None, None])
+
+    def vivid(self, logits: Tensor, vividness: Tensor) -> Tensor:
+        """Return chroma ``[N, 2, h, w]`` that is the mean at vividness 0 and the livelier the higher it is."""
+        return self.mean(self.adjusted(logits, vividness)) * (1 + GAIN * vividness)
 
     def adjusted(self, logits: Tensor, vividness: Tensor) -> Tensor:
         """Return the logits with rare colours raised and the likeliest sharpened, the more the larger ``vividness``."""

@@ -40,6 +40,6 @@ class LiteUNet(ColorNetwork):
         return logits
 
     def chroma(self, prediction: Tensor, vividness: Tensor | None = None) -> Tensor:
-        """Return the mean of the distributions, adjusted for vividness, at the size of the input."""
-        logits = prediction if vividness is None else self.head.adjusted(prediction, vividness)
-        return nn.functional.interpolate(self.head.mean(logits), scale_factor=STRIDE, mode="bilinear")
+        """Return the mean of the distributions, or livelier chroma, at the size of the input."""
+        small = self.head.mean(prediction) if vividness is None else self.head.vivid(prediction, vividness)
+        return nn.functional.interpolate(small, scale_factor=STRIDE, mode="bilinear")
