@@ -193,7 +193,7 @@ def test_vividness_changes_the_colours_of_the_model(
     luma = np.random.default_rng(0).random((2, 1, 64, 160), dtype=np.float32)
     spread = []
     for level in (0.0, 0.6, 1.0):
-        (found,) = session.run(None, {"luma": luma, "vividness": np.float32(level)})
+        (found,) = session.run(None, {"luma": luma, "vividness": np.array(level, np.float32)})
         with torch.inference_mode():
             expected = network.chroma(network(torch.from_numpy(luma)), torch.tensor(level))
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
@@ -201,7 +201,9 @@ def test_vividness_changes_the_colours_of_the_model(
     assert spread[0] < spread[1] < spread[2]
     with torch.inference_mode():
         mean = network.chroma(network(torch.from_numpy(luma))).numpy()
-    np.testing.assert_allclose(session.run(None, {"luma": luma, "vividness": np.float32(0)})[0], mean, atol=1e-4)
+    np.testing.assert_allclose(
+        session.run(None, {"luma": luma, "vividness": np.array(0, np.float32)})[0], mean, atol=1e-4
+    )
 
 
 def test_a_network_without_vividness_is_given_none(checkpoint: Path, tmp_path: Path) -> None:
