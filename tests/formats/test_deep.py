@@ -102,7 +102,9 @@ def test_32_bits_are_scaled_to_16(deep: Samples) -> None:
 
 def test_12_bits_are_scaled_to_16() -> None:
     levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-    data = tiff_of(levels, bitspersample=12)
+    pairs = levels.reshape(-1, 2).astype(np.uint32)
+    packed = ((pairs[:, 0] << 12) | pairs[:, 1]).astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
+    data = tiff_of(iter([packed]), shape=(64, 64), dtype=np.uint16, bitspersample=12, rowsperstrip=64)  # type: ignore[arg-type]
     np.testing.assert_allclose(decode(data).first.pixels, levels.astype(float) * 65535 / 4095, atol=0.5)
 
 
