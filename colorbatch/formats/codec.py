@@ -88,7 +88,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             )
         if kind.name == "PPM" and image.mode == "RGB" and _netpbm_maximum(data) > 255:
             raise UnsupportedPictureError("it has 16 bits a channel", advice="Convert a copy to TIFF or PNG.")
-        if kind.name == "AVIF" and _is_deep_avif(data):
+        if (kind.name == "AVIF" and _is_deep_avif(data)) or (kind.name == "HEIF" and image.info["bit_depth"] > 8):
             raise UnsupportedPictureError("it has 10 or 12 bits a channel", advice="Convert a copy to TIFF or PNG.")
         image.load()
         if image.mode == "I":  # Netpbm of more than 8 bits
@@ -185,7 +185,7 @@ def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int
     """Return what Pillow found beside the pixels, and the orientation."""
     exif, orientation = b"", 1
     try:
-        raw = image.info.get("exif", b"")
+        raw = image.info.get("exif") or b""
         exif, orientation = upright_exif(raw), orientation_of(raw)
     except (struct.error, ValueError, TypeError) as error:
         warnings.append(f"EXIF is damaged and was left out: {error}")

@@ -2,17 +2,20 @@
 
 import io
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, TiffTags
 
+from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import decode, encode, output_extension, sniff
 from colorbatch.formats.kinds import KINDS
 from colorbatch.picture import Picture
@@ -225,3 +228,31 @@ def test_kinds_are_known_by_content_and_names_follow(ramp: Levels) -> None:
     assert output_extension(KINDS["TIFF"], ".TIFF") == ""
     assert sniff(b"<!DOCTYPE html>") is None
     assert sniff(b"") is None
+
+
+def test_heic_becomes_png(ramp: Levels) -> None:
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x010E] = "from a telephone"
+    grey = Image.fromarray(np.tile(ramp, (4, 2)))
+    picture = decode(saved(grey.convert("RGB"), "HEIF", quality=95, exif=exif.tobytes()))
+    assert picture.format == "PNG"
+    assert np.abs(picture.first.pixels[..., 1].astype(int) - np.asarray(grey)).max() < 12
+    assert Image.open(io.BytesIO(encode(picture))).getexif()[0x010E] == "from a telephone"
+    assert decode(saved(grey.convert("RGB"), "HEIF")).first.metadata.exif == b""
+
+
+def test_heic_of_10_bits_is_refused(ramp: Levels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", False)
+    samples = (np.dstack([ramp] * 3).astype(np.uint16) * 257).tobytes()
+    buffer = io.BytesIO()
+    pillow_heif.encode("RGB;16", (ramp.shape[1], ramp.shape[0]), samples, buffer)
+    with pytest.raises(UnsupportedPictureError, match="10 or 12 bits"):
+        decode(buffer.getvalue())
+
+
+def test_without_its_extra_a_heic_fails_with_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnsupportedPictureError, match="pillow_heif is not installed") as refused:
+        decode(b"\0\0\0\x18ftypheic" + bytes(32))
+    assert refused.value.advice == "Install it with: pip install 'colorbatch[heif]'"
