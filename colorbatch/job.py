@@ -8,8 +8,14 @@ from typing import Literal
 ProviderName = Literal["auto", "cpu", "cuda"]
 AlreadyColor = Literal["skip", "copy", "recolor"]
 """``copy``: byte for byte; ``recolor``: from its luma, like any other."""
+DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"]
+"""Of IPTC's NewsCodes: how the output says that its colours were made by a model."""
+JpegLuma = Literal["exact", "reencoded"]
+"""``exact``: that of a grey JPEG is handed on as it is coded, where that can be; ``reencoded``: from its pixels."""
 Status = Literal["done", "skipped", "failed"]
 
+WORKER_NAME = "colour"
+"""How the names of the threads begin that colour pictures."""
 DEFAULT_MODEL = "default"
 """The built-in model that is used when none is named."""
 
@@ -44,6 +50,13 @@ class BatchJob:
     """What becomes of a picture that is in colour."""
     max_megapixels: float = 500.0
     """A frame of more pixels fails before it is decoded."""
+    timeout: float | None = 300.0
+    """Seconds that the model may take for one picture, or one page."""
+    salvage: bool = False
+    """Colour what can be read of pictures that are cut short, with a warning."""
+    jpeg_luma: JpegLuma = "exact"
+    digital_source_type: DigitalSourceType | None = "compositeWithTrainedAlgorithmicMedia"
+    """How outputs say in their XMP that a model made their colours; ``None``: they do not say it."""
     include: Sequence[str] = ()
     """Patterns of the only files to colour; none: all."""
     exclude: Sequence[str] = ()
@@ -60,6 +73,8 @@ class BatchSummary:
     """Outputs that stand now; ``kept`` of them were there already."""
     kept: int = 0
     """Outputs of an earlier run whose source, model and settings have not changed."""
+    copied: int = 0
+    """Outputs of this run that are copies of pictures in colour; counted in ``done`` too."""
     skipped: int = 0
     failed: int = 0
     not_reached: int = 0
@@ -78,4 +93,4 @@ class BatchSummary:
     @property
     def coloured(self) -> int:
         """Pictures coloured in this run."""
-        return self.done - self.kept
+        return self.done - self.kept - self.copied
