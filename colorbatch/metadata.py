@@ -27,10 +27,14 @@ class Metadata:
     """Of a JPEG."""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     """Type and content of a PNG's text and time chunks."""
+    jp2_boxes: tuple[tuple[bytes, bytes], ...] = ()
+    """Type and content of a JP2 file's boxes beside the picture."""
     tiff_tags: Mapping[int, RawTag] = field(default_factory=dict)
     """All tags of a TIFF page that do not say how its pixels are stored."""
     tiff_directories: Mapping[int, Mapping[int, RawTag]] = field(default_factory=dict)
     """The EXIF and GPS directories of a TIFF page, by the tag that points to them."""
+    tiff_subfile_type: int = 0
+    """What a TIFF page says of itself: a smaller version of another (1), one of many (2), a mask (4)."""
     tiff_byte_order: str = "<"
     """In which ``tiff_tags`` are: ``<`` or ``>``."""
     tiff_compression: str | None = None
@@ -54,9 +58,11 @@ def turned(metadata: Metadata) -> Metadata:
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """Return an EXIF block with its orientation set to 1 and every other byte as it was: maker notes hold offsets.
+    """Return an EXIF block with its orientation set to 1, and without its thumbnail, which is grey and perhaps turned.
 
-    The block is a TIFF header, then the first directory of 12-byte entries (EXIF 2.32, section 4.6.2).
+    Every other byte stays as it was, since maker notes hold offsets: the thumbnail is only no longer pointed to. The
+    block is a TIFF header, then the first directory of 12-byte entries, then the place of the next one, which is the
+    thumbnail's (EXIF 2.32, sections 4.5.3 and 4.6.2).
 
     Raises:
         ValueError, struct.error: it is not such a block.
@@ -65,11 +71,14 @@ def upright_exif(exif: bytes) -> bytes:
     block = bytearray(exif.removeprefix(b"Exif\0\0"))
     for entry, order in _orientation_entries(block):
         struct.pack_into(f"{order}HIHH", block, entry + 2, _SHORT, 1, 1, 0)
+    if block:
+        order, end = _byte_order(block), _end_of_first_directory(block)
+        struct.pack_into(f"{order}I", block, end, 0)
     return bytes(block)
 
 
-def orientation_of(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, that an EXIF block asks for; 1 when it says nothing sensible.
+def orientation_of(exif: bytes) -> int | None:
+    """Return the orientation, 1 to 8, that an EXIF block asks for; ``None`` when it says nothing sensible.
 
     Raises:
         ValueError, struct.error: it is not an EXIF block.
@@ -78,19 +87,30 @@ def orientation_of(exif: bytes) -> int:
     block = exif.removeprefix(b"Exif\0\0")
     for entry, order in _orientation_entries(block):
         (orientation,) = struct.unpack_from(f"{order}H", block, entry + 8)
-        return int(orientation) if 1 <= orientation <= 8 else 1
-    return 1
+        return int(orientation) if 1 <= orientation <= 8 else None
+    return None
 
 
 def _orientation_entries(block: bytes | bytearray) -> list[tuple[int, str]]:
     """Return where the entries of the orientation begin, and the byte order."""
     if not block:
         return []
+    order = _byte_order(block)
+    (start,) = struct.unpack_from(f"{order}I", block, 4)
+    entries = range(start + 2, _end_of_first_directory(block), 12)
+    tags = [(entry, struct.unpack_from(f"{order}H", block, entry)[0]) for entry in entries]
+    return [(entry, order) for entry, tag in tags if tag == ExifTags.Base.Orientation]
+
+
+def _byte_order(block: bytes | bytearray) -> str:
     order = {b"II": "<", b"MM": ">"}.get(bytes(block[:2]))
     if order is None:
         raise ValueError("it has no byte order")
+    return order
+
+
+def _end_of_first_directory(block: bytes | bytearray) -> int:
+    order = _byte_order(block)
     (start,) = struct.unpack_from(f"{order}I", block, 4)
     (count,) = struct.unpack_from(f"{order}H", block, start)
-    entries = range(start + 2, start + 2 + 12 * count, 12)
-    tags = [(entry, struct.unpack_from(f"{order}H", block, entry)[0]) for entry in entries]
-    return [(entry, order) for entry, tag in tags if tag == ExifTags.Base.Orientation]
+    return int(start + 2 + 12 * count)

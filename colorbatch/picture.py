@@ -49,6 +49,8 @@ class Picture:
     """Of the file it is written to: ``JPEG``, ``PNG``, ``TIFF``, ``WEBP`` or ``JPEG2000``."""
     jpeg_luma_table: Sequence[int] | None = None
     """The luma quantisation table of a JPEG source; the output takes it over, so that luma is not quantised anew."""
+    has_luma_scans: bool = False
+    """Whether the source is a grey JPEG whose coded luma can be handed on: nothing was turned, nor converted."""
     warnings: tuple[str, ...] = ()
     """What could not be taken over from the source."""
 

@@ -2,29 +2,68 @@
 
 import io
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
 from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
-from colorbatch.formats.image import is_turned, make_frame, planes_of, refuse_too_large
+from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.job import BatchJob
 from colorbatch.metadata import Metadata, orientation_of, turned, upright_exif
-from colorbatch.picture import Frame, Picture, Pixels
+from colorbatch.picture import Picture, Pixels
 
+SALVAGED = "salvaged, parts of it are missing"
+"""How the warning begins of a picture that is cut short."""
 _LONGEST_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
 
 
-def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels) -> Picture:
+class _Truncated:
+    """Pillow's switch for files that are cut short, which holds for all threads: none decodes while it is thrown."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._readers = 0
+
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        """Decode whole files, beside others that do so too."""
+        with self._condition:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._readers -= 1
+                self._condition.notify_all()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Decode a file that is cut short, alone."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._readers == 0)
+            before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+            try:
+                yield
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+_TRUNCATED = _Truncated()
+
+
+def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salvage: bool = False) -> Picture:
     """Decode a whole file: every frame upright, colours brought to sRGB, alpha set aside, bit depth kept.
 
-    Larger frames than ``max_megapixels`` are refused: a few bytes can claim billions of pixels.
+    Larger frames than ``max_megapixels`` are refused: a few bytes can claim billions of pixels. With ``salvage`` what
+    can be read of a file that is cut short is returned, and the warnings begin with ``SALVAGED``.
 
     Raises:
         UnreadablePictureError: not a picture of a known kind, or broken or cut short.
@@ -38,6 +77,18 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels) -> Pict
         raise UnreadablePictureError("not a picture of a known kind")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
+        with _TRUNCATED.refused():
+            return _decode(data, kind, max_megapixels)
+    except UnreadablePictureError as error:
+        if not salvage:
+            raise
+        with _TRUNCATED.taken():
+            picture = _decode(data, kind, max_megapixels)
+        return replace(picture, has_luma_scans=False, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
+
+
+def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    try:
         return _DECODERS.get(kind.name, _decode_image)(data, kind, max_megapixels)
     except (PictureError, MemoryError):
         raise
@@ -47,8 +98,13 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels) -> Pict
         raise UnreadablePictureError(f"broken or cut short: {error}") from error
 
 
-def encode(picture: Picture) -> bytes:
+def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     """Encode a picture: luma as it is, metadata kept, the same bytes every time.
+
+    Args:
+        picture: what to encode.
+        jpeg_source: the file that it was decoded from and that its luma is that of; the coded luma of a grey JPEG is
+            then handed on as it is. Without it luma is encoded from the pixels.
 
     Raises:
         UnsupportedPictureError: the format cannot hold it.
@@ -66,7 +122,9 @@ def encode(picture: Picture) -> bytes:
             case "TIFF":
                 return tiff.encode(picture.frames)
             case "JPEG":
-                return jpeg.encode(picture.first, picture.jpeg_luma_table)
+                return jpeg.encode(
+                    picture.first, picture.jpeg_luma_table, jpeg_source if picture.has_luma_scans else b""
+                )
             case "WEBP":
                 return webp.encode(picture.first)
             case "JPEG2000":
@@ -99,13 +157,17 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         metadata, orientation = _metadata_of(image, warnings)
         if kind.name == "JPEG":
             metadata = replace(metadata, photoshop=jpeg.photoshop_of(image), comments=jpeg.comments_of(image))
-            if jpeg.has_extended_xmp(image):
-                warnings.append("XMP beyond its first 64 KB was left out")
+            metadata = replace(metadata, xmp=jpeg.xmp_of(image, warnings))
             if getattr(image, "n_frames", 1) > 1:
                 warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were left out")
-        frame = _frame(pixels, alpha, metadata, image.info.get("icc_profile") or b"", orientation, warnings)
-        table = jpeg.luma_table_of(image) if kind.name == "JPEG" else None
-    return Picture((frame,), kind.written_as, table, tuple(warnings))
+        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
+        frame = make_frame(stored, warnings)
+        if kind.name != "JPEG":
+            return Picture((frame,), kind.written_as, warnings=tuple(warnings))
+        table = jpeg.luma_table_of(image)
+    is_as_stored = frame.pixels.ndim == 2 and np.array_equal(frame.pixels, pixels)  # not turned, no other profile
+    has_luma_scans = is_as_stored and jpeg.has_luma_scans(data)
+    return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
 
 
 def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -118,19 +180,21 @@ def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         metadata, orientation = _metadata_of(image, warnings)
         metadata = replace(metadata, xmp=png.xmp_of(data), png_chunks=png.kept_chunks(data))
         pixels, alpha = png.decode_deep(data) if png.bit_depth(data) == 16 else planes_of(image)
-        frame = _frame(pixels, alpha, metadata, image.info.get("icc_profile") or b"", orientation, warnings)
-    return Picture((frame,), kind.written_as, None, tuple(warnings))
+        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
+    return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
 def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
+        image.info["exif"] = jpeg2000.exif_of(data)
         metadata, orientation = _metadata_of(image, warnings)
-        profile = image.info.get("icc_profile") or b""
+        metadata = replace(metadata, xmp=jpeg2000.xmp_of(data), jp2_boxes=jpeg2000.kept_boxes(data))
+        profile = image.info.get("icc_profile")
     pixels, alpha = jpeg2000.decode(data)
-    frame = _frame(pixels, alpha, metadata, profile, orientation, warnings)
-    return Picture((frame,), kind.written_as, None, tuple(warnings))
+    stored = Stored(pixels, alpha, metadata, profile, orientation)
+    return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
 def _decode_heif(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -144,7 +208,7 @@ def _decode_heif(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode every page: those of 8 bits by Pillow, which knows every compression, the deep ones by tifffile."""
+    """Decode every page: those of 8 bits by Pillow where it can, the others by tifffile."""
     warnings: list[str] = []
     frames = []
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -154,36 +218,27 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             refuse_too_large(page.imagewidth, page.imagelength, max_megapixels)
             metadata = tiff.metadata_of(file, page, data, warnings)
             orientation = tiff.orientation_of(page)
-            if tiff.is_deep(page):
-                pixels, alpha = tiff.decode_deep(page)
+            if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
+                pixels, alpha = tiff.decode(page)
             else:
                 with _open(data, kind) as image:
                     image.seek(number)
-                    image.load()  # which turns a TIFF upright
+                    image.info.pop("xmp", None)  # for its orientation, Pillow would turn the picture too
+                    image.load()  # which turns a TIFF upright as its tag says
                     pixels, alpha = planes_of(image)
-                metadata = turned(metadata) if is_turned(orientation) else metadata
-                orientation = 1
-            frames.append(_frame(pixels, alpha, metadata, page.iccprofile or b"", orientation, warnings))
+                if orientation is not None:
+                    metadata = turned(metadata) if is_turned(orientation) else metadata
+                    orientation = 1
+            stored = Stored(pixels, alpha, metadata, page.iccprofile, orientation)
+            frames.append(make_frame(stored, warnings))
     if not frames:
         raise UnreadablePictureError("a TIFF without pages")
-    return Picture(tuple(frames), kind.written_as, None, tuple(warnings))
+    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
 
 
-def _frame(
-    pixels: Pixels,
-    alpha: Pixels | None,
-    metadata: Metadata,
-    profile: bytes,
-    orientation: int,
-    warnings: list[str],
-) -> Frame:
-    metadata = turned(metadata) if is_turned(orientation) else metadata
-    return make_frame(pixels, alpha, metadata, profile, orientation, warnings)
-
-
-def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int]:
+def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:
     """Return what Pillow found beside the pixels, and the orientation."""
-    exif, orientation = b"", 1
+    exif, orientation = b"", None
     try:
         raw = image.info.get("exif") or b""
         exif, orientation = upright_exif(raw), orientation_of(raw)
@@ -209,6 +264,7 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
+    Image.init()  # MPO is not among the formats that Pillow knows from the start
     formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
     return Image.open(io.BytesIO(data), formats=formats)
 

@@ -1,12 +1,14 @@
 """From what Pillow or another decoder gives to a frame: upright, sRGB, alpha set aside."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from colorbatch import xmp
 from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats.icc import to_srgb
-from colorbatch.metadata import Metadata
+from colorbatch.metadata import Metadata, turned
 from colorbatch.picture import Frame, Pixels
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -32,43 +34,43 @@ def planes_of(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     return np.asarray(image), alpha
 
 
-def make_frame(
-    pixels: Pixels,
-    alpha: Pixels | None,
-    metadata: Metadata,
-    profile: bytes,
-    orientation: int,
-    warnings: list[str],
-) -> Frame:
-    """Return a frame in sRGB, turned as ``orientation`` (EXIF's, 1 to 8) says.
+@dataclass(frozen=True)
+class Stored:
+    """One image as it is stored in a file: not yet upright, not yet in sRGB."""
 
-    Args:
-        pixels: grey, RGB or CMYK, as :func:`planes_of` returns them.
-        alpha: ``[H, W]`` or ``None``.
-        metadata: of the frame.
-        profile: ICC profile of the pixels, or empty.
-        orientation: how the stored pixels lie.
-        warnings: receives what was wrong with the profile.
+    pixels: Pixels
+    """Grey, RGB or CMYK, as :func:`planes_of` returns them."""
+    alpha: Pixels | None
+    metadata: Metadata
+    profile: bytes | None
+    """ICC profile of the pixels."""
+    orientation: int | None
+    """How the pixels lie, 1 to 8, as EXIF or a TIFF's tag says; ``None``: they say nothing, so that XMP decides."""
 
-    """
-    if profile:
-        pixels = to_srgb(pixels, profile, warnings)
+
+def make_frame(stored: Stored, warnings: list[str]) -> Frame:
+    """Return a frame in sRGB, turned upright; ``warnings`` receives what was wrong with the profile."""
+    pixels, metadata = stored.pixels, stored.metadata
+    if stored.profile:
+        pixels = to_srgb(pixels, stored.profile, warnings)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _rgb_of_cmyk(pixels)
-    turned = [None if plane is None else np.ascontiguousarray(upright(plane, orientation)) for plane in (pixels, alpha)]
-    assert turned[0] is not None
-    return Frame(turned[0], turned[1], metadata)
+    orientation = stored.orientation or xmp.orientation(metadata.xmp) or 1
+    if is_turned(orientation):
+        metadata = turned(metadata)
+    alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
+    return Frame(upright(pixels, orientation), alpha, replace(metadata, xmp=xmp.upright(metadata.xmp)))
 
 
-def upright(plane: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """Return ``[H, W]`` or ``[H, W, C]`` turned and mirrored as EXIF 2.32, table 6, says."""
+def upright(plane: Pixels, orientation: int) -> Pixels:
+    """Return ``[H, W]`` or ``[H, W, C]`` turned and mirrored as EXIF 2.32, table 6, says; contiguous."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         plane = plane[::-1]
     if orientation in (2, 3, 6, 7):
         plane = plane[:, ::-1]
-    return plane
+    return np.ascontiguousarray(plane)
 
 
 def is_turned(orientation: int) -> bool:

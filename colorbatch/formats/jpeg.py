@@ -1,13 +1,19 @@
 """JPEG: the pixels of a grey, RGB or CMYK file, and the segments beside them."""
 
 import io
+import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image, JpegImagePlugin
 from PIL.JpegPresets import presets
 
+from colorbatch import color, xmp
+from colorbatch.formats import jpeg_scans
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
+from colorbatch.metadata import Metadata
 from colorbatch.picture import Frame
 
 LONGEST_SIDE = 65_500
@@ -20,6 +26,8 @@ RGB clips."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _LARGEST_SEGMENT = 65_533
+_LONGEST_XMP = 65_400
+"""Bytes of a packet, or of a part of one, that fit into a segment with all that stands before them."""
 
 
 def photoshop_of(image: Image.Image) -> bytes:
@@ -33,49 +41,124 @@ def comments_of(image: Image.Image) -> tuple[bytes, ...]:
     return tuple(data for marker, data in _segments(image) if marker == "COM")
 
 
-def has_extended_xmp(image: Image.Image) -> bool:
-    """Return whether XMP goes on in segments that are not read."""
-    return any(data.startswith(_EXTENDED_XMP) for marker, data in _segments(image) if marker == "APP1")
+def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
+    """Return the XMP packet of an opened JPEG, put together again where it is in several segments.
+
+    XMP that goes on starts with the name and whole length of what follows, and where the part belongs (XMP
+    specification, part 3, section 1.1.3.1).
+    """
+    standard = bytes(image.info.get("xmp", b""))
+    segments = [data.removeprefix(_EXTENDED_XMP) for _, data in _segments(image) if data.startswith(_EXTENDED_XMP)]
+    if not segments:
+        return standard
+    try:
+        name = xmp.extended_name(standard)
+        parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
+        extended = b"".join(part[40:] for part in parts)
+        if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
+            raise ValueError("parts of it are missing")  # noqa: TRY301 (met like a damaged part)
+        return xmp.joined(standard, extended)
+    except ValueError as error:
+        warnings.append(f"XMP beyond its first 64 KB is damaged and was left out: {error}")
+        return standard
 
 
 def luma_table_of(image: Image.Image) -> Sequence[int] | None:
-    """Return the quantisation table of luma; ``None`` for CMYK and RGB stored as such, which have none."""
+    """Return the quantisation table of luma; ``None`` for CMYK and RGB stored as such, which have none.
+
+    Steps of more than 255 are finer in what is returned: baseline JPEG has no room for them.
+    """
     if image.mode not in ("L", "RGB") or getattr(image, "layers", 1) not in (1, 3):
         return None
     table: Sequence[int] | None = getattr(image, "quantization", {}).get(0)
-    return table
+    return table and [min(step, 255) for step in table]
 
 
-def encode(frame: Frame, luma_table: Sequence[int] | None) -> bytes:
-    """Return a JPEG with full-size chroma and the given luma table.
+def has_luma_scans(data: bytes) -> bool:
+    """Return whether the coded luma of a JPEG file can be handed on as it is."""
+    try:
+        return luma_scans(data) is not None
+    except (ValueError, IndexError, struct.error):
+        return False
+
+
+def in_grey(data: bytes) -> bytes | None:
+    """Return a grey JPEG of the coded luma of a file, ``None`` where it has none in scans of its own."""
+    try:
+        return jpeg_scans.in_grey(data)
+    except (ValueError, IndexError, struct.error):
+        return None
+
+
+def is_luma_handed_on(source: bytes, output: bytes) -> bool:
+    """Return whether an output holds the coded luma of its source, byte for byte."""
+    try:
+        before, after = luma_scans(source), luma_scans(output)
+    except (ValueError, IndexError, struct.error):
+        return False
+    return before is not None and before == after
+
+
+def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") -> bytes:
+    """Return a JPEG of a frame in RGB.
+
+    Args:
+        frame: what to write.
+        luma_table: of quantisation; ``None``: that of high quality.
+        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again. Chroma is of full size
+            in either case: smaller, it would spill over edges, where RGB clips, into the luma of what is shown.
 
     Raises:
         ValueError, OSError: the metadata do not fit into their segments.
 
     """
-    metadata = frame.metadata
-    arguments: dict[str, Any] = {
-        "qtables": [luma_table or _DEFAULT_LUMA_TABLE, _FINEST_CHROMA_TABLE],
-        "subsampling": 0,
-        "extra": b"".join(
-            [*_in_segments(0xED, _PHOTOSHOP, metadata.photoshop), *(_segment(0xFE, text) for text in metadata.comments)]
-        ),
-    }
+    arguments = _beside(frame.metadata)
+    luma = luma_scans(source) if source and frame.pixels.ndim == 3 else None
+    if luma is None:
+        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINEST_CHROMA_TABLE]
+        return _saved(Image.fromarray(frame.pixels), qtables=tables, subsampling=0, **arguments)
+    planes = color.to_levels(np.clip(color.chroma_of(frame.pixels) + np.float32(128 / 255), 0, 1), np.uint8)
+    coding: dict[str, Any] = {"qtables": [_FINEST_CHROMA_TABLE], "progressive": luma.is_progressive}
+    cb, cr = (Image.fromarray(plane) for plane in planes)
+    return with_chroma(luma, _saved(cb, **coding, **arguments), _saved(cr, **coding))
+
+
+def _beside(metadata: Metadata) -> dict[str, Any]:
+    """Return Pillow's arguments for what stands beside the picture."""
+    packet, extended = xmp.split(metadata.xmp, _LONGEST_XMP)
+    segments = [
+        *_extended_xmp_segments(extended),
+        *_in_segments(0xED, _PHOTOSHOP, metadata.photoshop),
+        *(_segment(0xFE, text) for text in metadata.comments),
+    ]
+    arguments: dict[str, Any] = {"extra": b"".join(segments)}
     if metadata.has_profile:
         arguments["icc_profile"] = srgb_profile()
     if metadata.dpi:
         arguments["dpi"] = metadata.dpi
     if metadata.exif:
         arguments["exif"] = b"Exif\0\0" + metadata.exif
-    if metadata.xmp:
-        arguments["xmp"] = metadata.xmp
+    if packet:
+        arguments["xmp"] = packet
+    return arguments
+
+
+def _saved(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pillow's)
     buffer = io.BytesIO()
-    Image.fromarray(frame.pixels).save(buffer, "JPEG", **arguments)
+    image.save(buffer, "JPEG", **arguments)
     return buffer.getvalue()
 
 
 def _segments(image: Image.Image) -> list[tuple[str, bytes]]:
     return list(image.applist) if isinstance(image, JpegImagePlugin.JpegImageFile) else []
+
+
+def _extended_xmp_segments(extended: bytes) -> list[bytes]:
+    head = _EXTENDED_XMP + xmp.name_of(extended) + len(extended).to_bytes(4, "big")
+    return [
+        _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _LONGEST_XMP - len(head)])
+        for start in range(0, len(extended), _LONGEST_XMP - len(head))
+    ]
 
 
 def _in_segments(marker: int, prefix: bytes, content: bytes) -> list[bytes]:

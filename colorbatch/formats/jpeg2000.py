@@ -1,13 +1,24 @@
-"""JPEG 2000, always without loss; it has no room for metadata that other programs would look for."""
+"""JPEG 2000, always without loss, and the boxes of a JP2 file beside its pixels (ISO/IEC 15444-1, annex I)."""
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
 
 import imagecodecs
 import numpy as np
 
 from colorbatch.errors import UnreadablePictureError
+from colorbatch.metadata import Metadata
 from colorbatch.picture import Frame, Pixels
 
-SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-"""Of the JP2 file format, and of a bare code stream."""
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""XMP specification, part 3, section 1.1.4."""
+_EXIF = b"JpgTiffExif->JP2"
+"""What Adobe, Exiv2 and ExifTool write EXIF under."""
+_KEPT = frozenset({b"uuid", b"xml "})
+_LARGEST = 65_535
+_INCH = 0.0254
+"""In metres: JP2 counts pixels a metre."""
 
 
 def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
@@ -30,8 +41,77 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     return (image[..., 0] if channels < 3 else image[..., :3]), alpha
 
 
+def exif_of(data: bytes) -> bytes:
+    """Return the EXIF block of a JP2 file; empty when there is none."""
+    return next((content for content in _of_uuid(data, _EXIF)), b"")
+
+
+def xmp_of(data: bytes) -> bytes:
+    """Return the XMP packet of a JP2 file; empty when there is none."""
+    return next((content for content in _of_uuid(data, _XMP)), b"")
+
+
+def kept_boxes(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return type and content of the boxes that other programs put beside the picture, EXIF and XMP left out."""
+    found = ((kind, bytes(content)) for kind, content, _ in _boxes(data) if kind in _KEPT)
+    return tuple((kind, content) for kind, content in found if not content.startswith((_XMP, _EXIF)))
+
+
 def encode(frame: Frame) -> bytes:
     """Return a lossless JP2 file of the frame's own bit depth."""
+    metadata = frame.metadata
     planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
     contiguous = np.ascontiguousarray(planes)
-    return bytes(imagecodecs.jpeg2k_encode(contiguous, level=0, reversible=True, codecformat="jp2"))
+    encoded = bytes(imagecodecs.jpeg2k_encode(contiguous, level=0, reversible=True, codecformat="jp2"))
+    beside = [_box(kind, content) for kind, content in metadata.jp2_boxes]
+    beside += [_box(b"uuid", uuid + block) for uuid, block in ((_EXIF, metadata.exif), (_XMP, metadata.xmp)) if block]
+    return (_with_resolution(encoded, metadata) if metadata.dpi else encoded) + b"".join(beside)
+
+
+def _with_resolution(data: bytes, metadata: Metadata) -> bytes:
+    """Return the file with the resolution of capture at the end of its header box (section I.5.3.7)."""
+    assert metadata.dpi is not None
+    (*across, power_across), (*down, power_down) = map(_pixels_a_metre, metadata.dpi)
+    resolution = _box(b"res ", _box(b"resc", struct.pack(">4H2b", *down, *across, power_down, power_across)))
+    start, end = next((start, start + 8 + len(content)) for kind, content, start in _boxes(data) if kind == b"jp2h")
+    header = _box(b"jp2h", data[start + 8 : end] + resolution)
+    return data[:start] + header + data[end:]
+
+
+def _pixels_a_metre(dpi: float) -> tuple[int, int, int]:
+    """Return numerator, denominator and power of ten, the first two in 16 bits and not 0."""
+    value, power = Fraction(dpi / _INCH), 0
+    while value > _LARGEST:
+        value, power = value / 10, power + 1
+    while value < 1:
+        value, power = value * 10, power - 1
+    fraction = value.limit_denominator(int(_LARGEST / value))
+    return fraction.numerator, fraction.denominator, power
+
+
+def _of_uuid(data: bytes, uuid: bytes) -> Iterator[bytes]:
+    for kind, content, _ in _boxes(data):
+        if kind == b"uuid" and bytes(content[:16]) == uuid:
+            yield bytes(content[16:])
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Yield type, content and place of the outer boxes; nothing for a bare code stream (section I.4)."""
+    position, view = 0, memoryview(data)
+    if data[4:8] != b"jP  ":
+        return
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        head = 8
+        if length == 1 and position + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, position + 8)
+            head = 16
+        end = position + length if length else len(data)
+        if end < position + head:
+            return
+        yield kind, view[position + head : end], position
+        position = end
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.icc import srgb_profile
@@ -27,6 +28,7 @@ _OF_PIXELS = frozenset(
 )
 """Tags that say how the pixels are stored and what their numbers mean: an output has its own."""
 _RESOLUTION = (282, 283)
+_XMP, _SUB_IFDS = 700, 330
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are BigTIFF's)."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
@@ -41,11 +43,18 @@ def is_deep(page: tifffile.TiffPage) -> bool:
     return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
 
 
-def decode_deep(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
-    """Return pixels and alpha of 16 bits; CMYK has four channels.
+def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
+    """Return whether Pillow reads the compression of a page, all of it."""
+    return (
+        int(page.compression) in TiffImagePlugin.COMPRESSION_INFO and int(page.compression) != tifffile.COMPRESSION.WEBP
+    )
 
-    Unsigned samples of N bits are scaled from 0..2^N-1 to 0..65535. Floating-point and signed samples are taken as
-    0..1, or, where some lie outside, from the smallest of the page to the largest.
+
+def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
+    """Return pixels and alpha of 8 bits, or of 16 where the samples have more; CMYK has four channels.
+
+    Unsigned samples of more than 8 bits are scaled from 0..2^N-1 to 0..65535. Floating-point and signed samples are
+    taken as 0..1, or, where some lie outside, from the smallest of the page to the largest.
 
     Raises:
         UnsupportedPictureError: a kind of samples without a clear meaning as a photograph.
@@ -63,25 +72,28 @@ def decode_deep(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
     colors = channels - len(extra)
     if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors or samples.ndim > 3:
         raise UnsupportedPictureError(
-            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of more than 8 bits"
+            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
         )
     if len(extra) > 1 or 0 in extra:
         raise UnsupportedPictureError(
             f"it has {len(extra)} channels beside its colours, and what they mean is not said"
         )
-    planes = _to_16_bits(samples, int(page.bitspersample))
+    planes = _to_levels(samples, int(page.bitspersample))
+    top = np.iinfo(planes.dtype).max
     pixels = planes if planes.ndim == 2 else planes[..., 0] if colors == 1 else planes[..., :colors]
     if int(page.photometric) == _MINISWHITE:
-        pixels = np.iinfo(np.uint16).max - pixels
+        pixels = top - pixels
     alpha = planes[..., -1] if extra else None
     if alpha is not None and extra[0] == int(tifffile.EXTRASAMPLE.ASSOCALPHA):
-        opacity = np.maximum(alpha, 1).astype(np.float32) / np.float32(65535)
+        opacity = np.maximum(alpha, 1).astype(np.float32) / np.float32(top)
         shape = opacity if pixels.ndim == 2 else opacity[..., None]
-        pixels = np.clip(pixels / shape + 0.5, 0, 65535).astype(np.uint16)
+        pixels = np.clip(pixels / shape + 0.5, 0, top).astype(planes.dtype)
     return pixels, alpha
 
 
-def _to_16_bits(samples: NDArray[np.generic], bits: int) -> NDArray[np.uint16]:
+def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
+    if samples.dtype == np.uint8 and bits == 8:
+        return samples.astype(np.uint8)
     if samples.dtype.kind == "u":
         largest = 2**bits - 1
         if largest == np.iinfo(np.uint16).max:
@@ -114,20 +126,24 @@ def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, w
                 directories[code] = read_directory(data, offset, order, is_big=is_big)
             except (struct.error, ValueError) as error:
                 warnings.append(f"the {_DIRECTORIES[code]} directory is damaged and was left out: {error}")
+    if _SUB_IFDS in tags:
+        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were left out")
     return Metadata(
-        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS},
+        xmp=tags[_XMP][2] if _XMP in tags else b"",
+        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP},
         tiff_directories=directories,
         tiff_byte_order=order,
+        tiff_subfile_type=int(page.subfiletype),
         tiff_resolution=_resolution_of(page),
         tiff_compression=_LOSSLESS.get(int(page.compression)),
         has_profile=bool(page.iccprofile),
     )
 
 
-def orientation_of(page: tifffile.TiffPage) -> int:
-    """Return how the stored pixels lie, 1 to 8."""
+def orientation_of(page: tifffile.TiffPage) -> int | None:
+    """Return how the stored pixels lie, 1 to 8; ``None`` when no tag says it."""
     value = page.tags.valueof(274)
-    return int(value) if value in range(1, 9) else 1
+    return int(value) if value in range(1, 9) else None
 
 
 def _resolution_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], tuple[int, int], int] | None:
@@ -206,7 +222,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame) -> None:
     planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
     tags = dict(metadata.tiff_tags)
     if metadata.xmp:
-        tags[700] = (1, len(metadata.xmp), metadata.xmp)
+        tags[_XMP] = (1, len(metadata.xmp), metadata.xmp)
     extra: list[tuple[int, int, int, Any, bool]] = [
         (code, kind, count, value, True) for code, (kind, count, value) in tags.items()
     ]
@@ -214,6 +230,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame) -> None:
     resolution = metadata.tiff_resolution
     writer.write(
         planes,
+        subfiletype=metadata.tiff_subfile_type,
         resolution=None if resolution is None else resolution[:2],
         resolutionunit=None if resolution is None else resolution[2],
         photometric="minisblack" if frame.pixels.ndim == 2 else "rgb",

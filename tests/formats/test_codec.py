@@ -274,3 +274,11 @@ def test_damaged_exif_is_a_warning_and_the_picture_is_kept(ramp: Levels) -> None
     assert picture.first.pixels.shape == ramp.shape
     assert any("EXIF is damaged" in warning for warning in picture.warnings)
     encode(coloured(picture))
+
+
+def test_a_table_too_coarse_for_baseline_jpeg_is_made_finer(ramp: Levels, capfd: pytest.CaptureFixture[str]) -> None:
+    coarse = saved(Image.fromarray(ramp).convert("RGB"), "JPEG", qtables=[[16] * 32 + [300] * 32, [20] * 64])
+    capfd.readouterr()
+    output = Image.open(io.BytesIO(encode(coloured(decode(coarse)))))
+    assert max(output.quantization[0]) == 255  # type: ignore[attr-defined]
+    assert capfd.readouterr().err == ""

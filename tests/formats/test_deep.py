@@ -185,3 +185,11 @@ def test_every_orientation_of_a_16_bit_tiff_is_turned() -> None:
         np.testing.assert_array_equal(picture.first.pixels, expected)
         with Image.open(io.BytesIO(encode(picture))) as output:
             assert output.info["dpi"] == ((600, 300) if orientation > 4 else (300, 600))
+
+
+@pytest.mark.parametrize("compression", ["lerc", "webp", "jpegxr"])
+def test_8_bit_tiffs_of_compressions_that_pillow_does_not_read(compression: str) -> None:
+    ramp = np.arange(64 * 64 * 3, dtype=np.uint32).reshape(64, 64, 3).astype(np.uint8)
+    level = {"webp": {"lossless": True}}.get(compression)
+    data = tiff_of(ramp, compression=compression, compressionargs=level, photometric="rgb")
+    np.testing.assert_array_equal(decode(data).first.pixels, ramp)

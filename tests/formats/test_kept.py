@@ -5,6 +5,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,9 @@ import pillow_heif
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, TiffTags
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, TiffTags
 
-from colorbatch.errors import UnsupportedPictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode, output_extension, sniff
 from colorbatch.formats.kinds import KINDS
 from colorbatch.picture import Picture
@@ -176,6 +177,33 @@ def test_a_lossless_compression_is_used_again(ramp: Levels, compression: str) ->
         assert output.info["compression"] == compression
 
 
+def tiff_of(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    planes = np.asarray(image)
+    if arguments.get("planarconfig") == "separate":
+        planes = np.moveaxis(planes, -1, 0)
+    tifffile.imwrite(buffer, planes, **arguments)
+    return buffer.getvalue()
+
+
+def interlaced(image: Image.Image) -> bytes:
+    """Return an 8-bit grey PNG in the seven passes of Adam7 (PNG specification, section 8.2)."""
+    levels = np.asarray(image)
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = (row for top, left, down, across in passes for row in levels[top::down, left::across])
+    content = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">2I5B", image.width, image.height, 8, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", content), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+ARITHMETIC = (  # a slope of 8 x 8 pixels, by: cjpeg -arithmetic -grayscale
+    "ffd8ffe000104a46494600010100000100010000ffdb004300080606070605080707070909080a0c140d0c0b0b0c1912130f141d1a1f1e1d"
+    "1a1c1c20242e2720222c231c1c2837292c30313434341f27393d38323c2e333432ffc9000b080008000801011100ffcc000600101005ffda"
+    "0008010100003f0074cb0eca01eeffd9"
+)
 CMYK = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
 
 
@@ -192,6 +220,18 @@ CMYK = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
         (lambda image: saved(image.convert("RGB"), "JPEG", keep_rgb=True), "JPEG"),
         (lambda image: saved(image, "TIFF", compression="jpeg"), "TIFF"),
         (lambda image: saved(image.convert("P"), "PNG", bits=2), "PNG"),
+        (lambda image: saved(image.convert("P"), "PNG", bits=4), "PNG"),
+        (lambda image: saved(image.convert("1"), "PNG"), "PNG"),
+        (interlaced, "PNG"),
+        (lambda image: saved(image.convert("1"), "PPM"), "PNG"),
+        (lambda image: saved(image, "WEBP", quality=40), "WEBP"),
+        (lambda image: tiff_of(image, tile=(16, 16)), "TIFF"),
+        (lambda image: tiff_of(image, bigtiff=True, compression="zlib", predictor=True), "TIFF"),
+        (lambda image: tiff_of(image, byteorder=">", rowsperstrip=3), "TIFF"),
+        (lambda image: tiff_of(image.convert("RGB"), planarconfig="separate", photometric="rgb"), "TIFF"),
+        (lambda image: saved(image.convert("P"), "TIFF"), "TIFF"),
+        (lambda image: saved(image.convert("1"), "TIFF", compression="group3"), "TIFF"),
+        (lambda _: bytes.fromhex(ARITHMETIC), "JPEG"),
     ],
 )
 def test_each_kind_is_read_and_written_as_documented(
@@ -203,7 +243,7 @@ def test_each_kind_is_read_and_written_as_documented(
     assert picture.format == written
     with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(coloured(data))) as after:
         difference = np.asarray(before.convert("L")).astype(int) - np.asarray(after.convert("L"))
-        assert np.abs(difference).max() <= 12 if written == "JPEG" else 1
+        assert np.abs(difference).max() <= (12 if written == "JPEG" else 1)
         assert after.mode == "RGB"
         assert after.format == written
 
@@ -256,3 +296,147 @@ def test_without_its_extra_a_heic_fails_with_the_line_to_type(monkeypatch: pytes
     with pytest.raises(UnsupportedPictureError, match="pillow_heif is not installed") as refused:
         decode(b"\0\0\0\x18ftypheic" + bytes(32))
     assert refused.value.advice == "Install it with: pip install 'colorbatch[heif]'"
+
+
+def test_boxes_exif_and_resolution_of_a_jp2_are_handed_on(ramp: Levels) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Agfa"
+    exif[0x0112] = 6
+    own = b"0123456789abcdefown"
+    boxes = [
+        (b"uuid", b"JpgTiffExif->JP2" + exif.tobytes().removeprefix(b"Exif\0\0")),
+        (b"uuid", own),
+        (b"xml ", b"<a/>"),
+    ]
+    data = saved(Image.fromarray(ramp), "JPEG2000") + b"".join(
+        struct.pack(">I4s", 8 + len(content), kind) + content for kind, content in boxes
+    )
+    # the resolution of capture, 11811 pixels a metre down and 23622 across, put in front of the end of jp2h
+    resc = struct.pack(">I4s4H2b", 18, b"resc", 11811, 1, 23622, 1, 0, 0)
+    start = data.index(b"jp2h") - 4
+    length = struct.unpack_from(">I", data, start)[0]
+    res = struct.pack(">I4s", 8 + len(resc), b"res ") + resc
+    data = (
+        data[:start]
+        + struct.pack(">I", length + len(res))
+        + data[start + 4 : start + length]
+        + res
+        + data[start + length :]
+    )
+    output = coloured(data)
+    image = Image.open(io.BytesIO(output))
+    assert image.size == ramp.shape  # turned upright, so width and height changed places
+    assert image.info["dpi"] == pytest.approx((300, 600), rel=1e-5)
+    metadata = decode(output).first.metadata
+    assert metadata.jp2_boxes == ((b"uuid", own), (b"xml ", b"<a/>"))
+    kept = Image.Exif()
+    kept.load(metadata.exif)
+    assert (kept[0x010F], kept[0x0112]) == ("Agfa", 1)
+
+
+TURNED = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF>'
+    b"</x:xmpmeta>"
+)
+
+
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "WEBP", "TIFF", "TIFF16"])
+@pytest.mark.parametrize("exif_says", [None, 1, 6])
+def test_exif_says_how_a_picture_lies_and_xmp_only_where_exif_does_not(
+    ramp: Levels, picture_format: str, exif_says: int | None
+) -> None:
+    if picture_format.startswith("TIFF"):
+        extra: list[tuple[int, int, int, Any, bool]] = [(700, 1, len(TURNED), TURNED, True)]
+        extra += [] if exif_says is None else [(274, 3, 1, exif_says, True)]
+        buffer = io.BytesIO()
+        samples = ramp.astype(np.uint16) if picture_format == "TIFF16" else ramp
+        tifffile.imwrite(buffer, samples, extratags=extra, metadata=None)
+        data = buffer.getvalue()
+    else:
+        exif = Image.Exif()
+        exif[0x010F] = "Agfa"
+        if exif_says is not None:
+            exif[0x0112] = exif_says
+        arguments: dict[str, Any] = {"exif": exif}
+        if picture_format == "PNG":
+            arguments["pnginfo"] = PngImagePlugin.PngInfo()
+            arguments["pnginfo"].add_itxt("XML:com.adobe.xmp", TURNED.decode())
+        else:
+            arguments["xmp"] = TURNED
+        data = saved(Image.fromarray(ramp), picture_format, **arguments)
+    output = coloured(data)
+    frame = decode(output).first  # which finds nothing more to turn
+    assert (frame.height, frame.width) == (ramp.shape if exif_says == 1 else ramp.T.shape)
+    assert b'tiff:Orientation="6"' not in output
+
+
+def test_a_stale_set_of_extended_xmp_beside_the_right_one_is_passed_over(ramp: Levels) -> None:
+    body = (
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:o="http://o.example/" o:a="%s"/></rdf:RDF>'
+    )
+    segments = b""
+    for text, name in ((b"stale", b"A" * 32), (b"right", b"B" * 32)):
+        part = body % text
+        content = b"http://ns.adobe.com/xmp/extension/\0" + name + len(part).to_bytes(4, "big") + bytes(4) + part
+        segments += b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
+    standard = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="' + b"B" * 32 + b'"/>'
+        b"</rdf:RDF></x:xmpmeta>"
+    )
+    picture = decode(saved(Image.fromarray(ramp), "JPEG", xmp=standard, extra=segments))
+    assert picture.warnings == ()
+    assert b'o:a="right"' in picture.first.metadata.xmp
+    assert b"stale" not in picture.first.metadata.xmp
+
+
+def test_pixels_that_were_changed_are_what_is_written(ramp: Levels) -> None:
+    picture = decode(saved(Image.fromarray(ramp), "JPEG", quality=95))
+    cropped = np.dstack([255 - ramp[2:12, 3:40]] * 3)
+    output = Image.open(io.BytesIO(encode(replace(picture, frames=(replace(picture.first, pixels=cropped),)))))
+    assert output.size == (37, 10)
+    assert np.abs(np.asarray(output.convert("L"), int) - cropped[..., 0]).mean() < 6
+
+
+def test_salvaging_in_one_thread_lets_no_torn_picture_through_in_another(ramp: Levels) -> None:
+    data = saved(Image.fromarray(np.tile(ramp, (20, 10))), "JPEG")
+    torn = data[: len(data) // 2]
+
+    def is_refused(_: int) -> bool:
+        try:
+            decode(torn)
+        except UnreadablePictureError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(4) as pool:
+        salvaged = [pool.submit(decode, torn, salvage=True) for _ in range(40)]
+        assert all(pool.map(is_refused, range(60)))
+        assert all(each.result().warnings for each in salvaged)
+
+
+def test_what_a_tiff_page_is_stays_and_images_within_a_page_are_a_warning(ramp: Levels) -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(ramp, subifds=1, subfiletype=2, metadata=None)
+        writer.write(ramp[::2, ::2], subfiletype=1, metadata=None)
+        writer.write(ramp, subfiletype=2, metadata=None)
+    picture = decode(buffer.getvalue())
+    assert picture.warnings == ("1 images within a page (SubIFDs) were left out",)
+    with tifffile.TiffFile(io.BytesIO(coloured(buffer.getvalue()))) as output:
+        assert [page.subfiletype for page in output.pages] == [2, 2]
+
+
+def test_a_grey_thumbnail_is_left_out_of_exif_and_nothing_else(ramp: Levels) -> None:
+    """By hand: a directory with a camera's name, the next one with a thumbnail of 10 bytes."""
+    first = struct.pack("<HHHI4sI", 1, 0x010F, 2, 4, b"Agf\0", 26)
+    second = struct.pack("<HHHIIHHIII", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, 10, 0)
+    exif = b"II*\0" + struct.pack("<I", 8) + first + second + b"\xff\xd8" + b"x" * 8
+    before = Image.Exif()
+    before.load(exif)
+    assert before.get_ifd(ExifTags.IFD.IFD1)[0x0202] == 10
+    after = Image.open(io.BytesIO(coloured(saved(Image.fromarray(ramp), "JPEG", exif=b"Exif\0\0" + exif)))).getexif()
+    assert after[0x010F] == "Agf"
+    assert after.get_ifd(ExifTags.IFD.IFD1) == {}
