@@ -1,12 +1,13 @@
 """Colour a picture: luma through the network small, chroma back at full size, the picture's own luma kept."""
 
 import os
+import time
 from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 
-from colorbatch import color, resize
+from colorbatch import color, resize, tiling
 from colorbatch.color import Plane
 from colorbatch.contract import ModelContract
 from colorbatch.errors import UsageError
@@ -23,8 +24,10 @@ _PIXELS_AT_ONCE = 2**18
 class Colorizer:
     """An opened model that colours pictures of any size. May be used from several threads at once."""
 
-    def __init__(self, session: Session, options: ColorOptions | None = None) -> None:
+    def __init__(self, session: Session, options: ColorOptions | None = None, *, timeout: float | None = None) -> None:
         """Colour with ``session``; ``options`` come before what the model's contract says.
+
+        ``timeout`` is how many seconds the model may take for one frame.
 
         Raises:
             UsageError: the options do not fit the model, or are out of range.
@@ -32,6 +35,7 @@ class Colorizer:
         """
         self.session = session
         self.options = _resolved(options or ColorOptions(), session.contract)
+        self._timeout = timeout
 
     @property
     def working_size(self) -> int:
@@ -48,33 +52,43 @@ class Colorizer:
         return replace(picture, frames=tuple(map(self._colorize_frame, picture.frames)))
 
     def _colorize_frame(self, frame: Frame) -> Frame:
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         luma = color.luma_of(frame.pixels)
         levels = np.uint8 if frame.bits == 8 else np.uint16
-        return replace(frame, pixels=merge_in_strips(luma, self.predict_chroma(luma), levels))
+        return replace(frame, pixels=merge_in_strips(luma, self.predict_chroma(luma, deadline), levels))
 
-    def predict_chroma(self, luma: Plane) -> Plane:
+    def predict_chroma(self, luma: Plane, deadline: float | None = None) -> Plane:
         """Return chroma ``[2, H, W]`` in about -0.5..0.5 for luma ``[H, W]`` in 0..1.
 
+        The picture goes through the network once, small, since colour needs the whole scene; one that is too long for
+        that goes in overlapping tiles (:mod:`colorbatch.tiling`). ``deadline`` is one of ``time.monotonic``.
+
         Raises:
-            InferenceError: the model failed on it.
+            InferenceError: the model failed on it, or took too long.
 
         """
-        full_height, full_width = luma.shape
-        height, width = resize.network_size(full_height, full_width, self.working_size)
-        small = resize.shrink_luma(luma, (height, width))
-        padded = resize.pad_to_multiple(small, self.session.contract.size_multiple)
-        chroma = self._run(padded)[:, :height, :width]
-        return resize.enlarge_chroma(chroma, (full_height, full_width))
+        if self.session.contract.tiling == "tiles":
+            small, side = luma, self.working_size
+        else:
+            height, width = luma.shape
+            size = resize.network_size(height, width, self.working_size)
+            small, side = resize.shrink_luma(luma, size), resize.MAX_ASPECT * self.working_size
+        windows = tiling.windows_of(small.shape, side)
+        tiles = ((window, self._run(small[window.slices], deadline)) for window in windows)
+        return resize.enlarge_chroma(tiling.blend(small.shape, tiles), luma.shape)
 
-    def _run(self, luma: Plane) -> Plane:
-        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the working size."""
+    def _run(self, luma: Plane, deadline: float | None) -> Plane:
+        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees."""
+        height, width = luma.shape
+        padded = resize.pad_to_multiple(luma, self.session.contract.size_multiple)
         vividness, strength = self.options.vividness, self.options.strength
-        chroma = self.session.predict_chroma(luma[None, None], vividness)[0]
+        chroma = self.session.predict_chroma(padded[None, None], vividness, deadline)[0]
         if self.options.tta:
-            mirrored = np.ascontiguousarray(luma[:, ::-1])
-            chroma = (chroma + self.session.predict_chroma(mirrored[None, None], vividness)[0, :, :, ::-1]) / 2
+            mirrored = np.ascontiguousarray(padded[:, ::-1])
+            again = self.session.predict_chroma(mirrored[None, None], vividness, deadline)[0]
+            chroma = (chroma + again[:, :, ::-1]) / 2
         scaled: Plane = chroma if strength == 1 else chroma * np.float32(strength)
-        return scaled
+        return scaled[:, :height, :width]
 
 
 def _resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:

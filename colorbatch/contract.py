@@ -50,9 +50,9 @@ class ModelContract:
     size_multiple: int
     """Height and width of the input must be multiples of this."""
     working_size: int
-    """Short side in pixels at which the network should see a picture."""
+    """Short side in pixels at which the network should see a picture, or the side of a tile."""
     tiling: Tiling
-    """``whole``: the picture goes through the network once."""
+    """``whole``: the picture goes through the network once, small; ``tiles``: in squares at its own size."""
     precision: Precision
     checkpoint_sha256: str
     parity: Parity

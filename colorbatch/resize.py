@@ -6,16 +6,23 @@ from PIL import Image
 from colorbatch.color import Plane
 
 MAX_ASPECT = 8
-"""The long side the network sees is at most this many times the working size; longer pictures are shrunk further."""
+"""The network sees a picture whole up to this ratio of its sides; longer ones go in tiles."""
+_MAX_LENGTH = 64
+"""The long side the network sees, in all tiles together, is at most this many times the working size."""
 
 
 def network_size(height: int, width: int, working_size: int) -> tuple[int, int]:
     """Return the height and width, 1 or more, at which the network sees a picture.
 
     The short side becomes ``working_size``, larger or smaller than it was, since a network knows things at the scale
-    it was trained at; the aspect ratio is kept up to ``MAX_ASPECT``.
+    it was trained at. A picture longer than ``MAX_ASPECT`` is not enlarged beyond that length: it would cost much time
+    for a few rows of pixels.
     """
-    scale = min(working_size / min(height, width), MAX_ASPECT * working_size / max(height, width))
+    short, long = sorted((height, width))
+    scale = working_size / short
+    if scale > 1:
+        scale = max(1.0, min(scale, MAX_ASPECT * working_size / long))
+    scale = min(scale, _MAX_LENGTH * working_size / long)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

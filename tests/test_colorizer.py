@@ -11,6 +11,7 @@ from PIL import Image
 
 import colorbatch
 from colorbatch import color
+from colorbatch.color import Plane
 from colorbatch.colorizer import Colorizer, merge_in_strips
 from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions
@@ -142,3 +143,40 @@ def test_options_that_do_not_fit_are_usage_errors(model_path: Path, options: Col
 def test_a_vividness_out_of_range_is_a_usage_error(vivid_path: Path) -> None:
     with pytest.raises(UsageError, match="vividness must be from 0 to 1"):
         colorbatch.open_model(vivid_path, options=ColorOptions(vividness=-0.5))
+
+
+def test_a_model_for_tiles_sees_a_picture_at_its_own_size_in_squares(tmp_path: Path) -> None:
+    model = vivid_model(0.0)
+    for entry in model.metadata_props:
+        if entry.key == "colorbatch.tiling":
+            entry.value = "tiles"
+    path = tmp_path / "tiles.onnx"
+    path.write_bytes(model.SerializeToString())
+    colorizer = colorbatch.open_model(path, provider="cpu", threads=1)
+    seen = _shapes_seen(colorizer)
+    luma = np.random.default_rng(0).random((70, 45), dtype=np.float32)
+    chroma = colorizer.predict_chroma(luma)
+    assert set(seen) == {(32, 32)}  # the small model's working size
+    assert len(seen) == 3 * 2
+    np.testing.assert_allclose(chroma[0], luma / 4, atol=1e-6)  # what the model gives, at every pixel
+
+
+def test_a_panorama_is_seen_in_parts_of_8_to_1(colorizer: Colorizer) -> None:
+    seen = _shapes_seen(colorizer)
+    chroma = colorizer.predict_chroma(np.full((40, 800), 0.5, np.float32))
+    assert len(seen) == 3
+    assert set(seen) == {(32, 256)}
+    np.testing.assert_allclose(chroma[:, 20, 400], ORANGE, atol=1e-6)
+
+
+def _shapes_seen(colorizer: Colorizer) -> list[tuple[int, ...]]:
+    """Return a list that fills with the sizes of what the model is given."""
+    seen: list[tuple[int, ...]] = []
+    predict = colorizer.session.predict_chroma
+
+    def noting(luma: Plane, vividness: float | None = None, deadline: float | None = None) -> Plane:
+        seen.append(luma.shape[2:])
+        return predict(luma, vividness, deadline)
+
+    colorizer.session.predict_chroma = noting  # type: ignore[method-assign]
+    return seen

@@ -13,8 +13,11 @@ from colorbatch import resize
         (4000, 3000, (213, 160)),
         (50, 50, (160, 160)),  # small pictures are enlarged
         (1, 1, (160, 160)),
-        (2000, 30000, (85, 1280)),  # a panorama is shrunk further: 8 x 160 is the longest side
-        (3, 5000, (1, 1280)),
+        (2000, 30000, (160, 2400)),  # a panorama goes in tiles
+        (3, 5000, (3, 5000)),  # nothing is won by enlarging it
+        (1, 300, (4, 1280)),
+        (100, 200, (160, 320)),
+        (1, 10**6, (1, 10240)),
     ],
 )
 def test_network_size(height: int, width: int, size: tuple[int, int]) -> None:
