@@ -1,6 +1,7 @@
 """Write a file whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,8 +10,7 @@ from typing import BinaryIO
 
 from colorbatch.errors import OutputUnwritableError
 
-TEMPORARY_PREFIX = ".colorbatch-"
-TEMPORARY_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         OutputUnwritableError: the folder or the file cannot be written.
 
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f".colorbatch-{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
@@ -43,6 +43,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
     with atomic_writer(path) as file:
         file.write(data)
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                with suppress(OSError):
+                    Path(parent, name).unlink()
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -1,53 +1,30 @@
 """Colour a whole tree: one row for each source, and no picture stops the others."""
 
-import errno
-import hashlib
-import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
-from colorbatch import atomic, manifest
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import PlannedPicture, plan_batch
-from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UnsafeOutputError, UsageError
-from colorbatch.formats import decode, encode
-from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, Status
+from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
+from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
+from colorbatch.making import NOT_REACHED, Work, make, row_of, stands, with_earlier_output
 from colorbatch.manifest import Manifest, Row
-from colorbatch.model_file import ModelFile, read_model_file
+from colorbatch.model_file import read_model_file
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 from colorbatch.session import Session
-from colorbatch.toning import measure_tone
-from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
 
-NOT_REACHED = "not reached: the run was stopped before it"
-IN_COLOUR = "it is in colour already"
 _QUEUED_FOR_EACH_WORKER = 2
-_ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""Write failures that the next picture would meet as well."""
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What every picture of a run shares."""
-
-    output: Path
-    colorizer: Colorizer
-    model: ModelFile
-    settings_sha256: str
-    previous: Mapping[str, Row]
-    already_color: AlreadyColor
-    max_megapixels: float
+_SECONDS_BETWEEN_LOOKS = 0.2
+"""At whether the run is to stop."""
+_SECONDS_TO_FINISH = 1.5
+"""After which, once the run is to stop, inferences are broken off; after twice that, what goes on is abandoned."""
 
 
 def run_batch(
@@ -56,8 +33,8 @@ def run_batch(
     """Colour every picture of ``job.source`` into ``job.output`` and write the manifest.
 
     A picture that fails becomes a ``failed`` row; the run goes on. Outputs of an earlier run stay when source, model
-    and settings are unchanged. When ``stop`` is set, pictures in work are finished and the rest is left for the next
-    run.
+    and settings are unchanged. When ``stop`` is set, pictures in work have a few seconds to be finished, and the rest
+    is left for the next run.
 
     Raises:
         UsageError: source or output cannot be used; nothing was written.
@@ -67,27 +44,15 @@ def run_batch(
     """
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
-    if job.jobs is not None and job.jobs < 1:
-        raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
     started = time.perf_counter()
     plan = plan_batch(job.source, job.output, job.include, job.exclude)
-    model = read_model_file(job.model)
-    cores = os.cpu_count() or 1
-    workers = job.jobs or cores
-    session = Session(model, job.provider, threads=max(1, cores // workers))
-    colorizer = Colorizer(session, job.options)
-    summary = BatchSummary(provider=session.provider, model=model.contract.name)
+    workers = workers_of(job)
+    colorizer = open_colorizer(job)
+    session = colorizer.session
+    summary = BatchSummary(provider=session.provider, model=session.contract.name)
 
     with Manifest(job.output) as record:
-        work = _Work(
-            job.output,
-            colorizer,
-            model,
-            _settings_sha256(colorizer, job.already_color),
-            record.previous,
-            job.already_color,
-            job.max_megapixels,
-        )
+        work = Work(job, colorizer, record.previous, record.outputs, record.announce)
         progress.begin(len(plan), "Colouring")
         try:
             for row, kept in _rows(plan, work, workers, stop):
@@ -101,8 +66,8 @@ def run_batch(
                 progress.advance()
         finally:
             progress.end()
-            remaining = [_not_reached(each, record.previous) for each in plan if each.input not in record]
-            record.finish(remaining)
+            remaining = [_not_reached(each, work) for each in plan if each.input not in record]
+            record.finish([*_of_other_sources(plan, work), *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
@@ -111,8 +76,34 @@ def run_batch(
     return summary
 
 
+def workers_of(job: BatchJob) -> int:
+    """Return how many pictures are worked on at the same time.
+
+    Raises:
+        UsageError: less than one is asked for.
+
+    """
+    if job.jobs is not None and job.jobs < 1:
+        raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
+    return job.jobs or os.cpu_count() or 1
+
+
+def open_colorizer(job: BatchJob) -> Colorizer:
+    """Open the model of a job.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+        UsageError: the options do not fit the model.
+
+    """
+    threads = max(1, (os.cpu_count() or 1) // workers_of(job))
+    session = Session(read_model_file(job.model), job.provider, threads=threads)
+    return Colorizer(session, job.options, timeout=job.timeout)
+
+
 def _rows(
-    plan: Sequence[PlannedPicture], work: _Work, workers: int, stop: threading.Event
+    plan: Sequence[PlannedPicture], work: Work, workers: int, stop: threading.Event
 ) -> Iterator[tuple[Row, bool]]:
     """Yield the row of each picture as it is finished, and whether its output was there already.
 
@@ -123,139 +114,68 @@ def _rows(
     upcoming = iter(plan)
     pending: set[Future[tuple[Row, bool]]] = set()
     failure: OutputUnwritableError | None = None
-    with ThreadPoolExecutor(workers, thread_name_prefix="colour") as pool:
+    patience = _Patience(work)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_NAME)
+    try:
         while True:
             if stop.is_set() or failure is not None:
                 pending -= {future for future in pending if future.cancel()}
+                patience.wane()
             else:
                 free = workers * _QUEUED_FOR_EACH_WORKER - len(pending)
-                pending |= {pool.submit(_colour, planned, work) for planned in islice(upcoming, free)}
-            if not pending:
+                pending |= {pool.submit(make, planned, work) for planned in islice(upcoming, free)}
+            if not pending or work.gate.is_closed:
                 break
-            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            finished, pending = wait(pending, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
             for future in finished:
                 try:
                     yield future.result()
                 except OutputUnwritableError as error:
                     failure = failure or error
+                except InferenceStoppedError:  # the next run does this picture
+                    pass
+    finally:
+        if pending:  # left early: nobody will take their rows
+            work.colorizer.session.stop()
+            work.gate.close(_SECONDS_TO_FINISH)
+        pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
         raise failure
 
 
-def _colour(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
-    """Make the output of one source; return its row, and whether the output was there already.
+class _Patience:
+    """How long pictures in work are waited for once the run is to stop."""
 
-    Raises:
-        OutputUnwritableError: for a reason that the next picture would meet as well.
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._since: float | None = None
 
-    """
-    if planned.verdict != "colour":
-        return _row(planned, planned.verdict, planned.reason), False
-    started = time.perf_counter()
-    try:
-        row, kept = _make_output(planned, work)
-    except PictureError as error:
-        return _failed(planned, work, f"{error}. {error.advice}" if error.advice else str(error)), False
-    except OutputUnwritableError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
-            raise
-        return _failed(planned, work, str(error)), False
-    except MemoryError:
-        return _failed(planned, work, "it needs more memory than there is"), False
-    except Exception as error:
-        logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
-        return _failed(planned, work, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
-    return (row if kept else replace(row, seconds=round(time.perf_counter() - started, 4))), kept
+    def wane(self) -> None:
+        """Break off what takes too long; call it again and again."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > _SECONDS_TO_FINISH:
+            self._work.colorizer.session.stop()
+        if now - self._since > 2 * _SECONDS_TO_FINISH:
+            self._work.gate.close(_SECONDS_TO_FINISH)
 
 
-def _make_output(planned: PlannedPicture, work: _Work) -> tuple[Row, bool]:
-    """Read, colour and write one picture."""
-    try:
-        data = planned.source.read_bytes()
-    except OSError as error:
-        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
-    input_sha256 = hashlib.sha256(data).hexdigest()
-    previous = work.previous.get(planned.input)
-    made_from = (input_sha256, work.model.sha256, work.settings_sha256)
-    if previous is not None and _is_current(previous, planned, made_from, work.output):
-        return previous, True
-
-    picture = decode(data, work.max_megapixels)
-    facts = {
-        "input_sha256": input_sha256,
-        "input_bytes": len(data),
-        "width": picture.first.width,
-        "height": picture.first.height,
-        "bits": picture.first.bits,
-        "frames": len(picture.frames),
-        "model": work.model.contract.name,
-        "model_sha256": work.model.sha256,
-        "settings_sha256": work.settings_sha256,
-        "warnings": list(picture.warnings),
-    }
-    for warning in picture.warnings:
-        logger.warning("%s: %s", printable(planned.input), warning)
-    name, reason, encoded = planned.output_name, "", b""
-    if work.already_color != "recolor" and any(measure_tone(frame.pixels).is_colour for frame in picture.frames):
-        if work.already_color == "skip":
-            return _row(planned, "skipped", IN_COLOUR, **facts), False
-        name, reason, encoded = planned.input, f"{IN_COLOUR}, copied as it is", data
-    else:
-        encoded = encode(work.colorizer.colorize(picture))
-        facts["provider"] = work.colorizer.session.provider
-    output_sha256 = hashlib.sha256(encoded).hexdigest()
-    made_by_us = previous is not None and previous.output == name
-    _write(work.output / name, encoded, output_sha256, work.output, may_replace=made_by_us)
-    return _row(planned, "done", reason, output=name, output_sha256=output_sha256, **facts), False
+def _of_other_sources(plan: Sequence[PlannedPicture], work: Work) -> list[Row]:
+    """Return the rows of earlier runs over sources that this one did not find, where their outputs still stand."""
+    inputs, outputs = {each.input for each in plan}, {each.output_name for each in plan}
+    return [
+        row
+        for row in work.previous.values()
+        if row.input not in inputs and row.output not in outputs and stands(row, work.job.output)
+    ]
 
 
-def _is_current(previous: Row, planned: PlannedPicture, made_from: tuple[str, str, str], folder: Path) -> bool:
-    """Return whether a row still tells the truth: same source, model and settings, and its output as it was made."""
-    if made_from != (previous.input_sha256, previous.model_sha256, previous.settings_sha256):
-        return False
-    if previous.status == "skipped":
-        return previous.reason == IN_COLOUR
-    return (
-        previous.status == "done"
-        and previous.output in (planned.output_name, planned.input)
-        and previous.output_sha256 is not None
-        and previous.output_sha256 == manifest.sha256_of(folder / str(previous.output))
-    )
-
-
-def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_replace: bool) -> None:
-    """Write an output below ``folder``, over nothing that colorbatch did not make.
-
-    A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is known by its sha256 and kept.
-    """
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise UnsafeOutputError(f"a link in the output folder leads out of it, to {target.parent.resolve()}")
-    if os.path.lexists(target) and not may_replace:
-        if target.is_symlink() or manifest.sha256_of(target) != sha256:
-            raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")
-        return
-    atomic.write_bytes(target, encoded)
-
-
-def _row(planned: PlannedPicture, status: Status, reason: str = "", **values: Any) -> Row:  # noqa: ANN401 (the fields of Row)
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Row(input=planned.input, status=status, reason=reason, finished_at=now, version=__version__, **values)
-
-
-def _failed(planned: PlannedPicture, work: _Work, reason: str) -> Row:
-    """Return a failed row; an output of an earlier run that still stands stays on record as ours."""
-    row = _row(planned, "failed", reason)
-    earlier = work.previous.get(planned.input)
-    if earlier is None or earlier.output is None or not planned.output(work.output).exists():
-        return row
-    return replace(row, output=earlier.output, output_sha256=earlier.output_sha256)
-
-
-def _not_reached(planned: PlannedPicture, previous: Mapping[str, Row]) -> Row:
+def _not_reached(planned: PlannedPicture, work: Work) -> Row:
     """Return the row of a source that this run did not come to: that of an earlier run if there is one."""
-    earlier = previous.get(planned.input)
-    return earlier if earlier is not None and earlier.status == "done" else _row(planned, "skipped", NOT_REACHED)
+    earlier = work.previous.get(planned.input)
+    if earlier is not None and earlier.status == "done":
+        return earlier
+    return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), work)
 
 
 def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
@@ -263,16 +183,12 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
         case "done":
             summary.done += 1
             summary.kept += kept
-            if not kept:
+            is_copy = row.output_sha256 == row.input_sha256
+            summary.copied += is_copy and not kept
+            if not kept and not is_copy:
                 summary.megapixels += (row.width or 0) * (row.height or 0) / 1e6
         case "skipped":
             summary.skipped += 1
         case "failed":
             summary.failed += 1
             summary.failures.append((row.input, row.reason))
-
-
-def _settings_sha256(colorizer: Colorizer, already_color: AlreadyColor) -> str:
-    """Return a hash of all options that decide what becomes of a source."""
-    settings = {**asdict(colorizer.options), "already_color": already_color}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

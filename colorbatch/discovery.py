@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 
+LONGEST_NAME = 255
+"""Bytes of a file name on the usual file systems."""
 Verdict = Literal["colour", "skipped", "failed"]
 
 
@@ -56,7 +59,7 @@ def plan_batch(
         if output.exists() and not output.is_dir():
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
-            _refuse_overlap(source, output)
+            refuse_overlap(source, output)
             found = sorted(_walk(source), key=lambda each: each.input)
             return _with_outputs([_chosen(each, include, exclude) for each in found])
         if not source.is_file():
@@ -108,12 +111,23 @@ def _with_outputs(plan: list[PlannedPicture]) -> list[PlannedPicture]:
         name = each.output_name
         if name in ("", each.input):
             continue
-        extension = name.removeprefix(each.input)
-        while name in taken:
-            name += extension
+        name = _free_name(each.input, name.removeprefix(each.input), taken)
         taken.add(name)
         planned[index] = replace(each, output_name=name)
     return planned
+
+
+def _free_name(name: str, extension: str, taken: set[str]) -> str:
+    """Return ``name`` with ``extension`` appended until it is not taken, and cut where it would be too long."""
+    folder, slash, last = name.rpartition("/")
+    candidates = (folder + slash + _cut(last, extension * times) for times in count(1))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _cut(stem: str, ending: str) -> str:
+    while len(os.fsencode(stem + ending)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def _sniffed(planned: PlannedPicture) -> PlannedPicture:
@@ -126,24 +140,38 @@ def _sniffed(planned: PlannedPicture) -> PlannedPicture:
     return replace(planned, output_name=planned.input + appended)
 
 
-def _refuse_overlap(source: Path, output: Path) -> None:
-    if _contains(source, output):
+def refuse_overlap(source: Path, output: Path) -> None:
+    """Raise when one of two folders lies in the other.
+
+    Raises:
+        UsageError: they overlap.
+
+    """
+    if contains(source, output):
         raise UsageError(
             f"the output {output} is the source {source} or lies in it",
             advice="Choose an output folder outside of the source.",
         )
-    if _contains(output, source):
+    if contains(output, source):
         raise UsageError(
             f"the source {source} lies in the output {output}, so outputs could land among the sources",
             advice="Choose an output folder that does not hold the source.",
         )
 
 
-def _contains(outer: Path, inner: Path) -> bool:
-    """Return whether ``inner`` is ``outer`` or lies below it, however the two are spelled."""
+def contains(outer: Path, inner: Path) -> bool:
+    """Return whether ``inner`` is ``outer`` or lies below it, however the two are spelled.
+
+    Raises:
+        UsageError: a link leads to itself.
+
+    """
     if not outer.exists():
         return False
-    resolved = inner.resolve()
+    try:
+        resolved = inner.resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot look at {inner}: {error}") from error
     return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
 
 

@@ -6,6 +6,7 @@ ColorbatchError
 │   ├── UnsupportedPictureError  a kind that would lose something
 │   ├── UnsafeOutputError        a file of the user's stands where the output belongs
 │   └── InferenceError           the model failed on this picture
+│       └── InferenceStoppedError  the run was stopped while the model was at work
 ├── UsageError                   bad option or folder                     exit 2
 ├── ModelRefusedError            not a model colorbatch can trust         exit 3
 ├── CheckpointRefusedError       not a checkpoint, or one with code in it exit 3
@@ -56,7 +57,7 @@ class PictureError(ColorbatchError):
 class UnreadablePictureError(PictureError):
     """The file is not a picture, or it is broken or cut short."""
 
-    advice = "Scan the picture again or restore the file from a backup."
+    advice = "Restore the file from a backup or scan it again; --salvage colours what can be read of it."
 
 
 class UnsupportedPictureError(PictureError):
@@ -71,6 +72,10 @@ class UnsafeOutputError(PictureError):
 
 class InferenceError(PictureError):
     """The model failed on this picture, or gave numbers that are no colours."""
+
+
+class InferenceStoppedError(InferenceError):
+    """The run was stopped while the model was at work on this picture."""
 
 
 class UsageError(ColorbatchError):

@@ -5,14 +5,16 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import BinaryIO, get_args
 
-from colorbatch.atomic import write_bytes
+from colorbatch import atomic
 from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
 from colorbatch.lock import try_lock
 
@@ -21,7 +23,13 @@ logger = logging.getLogger(__name__)
 MANIFEST_NAME = "colorbatch-manifest.jsonl"
 STATE_FOLDER = ".colorbatch"
 _JOURNAL_NAME = "journal.jsonl"
+_ANNOUNCEMENT = b'{"announced"'
+"""How the lines of a journal begin that are no rows: an output is about to be written."""
 SCHEMA = 1
+_TEXTS = (
+    *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
+    *("digital_source_type", "finished_at", "version"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Row:
     model_sha256: str | None = None
     settings_sha256: str | None = None
     provider: str | None = None
+    digital_source_type: str | None = None
+    """What the output says of itself, a concept of IPTC's; ``None``: it does not say that a model made its colours."""
     seconds: float | None = None
     finished_at: str | None = None
     """UTC, ISO 8601."""
@@ -56,9 +66,15 @@ class Row:
     """Of colorbatch."""
     schema: int = SCHEMA
 
+    @property
+    def is_salvaged(self) -> bool:
+        """Whether parts of the source could not be read."""
+        return any(warning.startswith(SALVAGED) for warning in self.warnings)
+
     def to_json(self) -> bytes:
         """Return the row as one line of ASCII JSON."""
-        return json.dumps(asdict(self), ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
+        row = replace(self, input=in_utf_8(self.input), output=self.output and in_utf_8(self.output))
+        return json.dumps(asdict(row), ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> "Row":
@@ -73,10 +89,15 @@ class Row:
             raise ValueError(f"not a manifest row of schema {SCHEMA}")
         known = {field.name for field in fields(cls)}
         row = cls(**{key: value for key, value in values.items() if key in known})
-        texts = (row.output, row.input_sha256, row.output_sha256, row.model_sha256, row.settings_sha256)
+        texts = [getattr(row, name) for name in _TEXTS]
         if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
             raise ValueError("a field has the wrong type")
-        return row
+        if not all(isinstance(text, str) for text in row.warnings):
+            raise ValueError("its warnings are no texts")
+        if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):
+            raise ValueError("it names a file outside of its folder")
+        output = row.output and _of_the_locale(row.output)
+        return replace(row, input=_of_the_locale(row.input), output=output, warnings=tuple(row.warnings))
 
 
 class Manifest:
@@ -93,14 +114,17 @@ class Manifest:
         self._manifest_path = folder / MANIFEST_NAME
         self._journal_path = folder / STATE_FOLDER / _JOURNAL_NAME
         try:
+            was_killed = self._journal_path.exists()
             self._journal = _open_alone(self._journal_path)
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
-        self.previous: Mapping[str, Row] = {
-            row.input: row for path in (self._manifest_path, self._journal_path) for row in _read_rows(path)
-        }
+        if was_killed:
+            atomic.remove_left_behind(folder)
+        self.previous = rows_of(folder)
+        self.outputs = _written(folder, self.previous)
+        self._lock = threading.Lock()
         self._rows: dict[str, Row] = {}
 
     def append(self, row: Row) -> None:
@@ -110,12 +134,29 @@ class Manifest:
             OutputUnwritableError: the disk is full or gone.
 
         """
+        self._add(row.to_json())
         try:
-            self._journal.write(row.to_json())
             os.fsync(self._journal.fileno())
         except OSError as error:
             raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
         self._rows[row.input] = row
+
+    def announce(self, output: str, sha256: str) -> None:
+        """Note that an output is about to be written, so that it is known as ours even if its row is never added.
+
+        Raises:
+            OutputUnwritableError: the disk is full or gone.
+
+        """
+        note = {"announced": in_utf_8(output), "output_sha256": sha256}
+        self._add(json.dumps(note, sort_keys=True).encode("ascii") + b"\n")
+
+    def _add(self, line: bytes) -> None:
+        try:
+            with self._lock:
+                self._journal.write(line)
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
 
     def __contains__(self, input_name: object) -> bool:
         """Return whether this run has added a row for that input."""
@@ -132,7 +173,7 @@ class Manifest:
 
         """
         rows = {row.input: row for row in remaining} | self._rows
-        write_bytes(self._manifest_path, b"".join(rows[key].to_json() for key in sorted(rows)))
+        atomic.write_bytes(self._manifest_path, b"".join(rows[key].to_json() for key in sorted(rows)))
         with contextlib.suppress(OSError):  # a journal that stays tells the next run nothing new
             if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
                 self._journal.close()
@@ -147,6 +188,36 @@ class Manifest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._journal.close()
+
+
+def rows_of(folder: Path) -> Mapping[str, Row]:
+    """Return the rows of an output folder by their inputs, those of an unfinished run before those of the manifest.
+
+    Raises:
+        OutputUnwritableError: they cannot be read.
+
+    """
+    paths = (folder / MANIFEST_NAME, folder / STATE_FOLDER / _JOURNAL_NAME)
+    return {row.input: row for path in paths for row in _read_rows(path)}
+
+
+def _written(folder: Path, rows: Mapping[str, Row]) -> dict[str, set[str]]:
+    """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
+    found: dict[str, set[str]] = {}
+    for row in rows.values():
+        if row.output is not None and row.output_sha256 is not None:
+            found.setdefault(row.output, set()).add(row.output_sha256)
+    for line in _lines(folder / STATE_FOLDER / _JOURNAL_NAME):
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
+            if line.startswith(_ANNOUNCEMENT):
+                values = json.loads(line)
+                found.setdefault(_of_the_locale(values["announced"]), set()).add(values["output_sha256"])
+    return found
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Return whether a run is at work in an output folder, or was killed there."""
+    return (folder / STATE_FOLDER / _JOURNAL_NAME).exists()
 
 
 def _open_alone(path: Path) -> BinaryIO:
@@ -172,6 +243,21 @@ def _open_alone(path: Path) -> BinaryIO:
         journal.close()  # a run that just finished deleted it after it was opened here
 
 
+def _is_inside(name: str) -> bool:
+    """Return whether a name from a manifest, which may be anybody's, stays below the folder it is taken from."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def in_utf_8(name: str) -> str:
+    """Return a file name as it reads in UTF-8, so that the locale does not show in the manifest."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def _of_the_locale(name: str) -> str:
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
 def sha256_of(path: Path) -> str | None:
     """Return the sha256 of a file, or ``None`` when it cannot be read."""
     try:
@@ -183,17 +269,20 @@ def sha256_of(path: Path) -> str | None:
 def _read_rows(path: Path) -> list[Row]:
     """Return the rows of a manifest or journal; lines that a crash tore are passed over."""
     rows: list[Row] = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return rows
-    except OSError as error:
-        raise OutputUnwritableError(f"cannot read {path}: {error.strerror or error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip() or line.startswith(_ANNOUNCEMENT):
             continue
         try:
             rows.append(Row.from_json(line))
         except (ValueError, TypeError, RecursionError) as error:
             logger.warning("%s, line %d is passed over: %s", path, number, error)
     return rows
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputUnwritableError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,14 +1,23 @@
 """One opened model: luma in, chroma out."""
 
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from colorbatch import contract
 from colorbatch.color import Plane
 from colorbatch.contract import ModelContract
-from colorbatch.errors import InferenceError
+from colorbatch.errors import InferenceError, InferenceStoppedError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import ModelFile
-from colorbatch.provider import open_inference_session
+from colorbatch.provider import import_onnxruntime, open_inference_session
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 class Session:
@@ -23,34 +32,52 @@ class Session:
         """
         self.model = model
         self._session, self.provider = open_inference_session(model.data, provider, threads)
+        self._new_run_options = import_onnxruntime().RunOptions
+        self._at_work: set[onnxruntime.RunOptions] = set()
+        self._lock = threading.Lock()
+        self._is_stopped = False
 
     @property
     def contract(self) -> ModelContract:
         """What the model promises."""
         return self.model.contract
 
-    def predict_chroma(self, luma: Plane, vividness: float | None = None) -> Plane:
+    def stop(self) -> None:
+        """Break off every inference that is going on in another thread, and refuse further ones."""
+        with self._lock:
+            self._is_stopped = True
+            for options in self._at_work:
+                options.terminate = True
+
+    def predict_chroma(self, luma: Plane, vividness: float | None = None, deadline: float | None = None) -> Plane:
         """Run the model.
 
         Args:
             luma: ``[N, 1, H, W]`` in 0..1, H and W multiples of the contract's ``size_multiple``.
             vividness: 0..1 for a model that has it; ``None``: as its contract says.
+            deadline: of ``time.monotonic``, in seconds, at which the inference is broken off.
 
         Returns:
             Chroma ``[N, 2, H, W]`` in -0.5..0.5.
 
         Raises:
-            InferenceError: the model failed, or its output has another shape or is not finite.
+            InferenceError: the model failed or took too long, or its output has another shape or is not finite.
+            InferenceStoppedError: :meth:`stop` was called.
 
         """
         inputs = {contract.INPUT_NAME: luma}
         if self.contract.vividness is not None:
             chosen = self.contract.vividness if vividness is None else vividness
             inputs[contract.VIVIDNESS_NAME] = np.array(chosen, np.float32)
-        try:
-            (chroma,) = self._session.run([contract.OUTPUT_NAME], inputs)
-        except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
-            raise InferenceError(f"the model failed: {error}") from error
+        with self._breakable(deadline) as run_options:
+            try:
+                (chroma,) = self._session.run([contract.OUTPUT_NAME], inputs, run_options)
+            except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
+                if self._is_stopped:
+                    raise InferenceStoppedError("the run was stopped") from error
+                if run_options.terminate:
+                    raise InferenceError("the model took too long", advice="Raise --timeout if it is slow.") from error
+                raise InferenceError(f"the model failed: {error}") from error
         batch, _, height, width = luma.shape
         if chroma.shape != (batch, 2, height, width):
             raise InferenceError(f"the model gave {list(chroma.shape)} for {list(luma.shape)}")
@@ -58,3 +85,24 @@ class Session:
             raise InferenceError("the model gave numbers that are not finite")
         clipped: Plane = np.clip(chroma, -0.5, 0.5)
         return clipped
+
+    @contextlib.contextmanager
+    def _breakable(self, deadline: float | None) -> Iterator["onnxruntime.RunOptions"]:
+        """Yield options of one inference that :meth:`stop` and the deadline reach."""
+        options = self._new_run_options()
+        with self._lock:
+            options.terminate = self._is_stopped
+            self._at_work.add(options)
+        alarm = None
+        if deadline is not None:
+            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+            alarm = threading.Timer(left, setattr, (options, "terminate", True))
+            alarm.daemon = True
+            alarm.start()
+        try:
+            yield options
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            with self._lock:
+                self._at_work.discard(options)

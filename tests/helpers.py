@@ -55,6 +55,35 @@ def vivid_model(default: float = 0.25) -> onnx.ModelProto:
     return model_of(nodes, [quarter], vividness=default)
 
 
+def endless_model() -> onnx.ModelProto:
+    """Return a model that counts to 2^63 before it answers."""
+    step = numpy_helper.from_array(np.array(1e-9, np.float32), "step")
+    scalar = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("count", TensorProto.INT64),)]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["goes_on_again"]),
+            helper.make_node("Add", ["before", "step"], ["after"]),
+        ],
+        "body",
+        [
+            *scalar,
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, ["N", 1, "H", "W"]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on_again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, ["N", 1, "H", "W"]),
+        ],
+    )
+    times = numpy_helper.from_array(np.array(2**63 - 1, np.int64), "times")
+    yes = numpy_helper.from_array(np.array(True), "yes")
+    nodes = [
+        helper.make_node("Loop", ["times", "yes", "luma"], ["counted"], body=body),
+        helper.make_node("Concat", ["counted", "counted"], ["chroma"], axis=1),
+    ]
+    return model_of(nodes, [step, times, yes])
+
+
 def model_of(
     nodes: list[onnx.NodeProto], initializers: list[TensorProto], vividness: float | None = None
 ) -> onnx.ModelProto:

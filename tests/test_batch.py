@@ -3,19 +3,26 @@ import hashlib
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from helpers import SAMPLES, small_model
-from PIL import Image
+from helpers import SAMPLES, endless_model, small_model
+from PIL import Image, ImageFile
 
 import colorbatch
-from colorbatch import atomic, batch
+from colorbatch import atomic, batch, making
+from colorbatch.audit import audit_batch
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
+from colorbatch.formats import encode
 from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
 from colorbatch.progress import SilentProgress
@@ -222,7 +229,7 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -
     found = rows(job.output)
     assert len(found) == 35
     assert {name for name, row in found.items() if row["status"] == "done"} == set(tree(job.output))
-    assert sum(row["reason"] == batch.NOT_REACHED for row in found.values()) == summary.not_reached
+    assert sum(row["reason"] == making.NOT_REACHED for row in found.values()) == summary.not_reached
 
     again = batch.run_batch(job, stop=stop)  # stopped before it began
     assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
@@ -248,7 +255,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, m
             batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", jobs=1))
     found = rows(job.output)
     assert len(found) == 5
-    assert found["sub/deeper/c.tif"]["reason"] == batch.NOT_REACHED
+    assert found["sub/deeper/c.tif"]["reason"] == making.NOT_REACHED
     summary = batch.run_batch(job)
     assert (summary.done, summary.failed) == (5, 0)
 
@@ -256,7 +263,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, m
 def test_a_bug_met_at_one_picture_is_a_failed_row(
     job: BatchJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def faulty(data: bytes, _max_megapixels: float) -> colorbatch.Picture:
+    def faulty(data: bytes, *_: object, **__: object) -> colorbatch.Picture:
         picture = colorbatch.decode(data)
         if picture.format == "WEBP":
             raise ZeroDivisionError("oh")
@@ -264,7 +271,7 @@ def test_a_bug_met_at_one_picture_is_a_failed_row(
             raise MemoryError
         return picture
 
-    monkeypatch.setattr(batch, "decode", faulty)
+    monkeypatch.setattr(making, "decode", faulty)
     assert batch.run_batch(job).failed == 2
     found = rows(job.output)
     assert found["d.webp"]["reason"] == "a bug in colorbatch: ZeroDivisionError: oh"
@@ -358,7 +365,7 @@ def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, 
     summary = batch.run_batch(job)
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
     found = rows(job.output)
-    assert found["colour.png"]["reason"] == batch.IN_COLOUR
+    assert found["colour.png"]["reason"] == making.IN_COLOUR
     assert found["colour.png"]["input_sha256"] is not None
     assert list(tree(job.output)) == ["grey.png"]
     before = (job.output / MANIFEST_NAME).read_bytes()
@@ -390,3 +397,250 @@ def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -
     assert summary.stopped
     assert summary.not_reached > 20
     assert summary.done + summary.failed + summary.skipped == 30
+
+
+def test_a_model_that_never_returns_fails_the_picture_after_the_timeout(job: BatchJob, tmp_path: Path) -> None:
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(endless_model().SerializeToString())
+    summary = batch.run_batch(replace(job, model=str(path), timeout=0.2))
+    assert summary.failed == 5
+    assert rows(job.output)["a.jpg"]["reason"] == "the model took too long. Raise --timeout if it is slow."
+    assert list(tree(job.output)) == []
+
+
+def test_a_run_in_the_middle_of_an_inference_stops_within_5_seconds(job: BatchJob, tmp_path: Path) -> None:
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(endless_model().SerializeToString())
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    summary = batch.run_batch(replace(job, model=str(path)), stop=stop)
+    assert time.monotonic() - started < 5.5
+    assert summary.stopped
+    assert (summary.done, summary.failed, summary.not_reached) == (0, 0, 5)
+    assert batch.run_batch(job).done == 5
+
+
+def test_what_cannot_be_broken_off_is_abandoned_and_writes_nothing(
+    job: BatchJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, over = threading.Event(), threading.Event()
+
+    def slow(picture: colorbatch.Picture, _source: bytes) -> bytes:
+        goes_on.wait(30)
+        over.set()
+        return encode(picture)
+
+    monkeypatch.setattr(making, "encode", slow)
+    monkeypatch.setattr(batch, "_SECONDS_TO_FINISH", 0.1)
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    summary = batch.run_batch(replace(job, jobs=2), stop=stop)
+    assert summary.stopped
+    assert summary.not_reached == 5
+    goes_on.set()
+    assert over.wait(5)
+    for thread in threading.enumerate():
+        if thread.name.startswith("colour"):
+            thread.join(5)
+    assert list(tree(job.output)) == []
+
+
+def test_salvage_colours_what_can_be_read_and_says_so(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    grey = Image.open(SAMPLES / "still_life" / "coffee.png").convert("L")
+    for name in ("whole.jpg", "short.jpg", "short.png"):
+        grey.save(source / name)
+    for name in ("short.jpg", "short.png"):
+        data = (source / name).read_bytes()
+        (source / name).write_bytes(data[: len(data) // 2])
+    (source / "empty.jpg").touch()
+    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu")
+    assert batch.run_batch(job).failed == 3
+    summary = batch.run_batch(replace(job, salvage=True))
+    assert (summary.done, summary.kept, summary.failed) == (3, 1, 1)
+    assert rows(job.output)["whole.jpg"]["warnings"] == []
+    for name in ("short.jpg", "short.png"):
+        assert '["salvaged, parts of it are missing: ' in json.dumps(rows(job.output)[name]["warnings"])
+        with Image.open(job.output / name) as output:
+            top = np.asarray(output.convert("L"), int)[: grey.height // 3]
+        assert np.abs(top - np.asarray(grey, int)[: grey.height // 3]).mean() < 4
+    assert audit_batch(job.output, source).is_sound
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    again = batch.run_batch(job)  # without salvage a salvaged output is none
+    assert (again.kept, again.failed) == (1, 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Path, model_path: Path, jobs: int) -> None:
+    source = tmp_path / "in"
+    for number in range(60):
+        path = source / f"{number % 3}" / f"{number:02}.{('jpg', 'png', 'tif')[number % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (90, 120), dtype=np.uint8)
+        Image.fromarray(pixels).resize((300, 200)).save(path)
+    straight = BatchJob(source, tmp_path / "straight", str(model_path), "cpu", jobs=1)
+    assert batch.run_batch(straight).done == 60
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "colorbatch", "run", "-q", "--model", str(model_path), "--jobs", str(jobs)]
+    for wanted in (5, 20, 41):
+        with subprocess.Popen([*command, str(source), str(output)]) as process:
+            deadline = time.monotonic() + 60
+            while (
+                sum(1 for _ in output.rglob("*.*")) < wanted and process.poll() is None and time.monotonic() < deadline
+            ):
+                time.sleep(0.002)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    (output / "0" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"left by a kill between write and rename")
+    last = batch.run_batch(replace(straight, output=output, jobs=jobs))
+    assert (last.done, last.failed) == (60, 0)
+    assert last.kept >= 30
+    assert tree(output) == tree(straight.output)
+    assert audit_batch(output, source).is_sound
+
+
+def run_with(job: BatchJob, **changes: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+    batch.run_batch(replace(job, **changes))
+    assert audit_batch(job.output).is_sound
+    return rows(job.output)
+
+
+def test_outputs_of_sources_that_are_left_out_for_once_stay_on_record(job: BatchJob) -> None:
+    first = run_with(job, include=["*.jpg"])
+    second = run_with(job, include=["*.tif"])
+    assert second["a.jpg"] == first["a.jpg"]
+    summary = batch.run_batch(job)
+    assert (summary.done, summary.kept, summary.failed) == (5, 2, 0)
+    assert run_with(job, exclude=["a.*"])["a.jpg"]["status"] == "done"
+    assert batch.run_batch(replace(job, options=ColorOptions(strength=0.5))).failed == 0
+
+
+def test_outputs_of_sources_that_are_gone_stay_on_record(job: BatchJob) -> None:
+    before = run_with(job)
+    (job.source / "a.jpg").unlink()
+    after = run_with(job)
+    assert after["a.jpg"] == before["a.jpg"]
+    one = replace(job, source=job.source / "sub" / "b.png", output=job.output.with_name("one"))
+    run_with(one)
+    run_with(replace(one, source=job.source / "sub" / "e.png"))
+    assert set(rows(one.output)) == {"b.png", "e.png"}
+
+
+def test_outputs_of_other_choices_for_pictures_in_colour_stay_on_record(
+    colour_source: Path, tmp_path: Path, model_path: Path
+) -> None:
+    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu")
+    for choice, options in (
+        ("copy", ColorOptions()),
+        ("skip", ColorOptions()),
+        ("recolor", ColorOptions(strength=0.5)),
+        ("skip", ColorOptions()),
+        ("recolor", ColorOptions(strength=0.7)),
+    ):
+        batch.run_batch(replace(job, already_color=choice, options=options))  # type: ignore[arg-type]
+        found = rows(job.output)
+        assert found["colour.png"]["output"] == "colour.png"
+        assert {row["status"] for row in found.values()} <= {"done", "skipped"}
+
+
+def test_a_broken_source_that_is_not_reached_keeps_its_output(job: BatchJob) -> None:
+    run_with(job, jobs=1)
+    good = (job.source / "d.webp").read_bytes()
+    (job.source / "d.webp").write_bytes(b"torn")
+    assert batch.run_batch(job).failed == 1
+    stop = threading.Event()
+    stop.set()
+    batch.run_batch(job, stop=stop)
+    (job.source / "d.webp").write_bytes(good)
+    assert batch.run_batch(replace(job, options=ColorOptions(strength=0.5))).failed == 0
+
+
+def test_an_output_whose_row_a_kill_prevented_is_replaced_when_the_settings_change(job: BatchJob) -> None:
+    run_with(job)
+    lines = (job.output / MANIFEST_NAME).read_bytes().splitlines(keepends=True)
+    row = json.loads(lines[0])
+    (job.output / MANIFEST_NAME).write_bytes(b"".join(lines[1:]))  # as if its row had never been written
+    changed = replace(job, options=ColorOptions(strength=0.5))
+    assert batch.run_batch(changed).failed == 1, "without an announcement it could be the user's"
+    (job.output / STATE_FOLDER).mkdir()
+    note = {"announced": row["output"], "output_sha256": row["output_sha256"]}
+    (job.output / STATE_FOLDER / "journal.jsonl").write_text(json.dumps(note) + "\n")
+    assert batch.run_batch(changed).failed == 0
+
+
+def test_a_neighbour_that_takes_the_name_of_an_output_gets_it(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    Image.linear_gradient("L").save(source / "c.gif")
+    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu")
+    assert batch.run_batch(job).done == 1
+    Image.linear_gradient("L").rotate(90).save(source / "c.gif.png")
+    assert (batch.run_batch(job).done, batch.run_batch(job).kept) == (2, 2)
+    assert sorted(tree(job.output)) == ["c.gif.png", "c.gif.png.png"]
+    assert audit_batch(job.output, source).is_sound
+
+
+def test_an_altered_output_is_made_again_with_a_warning(job: BatchJob) -> None:
+    run_with(job)
+    (job.output / "a.jpg").write_bytes((job.output / "a.jpg").read_bytes() + b"caption")
+    found = run_with(job)
+    assert found["a.jpg"]["warnings"] == ["the output had been altered, and was made again"]
+    assert run_with(job)["a.jpg"] == found["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": ColorOptions(working_size=64)},
+        {"options": ColorOptions(tta=True)},
+        {"already_color": "recolor"},
+        {"digital_source_type": "algorithmicallyEnhanced"},
+        {"digital_source_type": None},
+        {"jpeg_luma": "reencoded"},
+    ],
+    ids=str,
+)
+def test_every_setting_that_changes_an_output_makes_it_again(job: BatchJob, change: dict[str, Any]) -> None:
+    run_with(job)
+    summary = batch.run_batch(replace(job, **change))
+    assert (summary.done, summary.kept) == (5, 0)
+
+
+def test_in_a_tiff_of_grey_and_coloured_pages_the_grey_ones_are_coloured(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    grey = np.asarray(Image.linear_gradient("L"))
+    colour = np.zeros((256, 256, 3), np.uint8)
+    colour[:128, :, 0], colour[128:, :, 1], colour[:, 128:, 2] = 200, 102, 90
+    with tifffile.TiffWriter(source / "album.tif") as writer:
+        for page in (grey, colour, grey.astype(np.uint16) * 200):
+            writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
+    found = run_with(BatchJob(source, tmp_path / "out", str(model_path), "cpu"))
+    assert found["album.tif"]["warnings"] == ["in colour already and left as they were: page 2"]
+    with tifffile.TiffFile(tmp_path / "out" / "album.tif") as album:
+        first, second, third = (page.asarray() for page in album.pages)
+    np.testing.assert_array_equal(second, colour)
+    assert np.ptp(first.astype(int), axis=2).max() > 50
+    assert third.dtype == np.uint16
+    assert audit_batch(tmp_path / "out", source).is_sound
+
+
+def test_merging_many_pages_does_not_count_as_the_model_s_time(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from colorbatch import colorizer
+
+    merge = colorizer.merge_in_strips
+
+    def slowly(*arguments: Any) -> Any:  # noqa: ANN401
+        time.sleep(0.15)
+        return merge(*arguments)
+
+    monkeypatch.setattr(colorizer, "merge_in_strips", slowly)
+    source = tmp_path / "in"
+    source.mkdir()
+    tifffile.imwrite(source / "book.tif", np.full((8, 20, 30), 99, np.uint8), photometric="minisblack", metadata=None)
+    assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu", timeout=0.6)).done == 1

@@ -195,3 +195,14 @@ def test_patterns_choose_by_name_or_by_path(tmp_path: Path) -> None:
     assert reasons["a_copy.jpg"] == "excluded"
     assert reasons["1931/b.tif"] == "not included"
     assert reasons["notes.txt"] == "not named as a picture"
+
+
+def test_names_that_would_become_too_long_are_cut_and_still_differ(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    stems = ["x" * 249 + end for end in "ab"] + ["\u00fc" * 125 + "a"]
+    for stem in stems:
+        Image.new("L", (1, 1)).save(source / f"{stem}.gif")
+    names = [each.output_name for each in plan_batch(source, tmp_path / "out")]
+    assert len(set(names)) == 3
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(".png") for name in names)

@@ -25,7 +25,7 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
     assert set(rows[0]) == {  # the fields of DESIGN, "The manifest"
         *("schema", "input", "output", "status", "reason", "input_sha256", "output_sha256", "input_bytes"),
         *("width", "height", "bits", "frames", "model", "model_sha256", "settings_sha256", "provider", "warnings"),
-        *("seconds", "finished_at", "version"),
+        *("seconds", "finished_at", "version", "digital_source_type"),
     }
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
 
@@ -106,3 +106,24 @@ time.sleep(60)
         other.kill()
     with Manifest(tmp_path) as manifest:
         assert list(manifest.previous) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": "../a.jpg"},
+        {"input": "/etc/passwd"},
+        {"output": "b/../../a.jpg"},
+        {"output": "a\0.jpg"},
+        {"output": ""},
+        {"warnings": [1]},
+        {"warnings": 3},
+        {"digital_source_type": ["x"]},
+        {"model": 5},
+    ],
+    ids=str,
+)
+def test_a_row_that_leads_elsewhere_or_holds_nonsense_is_no_row(change: dict[str, object]) -> None:
+    values = json.loads(Row("a.jpg", "a.jpg", "done").to_json()) | change
+    with pytest.raises((ValueError, TypeError)):
+        Row.from_json(json.dumps(values).encode())

@@ -1,13 +1,21 @@
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-from helpers import ORANGE, model_of, small_model, vivid_model
+from helpers import ORANGE, endless_model, model_of, small_model, vivid_model
 from onnx import helper, numpy_helper
 
 from colorbatch.contract import ModelContract
-from colorbatch.errors import InferenceError, ModelRefusedError, ProviderUnavailableError, UsageError
+from colorbatch.errors import (
+    InferenceError,
+    InferenceStoppedError,
+    ModelRefusedError,
+    ProviderUnavailableError,
+    UsageError,
+)
 from colorbatch.model_file import ModelFile
 from colorbatch.onnx_header import read_onnx_header
 from colorbatch.provider import open_inference_session
@@ -106,3 +114,23 @@ def test_auto_says_which_provider_is_in_use(monkeypatch: pytest.MonkeyPatch) -> 
     _fall_back(monkeypatch)
     _, provider = open_inference_session(small_model().SerializeToString(), "auto")
     assert provider == "cpu"
+
+
+def test_a_model_that_never_returns_is_broken_off_at_the_deadline() -> None:
+    session = _session(endless_model().SerializeToString())
+    started = time.monotonic()
+    with pytest.raises(InferenceError, match="took too long"):
+        session.predict_chroma(np.zeros((1, 1, 8, 8), np.float32), deadline=started + 0.3)
+    assert 0.2 < time.monotonic() - started < 5
+
+
+def test_stop_breaks_off_what_another_thread_waits_for_and_refuses_more() -> None:
+    session = _session(endless_model().SerializeToString())
+    luma = np.zeros((1, 1, 8, 8), np.float32)
+    stopper = threading.Timer(0.3, session.stop)
+    stopper.start()
+    with pytest.raises(InferenceStoppedError):
+        session.predict_chroma(luma)
+    stopper.join()
+    with pytest.raises(InferenceStoppedError):
+        session.predict_chroma(luma)
