@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING
 from colorbatch.version import __version__
 
 if TYPE_CHECKING:
+    from colorbatch.audit import Audit, audit_batch
     from colorbatch.batch import run_batch
     from colorbatch.colorizer import Colorizer, colorize, open_model
     from colorbatch.errors import ColorbatchError, ExitCode
     from colorbatch.formats import decode, encode
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions
     from colorbatch.picture import Frame, Picture
+    from colorbatch.restoring import restore_batch
 
 __all__ = [
+    "Audit",
     "BatchJob",
     "BatchSummary",
     "ColorOptions",
@@ -34,14 +37,17 @@ __all__ = [
     "Frame",
     "Picture",
     "__version__",
+    "audit_batch",
     "colorize",
     "decode",
     "encode",
     "open_model",
+    "restore_batch",
     "run_batch",
 ]
 
 _HOMES = {
+    "Audit": "audit",
     "BatchJob": "job",
     "BatchSummary": "job",
     "ColorbatchError": "errors",
@@ -50,10 +56,12 @@ _HOMES = {
     "ExitCode": "errors",
     "Frame": "picture",
     "Picture": "picture",
+    "audit_batch": "audit",
     "colorize": "colorizer",
     "decode": "formats",
     "encode": "formats",
     "open_model": "colorizer",
+    "restore_batch": "restoring",
     "run_batch": "batch",
 }
 

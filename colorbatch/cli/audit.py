@@ -1,0 +1,63 @@
+"""``colorbatch audit``: prove that nothing is missing and only colour was added."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from colorbatch.cli import options, terminal
+from colorbatch.errors import ExitCode
+from colorbatch.progress import printable
+
+
+@click.command("audit", short_help="Prove that nothing is missing and only colour was added.")
+@click.argument("output", type=options.PATH)
+@click.option(
+    "--source",
+    type=options.PATH,
+    metavar="DIR",
+    help="Where the outputs were made from: compares the luma of each with that of its source.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@options.json_option
+@options.quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context, /, output: Path, source: Path | None, jobs: int | None, *, as_json: bool, quiet: bool
+) -> None:
+    """Check every file below OUTPUT, a folder that colorbatch run wrote to, against its manifest.
+
+    Every row has its output, with the bytes that were written; no file is there that no row names; every output says
+    that a model made its colours; and, with --source, every source has its row and its output has the source's luma.
+    Exit code 0 when all of that holds, 1 when it does not.
+
+    \b
+    Example:
+      colorbatch audit out/ --source old_photos/
+    """
+    from colorbatch.audit import audit_batch
+
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    with terminal.reporter(quiet=quiet) as progress:
+        found = audit_batch(output, source, jobs=jobs, progress=progress)
+    if as_json:
+        terminal.answer(json.dumps(asdict(found) | {"sound": found.is_sound}))
+    elif not quiet or not found.is_sound:
+        rows = [
+            ["rows", str(found.rows)],
+            ["done", str(found.done)],
+            ["skipped", str(found.skipped)],
+            ["failed", str(found.failed)],
+            ["marked as coloured by a model", str(found.marked)],
+            ["without mark", str(found.unmarked)],
+            ["luma compared with the source's", str(found.luma_compared)],
+            ["findings", str(len(found.findings))],
+        ]
+        if found.luma_compared:
+            rows.insert(-1, ["of these, bit for bit (JPEG)", str(found.luma_handed_on)])
+            rows.insert(-1, ["largest difference of the others, in levels", f"{found.largest_luma_difference:.2f}"])
+        terminal.answer(terminal.table(["checked", "number"], rows))
+        for finding in found.findings:
+            terminal.answer(f"{printable(finding.path)}: {printable(finding.problem)}")
+    ctx.exit(ExitCode.OK if found.is_sound else ExitCode.PICTURES_FAILED)

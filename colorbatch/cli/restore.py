@@ -1,0 +1,38 @@
+"""``colorbatch restore``: give back the grey pictures."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from colorbatch.cli import options, terminal
+from colorbatch.progress import printable
+
+
+@click.command("restore", short_help="Give back the grey JPEGs that coloured ones hold bit for bit.")
+@click.argument("output", type=options.PATH)
+@click.argument("destination", type=options.PATH)
+@options.json_option
+@options.quiet_option
+def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> None:
+    """Write the grey picture of each JPEG below OUTPUT, a folder that colorbatch run wrote to, below DESTINATION.
+
+    A grey JPEG that was coloured with --jpeg-luma exact holds the coded luma of its source: what is given back decodes
+    to exactly the source's levels. EXIF and the like stay in the coloured output. Nothing is overwritten.
+
+    \b
+    Example:
+      colorbatch restore out/ grey_again/
+    """
+    from colorbatch.restoring import restore_batch
+
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    with terminal.reporter(quiet=quiet) as progress:
+        found = restore_batch(output, destination, progress)
+    if as_json:
+        terminal.answer(json.dumps(asdict(found)))
+    elif not quiet:
+        for name, reason in found.left_out:
+            terminal.say(f"Left out: {printable(name)}: {printable(reason)}")
+        terminal.say(f"{found.restored} restored, {len(found.left_out)} left out")
