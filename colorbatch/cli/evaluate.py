@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.cli.config import config_option
 from colorbatch.extras import needs_extra
 from colorbatch.job import ColorOptions, ProviderName
 
@@ -25,6 +26,7 @@ from colorbatch.job import ColorOptions, ProviderName
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N pictures, spread evenly over the names.")
 @click.option("--aged", is_flag=True, help="Show the model the pictures as if they were old and damaged.")
+@config_option
 @options.json_option
 @options.quiet_option
 def command(

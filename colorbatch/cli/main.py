@@ -1,9 +1,11 @@
 """The ``colorbatch`` command: finds its subcommands when they are needed, and turns failures into exit codes."""
 
+import io
 import logging
 import os
 import sys
 import tempfile
+import threading
 import traceback
 from importlib import import_module
 
@@ -11,10 +13,11 @@ import click
 
 from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, ExitCode
+from colorbatch.job import WORKER_NAME
 from colorbatch.progress import printable
 from colorbatch.version import __version__
 
-COMMANDS = ("run", "train", "export", "verify", "evaluate", "inspect", "models")
+COMMANDS = ("run", "audit", "restore", "train", "export", "verify", "evaluate", "inspect", "models")
 
 
 class _Commands(click.Group):
@@ -45,12 +48,15 @@ def colorbatch() -> None:
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
     logging.captureWarnings(capture=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that a Windows code page lacks stops nothing
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = colorbatch.main(prog_name="colorbatch", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except click.Abort:
-        code = ExitCode.SIGINT
+    except click.Abort as abort:  # what click makes of KeyboardInterrupt
+        code = abort.__cause__.exit_code if isinstance(abort.__cause__, terminal.Interrupted) else ExitCode.SIGINT
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -62,6 +68,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
     _close_streams()
+    if any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate()):
+        os._exit(code)  # what could not be broken off writes nothing any more: nobody waits for it
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 

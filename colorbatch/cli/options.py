@@ -1,5 +1,7 @@
 """Options that mean the same in every command, and therefore have the same name."""
 
+import math
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,7 +14,32 @@ from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path; an empty one, such as an unset variable of a script gives, is none."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 (click's)
+        if not os.fspath(value) or "\0" in os.fspath(value):
+            self.fail("the path is empty, or no path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without infinity and without what is no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, D102
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+PATH = _Path(path_type=Path)
 
 
 def model_option(function: _F) -> _F:
@@ -64,12 +91,12 @@ _working_size = click.option(
 )
 _vividness = click.option(
     "--vividness",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="From careful (0) to vivid (1), for models that have it. [default: as the model says]",
 )
 _strength = click.option(
     "--strength",
-    type=click.FloatRange(0, 2),
+    type=FiniteRange(0, 2),
     default=1.0,
     show_default=True,
     help="Scales the colours of any model; 0 is grey.",
@@ -94,3 +121,8 @@ def verbose_option(function: _F) -> _F:
 def json_option(function: _F) -> _F:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")(function)
+
+
+def log_file_option(function: _F) -> _F:
+    """Add ``--log-file``."""
+    return click.option("--log-file", type=PATH, metavar="FILE", help="Add all that happens to this file.")(function)

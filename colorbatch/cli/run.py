@@ -1,6 +1,7 @@
 """``colorbatch run``: colour a folder tree."""
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -8,9 +9,15 @@ from typing import Any, get_args
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.errors import ExitCode
-from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions
+from colorbatch.cli.config import config_option, settings_in_force
+from colorbatch.cli.plan import show_plan
+from colorbatch.discovery import contains
+from colorbatch.errors import ExitCode, UsageError
+from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, JpegLuma
 from colorbatch.progress import printable
+from colorbatch.version import __version__
+
+logger = logging.getLogger(__name__)
 
 _FAILURES_SHOWN = 10
 
@@ -39,11 +46,38 @@ _FAILURES_SHOWN = 10
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.FiniteRange(min=0, min_open=True),
     default=BatchJob.max_megapixels,
     show_default=True,
     help="A picture, or a page, of more pixels fails before it is decoded.",
 )
+@click.option(
+    "--timeout",
+    type=options.FiniteRange(min=0, min_open=True),
+    default=BatchJob.timeout,
+    show_default=True,
+    metavar="SECONDS",
+    help="A picture for which the model takes longer, for one page of it, fails.",
+)
+@click.option("--salvage", is_flag=True, help="Colour what can be read of pictures that are cut short, with a warning.")
+@click.option(
+    "--jpeg-luma",
+    type=click.Choice(get_args(JpegLuma)),
+    default=BatchJob.jpeg_luma,
+    show_default=True,
+    help="Hand the luma of grey JPEGs on bit for bit, or encode it again from their pixels.",
+)
+@click.option(
+    "--digital-source-type",
+    type=click.Choice(get_args(DigitalSourceType)),
+    default=BatchJob.digital_source_type,
+    show_default=True,
+    help="What outputs say of themselves in their XMP: IPTC's word for how they were made.",
+)
+@click.option("--mark/--no-mark", default=True, help="Whether outputs say that a model made their colours.")
+@click.option("--dry-run", is_flag=True, help="Print the plan on stdout, and how long it would take; write nothing.")
+@options.log_file_option
+@config_option
 @options.json_option
 @options.quiet_option
 @options.verbose_option
@@ -53,6 +87,10 @@ def command(
     /,
     *,
     color: ColorOptions,
+    digital_source_type: DigitalSourceType,
+    mark: bool,
+    dry_run: bool,
+    log_file: Path | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -69,28 +107,55 @@ def command(
     """
     from colorbatch.batch import run_batch
 
-    terminal.set_up_logging(verbose=verbose, quiet=quiet)
-    job = BatchJob(options=color, **settings)
+    job = BatchJob(options=color, digital_source_type=digital_source_type if mark else None, **settings)
+    if log_file is not None:
+        _refuse_unsafe_log(log_file, job)
+    if dry_run:
+        terminal.set_up_logging(verbose=verbose, quiet=quiet)
+        show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
+        return
+    terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
+    logger.info("colorbatch %s: %s to %s", __version__, printable(str(job.source)), printable(str(job.output)))
+    for name, (value, origin) in settings_in_force(ctx).items():
+        logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
-        summary = run_batch(job, progress, interruption.event)
+        summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    if not quiet or summary.failed:
-        _show(summary, job.output, with_failures=quiet)
+    _show(summary, job.output, quiet=quiet)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
 
 
-def _show(summary: BatchSummary, output: Path, *, with_failures: bool) -> None:
-    """Print the closing lines; the failures too when they were not shown as they came."""
+def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
+    """Raise where a log would be written into the source, among the outputs, or into a file that is no log.
+
+    Raises:
+        UsageError: it would.
+
+    """
+    for folder, name, reason in (
+        (job.source, "source", "Nothing is ever written there."),
+        (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
+    ):
+        if contains(folder, log_file) or log_file.absolute().is_relative_to(folder.absolute()):
+            raise UsageError(f"the log file {log_file} lies in the {name}", advice=reason)
+    if log_file.is_file() and not terminal.is_log(log_file):
+        raise UsageError(f"{log_file} is there already and is no log", advice="Choose another name for the log file.")
+
+
+def _show(summary: BatchSummary, output: Path, *, quiet: bool) -> None:
+    """Log the closing lines; print them too, but with ``quiet`` only after failures, which were not shown yet."""
     rate = summary.coloured / summary.seconds if summary.seconds else 0.0
+    copied = f"{summary.copied} copied, " if summary.copied else ""
     lines = [
-        f"{summary.coloured} coloured, {summary.kept} already there, {summary.skipped} skipped, "
+        f"{summary.coloured} coloured, {summary.kept} already there, {copied}"
+        f"{summary.skipped - summary.not_reached} skipped, "
         f"{summary.failed} failed in {summary.seconds:.1f} s "
         f"({rate:.1f} pictures/s, {summary.megapixels:.1f} MP, model {summary.model} on {summary.provider})"
     ]
-    if with_failures:
+    if quiet:
         shown = summary.failures[:_FAILURES_SHOWN]
         lines += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
         if summary.failed > len(shown):
@@ -98,4 +163,7 @@ def _show(summary: BatchSummary, output: Path, *, with_failures: bool) -> None:
     if summary.stopped:
         lines.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     lines.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
-    terminal.say("\n".join(lines))
+    if not quiet or summary.failed:
+        terminal.say("\n".join(lines))
+    for line in lines:
+        logger.debug("%s", line.strip())

@@ -1,11 +1,14 @@
 """What the terminal shows: progress, messages, tables. Everything but asked-for results goes to stderr."""
 
 import logging
+import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -25,6 +28,8 @@ from rich.text import Text
 
 from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
 """Off a terminal, progress is one line this often."""
@@ -48,6 +53,8 @@ def answer(text: str) -> None:
         OutputUnwritableError: stdout is full or closed.
 
     """
+    if sys.stdout is None:
+        raise OutputUnwritableError("cannot write the result to stdout: it is closed", advice="")
     try:
         with suppress(BrokenPipeError):
             click.echo(text)
@@ -57,23 +64,53 @@ def answer(text: str) -> None:
 
 def show_error(error: ColorbatchError) -> None:
     """Print what is wrong and what to do."""
+    logger.debug("Error: %s", printable(str(error)))
     say(f"Error: {printable(str(error))}")
     if error.advice:
         say(printable(error.advice))
 
 
-def set_up_logging(*, verbose: bool, quiet: bool) -> None:
-    """Send the package's log records to stderr: warnings, with ``verbose`` everything, with ``quiet`` errors only."""
-    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-    handler = _EchoHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+def set_up_logging(*, verbose: bool, quiet: bool, log_file: Path | None = None) -> None:
+    """Send the package's log records to stderr: warnings, with ``verbose`` all, with ``quiet`` errors only.
+
+    Args:
+        verbose: say more.
+        quiet: say less.
+        log_file: gets everything, with the time; it is added to.
+
+    Raises:
+        OutputUnwritableError: the log file cannot be written.
+
+    """
+    handlers: list[logging.Handler] = [_EchoHandler()]
+    handlers[0].setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+    handlers[0].setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    if log_file is not None:
+        try:
+            handlers.append(_LogFile(log_file, encoding="utf-8", errors="backslashreplace"))
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write the log file {log_file}: {error.strerror or error}") from error
+        form = logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        form.converter = time.gmtime
+        handlers[1].setFormatter(form)
     logger = logging.getLogger("colorbatch")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
+    for before in logger.handlers:
+        before.close()
+    logger.handlers[:] = handlers
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    for outside in ("py.warnings", "tifffile"):  # what is wrong with a picture stands in its row
+    for outside in ("py.warnings", "tifffile", "PIL"):  # what is wrong with a picture stands in its row
         logging.getLogger(outside).addHandler(logging.NullHandler())
         logging.getLogger(outside).propagate = False
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a file is empty or begins as a log of ours does."""
+    try:
+        with path.open("rb") as file:
+            return re.match(rb"(\d{4}-\d\d-\d\dT[\d:]{8}Z [A-Z]|$)", file.read(30)) is not None
+    except OSError:  # what cannot be read is met again when it is opened for writing
+        return True
 
 
 class _EchoHandler(logging.Handler):
@@ -81,6 +118,21 @@ class _EchoHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
+
+
+class _LogFile(logging.FileHandler):
+    """Says once when it cannot be written, and lets the work go on."""
+
+    _is_broken = False
+
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        if not self._is_broken:
+            self._is_broken = True
+            say(f"Warning: cannot write the log file {printable(self.baseFilename)}: {sys.exc_info()[1]}")
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written before cannot be written now
+            super().close()
 
 
 @contextmanager
@@ -177,25 +229,53 @@ class _Lines:
         """Nothing to close."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user or the system asked to stop before there was anything to finish."""
+
+    def __init__(self, exit_code: ExitCode) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
 class Interruption:
     """Set when the user or the system asks to stop; a second signal ends the process at once."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.exit_code = ExitCode.OK
+        self.is_at_work = False
+        """Until this is set, the first signal ends the work at once, too."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Handle the first signal; the next one has its default effect."""
-        self.exit_code = ExitCode.SIGTERM if number == signal.SIGTERM else ExitCode.SIGINT
+        self.exit_code = ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM
         self.event.set()
+        if not self.is_at_work:
+            raise Interrupted(self.exit_code)
         signal.signal(number, signal.SIG_DFL)
+
+
+class HoldingProgress:
+    """Reports to another, and notes that work has begun which is worth finishing when a signal comes."""
+
+    def __init__(self, progress: ProgressReporter, interruption: Interruption) -> None:
+        self._interruption = interruption
+        self.advance, self.message, self.end = progress.advance, progress.message, progress.end
+        self._begin = progress.begin
+
+    def begin(self, total: int, label: str) -> None:
+        """Begin, and hold signals from now on."""
+        self._interruption.is_at_work = True
+        self._begin(total, label)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Turn SIGINT and SIGTERM into an event for as long as the block lasts."""
+    """Turn SIGINT, SIGTERM and a lost terminal into an event for as long as the block lasts."""
     interruption = Interruption()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, interruption.handle) for number in numbers}
     try:
         yield interruption

@@ -183,7 +183,7 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
     config = TrainingConfig(**settings)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet, unit="steps") as progress:
-        result = train(config, progress, interruption.event)
+        result = train(config, terminal.HoldingProgress(progress, interruption), interruption.event)
     if not result.finished:
         terminal.say(f"Stopped. Go on with the same command and --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)

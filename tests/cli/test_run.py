@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import CommandLine
+from helpers import CommandLine, endless_model
 from PIL import Image
+
+from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption
+from colorbatch.progress import SilentProgress
 
 
 @pytest.fixture
@@ -190,3 +193,137 @@ def test_fail_fast_is_exit_1_and_patterns_choose(command_line: CommandLine, tmp_
     assert command_line("run", *options, "--fail-fast", source, tmp_path / "out") == 1
     assert command_line("run", *options, "--exclude", "a.*", source, tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["b.png", "c.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_breaks_off_an_endless_model_within_5_seconds(
+    tmp_path: Path, source: Path, number: signal.Signals, code: int
+) -> None:
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    log = tmp_path / "run.log"
+    command = [sys.executable, "-m", "colorbatch", "run", "--log-file", str(log), "--model", str(model)]
+    with subprocess.Popen([*command, str(source), str(tmp_path / "out")], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / ".colorbatch" / "journal.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        sent = time.monotonic()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+        assert time.monotonic() - sent < 5
+    assert process.returncode == code
+    assert "2 left" in stderr
+    assert "Traceback" not in stderr
+    assert "2 left" in log.read_text()
+
+
+def test_the_log_file_has_everything_and_stderr_nothing(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "c\n.png").write_bytes(b"")
+    log = tmp_path / "run.log"
+    for _ in range(2):
+        command_line("run", "-q", "--log-file", log, "--model", model_path, source, tmp_path / "out")
+    lines = log.read_text().splitlines()
+    assert sum("INFO: a.png: done" in line for line in lines) == 2
+    assert sum("c\\n.png: failed the file is empty" in line for line in lines) == 2
+    assert sum("2 coloured" in line or "2 already there" in line for line in lines) == 2
+    assert "INFO" not in capsys.readouterr().err
+
+
+def test_a_log_file_that_cannot_be_is_refused_before_the_run(
+    command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "--log-file", source / "run.log", source, tmp_path / "out") == 2
+    assert "lies in the source" in capsys.readouterr().err
+    for log in (tmp_path / "out" / "run.log", tmp_path / "picture.jpg", source / ".." / "in" / "a.png"):
+        if log.name == "picture.jpg":
+            log.write_bytes(b"\xff\xd8\xff")
+        assert command_line("run", "--log-file", log, source, tmp_path / "out") == 2
+    assert (tmp_path / "picture.jpg").read_bytes() == b"\xff\xd8\xff"
+    capsys.readouterr()
+    assert command_line("run", "--log-file", tmp_path / "no" / "run.log", source, tmp_path / "out") == 4
+    assert "cannot write the log file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in source.iterdir()) == ["a.png", "b.png"]
+
+
+def test_audit_is_exit_0_or_1_and_says_why(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    command_line("run", "-q", "--model", model_path, source, output)
+    assert command_line("audit", output, "--source", source) == 0
+    assert "luma compared" in capsys.readouterr().out
+    assert command_line("audit", "--json", "-q", output) == 0
+    assert json.loads(capsys.readouterr().out)["sound"] is True
+    (output / "\x1b[31ma.png").touch()
+    assert command_line("audit", output) == 1
+    assert "\\x1b[31ma.png: no row of the manifest names it" in capsys.readouterr().out
+    assert command_line("audit", source) == 2
+
+
+def test_restore_gives_back_the_grey_jpegs(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "sub").mkdir()
+    grey = Image.linear_gradient("L").resize((70, 50))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey.save(source / "sub" / "c.jpg", quality=60)
+    grey.save(source / "turned.jpg", exif=exif)
+    output, again = tmp_path / "out", tmp_path / "again"
+    command_line("run", "-q", "--model", model_path, source, output)
+    capsys.readouterr()
+    assert command_line("restore", output, again) == 0
+    stderr = capsys.readouterr().err
+    assert "1 restored, 3 left out" in stderr
+    assert "Left out: turned.jpg: it does not hold the coded luma of its source" in stderr
+    with Image.open(again / "sub" / "c.jpg") as restored, Image.open(source / "sub" / "c.jpg") as original:
+        assert restored.mode == "L"
+        np.testing.assert_array_equal(np.asarray(restored), np.asarray(original))
+    assert command_line("restore", "--json", "-q", output, again) == 0
+    assert "is there already" in capsys.readouterr().out
+    assert command_line("restore", output, output / "in") == 2
+    assert command_line("restore", source, again) == 2
+
+
+@pytest.mark.parametrize("arguments", [["run", "", "out"], ["run", "in", ""], ["run", "--timeout", "inf", "in", "out"]])
+def test_paths_of_unset_variables_and_numbers_that_are_none_are_exit_2(
+    command_line: CommandLine, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    assert command_line(*arguments) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_before_there_is_work_ends_at_once_and_one_after_is_held() -> None:
+    interruption = Interruption()
+    with pytest.raises(Interrupted) as stopped:
+        interruption.handle(signal.SIGTERM, None)
+    assert stopped.value.exit_code == 143
+    working = Interruption()
+    HoldingProgress(SilentProgress(), working).begin(1, "Colouring")
+    before = signal.getsignal(signal.SIGINT)
+    working.handle(signal.SIGINT, None)
+    signal.signal(signal.SIGINT, before)
+    assert working.event.is_set()
+    assert working.exit_code == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(30_000):
+        (source / f"{number}.png").touch()
+    with subprocess.Popen([sys.executable, "-m", "colorbatch", "run", str(source), str(tmp_path / "out")]) as process:
+        time.sleep(0.8)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    assert time.monotonic() - sent < 5
+    assert process.returncode in (143, -signal.SIGTERM)  # the latter before Python had got to our handler

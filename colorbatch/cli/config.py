@@ -1,0 +1,100 @@
+"""Options from a file: ``colorbatch.toml`` in the working folder, or the one that ``--config`` names."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from colorbatch.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIG_NAME = "colorbatch.toml"
+_TABLES = frozenset({"run", "evaluate"})
+"""One for each command that takes ``--config``."""
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def config_option(function: _F) -> _F:
+    """Add ``--config``: options that are not given on the command line come from the table of the command."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_read,
+        help=f"A TOML file with options of this command. [default: {CONFIG_NAME} of the working folder, if any]",
+    )(function)
+
+
+def settings_in_force(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
+    """Return the value of every option of a command, and where it is from."""
+    words = {ParameterSource.COMMANDLINE: "command line", ParameterSource.DEFAULT_MAP: "config file"}
+    return {
+        max(option.opts, key=len).lstrip("-"): (
+            _in_words(ctx.params[option.name]),
+            words.get(ctx.get_parameter_source(option.name), "default"),  # type: ignore[arg-type]
+        )
+        for option in _options(ctx)
+        if option.name in ctx.params and option.name != "dry_run"
+    }
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case None:
+            return "not set"
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return " ".join(map(str, value)) or "none"
+        case _:
+            return str(value)
+
+
+def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
+    path = given or Path(CONFIG_NAME)
+    try:
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError as error:
+        if given is None:
+            return
+        raise UsageError(f"the config file {path} is not there") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read the config file {path}: {error}") from error
+    command = str(ctx.info_name)
+    table = tables.get(command, {})
+    known = {name.lstrip("-"): (option, False) for option in _options(ctx) for name in option.opts}
+    known |= {name.lstrip("-"): (option, True) for option in _options(ctx) for name in option.secondary_opts}
+    known = {name: found for name, found in known.items() if len(name) > 1 and name not in ("config", "help")}
+    unknown = set(tables) - _TABLES or (set(table) - set(known) if isinstance(table, dict) else {command})
+    if unknown:
+        raise UsageError(
+            f"the config file {path} has {', '.join(sorted(unknown))}, which is not known",
+            advice=f"It has a table [{command}] of options without their dashes: {', '.join(sorted(known))}.",
+        )
+    values = {}
+    for name, value in table.items():
+        option, is_opposite = known[name]
+        if is_opposite and not isinstance(value, bool):
+            raise UsageError(f"in the config file {path}, {name} must be true or false")
+        if option.multiple and isinstance(value, str):
+            value = [value]  # noqa: PLW2901 (one is a list of one)
+        try:
+            option.type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            raise UsageError(f"in the config file {path}, {name}: {error.message}") from error
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"in the config file {path}, {name} is of another kind: {value!r}") from error
+        values[str(option.name)] = not value if is_opposite else value
+    ctx.default_map = values
+
+
+def _options(ctx: click.Context) -> list[click.Option]:
+    return [parameter for parameter in ctx.command.params if isinstance(parameter, click.Option)]

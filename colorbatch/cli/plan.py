@@ -1,0 +1,78 @@
+"""Show what a run would do."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+
+from rich.filesize import decimal
+
+from colorbatch.cli import terminal
+from colorbatch.forecast import Forecast, forecast
+from colorbatch.job import BatchJob
+from colorbatch.progress import printable
+
+_HAS_OUTPUT = ("colour", "again", "kept")
+
+
+def show_plan(job: BatchJob, settings: Mapping[str, tuple[str, str]], *, as_json: bool, quiet: bool) -> None:
+    """Print the plan of a run on stdout, one source a line, and what it comes to on stderr.
+
+    Args:
+        job: the run.
+        settings: value and origin of each option.
+        as_json: all of it as one JSON object on stdout instead.
+        quiet: nothing on stderr.
+
+    """
+    found = forecast(job)
+    if as_json:
+        terminal.answer(
+            json.dumps(_facts(found) | {"settings": {name: value for name, (value, _) in settings.items()}})
+        )
+        return
+    for planned, prospect in found.pictures:
+        outcome = planned.output_name if prospect in _HAS_OUTPUT else planned.reason
+        terminal.answer(f"{prospect}\t{printable(planned.input)}\t{printable(outcome)}")
+    if not quiet:
+        terminal.say("\n".join(_in_words(found, settings)))
+
+
+def _facts(found: Forecast) -> dict[str, object]:
+    return {
+        "pictures": [
+            {
+                "input": planned.input,
+                "prospect": prospect,
+                "output": planned.output_name if prospect in _HAS_OUTPUT else None,
+                "reason": planned.reason,
+            }
+            for planned, prospect in found.pictures
+        ],
+        "counts": dict(found.counts),
+        "bytes_to_read": found.bytes_to_read,
+        "tried": found.tried,
+        "seconds": found.seconds,
+        "bytes_to_write": found.bytes_to_write,
+        "bytes_free": found.bytes_free,
+    }
+
+
+def _in_words(found: Forecast, settings: Mapping[str, tuple[str, str]]) -> list[str]:
+    counts = found.counts
+    lines = [
+        f"{len(found.pictures)} sources: {counts['colour']} to colour, {counts['again']} to colour again since they or "
+        f"the settings changed, {counts['kept']} already there, {counts['skipped']} skipped, {counts['failed']} failed"
+    ]
+    reasons = Counter(planned.reason for planned, _ in found.pictures if planned.reason)
+    lines += [f"  {count} {printable(reason)}" for reason, count in reasons.most_common()]
+    if found.seconds is not None and found.bytes_to_write is not None:
+        free = "" if found.bytes_free is None else f"; {decimal(found.bytes_free)} are free"
+        lines.append(
+            f"About {timedelta(seconds=round(found.seconds))} hours and {decimal(found.bytes_to_write)} on disk, "
+            f"going by {found.tried} of them{free}"
+        )
+    lines.append("Settings:")
+    lines += [f"  {name.replace('_', '-')} = {value} ({origin})" for name, (value, origin) in settings.items()]
+    lines.append("Nothing was written.")
+    return lines

@@ -1,0 +1,132 @@
+"""What a run would do, how long it would take and how much it would write: nothing is written for it."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from colorbatch.batch import open_colorizer, workers_of
+from colorbatch.discovery import PlannedPicture, plan_batch
+from colorbatch.errors import PictureError
+from colorbatch.job import BatchJob
+from colorbatch.making import Work, colour, is_settled
+from colorbatch.manifest import Row, rows_of
+
+_TRIED = 12
+"""Pictures at most that are coloured in memory for the estimate."""
+_CLOCKS_APART = 2.0
+"""Seconds by which the clock of a file system may be ahead; rows have whole seconds."""
+_SECONDS_TRIED = 10.0
+"""After which no further one is tried."""
+
+Prospect = Literal["colour", "again", "kept", "skipped", "failed"]
+"""``again``: an output of another model, other settings, or another state of the source stands there."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would do."""
+
+    pictures: Sequence[tuple[PlannedPicture, Prospect]]
+    bytes_to_read: int
+    """Of the sources to colour."""
+    tried: int
+    """How many of them the estimate rests on."""
+    seconds: float | None
+    """That the run would take about; ``None``: none could be tried."""
+    bytes_to_write: int | None
+    bytes_free: int | None
+    """Where the outputs would be; ``None``: that cannot be told."""
+    counts: Counter[Prospect]
+
+
+def forecast(job: BatchJob) -> Forecast:
+    """Plan a run, and colour a few of its pictures in memory to tell how long it would take.
+
+    Whether an earlier output would be kept is told from the manifest and from sizes and times of files, without reading
+    them.
+
+    Raises:
+        ColorbatchError: as :func:`colorbatch.batch.run_batch`.
+
+    """
+    plan = plan_batch(job.source, job.output, job.include, job.exclude)
+    work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
+    pictures = [_with_prospect(each, work) for each in plan]
+    sizes = [(each, _size_of(each.source)) for each, prospect in pictures if prospect in ("colour", "again")]
+    to_read = sum(size or 0 for _, size in sizes)
+    tried = list(_tried([each for each, _ in sizes], work))
+    tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
+    seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
+    return Forecast(
+        pictures=pictures,
+        bytes_to_read=to_read,
+        tried=len(tried),
+        seconds=seconds * to_read / tried_bytes if tried_bytes else None,
+        bytes_to_write=round(sum(size for _, size in tried) * to_read / tried_bytes) if tried_bytes else None,
+        bytes_free=_bytes_free(job.output),
+        counts=Counter(prospect for _, prospect in pictures),
+    )
+
+
+def _with_prospect(planned: PlannedPicture, work: Work) -> tuple[PlannedPicture, Prospect]:
+    prospect = _prospect(planned, work)
+    if prospect == "skipped" and not planned.reason:
+        return replace(planned, reason=work.previous[planned.input].reason), prospect
+    return planned, prospect
+
+
+def _prospect(planned: PlannedPicture, work: Work) -> Prospect:
+    if planned.verdict != "colour":
+        return planned.verdict
+    previous = work.previous.get(planned.input)
+    if previous is None or previous.input_sha256 is None:
+        return "colour"
+    if not is_settled(previous, planned, work) or previous.input_bytes != _size_of(planned.source):
+        return "again"
+    if previous.status == "skipped" or previous.output is None:
+        return "skipped"
+    return "again" if _is_missing_or_newer(work.job.output / previous.output, previous) else "kept"
+
+
+def _is_missing_or_newer(output: Path, row: Row) -> bool:
+    """Return whether an output is gone, or was written to after its row."""
+    try:
+        finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
+        return output.stat().st_mtime > finished + _CLOCKS_APART
+    except (OSError, ValueError):
+        return True
+
+
+def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row, int]]:
+    """Colour some of the pictures, evenly spread; yield the row of each, and the bytes that it would take."""
+    started = time.perf_counter()
+    for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
+        began = time.perf_counter()
+        try:
+            row, encoded = colour(planned.source.read_bytes(), planned, work)
+        except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
+            continue
+        yield replace(row, seconds=time.perf_counter() - began), len(encoded)
+        if time.perf_counter() - started > _SECONDS_TRIED:
+            return
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _bytes_free(folder: Path) -> int | None:
+    """Return the free space of the file system where ``folder`` is or will be."""
+    try:
+        existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return None

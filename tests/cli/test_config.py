@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import pytest
+from helpers import CommandLine
+from PIL import Image
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.linear_gradient("L").save(folder / "a.png")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def settings(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(capsys.readouterr().out)["settings"]
+    return found
+
+
+def test_options_come_from_the_working_folder_and_the_command_line_goes_first(
+    command_line: CommandLine, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("colorbatch.toml").write_text(
+        '[run]\nmodel = "unet"\nworking-size = 96\nstrength = 0.5\nexclude = ["*.bak", "tmp/*"]\nno-mark = true\n'
+    )
+    assert command_line("run", "--dry-run", "--json", "--strength", "0.7", source, "out") == 0
+    found = settings(capsys)
+    assert (found["model"], found["working-size"], found["strength"]) == ("unet", "96", "0.7")
+    assert (found["exclude"], found["mark"]) == ("*.bak tmp/*", "false")
+
+
+def test_a_named_file_is_read_instead(
+    command_line: CommandLine, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("colorbatch.toml").write_text("[run]\nstrength = 0.5\n")
+    Path("other.toml").write_text("\ufeff[run]\njobs = 3\nexclude = '*.bak'\n[evaluate]\nsize = 64\n")
+    assert command_line("run", "--dry-run", "--json", "--config", "other.toml", source, "out") == 0
+    found = settings(capsys)
+    assert (found["jobs"], found["strength"], found["exclude"]) == ("3", "1.0", "*.bak")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[run]\nvividnes = 1\n", "vividnes, which is not known"),
+        ("[rum]\n", "rum, which is not known"),
+        ("run = 3\n", "run, which is not known"),
+        ("[run]\nstrength = 9\n", "colorbatch.toml, strength: 9.0 is not in the range"),
+        ("[run]\nstrength = [1]\n", "strength is of another kind"),
+        ("[run]\njobs = 1979-05-27\n", "jobs"),
+        ("[run]\nlog-file = 3\n", "log-file is of another kind"),
+        ('[run]\nlog-file = "a\\u0000b"\n', "the path is empty, or no path"),
+        ("[run]\ntimeout = inf\n", "not a finite number"),
+        ("a = " + "[" * 5000, "cannot read the config file"),
+        ("[run]\nno-mark = 3\n", "no-mark must be true or false"),
+        ("[run", "cannot read the config file"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_exit_2(
+    command_line: CommandLine, source: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    Path("colorbatch.toml").write_text(text)
+    assert command_line("run", source, "out") == 2
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_a_named_file_that_is_missing_is_exit_2(command_line: CommandLine, source: Path) -> None:
+    assert command_line("run", "--config", "none.toml", source, "out") == 2
+
+
+def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
+    command_line: CommandLine, source: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "b.gif").write_bytes((source / "a.png").read_bytes())
+    (source / "notes.txt").touch()
+    assert command_line("run", "--dry-run", "--model", model_path, source, "out") == 0
+    stdout, stderr = capsys.readouterr()
+    assert stdout.splitlines() == [
+        "colour\ta.png\ta.png",
+        "colour\tb.gif\tb.gif.png",
+        "skipped\tnotes.txt\tnot named as a picture",
+    ]
+    assert "going by 2 of them" in stderr
+    assert "strength = 1.0 (default)" in stderr
+    assert f"model = {model_path} (command line)" in stderr
+    assert not Path("out").exists()
+    assert command_line("run", "-q", "--dry-run", "--model", model_path, source, "out") == 0
+    assert capsys.readouterr().err == ""
