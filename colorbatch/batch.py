@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
 from colorbatch.colorizer import Colorizer
@@ -25,6 +25,8 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 """At whether the run is to stop."""
 _SECONDS_TO_FINISH = 1.5
 """After which, once the run is to stop, inferences are broken off; after twice that, what goes on is abandoned."""
+_SECONDS_TO_WRITE = 1.0
+"""For which outputs that are just being written are waited for then."""
 
 
 def run_batch(
@@ -124,9 +126,12 @@ def _rows(
             else:
                 free = workers * _QUEUED_FOR_EACH_WORKER - len(pending)
                 pending |= {pool.submit(make, planned, work) for planned in islice(upcoming, free)}
-            if not pending or work.gate.is_closed:
+            if not pending:
                 break
-            finished, pending = wait(pending, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+            is_last_look = work.gate.is_closed
+            finished, pending = wait(
+                pending, _SECONDS_BETWEEN_LOOKS, ALL_COMPLETED if is_last_look else FIRST_COMPLETED
+            )
             for future in finished:
                 try:
                     yield future.result()
@@ -134,10 +139,12 @@ def _rows(
                     failure = failure or error
                 except InferenceStoppedError:  # the next run does this picture
                     pass
+            if is_last_look:
+                break
     finally:
         if pending:  # left early: nobody will take their rows
             work.colorizer.session.stop()
-            work.gate.close(_SECONDS_TO_FINISH)
+            work.gate.close(_SECONDS_TO_WRITE)
         pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
         raise failure
@@ -157,7 +164,7 @@ class _Patience:
         if now - self._since > _SECONDS_TO_FINISH:
             self._work.colorizer.session.stop()
         if now - self._since > 2 * _SECONDS_TO_FINISH:
-            self._work.gate.close(_SECONDS_TO_FINISH)
+            self._work.gate.close(_SECONDS_TO_WRITE)
 
 
 def _of_other_sources(plan: Sequence[PlannedPicture], work: Work) -> list[Row]:
