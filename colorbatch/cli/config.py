@@ -18,6 +18,7 @@ else:
 CONFIG_NAME = "colorbatch.toml"
 _TABLES = frozenset({"run", "evaluate"})
 """One for each command that takes ``--config``."""
+_IN_FORCE = "colorbatch.config"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -31,6 +32,12 @@ def config_option(function: _F) -> _F:
         callback=_read,
         help=f"A TOML file with options of this command. [default: {CONFIG_NAME} of the working folder, if any]",
     )(function)
+
+
+def config_in_force(ctx: click.Context) -> Path | None:
+    """Return the config file that was read, if there is one."""
+    path: Path | None = ctx.meta.get(_IN_FORCE)
+    return path
 
 
 def settings_in_force(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
@@ -94,6 +101,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
             raise UsageError(f"in the config file {path}, {name} is of another kind: {value!r}") from error
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
+    ctx.meta[_IN_FORCE] = path
 
 
 def _options(ctx: click.Context) -> list[click.Option]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.cli.config import config_option, settings_in_force
+from colorbatch.cli.config import config_in_force, config_option, settings_in_force
 from colorbatch.cli.plan import show_plan
 from colorbatch.discovery import contains
 from colorbatch.errors import ExitCode, UsageError
@@ -115,6 +115,9 @@ def command(
         show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
+    config = config_in_force(ctx)
+    if config is not None and not quiet:
+        terminal.say(f"Options from {printable(str(config))}")
     logger.info("colorbatch %s: %s to %s", __version__, printable(str(job.source)), printable(str(job.output)))
     for name, (value, origin) in settings_in_force(ctx).items():
         logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)

@@ -90,3 +90,13 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
     assert not Path("out").exists()
     assert command_line("run", "-q", "--dry-run", "--model", model_path, source, "out") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_says_that_it_read_a_config_file(
+    command_line: CommandLine, source: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("colorbatch.toml").write_text("[run]\nstrength = 0.5\n")
+    assert command_line("run", "--model", model_path, source, "out") == 0
+    assert "Options from colorbatch.toml" in capsys.readouterr().err
+    assert command_line("run", "-q", "--model", model_path, source, "out") == 0
+    assert capsys.readouterr().err == ""
