@@ -27,7 +27,7 @@ class ColorOptions:
     working_size: int | None = None
     """Short side in pixels that the network sees."""
     vividness: float | None = None
-    """0..1, from the careful mean of what the network holds possible to vivid colours; for models that have it."""
+    """0..1, from careful to vivid colours; for models that have it."""
     strength: float = 1.0
     """Factor of chroma, 0..2."""
     tta: bool = False

@@ -20,8 +20,8 @@ STRIDE = 4
 """The head predicts at a quarter of the input's side; chroma at that size, enlarged, is within 41 dB of the truth."""
 PRIOR_WEIGHT = 0.4
 """Share of the log prior that is taken off the logits at vividness 1."""
-SHARPENING = 2.5
-"""Factor of the logits, the inverse of their temperature, at vividness 1."""
+SHARPENING = 2.0
+"""Factor of the logits, the inverse of their temperature, at every vividness."""
 GAIN = 0.4
 """By how much of itself the chroma is raised at vividness 1."""
 
@@ -75,10 +75,9 @@ class BinHead(nn.Module):
         return nn.functional.conv2d(logits.softmax(dim=1), self.centers.T[:, :, None, None])
 
     def vivid(self, logits: Tensor, vividness: Tensor) -> Tensor:
-        """Return chroma ``[N, 2, h, w]`` that is the mean at vividness 0 and the livelier the higher it is."""
+        """Return chroma ``[N, 2, h, w]``: the mean of the sharpened distribution, the livelier the more vividness."""
         return self.mean(self.adjusted(logits, vividness)) * (1 + GAIN * vividness)
 
     def adjusted(self, logits: Tensor, vividness: Tensor) -> Tensor:
-        """Return the logits with rare colours raised and the likeliest sharpened, the more the larger ``vividness``."""
-        prior = self.log_prior[:, None, None]
-        return (logits - PRIOR_WEIGHT * vividness * prior) * (1 + (SHARPENING - 1) * vividness)
+        """Return the logits sharpened, with rare colours raised the more the larger ``vividness``."""
+        return (logits - PRIOR_WEIGHT * vividness * self.log_prior[:, None, None]) * SHARPENING

@@ -33,7 +33,8 @@ class ColorNetwork(nn.Module, ABC):
 
         Args:
             prediction: what calling the network gave.
-            vividness: scalar in 0..1; ``None`` is 0, the mean of what the network holds possible.
+            vividness: scalar in 0..1; ``None``: what the training is measured by, the mean of what the network holds
+                possible.
 
         """
 

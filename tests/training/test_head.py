@@ -46,9 +46,17 @@ def test_the_mean_weighs_the_bins(head: BinHead) -> None:
     torch.testing.assert_close(found, torch.tensor([0.25 * -0.2 + 0.75 * 0.2, 0.25 * 0.16 - 0.75 * 0.08]))
 
 
-def test_vividness_raises_the_rare_and_nothing_is_nothing(head: BinHead) -> None:
+def test_without_vividness_the_distribution_is_only_sharpened(head: BinHead) -> None:
+    uneven = logits_of(0.25, 0.75)
+    squared = [0.25**2 / (0.25**2 + 0.75**2), 0.75**2 / (0.25**2 + 0.75**2)]  # temperature 1/2: shares are squared
+    shares = head.adjusted(uneven, torch.tensor(0.0)).softmax(dim=1)[0, :2, 0, 0]
+    assert shares.tolist() == pytest.approx(squared, rel=1e-4)
+    expected = torch.tensor([squared[0] * -0.2 + squared[1] * 0.2, squared[0] * 0.16 - squared[1] * 0.08])
+    torch.testing.assert_close(head.vivid(uneven, torch.tensor(0.0))[0, :, 0, 0], expected)
+
+
+def test_vividness_raises_the_rare(head: BinHead) -> None:
     even = logits_of(0.5, 0.5)
-    assert torch.equal(head.adjusted(even, torch.tensor(0.0)), even)
     shares = [head.adjusted(even, torch.tensor(level)).softmax(dim=1)[0, 1, 0, 0].item() for level in (0.0, 0.5, 1.0)]
     assert shares[0] == pytest.approx(0.5, abs=1e-4)
     assert shares[0] < shares[1] < shares[2], "blue is rarer than orange"
@@ -57,7 +65,7 @@ def test_vividness_raises_the_rare_and_nothing_is_nothing(head: BinHead) -> None
 def test_vividness_decides_between_two_colours(head: BinHead) -> None:
     unsure = logits_of(0.35, 0.65)
     careful, vivid = (head.mean(head.adjusted(unsure, torch.tensor(level)))[0, :, 0, 0] for level in (0.0, 1.0))
-    assert vivid.norm() > 2 * careful.norm()
+    assert vivid.norm() > 1.4 * careful.norm()
     torch.testing.assert_close(vivid, torch.tensor(BLUE), atol=0.08, rtol=0)
 
 
