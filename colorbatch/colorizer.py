@@ -1,9 +1,9 @@
-"""Colour a picture: luma through the network small, chroma back at full size, the picture's own luma kept."""
+"""Colour a picture: its luma goes through the network small, and the chroma that comes back over its own luma."""
 
 import os
 import time
 from dataclasses import replace
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from colorbatch.picture import Frame, Picture, Pixels
 from colorbatch.session import Session
 
 MAX_STRENGTH = 2.0
-_PIXELS_AT_ONCE = 2**18
-"""Merging goes in strips of about this many pixels: they fit the processor's cache, and memory stays low."""
 
 
 class Colorizer:
@@ -49,33 +47,45 @@ class Colorizer:
             InferenceError: the model failed on it.
 
         """
-        return replace(picture, frames=tuple(map(self._colorize_frame, picture.frames)))
+        picture = self.predict(picture)
+        return replace(picture, frames=tuple(frame.merged() for frame in picture.frames))
 
-    def _colorize_frame(self, frame: Frame) -> Frame:
+    def predict(self, picture: Picture) -> Picture:
+        """Return the picture with the chroma of every frame beside its pixels, not yet merged: that takes memory.
+
+        Raises:
+            InferenceError: the model failed on it.
+
+        """
+        return replace(picture, frames=tuple(map(self._predict_frame, picture.frames)))
+
+    def _predict_frame(self, frame: Frame) -> Frame:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        luma = color.luma_of(frame.pixels)
-        levels = np.uint8 if frame.bits == 8 else np.uint16
-        return replace(frame, pixels=merge_in_strips(luma, self.predict_chroma(luma, deadline), levels))
+        return replace(frame, chroma=self.predict_chroma(frame.pixels, deadline))
 
-    def predict_chroma(self, luma: Plane, deadline: float | None = None) -> Plane:
-        """Return chroma ``[2, H, W]`` in about -0.5..0.5 for luma ``[H, W]`` in 0..1.
+    def predict_chroma(self, pixels: Pixels | Plane, deadline: float | None = None) -> Plane:
+        """Return chroma ``[2, h, w]`` in about -0.5..0.5, at the size at which the network saw the picture.
 
         The picture goes through the network once, small, since colour needs the whole scene; one that is too long for
-        that goes in overlapping tiles (:mod:`colorbatch.tiling`). ``deadline`` is one of ``time.monotonic``.
+        that goes in overlapping tiles (:mod:`colorbatch.tiling`).
+
+        Args:
+            pixels: grey, RGB, or luma, as :func:`colorbatch.color.luma_of` takes them.
+            deadline: one of ``time.monotonic``.
 
         Raises:
             InferenceError: the model failed on it, or took too long.
 
         """
         if self.session.contract.tiling == "tiles":
-            small, side = luma, self.working_size
+            small, side = color.luma_of(pixels), self.working_size
         else:
-            height, width = luma.shape
+            height, width = pixels.shape[:2]
             size = resize.network_size(height, width, self.working_size)
-            small, side = resize.shrink_luma(luma, size), resize.MAX_ASPECT * self.working_size
+            small, side = resize.shrink_luma(pixels, size), resize.MAX_ASPECT * self.working_size
         windows = tiling.windows_of(small.shape, side)
         tiles = ((window, self._run(small[window.slices], deadline)) for window in windows)
-        return resize.enlarge_chroma(tiling.blend(small.shape, tiles), luma.shape)
+        return tiling.blend(small.shape, tiles)
 
     def _run(self, luma: Plane, deadline: float | None) -> Plane:
         """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees."""
@@ -115,17 +125,6 @@ def _resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
         working_size=size or contract.working_size,
         vividness=contract.vividness if vividness is None else vividness,
     )
-
-
-def merge_in_strips(luma: Plane, chroma: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> Pixels:
-    """Return RGB ``[H, W, 3]`` of luma ``[H, W]`` and chroma ``[2, H, W]``, in levels of ``dtype``."""
-    height, width = luma.shape
-    pixels = np.empty((height, width, 3), dtype)
-    rows = max(1, _PIXELS_AT_ONCE // width)
-    for top in range(0, height, rows):
-        strip = slice(top, top + rows)
-        pixels[strip] = color.to_levels(color.merge(luma[strip], chroma[:, strip]), dtype)
-    return pixels
 
 
 def open_model(

@@ -9,9 +9,10 @@ from PIL import Image, ImageOps
 
 from colorbatch import color
 from colorbatch.color import Plane
-from colorbatch.colorizer import Colorizer, merge_in_strips
+from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
+from colorbatch.merging import merged
 from colorbatch.picture import Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.training import ageing, metrics
@@ -87,9 +88,8 @@ def evaluate(
             left_out += 1
             progress.message(f"Left out {path}: it has no colour")
             continue
-        luma = color.luma_of(grey)
-        seen = _aged(luma, truth, len(of_model)) if aged else luma
-        result = merge_in_strips(luma, colorizer.predict_chroma(seen))
+        seen = _aged(color.luma_of(grey), truth, len(of_model)) if aged else grey
+        result = merged(grey, colorizer.predict_chroma(seen))
         of_model.append(_score(result, truth))
         of_grey.append(_score(np.dstack([grey] * 3), truth))
         colourfulness.append(metrics.colourfulness(truth))

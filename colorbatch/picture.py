@@ -1,16 +1,14 @@
 """What a picture file holds once it is decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from colorbatch import merging
+from colorbatch.color import Plane
+from colorbatch.merging import Pixels
 from colorbatch.metadata import Metadata
 
-Pixels = NDArray[np.unsignedinteger[Any]]
-"""uint8 or uint16."""
+__all__ = ["Frame", "Picture", "Pixels"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +20,14 @@ class Frame:
     alpha: Pixels | None = None
     """``[H, W]`` of the same type, kept bit for bit."""
     metadata: Metadata = field(default_factory=Metadata)
+    chroma: Plane | None = None
+    """``[2, h, w]``, small, to be laid over the luma of the pixels; ``None``: the pixels are what is to be seen."""
+
+    def merged(self) -> "Frame":
+        """Return the frame with its chroma laid over its luma: RGB ``[H, W, 3]``."""
+        if self.chroma is None:
+            return self
+        return replace(self, pixels=merging.merged(self.pixels, self.chroma), chroma=None)
 
     @property
     def height(self) -> int:

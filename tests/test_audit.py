@@ -148,14 +148,14 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: BatchJob) -> None:
 @pytest.mark.parametrize("name", ["a.jpg", "b.png", "sub/c.tif", "e.webp"])
 def test_luma_that_is_not_the_source_s_is_found(job: BatchJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose colouring shifts luma by 6 levels of 255."""
-    from colorbatch import colorizer
+    from colorbatch import color
 
-    merge = colorizer.merge_in_strips
+    merge = color.merge
 
-    def shifted(luma: np.ndarray, *rest: object) -> np.ndarray:
-        return merge(luma * np.float32(0.9) + np.float32(0.024), *rest)  # type: ignore[arg-type]
+    def shifted(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+        return merge(luma * np.float32(0.9) + np.float32(0.024), chroma)
 
-    monkeypatch.setattr(colorizer, "merge_in_strips", shifted)
+    monkeypatch.setattr(color, "merge", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")
     batch.run_batch(again)
     assert problems(audit_batch(again.output, job.source))[name].startswith("its luma is not the source's")

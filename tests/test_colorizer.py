@@ -4,15 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import ORANGE, vivid_model
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 import colorbatch
-from colorbatch import color
 from colorbatch.color import Plane
-from colorbatch.colorizer import Colorizer, merge_in_strips
+from colorbatch.colorizer import Colorizer
 from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions
 from colorbatch.picture import Frame, Picture
@@ -41,14 +38,6 @@ def test_a_toned_picture_keeps_its_luma_and_loses_its_tone(colorizer: Colorizer,
     result = colorizer.colorize(Picture((Frame(sepia),))).first.pixels
     grey_before, grey_after = (np.asarray(Image.fromarray(p).convert("L")).astype(int) for p in (sepia, result))
     assert np.abs(grey_after - grey_before).max() <= 1
-
-
-@given(st.integers(1, 20), st.integers(1, 600_000))
-def test_strips_give_what_the_whole_gives(height: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    luma = random.random((height, 40_000 // height), dtype=np.float32)
-    chroma = random.random((2, *luma.shape), dtype=np.float32) - np.float32(0.5)
-    np.testing.assert_array_equal(merge_in_strips(luma, chroma), color.to_levels(color.merge(luma, chroma)))
 
 
 def test_many_threads_give_the_bytes_of_one(colorizer: Colorizer) -> None:

@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from colorbatch import resize
 
@@ -38,17 +41,42 @@ def test_padding_repeats_the_edge_up_to_a_multiple(height: int, width: int, mult
 
 def test_shrunk_luma_stays_in_range() -> None:
     checkers = np.indices((64, 64)).sum(axis=0) // 8 % 2
-    small = resize.shrink_luma(checkers.astype(np.float32), (23, 23))
+    small = resize.shrink_luma((checkers * 255).astype(np.uint8), (23, 23))
     assert small.shape == (23, 23)
     assert small.min() >= 0
     assert small.max() <= 1
     assert small.mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_enlarged_chroma_follows_a_slope() -> None:
-    slope = np.linspace(-0.3, 0.3, 16, dtype=np.float32)
-    chroma = np.stack([np.tile(slope, (16, 1)), np.tile(slope[:, None], (1, 16))])
-    large = resize.enlarge_chroma(chroma, (160, 80))
-    assert large.shape == (2, 160, 80)
-    across = np.interp((np.arange(80) + 0.5) / 5 - 0.5, np.arange(16), slope)
-    np.testing.assert_allclose(large[0, 80, 10:70], across[10:70], atol=1e-3)
+@pytest.mark.parametrize("shape", [(1501, 1999), (640, 480), (333, 2501)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_shrunk_luma_lies_where_pillow_s_lies(shape: tuple[int, int], dtype: type[np.unsignedinteger[Any]]) -> None:
+    rows, columns = np.indices(shape)
+    top = np.iinfo(dtype).max
+    pixels = ((0.5 + 0.3 * np.sin(rows / shape[0] * 5) + 0.2 * columns / shape[1]) * top * 0.99).astype(dtype)
+    size = (max(1, shape[0] // 9), max(1, shape[1] // 8))
+    whole = Image.fromarray(pixels.astype(np.float32) / np.float32(top))
+    expected = np.asarray(whole.resize(size[::-1], Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(resize.shrink_luma(pixels, size), expected, atol=4e-3)
+
+
+def test_luma_of_colour_is_shrunk() -> None:
+    red = np.zeros((90, 60, 3), np.uint8)
+    red[..., 0] = 255
+    np.testing.assert_allclose(resize.shrink_luma(red, (9, 6)), 0.299, atol=1e-5)
+
+
+SIDES = st.integers(1, 70)
+
+
+@given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 2**32 - 1))
+def test_enlarged_chroma_is_pillow_s_bicubic(h: int, w: int, height: int, width: int, seed: int) -> None:
+    chroma = np.random.default_rng(seed).random((2, h, w), np.float32) - np.float32(0.5)
+    expected = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)) for plane in chroma
+    ]
+    enlarged = resize.EnlargedChroma(chroma, (height, width))
+    np.testing.assert_allclose(enlarged.rows(0, height), expected, atol=2e-6)
+    middle = height // 2
+    parts = [enlarged.rows(top, bottom) for top, bottom in ((0, middle), (middle, height)) if bottom > top]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=2e-6)

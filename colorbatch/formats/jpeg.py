@@ -5,11 +5,13 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 from PIL.JpegPresets import presets
 
-from colorbatch import color, xmp
+from colorbatch import merging, xmp
 from colorbatch.formats import jpeg_scans
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
@@ -18,11 +20,13 @@ from colorbatch.picture import Frame
 
 LONGEST_SIDE = 65_500
 """Of libjpeg."""
-_DEFAULT_LUMA_TABLE: list[int]
-_FINEST_CHROMA_TABLE: list[int]
-_DEFAULT_LUMA_TABLE, _FINEST_CHROMA_TABLE = presets["web_maximum"]["quantization"]  # type: ignore[misc] # untyped
-"""Chroma of a network is smooth, so the finest table costs little, and errors of chroma would spill into luma where
-RGB clips."""
+_DEFAULT_LUMA_TABLE: list[int] = presets["web_maximum"]["quantization"][0]  # type: ignore[index] # untyped
+_FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantization"][1]]  # type: ignore[index]
+"""Chroma of a network is smooth, so a fine table costs little, and errors of chroma would spill into luma where RGB
+clips: with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes,
+none."""
+_FINE_LEVEL = 99
+"""Of libjpeg, whose table then has no step of more than 2 either."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _LARGEST_SEGMENT = 65_533
@@ -100,7 +104,7 @@ def is_luma_handed_on(source: bytes, output: bytes) -> bool:
 
 
 def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") -> bytes:
-    """Return a JPEG of a frame in RGB.
+    """Return a JPEG of a frame.
 
     Args:
         frame: what to write.
@@ -113,14 +117,20 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
 
     """
     arguments = _beside(frame.metadata)
-    luma = luma_scans(source) if source and frame.pixels.ndim == 3 else None
-    if luma is None:
-        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINEST_CHROMA_TABLE]
-        return _saved(Image.fromarray(frame.pixels), qtables=tables, subsampling=0, **arguments)
-    planes = color.to_levels(np.clip(color.chroma_of(frame.pixels) + np.float32(128 / 255), 0, 1), np.uint8)
-    coding: dict[str, Any] = {"qtables": [_FINEST_CHROMA_TABLE], "progressive": luma.is_progressive}
-    cb, cr = (Image.fromarray(plane) for plane in planes)
-    return with_chroma(luma, _saved(cb, **coding, **arguments), _saved(cr, **coding))
+    luma = luma_scans(source) if source and frame.chroma is not None else None
+    if luma is None or frame.chroma is None:
+        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
+        return _saved(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
+    planes = merging.chroma_planes(frame.pixels, frame.chroma)
+    cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
+    return with_chroma(luma, cb, cr, described=_saved(Image.new("L", (1, 1)), **arguments))
+
+
+def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:
+    """Return a grey JPEG of a plane of chroma ``[H, W]``, quantised in steps of at most 2."""
+    if is_progressive:  # imagecodecs cannot, and Pillow keeps other threads from running meanwhile
+        return _saved(Image.fromarray(plane), qtables=[_FINE_CHROMA_TABLE], progressive=True)
+    return bytes(imagecodecs.jpeg8_encode(plane, level=_FINE_LEVEL))
 
 
 def _beside(metadata: Metadata) -> dict[str, Any]:

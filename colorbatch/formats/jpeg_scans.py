@@ -71,19 +71,20 @@ def luma_scans(data: bytes) -> LumaScans | None:
     return LumaScans(found.frame, found.height, found.width, found.quantization, b"".join(parts[:end]))
 
 
-def with_chroma(luma: LumaScans, cb: bytes, cr: bytes) -> bytes:
+def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> bytes:
     """Return a JPEG of the given luma, and of chroma of the same size.
 
     Args:
         luma: of the source.
-        cb: a grey JPEG file with one table of quantisation; what stands beside its picture goes into the output.
+        cb: a grey JPEG file with one table of quantisation, progressive where luma is.
         cr: a grey JPEG file, quantised and coded as ``cb`` is.
+        described: a JPEG file; what stands beside its picture goes into the output.
 
     """
     table = 1 if luma.quantization == 0 else 0
     components = bytes([1, 0x11, luma.quantization, 2, 0x11, table, 3, 0x11, table])
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 3) + components
-    beside = [_segment(marker, content) for marker, content, _ in _segments(cb) if marker in _BESIDE]
+    beside = [_segment(marker, content) for marker, content, _ in _segments(described) if marker in _BESIDE]
     parts = [_SOI, *beside, _segment(luma.frame, frame), luma.coded]
     if any(marker == _DRI for marker, _, _ in _segments(_SOI + luma.coded + _EOI)):
         parts.append(_segment(_DRI, b"\0\0"))

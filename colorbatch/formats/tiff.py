@@ -212,7 +212,7 @@ def encode(frames: Sequence[Frame]) -> bytes:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:  # type: ignore[arg-type]
         for frame in frames:
-            _write_page(writer, frame)
+            _write_page(writer, frame.merged())
     return _with_directories(buffer.getvalue(), [frame.metadata for frame in frames])
 
 

@@ -42,7 +42,8 @@ def coloured(source: bytes, cb: int = 90, cr: int = 170) -> bytes:
     assert luma is not None
     planes = (np.full((luma.height, luma.width), level, np.uint8) for level in (cb, cr))
     coding: dict[str, Any] = {"quality": 90, "progressive": luma.is_progressive}
-    return with_chroma(luma, *(jpeg_of(plane, **coding) for plane in planes))
+    of_cb, of_cr = (jpeg_of(plane, **coding) for plane in planes)
+    return with_chroma(luma, of_cb, of_cr, described=of_cb)
 
 
 CODINGS: tuple[dict[str, Any], ...] = (

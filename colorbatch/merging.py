@@ -1,0 +1,51 @@
+"""Lay small chroma over the luma of full-size pixels, strip by strip: memory stays low whatever the size."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorbatch import color, resize
+from colorbatch.color import Plane
+
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16."""
+
+
+def merged(pixels: Pixels, chroma: Plane) -> Pixels:
+    """Return RGB ``[H, W, 3]`` of the same type, with the luma of ``pixels`` and the colours of ``chroma``.
+
+    Args:
+        pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
+        chroma: ``[2, h, w]`` of any size.
+
+    """
+    result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    for strip, rows in merged_strips(pixels, chroma):
+        result[strip] = rows
+    return result
+
+
+def merged_strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Pixels]]:
+    """Yield the rows of :func:`merged`, from the top down, each strip with the place of its rows."""
+    for strip, luma, rows in _strips(pixels, chroma):
+        yield strip, color.to_levels(color.merge(luma, rows), pixels.dtype.type)
+
+
+def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be laid over the luma of ``pixels`` as they are."""
+    planes = np.empty((2, *pixels.shape[:2]), np.uint8)
+    for strip, luma, rows in _strips(pixels, chroma):
+        planes[:, strip] = color.chroma_levels(color.limited(luma, rows))
+    return planes
+
+
+def _strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Plane, Plane]]:
+    """Yield the place of some rows, their luma ``[R, W]`` and their chroma ``[2, R, W]``."""
+    height, width = pixels.shape[:2]
+    enlarged = resize.EnlargedChroma(chroma, (height, width))
+    rows = max(1, resize.PIXELS_AT_ONCE // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        yield slice(top, bottom), color.luma_of(pixels[top:bottom]), enlarged.rows(top, bottom)
