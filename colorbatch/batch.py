@@ -14,13 +14,16 @@ from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, Usag
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
 from colorbatch.making import NOT_REACHED, Work, make, row_of, stands, with_earlier_output
 from colorbatch.manifest import Manifest, Row
+from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 from colorbatch.session import Session
 
 logger = logging.getLogger(__name__)
 
-_QUEUED_FOR_EACH_WORKER = 2
+_READING_OR_WRITING = 2
+"""Threads beyond those that compute, so that no core waits for a disk."""
+_QUEUED_FOR_EACH_THREAD = 2
 _SECONDS_BETWEEN_LOOKS = 0.2
 """At whether the run is to stop."""
 _SECONDS_TO_FINISH = 1.5
@@ -54,7 +57,15 @@ def run_batch(
     summary = BatchSummary(provider=session.provider, model=session.contract.name)
 
     with Manifest(job.output) as record:
-        work = Work(job, colorizer, record.previous, record.outputs, record.announce)
+        work = Work(
+            job,
+            colorizer,
+            record.previous,
+            record.outputs,
+            record.announce,
+            cores=threading.Semaphore(workers),
+            memory=MemoryBudget(job.memory_limit or physical_memory() // 2),
+        )
         progress.begin(len(plan), "Colouring")
         try:
             for row, kept in _rows(plan, work, workers, stop):
@@ -72,6 +83,7 @@ def run_batch(
             record.finish([*_of_other_sources(plan, work), *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
+    summary.stages = work.stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
     summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
@@ -117,14 +129,15 @@ def _rows(
     pending: set[Future[tuple[Row, bool]]] = set()
     failure: OutputUnwritableError | None = None
     patience = _Patience(work)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_NAME)
+    threads = workers + _READING_OR_WRITING
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
     try:
         while True:
             if stop.is_set() or failure is not None:
                 pending -= {future for future in pending if future.cancel()}
                 patience.wane()
             else:
-                free = workers * _QUEUED_FOR_EACH_WORKER - len(pending)
+                free = threads * _QUEUED_FOR_EACH_THREAD - len(pending)
                 pending |= {pool.submit(make, planned, work) for planned in islice(upcoming, free)}
             if not pending:
                 break

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from colorbatch.stages import Stage, StageCost
+
 ProviderName = Literal["auto", "cpu", "cuda"]
 AlreadyColor = Literal["skip", "copy", "recolor"]
 """``copy``: byte for byte; ``recolor``: from its luma, like any other."""
@@ -46,6 +48,8 @@ class BatchJob:
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
     """Pictures worked on at the same time; ``None``: one for each core."""
+    memory_limit: int | None = None
+    """Bytes of memory for pictures in work; ``None``: half of the machine's. One that needs more goes alone."""
     already_color: AlreadyColor = "skip"
     """What becomes of a picture that is in colour."""
     max_megapixels: float = 500.0
@@ -87,6 +91,8 @@ class BatchSummary:
     provider: str = ""
     """The execution provider that was really in use."""
     model: str = ""
+    stages: dict[Stage, StageCost] = field(default_factory=dict)
+    """Where the time went."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Input and reason of each failed row."""
 

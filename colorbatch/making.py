@@ -24,11 +24,13 @@ from colorbatch.errors import (
     UnreadablePictureError,
     UnsafeOutputError,
 )
-from colorbatch.formats import decode, encode
+from colorbatch.formats import decode, decoded_bytes, encode
 from colorbatch.job import BatchJob, Status
 from colorbatch.manifest import Row
+from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import printable
+from colorbatch.stages import StageTimer
 from colorbatch.toning import measure_tone
 from colorbatch.version import __version__
 
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 NOT_REACHED = "not reached: the run was stopped before it"
 IN_COLOUR = "it is in colour already"
 UNMARKED = "without the mark that its colours were made by a model, as asked"
+_COPIES = 3
+"""How many times a picture in colour, decoded, a picture in work takes at most: as read, in colour, and encoded."""
 _ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write failures that the next picture would meet as well."""
 
@@ -89,6 +93,11 @@ class Work:
     """Called with name and sha256 of an output before it is written."""
     gate: Gate = field(default_factory=Gate)
     """Through which outputs are written."""
+    cores: threading.Semaphore = field(default_factory=threading.Semaphore)
+    """One for each picture that may be computed with at a time; others are read and written meanwhile."""
+    memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
+    """For decoded pictures."""
+    stages: StageTimer = field(default_factory=StageTimer)
 
     @property
     def model_sha256(self) -> str:
@@ -171,7 +180,9 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
 
     """
     job, contract = work.job, work.colorizer.session.contract
-    picture = decode(data, job.max_megapixels, salvage=job.salvage)
+    with work.stages.timed("decode") as cost:
+        picture = decode(data, job.max_megapixels, salvage=job.salvage)
+        cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
     input_sha256 = hashlib.sha256(data).hexdigest()
     row = replace(
         row_of(planned, "done"),
@@ -194,7 +205,10 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
         row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
         name, encoded = planned.input, data
     else:
-        picture = _but_for(in_colour, picture, work.colorizer.colorize(picture))
+        with work.stages.timed("network") as cost:
+            coloured = work.colorizer.predict(picture)
+            cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
+        picture = _but_for(in_colour, picture, coloured)
         row = replace(row, provider=work.colorizer.session.provider, digital_source_type=job.digital_source_type)
         if job.digital_source_type is None:
             row = replace(row, reason=UNMARKED)
@@ -208,7 +222,9 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
                 job.digital_source_type,
             )
             picture = _marked(picture, origin)
-        encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
+        with work.stages.timed("encode") as cost:
+            encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
+            cost.megabytes = len(encoded) / 1e6
     sha256 = hashlib.sha256(encoded).hexdigest()
     return replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), encoded
 
@@ -216,7 +232,9 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
 def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     """Read, colour and write one picture."""
     try:
-        data = planned.source.read_bytes()
+        with work.stages.timed("read") as cost:
+            data = planned.source.read_bytes()
+            cost.megabytes = len(data) / 1e6
     except OSError as error:
         raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
     folder = work.job.output
@@ -234,7 +252,8 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         and (previous.output is None or (folder / previous.output).is_file())
     ):
         return previous, True
-    row, encoded = colour(data, planned, work)
+    with work.memory.taken(decoded_bytes(data) * _COPIES), work.cores:
+        row, encoded = colour(data, planned, work)
     if encoded and is_altered and manifest.sha256_of(folder / str(row.output)) not in (None, row.output_sha256):
         row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
     for warning in row.warnings:
@@ -243,8 +262,9 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         name, sha256 = str(row.output), str(row.output_sha256)
         is_its_own = previous is not None and previous.output == name
         is_ours = name in work.outputs and manifest.sha256_of(folder / name) in work.outputs[name]
-        with work.gate.passed():
+        with work.gate.passed(), work.stages.timed("write") as cost:
             work.announce(name, sha256)
+            cost.megabytes = len(encoded) / 1e6
             _write(folder / name, encoded, sha256, folder, may_replace=is_its_own or is_ours)
     return row, False
 

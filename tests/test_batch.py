@@ -631,16 +631,47 @@ def test_in_a_tiff_of_grey_and_coloured_pages_the_grey_ones_are_coloured(tmp_pat
 def test_merging_many_pages_does_not_count_as_the_model_s_time(
     tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from colorbatch import colorizer
+    from colorbatch import color
 
-    merge = colorizer.merge_in_strips
+    merge = color.merge
 
     def slowly(*arguments: Any) -> Any:  # noqa: ANN401
         time.sleep(0.15)
         return merge(*arguments)
 
-    monkeypatch.setattr(colorizer, "merge_in_strips", slowly)
+    monkeypatch.setattr(color, "merge", slowly)
     source = tmp_path / "in"
     source.mkdir()
     tifffile.imwrite(source / "book.tif", np.full((8, 20, 30), 99, np.uint8), photometric="minisblack", metadata=None)
     assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu", timeout=0.6)).done == 1
+
+
+def test_pictures_in_work_keep_to_the_memory_limit(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 300 x 200 pixels in three channels, one picture takes 180,000 bytes decoded, counted three times."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(8):
+        Image.fromarray(np.full((200, 300), 10 * number, np.uint8)).save(source / f"{number}.png")
+    in_work, most, lock = set[int](), [0], threading.Lock()
+
+    def counted(*arguments: Any) -> bytes:  # noqa: ANN401
+        with lock:
+            in_work.add(threading.get_ident())
+            most[0] = max(most[0], len(in_work))
+        time.sleep(0.05)
+        try:
+            return encode(*arguments)
+        finally:
+            with lock:
+                in_work.discard(threading.get_ident())
+
+    monkeypatch.setattr(making, "encode", counted)
+    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu", jobs=6)
+    for limit, expected in ((6 * 540_000, 6), (2 * 540_000 + 5, 2), (1, 1)):
+        most[0] = 0
+        assert batch.run_batch(replace(job, output=tmp_path / str(limit), memory_limit=limit)).done == 8
+        assert most[0] == expected
+    trees = [tree(tmp_path / str(limit)) for limit in (6 * 540_000, 2 * 540_000 + 5, 1)]
+    assert trees[0] == trees[1] == trees[2]

@@ -47,6 +47,7 @@ def colorbatch() -> None:
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: its threads would fight ours
     logging.captureWarnings(capture=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that a Windows code page lacks stops nothing

@@ -2,10 +2,11 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, ClassVar, TypeVar, cast, get_args
 
 import click
 
@@ -37,6 +38,31 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
         return number
+
+
+class ByteCount(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
+    """A number of bytes: ``800MB``, ``4GB``, ``2.5 GiB``."""
+
+    name = "size"
+    _UNITS: ClassVar[dict[str, int]] = {
+        "": 1,
+        "b": 1,
+        "kb": 10**3,
+        "mb": 10**6,
+        "gb": 10**9,
+        "tb": 10**12,
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+        "tib": 2**40,
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401, D102
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmgt]?i?b?)", str(value).strip().lower())
+        unit = found and self._UNITS.get(found[2])
+        if not found or not unit or not float(found[1]) * unit >= 1:
+            self.fail(f"{value!r} is not a size such as 800MB or 4GB", param, ctx)
+        return int(float(found[1]) * unit)
 
 
 PATH = _Path(path_type=Path)

@@ -30,6 +30,12 @@ _FAILURES_SHOWN = 10
 @options.color_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
 @click.option(
+    "--memory-limit",
+    type=options.ByteCount(),
+    metavar="SIZE",
+    help="Memory for pictures in work, such as 4GB; one that needs more goes alone. [default: half of the machine's]",
+)
+@click.option(
     "--already-color",
     type=click.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
@@ -125,7 +131,7 @@ def command(
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    _show(summary, job.output, quiet=quiet)
+    _show(summary, job.output, quiet=quiet, verbose=verbose)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
@@ -148,7 +154,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         raise UsageError(f"{log_file} is there already and is no log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Path, *, quiet: bool) -> None:
+def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) -> None:
     """Log the closing lines; print them too, but with ``quiet`` only after failures, which were not shown yet."""
     rate = summary.coloured / summary.seconds if summary.seconds else 0.0
     copied = f"{summary.copied} copied, " if summary.copied else ""
@@ -163,6 +169,7 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool) -> None:
         lines += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
         if summary.failed > len(shown):
             lines.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
+    lines += _stages(summary, verbose=verbose)
     if summary.stopped:
         lines.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     lines.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
@@ -170,3 +177,13 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool) -> None:
         terminal.say("\n".join(lines))
     for line in lines:
         logger.debug("%s", line.strip())
+
+
+def _stages(summary: BatchSummary, *, verbose: bool) -> list[str]:
+    """Return a line for each stage, with ``verbose``: what it took in all threads together."""
+    if not verbose:
+        return []
+    return [
+        f"  {stage}: {cost.seconds:.1f} s, {cost.cpu_seconds:.1f} s of it computing, {cost.megabytes:.0f} MB"
+        for stage, cost in summary.stages.items()
+    ]

@@ -98,13 +98,32 @@ def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         raise UnreadablePictureError(f"broken or cut short: {error}") from error
 
 
+def decoded_bytes(data: bytes) -> int:
+    """Return what the pixels of a file will take in colour, by its header alone; 0 where that cannot be read."""
+    kind = sniff(data[:SNIFFED])
+    if kind is None:
+        return 0
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        if kind.name == "TIFF":
+            with tifffile.TiffFile(io.BytesIO(data)) as file:
+                pages = [file.pages[number] for number in range(len(file.pages))]
+                sizes = (page.imagewidth * page.imagelength * (2 if tiff.is_deep(page) else 1) for page in pages)
+                return 3 * sum(int(size) for size in sizes)
+        with _open(data, kind) as image:
+            depth = 2 if image.mode.startswith("I") else 1
+            return 3 * int(image.width) * int(image.height) * depth
+    except Exception:  # noqa: BLE001 (a damaged file raises whatever it likes; decoding will say what is wrong)
+        return 0
+
+
 def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     """Encode a picture: luma as it is, metadata kept, the same bytes every time.
 
     Args:
-        picture: what to encode.
+        picture: what to encode; the chroma of its frames is merged here.
         jpeg_source: the file that it was decoded from and that its luma is that of; the coded luma of a grey JPEG is
-            then handed on as it is. Without it luma is encoded from the pixels.
+            then handed on as it is, with the chroma beside it. Without it luma is encoded from the pixels.
 
     Raises:
         UnsupportedPictureError: the format cannot hold it.
@@ -126,11 +145,11 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
                     picture.first, picture.jpeg_luma_table, jpeg_source if picture.has_luma_scans else b""
                 )
             case "WEBP":
-                return webp.encode(picture.first)
+                return webp.encode(picture.first.merged())
             case "JPEG2000":
-                return jpeg2000.encode(picture.first)
+                return jpeg2000.encode(picture.first.merged())
             case _:
-                return png.encode(picture.first)
+                return png.encode(picture.first.merged())
     except (ValueError, OSError, struct.error) as error:
         raise UnsupportedPictureError(f"cannot write it as {picture.format}: {error}") from error
 

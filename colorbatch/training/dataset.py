@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional
 
 from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
+from colorbatch.memory import physical_memory
 from colorbatch.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
@@ -144,8 +145,4 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _fits_in_memory(count: int, size: int) -> bool:
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system: assume a small machine
-        memory = 8 * 2**30
-    return count * size * size * BYTES_PER_PIXEL <= memory * CACHE_SHARE_OF_MEMORY
+    return count * size * size * BYTES_PER_PIXEL <= physical_memory() * CACHE_SHARE_OF_MEMORY

@@ -1,16 +1,19 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from helpers import CommandLine, endless_model
 from PIL import Image
 
+from colorbatch.cli.options import ByteCount
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption
 from colorbatch.progress import SilentProgress
 
@@ -60,6 +63,38 @@ def test_json_puts_the_summary_on_stdout(
     assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["done"], summary["failed"], summary["model"]) == (2, 0, "small")
+    assert sorted(summary["stages"]) == ["decode", "encode", "network", "read", "write"]
+    read = sum(path.stat().st_size for path in source.rglob("*") if path.is_file()) / 1e6
+    assert summary["stages"]["read"]["megabytes"] == pytest.approx(read, abs=1e-3)
+    assert all(stage["seconds"] > 0 for stage in summary["stages"].values())
+
+
+def test_verbose_says_where_the_time_went(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "-v", "--memory-limit", "1 MB", "--model", model_path, source, tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    for stage in ("read", "decode", "network", "encode", "write"):
+        assert re.search(rf"^  {stage}: \d+\.\d s, \d+\.\d s of it computing, \d+ MB$", said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("800MB", 800_000_000),
+        ("4 gb", 4_000_000_000),
+        ("2.5GiB", 5 * 2**29),
+        ("1024", 1024),
+        ("64k", None),
+        ("0", None),
+    ],
+)
+def test_sizes_are_read(text: str, count: int | None) -> None:
+    if count is None:
+        with pytest.raises(click.BadParameter, match="is not a size such as"):
+            ByteCount().convert(text, None, None)
+    else:
+        assert ByteCount().convert(text, None, None) == count
 
 
 @pytest.mark.parametrize(
@@ -70,6 +105,7 @@ def test_json_puts_the_summary_on_stdout(
         (["run", "{in}"], 2, "Missing argument 'OUTPUT'"),
         (["run", "--no-such-option", "{in}", "{out}"], 2, "No such option"),
         (["run", "--working-size", "0", "{in}", "{out}"], 2, "working-size"),
+        (["run", "--memory-limit", "much", "{in}", "{out}"], 2, "is not a size such as 800MB"),
         (["run", "--working-size", "8", "--model", "unet", "{in}", "{out}"], 2, "at least 32"),
         (["run", "--model", "{in}/a.png", "{in}", "{out}"], 3, "not an ONNX model"),
         (["run", "--model", "{in}/none.onnx", "{in}", "{out}"], 3, "cannot read the model"),

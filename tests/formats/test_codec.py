@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import decode, encode
+from colorbatch.formats import decode, decoded_bytes, encode
 from colorbatch.picture import Frame, Picture
 
 Levels = NDArray[Any]
@@ -282,3 +282,22 @@ def test_a_table_too_coarse_for_baseline_jpeg_is_made_finer(ramp: Levels, capfd:
     output = Image.open(io.BytesIO(encode(coloured(decode(coarse)))))
     assert max(output.quantization[0]) == 255  # type: ignore[attr-defined]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "picture_format", "expected"),
+    [
+        (Image.new("L", (40, 30)), "JPEG", 3 * 40 * 30),
+        (Image.new("RGB", (40, 30)), "PNG", 3 * 40 * 30),
+        (Image.new("1", (40, 30)), "TIFF", 3 * 40 * 30),
+        (Image.new("I;16", (40, 30)), "PNG", 6 * 40 * 30),
+        (Image.new("I;16", (40, 30)), "TIFF", 6 * 40 * 30),
+    ],
+)
+def test_decoded_bytes_are_told_by_the_header(image: Image.Image, picture_format: str, expected: int) -> None:
+    assert decoded_bytes(saved(image, picture_format)) == expected
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\xff\xd8\xff\xe0"])
+def test_decoded_bytes_of_what_cannot_be_read_are_none(data: bytes) -> None:
+    assert decoded_bytes(data) == 0

@@ -1,0 +1,154 @@
+"""How fast `colorbatch run` is, and how much memory it takes: ``python benchmarks/run.py [--help]``.
+
+What each figure means, and what was measured, is in benchmarks/README.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).parent
+SIDES = {0.1: (400, 300), 1: (1200, 900), 12: (4000, 3000), 50: (8160, 6120)}
+"""Width and height by megapixels."""
+PICTURES = {0.1: 8, 1: 96, 12: 24, 50: 8}
+
+
+def main() -> None:
+    """Measure what is asked for, print a table, and write the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=float, nargs="+", choices=SIDES, default=[1, 12, 50], help="megapixels")
+    parser.add_argument("--repeats", type=int, default=5, help="of everything, interleaved; medians count")
+    parser.add_argument("--pictures", type=int, help="of each size; by default enough for some seconds")
+    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--skip-seed", action="store_true", help="leave out what needs PyTorch and scikit-image")
+    arguments = parser.parse_args()
+    figures: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {_processor()}", "repeats": arguments.repeats}
+    with tempfile.TemporaryDirectory() as folder:
+        for size in arguments.sizes:
+            source = Path(folder) / f"{size:g} MP"
+            make_pictures(source, SIDES[size], arguments.pictures or PICTURES[size])
+            figures[f"{size:g} MP"] = measure(source, arguments.repeats, with_seed=not arguments.skip_seed)
+            show(f"{size:g} MP", figures[f"{size:g} MP"])
+        figures["start"] = start(Path(folder), arguments.repeats)
+        show("start", figures["start"])
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def make_pictures(folder: Path, side: tuple[int, int], count: int) -> None:
+    """Write grainy grey JPEGs of quality 90: what a scan of a print is like."""
+    folder.mkdir()
+    width, height = side
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    light = 120 + 60 * np.sin(x / width * 9) + 40 * np.cos(y / height * 7)
+    for number in range(min(count, 4)):
+        grain = np.random.default_rng(number).normal(0, 8, (height, width))
+        Image.fromarray(np.clip(light + grain, 0, 255).astype(np.uint8)).save(folder / f"{number}.jpg", quality=90)
+    for number in range(4, count):  # the same bytes again, which take as long
+        (folder / f"{number}.jpg").write_bytes((folder / f"{number % 4}.jpg").read_bytes())
+
+
+def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
+    """Measure one size: the stages alone, `run`, and the peers, all interleaved."""
+    found: dict[str, list[Any]] = {"stages": [], "run": [], "plain": [], "memory": []}
+    for _ in range(repeats):
+        found["stages"].append(of_script("stages.py", source))
+        seconds, megabytes = of_run(source)
+        found["run"].append(seconds)
+        found["memory"].append(megabytes)
+        found["plain"].append(of_script("plain_loop.py", source))
+    stages = {name: statistics.median(each[name] for each in found["stages"]) for name in found["stages"][0]}
+    run, plain = (statistics.median(found[name]) for name in ("run", "plain"))
+    result = {
+        "stages alone, CPU s/picture": stages,
+        "run, s/picture": run,
+        "run, spread": [min(found["run"]), max(found["run"])],
+        "efficiency": sum(stages.values()) / (os.cpu_count() or 1) / run,
+        "plain loop, s/picture": plain,
+        "run against the plain loop": plain / run,
+        "peak memory of run, MB": max(found["memory"]),
+    }
+    if with_seed:
+        seed = of_script("seed_way.py", source)  # so slow that one picture, once, tells enough
+        result |= {"the seed's way, s/picture": seed, "run against the seed's way": seed / run}
+    return result
+
+
+def of_run(source: Path) -> tuple[float, float]:
+    """Return seconds a picture of `colorbatch run`, by its own clock, and the most memory it had, in MB.
+
+    That clock begins after Python has started and ends when the manifest is closed.
+    """
+    with tempfile.TemporaryDirectory() as out:
+        answer, peak = _run([sys.executable, "-m", "colorbatch", "run", "-q", "--json", str(source), out])
+        return json.loads(answer)["seconds"] / len(list(source.iterdir())), peak
+
+
+def of_script(name: str, source: Path) -> Any:  # noqa: ANN401 (what the script prints, as JSON)
+    """Return what a script beside this one prints."""
+    command = [sys.executable, str(HERE / name), str(source)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def start(folder: Path, repeats: int) -> dict[str, float]:
+    """Return how long it takes to the help, and to the output of one small picture."""
+    source = folder / "one"
+    make_pictures(source, SIDES[0.1], 1)
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    command = [sys.executable, "-m", "colorbatch", "--help"]
+    helps = [seconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(repeats)]
+    firsts = [seconds(lambda: of_run(source)) for _ in range(repeats)]
+    return {"--help, s": statistics.median(helps), "one small picture, s": statistics.median(firsts)}
+
+
+def show(title: str, figures: dict[str, Any]) -> None:
+    """Print figures as a table."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            print(f"  {name}: " + ", ".join(f"{part} {seconds:.3f}" for part, seconds in value.items()))
+        elif isinstance(value, list):
+            print(f"  {name}: {' to '.join(f'{each:.3f}' for each in value)}")
+        else:
+            print(f"  {name}: {value:.3f}")
+
+
+def _run(command: list[str]) -> tuple[bytes, float]:
+    """Run a command; return its stdout, and the most memory it had, in MB."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        answer = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return answer, usage.ru_maxrss / 1024
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from colorbatch.memory import MemoryBudget, physical_memory
+
+
+def entered(budget: MemoryBudget, needed: int, log: list[int], leave: threading.Event) -> threading.Thread:
+    def work() -> None:
+        with budget.taken(needed):
+            log.append(needed)
+            leave.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def until(condition: object, seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:  # type: ignore[operator]
+        time.sleep(0.005)
+    return bool(condition())  # type: ignore[operator]
+
+
+def test_work_waits_until_there_is_memory() -> None:
+    budget, log, leave = MemoryBudget(100), list[int](), threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(budget.taken(60))
+        thread = entered(budget, 50, log, leave)
+        time.sleep(0.05)
+        assert log == [], "60 and 50 are more than 100"
+    assert until(lambda: log == [50])
+    leave.set()
+    thread.join(5)
+
+
+def test_what_needs_more_than_all_goes_alone_and_is_not_passed_by() -> None:
+    budget, log = MemoryBudget(100), list[int]()
+    first, rest = threading.Event(), threading.Event()
+    threads = [entered(budget, 10, log, first)]
+    assert until(lambda: log == [10])
+    threads.append(entered(budget, 1000, log, rest))
+    time.sleep(0.05)
+    threads.append(entered(budget, 20, log, rest))
+    time.sleep(0.05)
+    assert log == [10], "small work that came later would keep the large from ever beginning"
+    first.set()
+    assert until(lambda: log == [10, 1000])
+    time.sleep(0.05)
+    assert log == [10, 1000], "it is alone"
+    rest.set()
+    assert until(lambda: log == [10, 1000, 20])
+    for thread in threads:
+        thread.join(5)
+
+
+def test_memory_is_given_back_after_an_error() -> None:
+    budget = MemoryBudget(100)
+    for _ in range(3):
+        with pytest.raises(KeyError), budget.taken(100):
+            raise KeyError
+    log = list[int]()
+    with budget.taken(100):
+        log.append(1)
+    assert log == [1]
+
+
+def test_physical_memory_is_that_of_a_machine() -> None:
+    assert 2**28 < physical_memory() < 2**50
