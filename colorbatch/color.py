@@ -49,45 +49,49 @@ def chroma_of(pixels: NDArray[Any]) -> Plane:
     return chroma
 
 
-def limited(luma: Plane, chroma: Plane) -> Plane:
-    """Return chroma ``[2, H, W]`` that no channel of RGB clips with.
+def offsets_of(chroma: Plane) -> Plane:
+    """Return what chroma ``[2, H, W]`` adds to luma in red, green and blue: ``[3, H, W]``."""
+    cb, cr = chroma
+    green = np.float32(GREEN_OF_CB) * cb + np.float32(GREEN_OF_CR) * cr
+    return np.stack([np.float32(CR_SCALE) * cr, green, np.float32(CB_SCALE) * cb])
 
-    Where a channel would come closer than ``HEADROOM`` to 0 or 1, the chroma of that pixel is shrunk towards grey, hue
-    kept, until it fits.
+
+def room_for(offsets: Plane, luma: Plane) -> Plane:
+    """Return the largest share of the offsets, ``[H, W]`` in 0..1, with which no channel clips.
+
+    Where a channel would come closer than ``HEADROOM`` to 0 or 1, a smaller share of all three offsets shrinks the
+    colour of that pixel towards grey and keeps its hue.
 
     Args:
+        offsets: ``[3, H, W]``, as :func:`offsets_of` returns them.
         luma: ``[H, W]`` in 0..1.
-        chroma: ``[2, H, W]``; may lie outside -0.5..0.5.
 
     """
-    red, green, blue = _offsets(chroma)
+    red, green, blue = offsets
     up = np.maximum(red, green)
     np.maximum(up, blue, out=up)
-    down = np.minimum(red, green, out=red)
+    down = np.minimum(red, green)
     np.minimum(down, blue, out=down)
     # The offsets of a colour have both signs or are all 0, so both limits are needed and neither divides by 0.
     tiny = np.float32(np.finfo(np.float32).tiny)
     np.maximum(up, tiny, out=up)
     np.minimum(down, -tiny, out=down)
-    share = np.subtract(np.float32(1 - HEADROOM), luma, out=green)
-    share /= up
-    share_down = np.subtract(np.float32(HEADROOM), luma, out=blue)
-    share_down /= down
-    np.minimum(share, share_down, out=share)
+    np.divide(np.float32(1 - HEADROOM) - luma, up, out=up)
+    np.divide(np.float32(HEADROOM) - luma, down, out=down)
+    share: Plane = np.minimum(up, down, out=up)
     np.clip(share, 0, 1, out=share)
-    held_back: Plane = chroma * share
-    return held_back
+    return share
 
 
-def merge(luma: Plane, chroma: Plane) -> Plane:
-    """Return RGB float32 ``[H, W, 3]`` in 0..1 that has exactly this luma, and this chroma as far as RGB has room.
+def merge(luma: Plane, offsets: Plane) -> Plane:
+    """Return RGB float32 ``[H, W, 3]`` in 0..1 that has exactly this luma.
 
     Args:
         luma: ``[H, W]`` in 0..1.
-        chroma: ``[2, H, W]``; :func:`limited` is applied to it.
+        offsets: ``[3, H, W]``, of which :func:`room_for` says how much is added.
 
     """
-    rgb = np.stack(_offsets(limited(luma, chroma)))  # a plane for each channel: NumPy is slow along an axis of 3
+    rgb = offsets * room_for(offsets, luma)  # a plane for each channel: NumPy is slow along an axis of 3
     rgb += luma
     return np.moveaxis(rgb, 0, -1)
 
@@ -99,21 +103,20 @@ def to_levels(unit: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> N
     return levels
 
 
-def chroma_levels(chroma: Plane) -> NDArray[np.uint8]:
-    """Round chroma in -0.5..0.5 to levels around 128, as JFIF stores them (ITU-T T.871, section 7), same shape."""
-    levels = chroma * np.float32(255)
-    levels += np.float32(128.5)
-    np.clip(levels, 0, 255, out=levels)
-    rounded: NDArray[np.uint8] = levels.astype(np.uint8)
-    return rounded
+def chroma_levels(luma: Plane, offsets: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr ``[2, H, W]`` of what :func:`merge` returns, as JFIF stores them: in levels around 128.
 
-
-def _offsets(chroma: Plane) -> tuple[Plane, Plane, Plane]:
-    """Return what chroma ``[2, H, W]`` adds to luma in red, green and blue, ``[H, W]`` each."""
-    cb, cr = chroma
-    green = cb * np.float32(GREEN_OF_CB)
-    green += np.float32(GREEN_OF_CR) * cr
-    return cr * np.float32(CR_SCALE), green, cb * np.float32(CB_SCALE)
+    Source: ITU-T T.871, section 7. The chroma of RGB that does not clip lies within -0.5..0.5.
+    """
+    share = room_for(offsets, luma)
+    share *= np.float32(255)
+    levels = np.empty((2, *luma.shape), np.uint8)
+    for plane, offset, scale in ((levels[0], offsets[2], CB_SCALE), (levels[1], offsets[0], CR_SCALE)):
+        chroma = offset * share
+        chroma *= np.float32(1 / scale)
+        chroma += np.float32(128.5)
+        plane[:] = chroma
+    return levels
 
 
 def _unit(pixels: NDArray[Any]) -> Plane:

@@ -29,22 +29,25 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 
 def merged_strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Pixels]]:
     """Yield the rows of :func:`merged`, from the top down, each strip with the place of its rows."""
-    for strip, luma, rows in _strips(pixels, chroma):
-        yield strip, color.to_levels(color.merge(luma, rows), pixels.dtype.type)
+    for strip, luma, offsets in _strips(pixels, chroma):
+        yield strip, color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
 
 
 def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
     """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be laid over the luma of ``pixels`` as they are."""
     planes = np.empty((2, *pixels.shape[:2]), np.uint8)
-    for strip, luma, rows in _strips(pixels, chroma):
-        planes[:, strip] = color.chroma_levels(color.limited(luma, rows))
+    for strip, luma, offsets in _strips(pixels, chroma):
+        planes[:, strip] = color.chroma_levels(luma, offsets)
     return planes
 
 
 def _strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Plane, Plane]]:
-    """Yield the place of some rows, their luma ``[R, W]`` and their chroma ``[2, R, W]``."""
+    """Yield the place of some rows, their luma ``[R, W]`` and the offsets ``[3, R, W]`` of their colours.
+
+    Offsets are linear in chroma, so they are computed small and then enlarged.
+    """
     height, width = pixels.shape[:2]
-    enlarged = resize.EnlargedChroma(chroma, (height, width))
+    enlarged = resize.Enlarged(color.offsets_of(chroma), (height, width))
     rows = max(1, resize.PIXELS_AT_ONCE // width)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)

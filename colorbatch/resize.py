@@ -67,24 +67,24 @@ def pad_to_multiple(plane: Plane, multiple: int) -> Plane:
     return np.pad(plane, ((0, -height % multiple), (0, -width % multiple)), mode="edge")
 
 
-class EnlargedChroma:
-    """Chroma of full size, bicubic, of which only the rows that are asked for are ever computed.
+class Enlarged:
+    """Small planes at full size, bicubic, of which only the rows that are asked for are ever computed.
 
     The same as Pillow's bicubic (Keys 1981, "Cubic convolution interpolation", a = -0.5; widened where it shrinks).
     Rows are weighted sums of a few others, so a product of matrices gives them several times as fast as Pillow does.
     """
 
-    def __init__(self, chroma: Plane, size: tuple[int, int]) -> None:
-        """``chroma`` is ``[2, h, w]``; ``size`` is the full height and width."""
+    def __init__(self, planes: Plane, size: tuple[int, int]) -> None:
+        """``planes`` are ``[C, h, w]``; ``size`` is the full height and width."""
         self._height, self._width = size
-        wide = [_resize(plane, (plane.shape[0], self._width)) for plane in chroma]
-        self._wide = np.concatenate(wide, axis=1)  # [h, 2 * W], so that one product serves both planes
+        wide = [_resize(plane, (plane.shape[0], self._width)) for plane in planes]
+        self._wide = np.concatenate(wide, axis=1)  # [h, C * W], so that one product serves all planes
 
     def rows(self, top: int, bottom: int) -> Plane:
-        """Return ``[2, bottom - top, W]``."""
+        """Return ``[C, bottom - top, W]``."""
         weights, first = _bicubic_weights(top, bottom, self._height, len(self._wide))
         rows: Plane = weights @ self._wide[first : first + weights.shape[1]]
-        planes: Plane = rows.reshape(bottom - top, 2, self._width).swapaxes(0, 1)
+        planes: Plane = rows.reshape(bottom - top, -1, self._width).swapaxes(0, 1)
         return planes
 
 

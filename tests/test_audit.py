@@ -152,8 +152,8 @@ def test_luma_that_is_not_the_source_s_is_found(job: BatchJob, name: str, monkey
 
     merge = color.merge
 
-    def shifted(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-        return merge(luma * np.float32(0.9) + np.float32(0.024), chroma)
+    def shifted(luma: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        return merge(luma * np.float32(0.9) + np.float32(0.024), offsets)
 
     monkeypatch.setattr(color, "merge", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")

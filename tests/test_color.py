@@ -13,6 +13,10 @@ LUMA = st.floats(0, 1, width=32)
 CHROMA = st.floats(-0.5, 0.5, width=32)
 
 
+def offsets_of(cb: float, cr: float) -> color.Plane:
+    return color.offsets_of(np.array([[[cb]], [[cr]]], np.float32))
+
+
 @pytest.mark.parametrize(
     ("rgb", "ycc"),
     # Worked by hand from ITU-T T.871, section 7: luma is the weighted sum, chroma (B - Y) / 1.772 and (R - Y) / 1.402.
@@ -46,13 +50,13 @@ def test_luma_of_grey_is_the_level() -> None:
 @given(RGB_PIXELS)
 def test_merge_brings_back_the_picture_that_was_split(pixels: NDArray[np.uint8]) -> None:
     inner = (pixels // 2 + 64).astype(np.uint8)  # away from the ends, where merge holds chroma back
-    merged = color.to_levels(color.merge(color.luma_of(inner), color.chroma_of(inner)))
+    merged = color.to_levels(color.merge(color.luma_of(inner), color.offsets_of(color.chroma_of(inner))))
     np.testing.assert_array_equal(merged, inner)
 
 
 @given(LUMA, CHROMA, CHROMA)
 def test_merge_keeps_luma_whatever_the_chroma(luma: float, cb: float, cr: float) -> None:
-    merged = color.merge(np.array([[luma]], np.float32), np.array([[[cb]], [[cr]]], np.float32))[0, 0]
+    merged = color.merge(np.array([[luma]], np.float32), offsets_of(cb, cr))[0, 0]
     assert merged.min() >= min(luma, color.HEADROOM) - 1e-6
     assert merged.max() <= max(luma, 1 - color.HEADROOM) + 1e-6
     assert merged @ np.array([0.299, 0.587, 0.114]) == pytest.approx(luma, abs=2e-6)
@@ -61,13 +65,12 @@ def test_merge_keeps_luma_whatever_the_chroma(luma: float, cb: float, cr: float)
 @given(st.integers(0, 255), CHROMA, CHROMA)
 def test_the_grey_of_the_result_is_the_grey_of_the_source_within_one_level(level: int, cb: float, cr: float) -> None:
     luma = color.luma_of(np.array([[level]], np.uint8))
-    merged = color.to_levels(color.merge(luma, np.array([[[cb]], [[cr]]], np.float32)))
+    merged = color.to_levels(color.merge(luma, offsets_of(cb, cr)))
     assert abs(int(np.asarray(Image.fromarray(merged).convert("L"))[0, 0]) - level) <= 1
 
 
 def test_merge_shrinks_chroma_along_its_hue() -> None:
-    chroma = np.array([[[-0.4]], [[0.3]]], np.float32)
-    merged = color.merge(np.array([[0.9]], np.float32), chroma)
+    merged = color.merge(np.array([[0.9]], np.float32), offsets_of(-0.4, 0.3))
     rgb = merged[0, 0].astype(np.float64)
     cb, cr = (rgb[2] - 0.9) / 1.772, (rgb[0] - 0.9) / 1.402
     assert rgb.max() == pytest.approx(1 - color.HEADROOM, abs=1e-6)

@@ -22,7 +22,7 @@ def test_strips_give_what_the_whole_gives(height: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (height, 100_000 // height), dtype=np.uint8)
     chroma = random.random((2, *random.integers(1, 30, 2)), dtype=np.float32) - np.float32(0.5)
-    whole = color.to_levels(color.merge(color.luma_of(pixels), chroma_at(chroma, pixels.shape)))
+    whole = color.to_levels(color.merge(color.luma_of(pixels), color.offsets_of(chroma_at(chroma, pixels.shape))))
     found = merged(pixels, chroma)
     assert np.abs(found.astype(int) - whole).max() <= 1
     assert (found == whole).mean() > 0.99, "more than the rounding of a product of matrices"

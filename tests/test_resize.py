@@ -75,7 +75,7 @@ def test_enlarged_chroma_is_pillow_s_bicubic(h: int, w: int, height: int, width:
     expected = [
         np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)) for plane in chroma
     ]
-    enlarged = resize.EnlargedChroma(chroma, (height, width))
+    enlarged = resize.Enlarged(chroma, (height, width))
     np.testing.assert_allclose(enlarged.rows(0, height), expected, atol=2e-6)
     middle = height // 2
     parts = [enlarged.rows(top, bottom) for top, bottom in ((0, middle), (middle, height)) if bottom > top]

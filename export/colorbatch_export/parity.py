@@ -127,7 +127,7 @@ def _compare(content: str, vividness: float | None, luma: Plane, expected: Plane
 
 
 def _rgb_levels(luma: Plane, chroma: Plane) -> "np.ndarray[tuple[int, ...], np.dtype[np.int16]]":
-    return color.to_levels(color.merge(luma, chroma)).astype(np.int16)
+    return color.to_levels(color.merge(luma, color.offsets_of(chroma))).astype(np.int16)
 
 
 def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
