@@ -48,10 +48,11 @@ def test_the_mean_weighs_the_bins(head: BinHead) -> None:
 
 def test_without_vividness_the_distribution_is_only_sharpened(head: BinHead) -> None:
     uneven = logits_of(0.25, 0.75)
-    squared = [0.25**2 / (0.25**2 + 0.75**2), 0.75**2 / (0.25**2 + 0.75**2)]  # temperature 1/2: shares are squared
+    raised = [share**1.5 for share in (0.25, 0.75)]  # logits times 1.5 are shares to that power
+    orange, blue = (share / sum(raised) for share in raised)
     shares = head.adjusted(uneven, torch.tensor(0.0)).softmax(dim=1)[0, :2, 0, 0]
-    assert shares.tolist() == pytest.approx(squared, rel=1e-4)
-    expected = torch.tensor([squared[0] * -0.2 + squared[1] * 0.2, squared[0] * 0.16 - squared[1] * 0.08])
+    assert shares.tolist() == pytest.approx([orange, blue], rel=1e-4)
+    expected = torch.tensor([orange * -0.2 + blue * 0.2, orange * 0.16 - blue * 0.08])
     torch.testing.assert_close(head.vivid(uneven, torch.tensor(0.0))[0, :, 0, 0], expected)
 
 
