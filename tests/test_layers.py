@@ -43,6 +43,20 @@ def test_a_run_needs_none_of_the_training_packages(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
 
 
+def test_the_help_imports_nothing_heavy() -> None:
+    """It imports the module of every command, for its short description."""
+    code = (
+        "import sys\n"
+        "from colorbatch.cli.main import main\n"
+        "sys.argv = ['colorbatch', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([n for n in ('numpy', 'PIL', 'onnxruntime', 'tifffile') if n in sys.modules])"
+    )
+    found = python(code)
+    assert found.stdout.splitlines()[-1] == "[]", found.stderr
+
+
 def test_importing_colorbatch_imports_nothing_heavy() -> None:
     found = python("import sys, colorbatch; print([n for n in ('numpy', 'PIL', 'onnxruntime') if n in sys.modules])")
     assert found.stdout.strip() == "[]", found.stderr

@@ -10,8 +10,6 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_in_force, config_option, settings_in_force
-from colorbatch.cli.plan import show_plan
-from colorbatch.discovery import contains
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, JpegLuma
 from colorbatch.progress import printable
@@ -117,6 +115,8 @@ def command(
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)
     if dry_run:
+        from colorbatch.cli.plan import show_plan
+
         terminal.set_up_logging(verbose=verbose, quiet=quiet)
         show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
         return
@@ -144,6 +144,8 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         UsageError: it would.
 
     """
+    from colorbatch.discovery import contains
+
     for folder, name, reason in (
         (job.source, "source", "Nothing is ever written there."),
         (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
