@@ -654,12 +654,15 @@ def test_pictures_in_work_keep_to_the_memory_limit(
     source.mkdir()
     for number in range(8):
         Image.fromarray(np.full((200, 300), 10 * number, np.uint8)).save(source / f"{number}.png")
-    in_work, most, lock = set[int](), [0], threading.Lock()
+    in_work, most, wanted, lock = set[int](), [0], [0], threading.Lock()
 
     def counted(*arguments: Any) -> bytes:  # noqa: ANN401
         with lock:
             in_work.add(threading.get_ident())
             most[0] = max(most[0], len(in_work))
+        end = time.monotonic() + 10
+        while most[0] < wanted[0] and time.monotonic() < end:  # for the others, however slow the machine is
+            time.sleep(0.005)
         time.sleep(0.05)
         try:
             return encode(*arguments)
@@ -670,7 +673,7 @@ def test_pictures_in_work_keep_to_the_memory_limit(
     monkeypatch.setattr(making, "encode", counted)
     job = BatchJob(source, tmp_path / "out", str(model_path), "cpu", jobs=6)
     for limit, expected in ((6 * 540_000, 6), (2 * 540_000 + 5, 2), (1, 1)):
-        most[0] = 0
+        most[0], wanted[0] = 0, expected
         assert batch.run_batch(replace(job, output=tmp_path / str(limit), memory_limit=limit)).done == 8
         assert most[0] == expected
     trees = [tree(tmp_path / str(limit)) for limit in (6 * 540_000, 2 * 540_000 + 5, 1)]
