@@ -56,15 +56,15 @@ def offsets_of(chroma: Plane) -> Plane:
     return np.stack([np.float32(CR_SCALE) * cr, green, np.float32(CB_SCALE) * cb])
 
 
-def room_for(offsets: Plane, luma: Plane) -> Plane:
+def room_for(luma: Plane, offsets: Plane) -> Plane:
     """Return the largest share of the offsets, ``[H, W]`` in 0..1, with which no channel clips.
 
     Where a channel would come closer than ``HEADROOM`` to 0 or 1, a smaller share of all three offsets shrinks the
     colour of that pixel towards grey and keeps its hue.
 
     Args:
-        offsets: ``[3, H, W]``, as :func:`offsets_of` returns them.
         luma: ``[H, W]`` in 0..1.
+        offsets: ``[3, H, W]``, as :func:`offsets_of` returns them.
 
     """
     red, green, blue = offsets
@@ -91,7 +91,7 @@ def merge(luma: Plane, offsets: Plane) -> Plane:
         offsets: ``[3, H, W]``, of which :func:`room_for` says how much is added.
 
     """
-    rgb = offsets * room_for(offsets, luma)  # a plane for each channel: NumPy is slow along an axis of 3
+    rgb = offsets * room_for(luma, offsets)  # a plane for each channel: NumPy is slow along an axis of 3
     rgb += luma
     return np.moveaxis(rgb, 0, -1)
 
@@ -108,7 +108,7 @@ def chroma_levels(luma: Plane, offsets: Plane) -> NDArray[np.uint8]:
 
     Source: ITU-T T.871, section 7. The chroma of RGB that does not clip lies within -0.5..0.5.
     """
-    share = room_for(offsets, luma)
+    share = room_for(luma, offsets)
     share *= np.float32(255)
     levels = np.empty((2, *luma.shape), np.uint8)
     for plane, offset, scale in ((levels[0], offsets[2], CB_SCALE), (levels[1], offsets[0], CR_SCALE)):

@@ -1,4 +1,4 @@
-"""Colour a picture: its luma goes through the network small, and the chroma that comes back over its own luma."""
+"""Colour a picture: its luma goes through the network small, and chroma comes back; the luma itself is kept."""
 
 import os
 import time

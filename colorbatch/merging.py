@@ -22,15 +22,9 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 
     """
     result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
-    for strip, rows in merged_strips(pixels, chroma):
-        result[strip] = rows
-    return result
-
-
-def merged_strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Pixels]]:
-    """Yield the rows of :func:`merged`, from the top down, each strip with the place of its rows."""
     for strip, luma, offsets in _strips(pixels, chroma):
-        yield strip, color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
+        result[strip] = color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
+    return result
 
 
 def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:

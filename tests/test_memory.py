@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -18,11 +19,11 @@ def entered(budget: MemoryBudget, needed: int, log: list[int], leave: threading.
     return thread
 
 
-def until(condition: object, seconds: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:  # type: ignore[operator]
+    while not condition() and time.monotonic() < end:
         time.sleep(0.005)
-    return bool(condition())  # type: ignore[operator]
+    return condition()
 
 
 def test_work_waits_until_there_is_memory() -> None:

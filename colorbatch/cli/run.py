@@ -171,7 +171,8 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) ->
         lines += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
         if summary.failed > len(shown):
             lines.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
-    lines += _stages(summary, verbose=verbose)
+    if verbose:
+        lines += _stages(summary)
     if summary.stopped:
         lines.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     lines.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
@@ -181,10 +182,8 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) ->
         logger.debug("%s", line.strip())
 
 
-def _stages(summary: BatchSummary, *, verbose: bool) -> list[str]:
-    """Return a line for each stage, with ``verbose``: what it took in all threads together."""
-    if not verbose:
-        return []
+def _stages(summary: BatchSummary) -> list[str]:
+    """Return a line for each stage: what it took in all threads together."""
     return [
         f"  {stage}: {cost.seconds:.1f} s, {cost.cpu_seconds:.1f} s of it computing, {cost.megabytes:.0f} MB"
         for stage, cost in summary.stages.items()

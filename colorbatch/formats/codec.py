@@ -111,7 +111,8 @@ def decoded_bytes(data: bytes) -> int:
                 sizes = (page.imagewidth * page.imagelength * (2 if tiff.is_deep(page) else 1) for page in pages)
                 return 3 * sum(int(size) for size in sizes)
         with _open(data, kind) as image:
-            depth = 2 if image.mode.startswith("I") else 1
+            is_deep = image.mode.startswith("I") or (kind.name == "PNG" and png.bit_depth(data) == 16)
+            depth = 2 if is_deep else 1  # Pillow says RGB of a PNG of 16 bits too
             return 3 * int(image.width) * int(image.height) * depth
     except Exception:  # noqa: BLE001 (a damaged file raises whatever it likes; decoding will say what is wrong)
         return 0

@@ -21,7 +21,7 @@ from colorbatch.picture import Frame
 LONGEST_SIDE = 65_500
 """Of libjpeg."""
 _DEFAULT_LUMA_TABLE: list[int] = presets["web_maximum"]["quantization"][0]  # type: ignore[index] # untyped
-_FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantization"][1]]  # type: ignore[index]
+_FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantization"][1]]  # type: ignore[index] # untyped
 """Chroma of a network is smooth, so a fine table costs little, and errors of chroma would spill into luma where RGB
 clips: with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes,
 none."""

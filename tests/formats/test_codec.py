@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -296,6 +297,10 @@ def test_a_table_too_coarse_for_baseline_jpeg_is_made_finer(ramp: Levels, capfd:
 )
 def test_decoded_bytes_are_told_by_the_header(image: Image.Image, picture_format: str, expected: int) -> None:
     assert decoded_bytes(saved(image, picture_format)) == expected
+
+
+def test_decoded_bytes_of_a_deep_png_in_colour() -> None:
+    assert decoded_bytes(bytes(imagecodecs.png_encode(np.zeros((30, 40, 3), np.uint16)))) == 6 * 40 * 30
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\xff\xd8\xff\xe0"])
