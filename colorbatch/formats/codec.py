@@ -185,8 +185,8 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         if kind.name != "JPEG":
             return Picture((frame,), kind.written_as, warnings=tuple(warnings))
         table = jpeg.luma_table_of(image)
-    is_as_stored = frame.pixels.ndim == 2 and np.array_equal(frame.pixels, pixels)  # not turned, no other profile
-    has_luma_scans = is_as_stored and jpeg.has_luma_scans(data)
+    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not turned, no other profile
+    has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
     return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
 
 
