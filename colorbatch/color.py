@@ -129,5 +129,6 @@ def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np
 
 def _unit(pixels: NDArray[Any]) -> Plane:
     """Scale unsigned integers to 0..1 by the largest value of their type."""
-    scaled: Plane = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    scaled: Plane = pixels.astype(np.float32)
+    scaled *= np.float32(1 / np.iinfo(pixels.dtype).max)
     return scaled

@@ -87,15 +87,13 @@ class Enlarged:
     def __init__(self, planes: Plane, size: tuple[int, int]) -> None:
         """``planes`` are ``[C, h, w]``; ``size`` is the full height and width."""
         self._height, self._width = size
-        wide = [_resize(plane, (plane.shape[0], self._width)) for plane in planes]
-        self._wide = np.concatenate(wide, axis=1)  # [h, C * W], so that one product serves all planes
+        self._wide = np.stack([_resize(plane, (plane.shape[0], self._width)) for plane in planes])  # [C, h, W]
 
     def rows(self, top: int, bottom: int) -> Plane:
         """Return ``[C, bottom - top, W]``."""
-        weights, first = _bicubic_weights(top, bottom, self._height, len(self._wide))
-        rows: Plane = weights @ self._wide[first : first + weights.shape[1]]
-        planes: Plane = rows.reshape(bottom - top, -1, self._width).swapaxes(0, 1)
-        return planes
+        weights, first = _bicubic_weights(top, bottom, self._height, self._wide.shape[1])
+        rows: Plane = weights @ self._wide[:, first : first + weights.shape[1]]
+        return rows
 
 
 def _bicubic_weights(top: int, bottom: int, height: int, source: int) -> tuple[Plane, int]:
