@@ -11,6 +11,8 @@ from colorbatch.color import Plane
 
 Pixels = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16."""
+REACH = 4
+"""Pixels, down and across, that show something of one sample of half the size."""
 
 
 def merged(pixels: Pixels, chroma: Plane) -> Pixels:

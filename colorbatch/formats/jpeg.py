@@ -131,8 +131,8 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
 
 
 def _planes(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr ``[2, h, w]`` at half of the size, unless the network saw more of the picture than that."""
-    is_coarse = 2 * chroma.shape[1] <= grey.shape[0] and 2 * chroma.shape[2] <= grey.shape[1]
+    """Return Cb and Cr ``[2, h, w]``: of half the size where samples then reach no farther than those of ``chroma``."""
+    is_coarse = all(merging.REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
     return (merging.halved_chroma_planes if is_coarse else merging.chroma_planes)(grey, chroma)
 
 
