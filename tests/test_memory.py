@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -71,3 +74,10 @@ def test_memory_is_given_back_after_an_error() -> None:
 
 def test_physical_memory_is_that_of_a_machine() -> None:
     assert 2**28 < physical_memory() < 2**50
+
+
+def test_glibc_takes_every_setting() -> None:
+    """In a process of its own: the heap of this one is left as it is."""
+    command = "from colorbatch.memory import keep_freed_memory; print(keep_freed_memory())"
+    answer = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout
+    assert answer.strip() == str(platform.libc_ver()[0] == "glibc")
