@@ -29,7 +29,8 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not glibc, or not a POSIX system
         return False
     settings = {_ARENA_MAX: 1, _MMAP_THRESHOLD: _LARGEST_KEPT, _TRIM_THRESHOLD: _KEPT}
-    return all([adjust(parameter, value) == 1 for parameter, value in settings.items()])
+    taken = [adjust(parameter, value) for parameter, value in settings.items()]
+    return taken == [1] * len(settings)
 
 
 def physical_memory() -> int:
