@@ -11,7 +11,8 @@ import click
 from colorbatch.cli.main import COMMANDS, colorbatch
 
 PAGE = Path(__file__).with_name("commands.md")
-_COLUMNS = 100
+_COLUMNS = 78
+"""As on a terminal of 80."""
 _BEGINNING = """\
 # Every command
 
