@@ -1,7 +1,8 @@
 """The examples of the documentation really run, or are at least command lines that would be accepted.
 
 ``bash``, ``python`` and ``toml`` blocks of a page run one after the other in one folder; of ``sh``, ``ini``, ``make``,
-``text`` and indented ones, which need hours or other machines, every ``colorbatch ...`` is parsed, as it is in prose.
+``text`` and indented ones, which need hours or other machines, every ``colorbatch ...`` is parsed, as it is in prose;
+``py`` is Python that is only compiled.
 """
 
 import os
@@ -64,6 +65,8 @@ def test_examples_run(
             case "python":
                 padded = "\n" * (block.line - 1) + block.text  # so that a traceback names the line of the page
                 exec(compile(padded, str(page), "exec"), names)  # noqa: S102 (our own)
+            case "py":
+                compile(block.text, str(page), "exec")
             case "toml":
                 Path("example.toml").write_text(block.text, encoding="utf-8")
                 arguments = ("run", "--dry-run", "--config", "example.toml", "old_photos", "dry")

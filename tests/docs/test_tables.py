@@ -1,10 +1,11 @@
 """What the tables of the documentation list is all there is, and is named as it is."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from pages import DOCS, README, README_ZH, codes, command, table
+from pages import DOCS, README, README_ZH, blocks, codes, command, table
 
 import colorbatch
 from colorbatch.audit import Audit
@@ -30,6 +31,14 @@ def test_every_field_of_the_manifest_is_told_of() -> None:
     assert sorted(told) == sorted(
         [field.name for field in fields(Row)] + [field.name for field in fields(Audit)] + ["sound"]
     )
+
+
+def test_the_row_shown_has_every_field() -> None:
+    shown = [
+        block.text for block in blocks((DOCS / "archives.md").read_text(encoding="utf-8")) if block.language == "json"
+    ]
+    (row,) = map(json.loads, shown)
+    assert set(row) == {field.name for field in fields(Row)}
 
 
 def test_every_field_of_the_summary_is_told_of() -> None:
