@@ -21,6 +21,11 @@ _INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
 _CALL = re.compile(rf"(?:^|[\s`/;|&(=])colorbatch ((?:{'|'.join(COMMANDS)})\b[^\n|;&>)`]*)")
 
 
+def short(page: Path) -> str:
+    """Return how a page is named in messages."""
+    return page.relative_to(ROOT).as_posix()
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of code."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from helpers import SAMPLES, CommandLine
-from pages import COMMANDS_PAGE, PAGES, README_ZH, Block, blocks, calls, codes, commands, parse, prose
+from pages import COMMANDS_PAGE, PAGES, README_ZH, Block, blocks, calls, codes, commands, parse, prose, short
 from PIL import Image
 
 TOOLS = ("jq", "make", "parallel", "sha256sum")
@@ -40,12 +40,12 @@ def _scene(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(SAMPLES / source) as picture:
             small = picture.convert(mode).resize((96, 72))
-        if mode == "RGB":
+        if mode == "RGB":  # of brown, since the samples are grey
             small = Image.merge("RGB", [small.getchannel(0).point(lambda level, k=k: level // k) for k in (1, 2, 3)])
         small.save(path)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != README_ZH], ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", [page for page in PAGES if page != README_ZH], ids=short)
 def test_examples_run(
     page: Path,
     tmp_path: Path,
@@ -60,7 +60,7 @@ def test_examples_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     for block in found:
-        where = f"{page.name}:{block.line}"
+        where = f"{short(page)}:{block.line}"
         match block.language:
             case "python":
                 padded = "\n" * (block.line - 1) + block.text  # so that a traceback names the line of the page
@@ -103,7 +103,7 @@ def _run(block: Block, where: str, command_line: CommandLine, capsys: pytest.Cap
     assert done.returncode == 0, (where, done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", PAGES, ids=short)
 def test_every_command_line_would_be_accepted(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("colorbatch.toml").touch()  # which --config is read from when it is parsed
@@ -113,10 +113,10 @@ def test_every_command_line_would_be_accepted(page: Path, tmp_path: Path, monkey
         if page == COMMANDS_PAGE:  # help has examples, and speaks of commands too
             lines = "\n".join(line for line in lines.splitlines() if line.lstrip().startswith("colorbatch "))
         for arguments in calls(lines):
-            _accept(arguments, f"{page.name}, the block at line {block.line}")
+            _accept(arguments, f"{short(page)}, the block at line {block.line}")
     for code in codes(prose(text)):
         for arguments in calls(code):
-            _accept(arguments, f"{page.name}: {code}", may_be_short=True)
+            _accept(arguments, f"{short(page)}: {code}", may_be_short=True)
 
 
 def _accept(arguments: list[str], where: str, *, may_be_short: bool = False) -> None:
@@ -134,7 +134,7 @@ def test_a_command_line_that_would_not_be_accepted_is_found() -> None:
         _accept(arguments, "here")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != COMMANDS_PAGE], ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", [page for page in PAGES if page != COMMANDS_PAGE], ids=short)
 def test_every_option_that_is_spoken_of_exists(page: Path) -> None:
     known = {
         name for command in commands() for option in command.params for name in (*option.opts, *option.secondary_opts)

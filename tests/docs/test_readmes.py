@@ -46,10 +46,16 @@ def test_they_link_to_the_same_pages_and_to_each_other() -> None:
 
 
 def test_what_is_linked_to_is_there() -> None:
-    missing = [
-        (page.name, target)
-        for page in (README, README_ZH)
-        for target in targets(page)
-        if not target.startswith("http") and not (page.parent / target.partition("#")[0]).exists()
-    ]
+    missing = []
+    for page in (README, README_ZH):
+        for target in targets(page):
+            path, _, anchor = target.partition("#")
+            if not (page.parent / path).exists() or (anchor and anchor not in anchors(page.parent / path)):
+                missing.append((page.name, target))
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub and mkdocs call the headings of a page."""
+    headings = re.findall(r"^#+ (.*)", prose(page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -9,6 +9,7 @@ from pages import DOCS, README, README_ZH, blocks, codes, command, table
 
 import colorbatch
 from colorbatch.audit import Audit
+from colorbatch.cli.main import COMMANDS
 from colorbatch.contract import PREFIX, ModelContract, Parity
 from colorbatch.errors import ExitCode
 from colorbatch.job import BatchSummary
@@ -17,6 +18,11 @@ from colorbatch.manifest import Row
 
 def listed(page: Path, head: str) -> list[str]:
     return [code for row in table(page, head) for code in codes(row[0])]
+
+
+def test_every_command_is_in_the_readme() -> None:
+    told = [code.split()[1] for code in listed(README, "command")]
+    assert sorted(told) == sorted(COMMANDS)
 
 
 def test_every_option_of_run_is_told_of() -> None:
