@@ -24,10 +24,25 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 
     """
     result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
-    for strip, offsets in _strips(chroma, pixels.shape[:2]):
-        luma = color.luma_of(pixels[strip])
-        result[strip] = color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
+    top = 0
+    for strip in merged_strips(pixels, chroma):
+        result[top : top + len(strip)] = strip
+        top += len(strip)
     return result
+
+
+def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterator[Pixels]:
+    """Yield what :func:`merged` returns in strips ``[R, W, 3]``, one below the other.
+
+    Args:
+        pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
+        chroma: ``[2, h, w]`` of any size.
+        multiple_of: what the rows of each strip but the last are a multiple of.
+
+    """
+    for strip, offsets in _strips(chroma, pixels.shape[:2], multiple_of):
+        luma = color.luma_of(pixels[strip])
+        yield color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
 
 
 def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
@@ -60,14 +75,14 @@ def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
     return planes
 
 
-def _strips(chroma: Plane, size: tuple[int, ...]) -> Iterator[tuple[slice, Plane]]:
+def _strips(chroma: Plane, size: tuple[int, ...], multiple_of: int = 1) -> Iterator[tuple[slice, Plane]]:
     """Yield the place of some rows of planes of ``size``, and the offsets ``[3, R, W]`` of their colours.
 
     Offsets are linear in chroma, so they are computed small and then enlarged.
     """
     height, width = size
     enlarged = resize.Enlarged(color.offsets_of(chroma), (height, width))
-    rows = max(1, resize.PIXELS_AT_ONCE // width)
+    rows = max(1, resize.PIXELS_AT_ONCE // (width * multiple_of)) * multiple_of
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
         yield slice(top, bottom), enlarged.rows(top, bottom)

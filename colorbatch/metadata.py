@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from PIL import ExifTags
 
@@ -35,7 +36,7 @@ class Metadata:
     """The EXIF and GPS directories of a TIFF page, by the tag that points to them."""
     tiff_subfile_type: int = 0
     """What a TIFF page says of itself: a smaller version of another (1), one of many (2), a mask (4)."""
-    tiff_byte_order: str = "<"
+    tiff_byte_order: Literal["<", ">"] = "<"
     """In which ``tiff_tags`` are: ``<`` or ``>``."""
     tiff_compression: str | None = None
     """A lossless one of the source, to be used again."""

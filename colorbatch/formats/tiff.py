@@ -1,9 +1,10 @@
 """TIFF: every page, 8 and 16 bits, and every tag that says something of the photograph (TIFF 6.0, BigTIFF)."""
 
 import io
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
+from colorbatch.formats import tiff_strips
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.metadata import Metadata, RawTag
 from colorbatch.picture import Frame, Pixels
@@ -208,18 +210,18 @@ class _Layout:
 def encode(frames: Sequence[Frame]) -> bytes:
     """Return a TIFF with one page a frame, each of its own bit depth, with its tags as they were."""
     order = frames[0].metadata.tiff_byte_order
-    is_big = sum(frame.pixels.nbytes for frame in frames) > _LARGEST_CLASSIC
+    is_big = sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames) > _LARGEST_CLASSIC
     buffer = io.BytesIO()
-    with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:  # type: ignore[arg-type]
+    with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:
         for frame in frames:
-            _write_page(writer, frame.merged())
+            _write_page(writer, frame, order)
     return _with_directories(buffer.getvalue(), [frame.metadata for frame in frames])
 
 
-def _write_page(writer: tifffile.TiffWriter, frame: Frame) -> None:
+def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["<", ">"]) -> None:
     metadata = frame.metadata
     compression = metadata.tiff_compression or _DEFAULT_COMPRESSION
-    planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
+    height, width, channels = tiff_strips.shape_of(frame)
     tags = dict(metadata.tiff_tags)
     if metadata.xmp:
         tags[_XMP] = (1, len(metadata.xmp), metadata.xmp)
@@ -229,15 +231,18 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame) -> None:
     extra += [(_STAND_INS[code], 4, 1, 0, True) for code in metadata.tiff_directories if code in _STAND_INS]
     resolution = metadata.tiff_resolution
     writer.write(
-        planes,
+        tiff_strips.encoded_strips(frame, compression, byte_order),
+        shape=(height, width) if channels == 1 else (height, width, channels),
+        dtype=frame.pixels.dtype,
+        rowsperstrip=tiff_strips.rows_of(frame),
         subfiletype=metadata.tiff_subfile_type,
         resolution=None if resolution is None else resolution[:2],
         resolutionunit=None if resolution is None else resolution[2],
-        photometric="minisblack" if frame.pixels.ndim == 2 else "rgb",
-        planarconfig=None if planes.ndim == 2 else "contig",
+        photometric="minisblack" if channels < 3 else "rgb",
+        planarconfig=None if channels == 1 else "contig",
         extrasamples=None if frame.alpha is None else ["unassalpha"],
         compression=None if compression == "none" else compression,
-        predictor=compression in ("lzw", "zlib", "zstd"),
+        predictor=compression in tiff_strips.DIFFERENCED,
         iccprofile=srgb_profile() if metadata.has_profile else None,
         software=False,
         metadata=None,

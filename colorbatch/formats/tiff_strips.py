@@ -1,0 +1,72 @@
+"""The pixels of a page as the strips of a TIFF, coded one after another: a coloured page is never held whole.
+
+Sources: TIFF 6.0, sections 3 (strips), 9 (PackBits), 13 (LZW) and 14 (differencing); Adobe Photoshop TIFF Technical
+Notes, 2002 (deflate).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import imagecodecs
+import numpy as np
+
+from colorbatch import merging
+from colorbatch.picture import Frame, Pixels
+
+STRIP_BYTES = 2**18
+"""Of pixels in a strip, about."""
+_ENCODERS: dict[str, Callable[[Any], bytes | bytearray]] = {
+    "none": np.ndarray.tobytes,
+    "lzw": imagecodecs.lzw_encode,
+    "zlib": partial(imagecodecs.zlib_encode, level=6),
+    "packbits": partial(imagecodecs.packbits_encode, axis=-2),
+    "lzma": imagecodecs.lzma_encode,
+    "zstd": imagecodecs.zstd_encode,
+}
+"""By the names that tifffile gives to compressions."""
+DIFFERENCED = frozenset({"lzw", "zlib", "zstd"})
+"""Compressions that pixels are differenced for: each less the one before it in the row."""
+
+
+def shape_of(frame: Frame) -> tuple[int, int, int]:
+    """Return height, width and channels of a page: its colours, and its alpha."""
+    colors = 1 if frame.pixels.ndim == 2 and frame.chroma is None else 3
+    return frame.height, frame.width, colors + (frame.alpha is not None)
+
+
+def rows_of(frame: Frame) -> int:
+    """Return the rows of a strip."""
+    height, width, channels = shape_of(frame)
+    return max(1, min(height, STRIP_BYTES // (width * channels * frame.pixels.itemsize)))
+
+
+def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]) -> Iterator[bytes]:
+    """Yield the strips of a page, of :func:`rows_of` rows each, the last one of those that are left.
+
+    Args:
+        frame: its chroma is merged here.
+        compression: a key of those above.
+        byte_order: of the file.
+
+    """
+    rows, encode = rows_of(frame), _ENCODERS[compression]
+    for strip in _strips(frame, rows):
+        for top in range(0, len(strip), rows):
+            part = strip[top : top + rows]
+            if compression in DIFFERENCED:
+                part = imagecodecs.delta_encode(part, axis=-2)
+            yield bytes(encode(np.ascontiguousarray(part, part.dtype.newbyteorder(byte_order))))
+
+
+def _strips(frame: Frame, rows: int) -> Iterator[Pixels]:
+    """Yield ``[R, W, C]``, one below the other, each but the last of a multiple of ``rows`` rows."""
+    strips = (
+        [frame.pixels] if frame.chroma is None else merging.merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
+    )
+    top = 0
+    for strip in strips:
+        planes = np.atleast_3d(strip)
+        bottom = top + len(planes)
+        yield planes if frame.alpha is None else np.dstack([planes, frame.alpha[top:bottom]])
+        top = bottom
