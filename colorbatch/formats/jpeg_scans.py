@@ -8,7 +8,7 @@ of the source, and the source's picture can be had back.
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
@@ -34,6 +34,8 @@ class LumaScans:
     """Number of the table of luma."""
     coded: bytes
     """Tables and scans, from the first table to the end of the last scan of luma."""
+    has_restarts: bool
+    """Whether markers from which decoding can go on are among them."""
 
     @property
     def is_progressive(self) -> bool:
@@ -49,8 +51,9 @@ def luma_scans(data: bytes) -> LumaScans | None:
 
     """
     found: LumaScans | None = None
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     end = component = 0
+    has_restarts = False
     for marker, content, entropy in _segments(data):
         if marker in _OTHER_FRAMES:
             return None
@@ -59,18 +62,19 @@ def luma_scans(data: bytes) -> LumaScans | None:
             component, quantization = content[6], content[8]
             if found is not None or bits != 8 or components not in (1, 3) or not height:
                 return None
-            found = LumaScans(marker, height, width, quantization, b"")
+            found = LumaScans(marker, height, width, quantization, b"", has_restarts=False)
         elif marker in _TABLES:
             parts.append(_segment(marker, content))
+            has_restarts |= marker == _DRI
         elif marker == _SOS:
             if found is None or (content[0] > 1 and component in content[1 : 1 + 2 * content[0] : 2]):
                 return None
             if content[0] == 1 and content[1] == component:
-                parts.append(_segment(_SOS, b"\1\1" + content[2:]) + entropy)
+                parts += [_segment(_SOS, b"\1\1" + content[2:]), entropy]
                 end = len(parts)
     if found is None or not end:
         return None
-    return LumaScans(found.frame, found.height, found.width, found.quantization, b"".join(parts[:end]))
+    return replace(found, coded=b"".join(parts[:end]), has_restarts=has_restarts)
 
 
 def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> bytes:
@@ -92,8 +96,8 @@ def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> byte
     components = bytes([1, sampling, luma.quantization, 2, 0x11, table, 3, 0x11, table])
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 3) + components
     beside = [_segment(marker, content) for marker, content, _ in _segments(described) if marker in _BESIDE]
-    parts = [_SOI, *beside, _segment(luma.frame, frame), luma.coded]
-    if any(marker == _DRI for marker, _, _ in _segments(_SOI + luma.coded + _EOI)):
+    parts: list[bytes | memoryview] = [_SOI, *beside, _segment(luma.frame, frame), luma.coded]
+    if luma.has_restarts:
         parts.append(_segment(_DRI, b"\0\0"))
     for component, data in ((2, cb), (3, cr)):
         for marker, content, entropy in _segments(data):
@@ -102,7 +106,7 @@ def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> byte
             elif marker == _DHT:
                 parts.append(_segment(_DHT, content))
             elif marker == _SOS:
-                parts.append(_segment(_SOS, bytes([1, component]) + content[2:]) + entropy)
+                parts += [_segment(_SOS, bytes([1, component]) + content[2:]), entropy]
     return b"".join([*parts, _EOI])
 
 
@@ -130,8 +134,8 @@ def in_grey(data: bytes) -> bytes | None:
     return b"".join([_SOI, *jfif, _segment(luma.frame, frame), luma.coded, _EOI])
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield marker and content of each segment, with the coded data behind it where it begins a scan.
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes | memoryview]]:
+    """Yield marker and content of each segment, with a view of the coded data behind it where it begins a scan.
 
     Raises:
         ValueError, struct.error, IndexError: the file is damaged.
@@ -156,7 +160,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         if following is None:
             raise ValueError("it breaks off within a scan")
         begin, position = position, following.start()
-        yield marker, content, data[begin:position]
+        yield marker, content, memoryview(data)[begin:position]
 
 
 def _segment(marker: int, content: bytes) -> bytes:
