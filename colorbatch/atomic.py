@@ -48,9 +48,17 @@ def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:
         file.write(data)
 
 
-def remove_left_behind(folder: Path) -> None:
-    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there."""
-    for parent, _, names in os.walk(folder):
+def remove_left_behind(folder: Path, spared: str = "") -> None:
+    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there.
+
+    Args:
+        folder: which is searched through all its subfolders.
+        spared: the name of a folder in it where another process may be writing.
+
+    """
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder and spared in folders:
+            folders.remove(spared)
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 with suppress(OSError):

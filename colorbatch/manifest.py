@@ -18,6 +18,7 @@ from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageErro
 from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
 from colorbatch.lock import open_locked
+from colorbatch.report_folder import REPORT_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Manifest:
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
         if was_killed:
-            atomic.remove_left_behind(folder)
+            atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
         self.previous = rows_of(folder)
         self.outputs = _written(folder, self.previous)
         self._lock = threading.Lock()
