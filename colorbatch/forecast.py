@@ -54,7 +54,7 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.batch.run_batch`.
 
     """
-    plan = plan_batch(job.source, job.output, job.include, job.exclude)
+    plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
     work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
     pictures = [_with_prospect(each, work) for each in plan]
     sizes = [(each, _size_of(each.source)) for each, prospect in pictures if prospect in ("colour", "again")]
