@@ -111,7 +111,7 @@ def _preview_of(values: Mapping[str, Any]) -> Preview:
         raise ValueError("no preview")
     if measures is not None:
         measures = Measures(**{key: float(value) for key, value in measures.items()})
-        if not all(map(math.isfinite, astuple(measures))):
+        if not all(0 <= value < math.inf for value in astuple(measures)):
             raise ValueError("no measures")
     sizes = [(str(part), int(size)) for part, size in values["sizes"]]
     notes = tuple(map(str, values["notes"]))

@@ -5,6 +5,7 @@ missed. The score is that of chances which do not depend on each other, 1 - (1 -
 concern is enough for a high score, and several weak ones add up without passing 1. docs/report.md gives the reasons.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,17 +23,17 @@ Concern = Literal[
 ]
 
 _CONTRAST = (0.15, 0.05)
-_DEVIATION = (2.0, 5.0)
+_DEVIATION = (1.5, 3.5)
 _CUT_OFF = (0.05, 0.30)
-_FLAT = (0.15, 0.60)
+_FLAT = (0.25, 0.60)
 """Where each concern begins, and where it is 1."""
-_LEAST_SPREAD = 3.0
-"""Of colourfulness: batches that are more alike than that have no outliers worth a look."""
+_LEAST_SPREAD = 0.25
+"""Of the root of colourfulness, about 3 at 30: batches more alike than that have no outliers worth a look."""
 _NEAR_END = 3 + round(color.HEADROOM * 255)
 """Levels from 0 and 255 within which a channel is at the end of its room; 3 are for the noise of JPEG."""
 _STRONG_SPREAD = 40
 """Levels between the largest and the smallest channel of a pixel whose colour anybody would name."""
-_SATURATED = 0.1
+_SATURATED = 0.15
 """Length of chroma from which on a colour is a strong one; chroma is in -0.5..0.5."""
 _SMOOTH = 3 / 255
 """How far chroma may be from that of the next pixel within a flat area."""
@@ -52,11 +53,11 @@ class Measures:
 
 @dataclass(frozen=True)
 class Typical:
-    """What colourfulness is usual in a batch."""
+    """What colourfulness is usual in a batch, of which the square root is taken: so both ends are equally far away."""
 
     median: float
     spread: float
-    """That of a normal distribution with this median deviation."""
+    """The standard deviation of a normal distribution with this median deviation."""
 
 
 def measure(rgb: RGB) -> Measures:
@@ -89,17 +90,20 @@ def flat_share(rgb: RGB) -> float:
 
 
 def typical(colourfulnesses: Sequence[float]) -> Typical:
-    """Return the median and the spread, 1.4826 times the median deviation from it, of a batch."""
+    """Return what is usual in a batch: the median of the roots, and 1.4826 times their median deviation from it.
+
+    Iglewicz and Hoaglin 1993, "How to detect and handle outliers", call outliers what is more than 3.5 spreads away.
+    """
     if not colourfulnesses:
         return Typical(0.0, _LEAST_SPREAD)
-    values = np.asarray(colourfulnesses, dtype=np.float64)
+    values = np.sqrt(np.asarray(colourfulnesses, dtype=np.float64))
     median = float(np.median(values))
     return Typical(median, max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
 
 
 def concerns(measures: Measures, batch: Typical) -> dict[Concern, float]:
     """Return what speaks for a look at a picture, each from above 0 to 1, strongest first."""
-    deviation = (measures.colourfulness - batch.median) / batch.spread
+    deviation = (math.sqrt(measures.colourfulness) - batch.median) / batch.spread
     found: dict[Concern, float] = {
         "low contrast": _ramp(measures.contrast, *_CONTRAST),
         "more colourful than the rest": _ramp(deviation, *_DEVIATION),

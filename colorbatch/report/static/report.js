@@ -6,7 +6,12 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const ON_A_PAGE = 60;
 const MARKS = {
   good: { word: "Good", key: "g", list: "good.txt", use: "" },
-  redo: { word: "Redo", key: "r", list: "redo.txt", use: "colorbatch run --only redo.txt --vividness 0.4 SOURCE OUTPUT" },
+  redo: {
+    word: "Redo",
+    key: "r",
+    list: "redo.txt",
+    use: "colorbatch run --only redo.txt --vividness 0.4 SOURCE OUTPUT",
+  },
   grey: {
     word: "Leave grey",
     key: "l",
@@ -28,7 +33,8 @@ const numbers = new Intl.NumberFormat("en");
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    if (value !== undefined && value !== null && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
@@ -37,7 +43,14 @@ function make(tag, attributes = {}, ...children) {
 const pictures = DATA.pictures.map((picture, place) => {
   const name = picture.name ?? picture.input;
   const cut = name.lastIndexOf("/") + 1;
-  return { ...picture, place, path: name, file: name.slice(cut), folder: name.slice(0, cut), found: name.toLowerCase() };
+  return {
+    ...picture,
+    place,
+    path: name,
+    file: name.slice(cut),
+    folder: name.slice(0, cut),
+    found: name.toLowerCase(),
+  };
 });
 
 // --- marks: kept for as long as the output is the one that was marked ---
@@ -77,7 +90,11 @@ function lineOf(path) {
 
 function listOf(mark) {
   const paths = pictures.filter((picture) => markOf(picture) === mark).map((picture) => picture.input);
-  return [`# ${MARKS[mark].word}: ${paths.length} of ${pictures.length} in the report of ${DATA.title}`, ...paths.sort().map(lineOf), ""].join("\n");
+  return [
+    `# ${MARKS[mark].word}: ${paths.length} of ${pictures.length} in the report of ${DATA.title}`,
+    ...paths.sort().map(lineOf),
+    "",
+  ].join("\n");
 }
 
 function save(mark) {
@@ -116,7 +133,8 @@ function markButtons(picture) {
 }
 
 function press(group, picture) {
-  for (const button of group.children) button.setAttribute("aria-pressed", String(markOf(picture) === button.dataset.mark));
+  for (const button of group.children)
+    button.setAttribute("aria-pressed", String(markOf(picture) === button.dataset.mark));
 }
 
 function showMark(picture) {
@@ -133,7 +151,16 @@ function addressOf(picture, part, size) {
 
 function imageOf(picture, part, size) {
   const [width, height] = picture.small;
-  return make("img", { class: part, src: addressOf(picture, part, size), width, height, alt: "", loading: size ? "eager" : "lazy", decoding: "async", draggable: "false" });
+  return make("img", {
+    class: part,
+    src: addressOf(picture, part, size),
+    width,
+    height,
+    alt: "",
+    loading: size ? "eager" : "lazy",
+    decoding: "async",
+    draggable: "false",
+  });
 }
 
 // The range is what keys and screen readers move; the pointer moves it by a drag, so that a click can open the picture.
@@ -146,14 +173,22 @@ function comparison(picture, size, open) {
     if (open) box.addEventListener("click", open);
     return box;
   }
-  const range = make("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": `${picture.path}: before on the left, after on the right` });
+  const range = make("input", {
+    type: "range",
+    min: "0",
+    max: "100",
+    value: "50",
+    "aria-label": `${picture.path}: before on the left, after on the right`,
+  });
   const show = () => {
     box.style.setProperty("--at", `${range.value}%`);
     range.setAttribute("aria-valuetext", `${100 - range.value} % in colour`);
   };
   range.addEventListener("input", show);
   range.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && open) open();
+    if (event.key !== "Enter" || !open) return;
+    event.preventDefault(); // or it would press the button that gets the focus
+    open();
   });
   show();
   let start = null;
@@ -214,8 +249,8 @@ function card(picture) {
     frame,
     make("h3", {}, title),
     make("p", { class: "folder" }, state, state && picture.folder ? " · " : null, picture.folder),
-    remarks.length ? make("ul", { class: "remarks" }, ...remarks.map((remark) => make("li", {}, remark))) : null ?? "",
-    markButtons(picture),
+    remarks.length ? make("ul", { class: "remarks" }, ...remarks.map((remark) => make("li", {}, remark))) : "",
+    picture.preview || picture.status === "failed" ? markButtons(picture) : "",
   );
   return item;
 }
@@ -256,7 +291,8 @@ function showPage() {
   byId("sheet").replaceChildren(...some.map(card));
   const range = some.length ? `, ${numbers.format(from + 1)} to ${numbers.format(from + some.length)} shown` : "";
   const noun = pictures.length === 1 ? "source" : "sources";
-  byId("count").textContent = `${numbers.format(chosen.length)} of ${numbers.format(pictures.length)} ${noun}${last ? range : ""}`;
+  byId("count").textContent =
+    `${numbers.format(chosen.length)} of ${numbers.format(pictures.length)} ${noun}${last ? range : ""}`;
   byId("pages").hidden = last === 0;
   byId("page").textContent = `Page ${numbers.format(page + 1)} of ${numbers.format(last + 1)}`;
   byId("earlier").disabled = page === 0;
@@ -279,7 +315,9 @@ function showFolders() {
     }
   }
   const folders = [...counts].sort(([one], [other]) => (one < other ? -1 : 1));
-  const options = folders.map(([folder, count]) => make("option", { value: folder }, `${folder} (${numbers.format(count)})`));
+  const options = folders.map(([folder, count]) =>
+    make("option", { value: folder }, `${folder} (${numbers.format(count)})`),
+  );
   byId("folder").replaceChildren(make("option", { value: "" }, "all"), ...options);
 }
 
@@ -298,7 +336,8 @@ function bytes(count) {
 
 function factsOf(picture) {
   const maker = DATA.makers[picture.maker];
-  const link = (text, address) => (address ? make("a", { href: address, target: "_blank", rel: "noopener" }, text) : text);
+  const link = (text, address) =>
+    address ? make("a", { href: address, target: "_blank", rel: "noopener" }, text) : text;
   const size = picture.width && `${numbers.format(picture.width)} × ${numbers.format(picture.height)} pixels`;
   const before = { source: "luma of the source", output: "luma of the output, which equals the source's" };
   return [
@@ -335,7 +374,9 @@ function openLarge(picture) {
   byId("stage").replaceChildren(
     picture.preview ? comparison(picture, "-large", null) : make("p", { class: "nothing" }, "nothing to show"),
   );
-  const rows = factsOf(picture).map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, typeof value === "object" ? value : String(value))));
+  const rows = factsOf(picture).map(([term, value]) =>
+    make("div", {}, make("dt", {}, term), make("dd", {}, typeof value === "object" ? value : String(value))),
+  );
   byId("facts").replaceChildren(markButtons(picture), make("dl", {}, ...rows), make("p", { class: "quiet" }, KEYS));
   const place = chosen.indexOf(picture);
   byId("back").disabled = place <= 0;
