@@ -1,7 +1,10 @@
 """A finished job with names of every kind, and its report opened in a browser."""
 
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,6 +40,14 @@ def finished_job(folder: Path, model: Path) -> BatchJob:
     job = BatchJob(source, folder / "out", str(model), "cpu", jobs=1)
     run_batch(job)
     return job
+
+
+def pictures_of(index: Path) -> dict[str, dict[str, Any]]:
+    """Return what the script of a page reads, by the names of the sources."""
+    (data,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', index.read_text("utf-8"), re.DOTALL
+    )
+    return {picture["input"]: picture for picture in json.loads(data)["pictures"]}
 
 
 class opened:  # noqa: N801 (used as a context manager)

@@ -120,6 +120,9 @@ time.sleep(60)
         {"warnings": 3},
         {"digital_source_type": ["x"]},
         {"model": 5},
+        {"width": "<b>"},
+        {"seconds": float("nan")},
+        {"input_bytes": [1]},
     ],
     ids=str,
 )

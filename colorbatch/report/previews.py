@@ -200,7 +200,7 @@ def _shrunk(
             return None
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != expected:
-            notes.append(f"the {kind} was altered after the output was made")
+            notes.append(f"the {kind} was altered after {'it' if kind == 'output' else 'the output'} was made")
             if kind == "source":  # what was coloured is another picture
                 return None
         with place.memory.taken(decoded_bytes(data) * _COPIES):

@@ -1,8 +1,9 @@
 """Write the report of an output folder: previews first, the page that shows them last."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,12 @@ def write_report(
         place = Place(folder, source, report, MemoryBudget(physical_memory() // 2))
         kept = previews.read_kept(report / _KEPT_NAME)
         progress.begin(len(rows), "Making previews")
+        looks = []
         try:
-            looks = []
-            for look in _looks(rows, place, kept, jobs or os.cpu_count() or 1):
-                looks.append(look)
-                progress.advance()
+            with closing(_looks(rows, place, kept, jobs or os.cpu_count() or 1)) as found:
+                for look in found:
+                    looks.append(look)
+                    progress.advance()
         finally:
             progress.end()
         shown = [look.preview for look in looks]
@@ -110,8 +112,8 @@ class _Look:
 
 def _looks(
     rows: Sequence[Row], place: Place, kept: Mapping[str, tuple[list[object], Preview]], threads: int
-) -> Iterator[_Look]:
-    """Yield what there is to show of each row, made in several threads."""
+) -> Generator[_Look, None, None]:
+    """Yield what there is to show of each row, made in several threads; none is begun any more once it is closed."""
 
     def look(row: Row) -> _Look:
         stamp = previews.stamp_of(row, place)
@@ -121,7 +123,7 @@ def _looks(
         preview = previews.make_preview(row, place)
         return _Look(stamp, preview, is_new=preview.name is not None)
 
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="preview")
     try:
         yield from pool.map(look, rows)
     finally:
