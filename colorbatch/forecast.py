@@ -19,7 +19,7 @@ from colorbatch.manifest import Row, rows_of
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
 _CLOCKS_APART = 2.0
-"""Seconds by which the clock of a file system may be ahead; rows have whole seconds."""
+"""Seconds by which the clock of a file system may be ahead."""
 _SECONDS_TRIED = 10.0
 """After which no further one is tried."""
 

@@ -321,7 +321,7 @@ def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _failed(planned: PlannedPicture, work: Work, reason: str) -> Row:

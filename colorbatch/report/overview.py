@@ -9,9 +9,6 @@ from datetime import datetime
 from colorbatch.job import Status
 from colorbatch.manifest import Row
 
-_SECONDS_OF_A_ROW = 1.0
-"""Rows tell whole seconds."""
-
 
 @dataclass(frozen=True)
 class Overview:
@@ -57,7 +54,7 @@ def busy_seconds(rows: Iterable[Row]) -> float:
     for row in rows:
         with suppress(ValueError, OverflowError, OSError):  # a row without a time, or with nonsense for one
             end = datetime.fromisoformat(str(row.finished_at)).timestamp()
-            spans.append((end - max(0.0, row.seconds or 0.0), end + _SECONDS_OF_A_ROW))
+            spans.append((end - max(0.0, row.seconds or 0.0), end))
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))
