@@ -26,14 +26,20 @@ def refuse_foreign_folder(output: Path) -> None:
 
     """
     folder = output / REPORT_FOLDER
-    is_taken = os.path.lexists(folder) and not is_report(folder)
-    if is_taken and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and not is_report(folder) and not _is_empty(folder):
         raise UsageError(
             f"{folder} is there already, and was not made by colorbatch report",
             advice="Move it away, or give it another name: a report never overwrites it.",
         )
     if (folder / PREVIEWS).is_symlink():
         raise UsageError(f"{folder / PREVIEWS} is a link", advice="Delete it: a report is written into its own folder.")
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir())
+    except OSError:  # it cannot even be looked at
+        return False
 
 
 @contextmanager

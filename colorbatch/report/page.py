@@ -122,6 +122,7 @@ def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> byte
         loader=PackageLoader("colorbatch.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["printable"] = printable
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and keys as they come
     page = environment.get_template("index.html").render(
         subject=subject,
         overview=overview,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import ROOT
 from numpy.typing import NDArray
 
 from colorbatch.report import scores
@@ -80,3 +81,12 @@ def test_the_score_is_that_of_independent_chances() -> None:
     assert scores.score({"a": 0.5, "b": 0.5}) == pytest.approx(0.75)
     assert scores.score({"a": 1, "b": 0.1}) == 1
     assert scores.score({"a": 0.2, "b": 0.3, "c": 0.4}) == pytest.approx(1 - 0.8 * 0.7 * 0.6)
+
+
+def test_the_documentation_gives_the_ramps() -> None:
+    text = (ROOT / "docs" / "report.md").read_text("utf-8")
+    ramps = [[cell.strip() for cell in line.split("|")[3:5]] for line in text.splitlines() if line.startswith("| ")][1:]
+    percent = [[f"{100 * value:.0f} %" for value in ramp] for ramp in (scores._CUT_OFF, scores._FLAT)]  # noqa: SLF001
+    contrast, deviation = scores._CONTRAST, scores._DEVIATION  # noqa: SLF001
+    first = [[f"{contrast[0]}", f"{contrast[1]} downwards"], [f"{deviation[0]}", f"{deviation[1]}"]]
+    assert ramps[1:] == first + percent
