@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import math
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +95,7 @@ class Row:
         if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
             raise ValueError("a field has the wrong type")
         numbers = [getattr(row, name) for name in _NUMBERS]
-        if not all(isinstance(number, int | float | None) and math.isfinite(number or 0) for number in numbers):
+        if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
             raise ValueError("a field is no number")
         if not all(isinstance(text, str) for text in row.warnings):
             raise ValueError("its warnings are no texts")

@@ -122,6 +122,8 @@ time.sleep(60)
         {"model": 5},
         {"width": "<b>"},
         {"seconds": float("nan")},
+        {"seconds": -1},
+        {"height": 10**400},
         {"input_bytes": [1]},
     ],
     ids=str,

@@ -140,23 +140,19 @@ def make_preview(row: Row, place: Place) -> Preview:
 
     """
     notes: list[str] = []
-    after = _shrunk(place.path_of_output(row), place.output, "output", row, notes, place)
     is_coloured = row.output is not None and row.output_sha256 != row.input_sha256
-    before: _Levels | None = None
-    if place.source is not None and (is_coloured or after is None):
-        before = _shrunk(place.path_of_source(row), place.source, "source", row, notes, place)
-    shown_before: Before = None
-    if is_coloured and after is not None:
-        shown_before = "output" if before is None else "source"
-        before = after if before is None else before
-    elif not is_coloured and after is None:
-        after, before = before, None
-    if after is None:
+    output = _shrunk(place.path_of_output(row), place.output, "output", row, notes, place)
+    source = None
+    if place.source is not None and (is_coloured or output is None):
+        source = _shrunk(place.path_of_source(row), place.source, "source", row, notes, place)
+    if is_coloured and output is not None:
+        before: Before = "output" if source is None else "source"
+        luma = color.to_levels(color.luma_of(output if source is None else source))
+        return _written(row, {"after": output, "before": luma}, before, place, notes)
+    alone = source if output is None and not is_coloured else output
+    if alone is None:
         return Preview(notes=tuple(notes))
-    pictures: dict[_Part, _Levels] = {"after": after}
-    if shown_before is not None and before is not None:
-        pictures["before"] = color.to_levels(color.luma_of(before))
-    return _written(row, pictures, shown_before, place, notes)
+    return _written(row, {"after": alone}, None, place, notes)
 
 
 def _written(

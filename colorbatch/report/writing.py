@@ -19,7 +19,7 @@ from colorbatch.report.overview import overview_of
 from colorbatch.report.previews import Place, Preview
 
 _KEPT_NAME = "previews.json"
-"""What is known of the previews, for the next report."""
+"""What is known of the previews, for the next report; written when this one is stopped too."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ def write_report(
                     progress.advance()
         finally:
             progress.end()
+            names = [in_utf_8(row.input) for row in rows]
+            stamped = {name: (look.stamp, look.preview) for name, look in zip(names, looks, strict=False)}
+            not_reached = {name: kept[name] for name in names if name in kept and name not in stamped}
+            record = previews.to_json(stamped | not_reached)
+            atomic.write_bytes(report / _KEPT_NAME, record)
         shown = [look.preview for look in looks]
         subject = page.Subject(
             title=folder.resolve().name,
@@ -85,8 +90,6 @@ def write_report(
             without_row=None if planned is None else len(planned - {row.input for row in rows}),
         )
         files = {name: page.asset(name) for name in page.ASSETS}
-        stamped = {in_utf_8(row.input): (look.stamp, look.preview) for row, look in zip(rows, looks, strict=True)}
-        files[_KEPT_NAME] = previews.to_json(stamped)
         files["index.html"] = page.render(page.with_concerns(rows, shown), overview_of(rows), subject)
         for name, data in files.items():  # the page last: whatever it shows is there
             atomic.write_bytes(report / name, data)
@@ -97,7 +100,7 @@ def write_report(
         sources=len(rows),
         shown=sum(preview.name is not None for preview in shown),
         made=sum(look.is_new for look in looks),
-        bytes=sum(sizes.values()) + sum(map(len, files.values())),
+        bytes=sum(sizes.values()) + len(record) + sum(map(len, files.values())),
     )
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 import threading
@@ -182,6 +183,9 @@ def test_a_report_that_is_stopped_makes_no_further_previews(job: BatchJob) -> No
         write_report(job.output, jobs=1, progress=Stopping())
     assert len(list((job.output / FOLDER).rglob("*-after.webp"))) < 9
     assert not any(thread.name.startswith("preview") for thread in threading.enumerate())
+    made = len(json.loads((job.output / FOLDER / "previews.json").read_bytes()))
+    assert made > 0
+    assert write_report(job.output, jobs=1).made < 9
 
 
 def test_links_to_source_and_output_lead_there_from_the_page(job: BatchJob) -> None:
@@ -199,7 +203,7 @@ def test_the_page_forbids_all_but_its_own_files_and_escapes_names(job: BatchJob)
     policy = page.split('http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
     directives = dict(each.strip().split(" ", 1) for each in policy.split(";"))
     assert directives["default-src"] == "'none'"
-    assert {each for value in directives.values() for each in value.split()} == {"'none'", "'self'", "file:"}
+    assert {each for value in directives.values() for each in value.split()} == {"'none'", "'self'"}
     assert HOSTILE not in page
     assert "http:" not in page.replace("http-equiv", "")
     assert "https:" not in page
