@@ -47,7 +47,9 @@ def command(
         terminal.say(f"No browser could be started. Open {printable(str(written.index))} in one.")
 
 
-def write(output: Path, source: Path | None, *, jobs: int | None = None, quiet: bool) -> "Report":
+def write(
+    output: Path, source: Path | None, *, jobs: int | None, memory_limit: int | None = None, quiet: bool
+) -> "Report":
     """Write the report, show how far it is, and say where it lies.
 
     Raises:
@@ -57,7 +59,7 @@ def write(output: Path, source: Path | None, *, jobs: int | None = None, quiet: 
     from colorbatch.report import write_report
 
     with terminal.reporter(quiet=quiet) as progress:
-        written = write_report(output, source, jobs=jobs, progress=progress)
+        written = write_report(output, source, jobs=jobs, memory_limit=memory_limit, progress=progress)
     if not quiet:
         terminal.say(
             f"Report: {printable(str(written.index))} "

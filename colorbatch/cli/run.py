@@ -155,7 +155,7 @@ def command(
     if report and not interruption.exit_code:
         from colorbatch.cli.report import write
 
-        write(job.output, job.source, quiet=quiet)
+        write(job.output, job.source, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)

@@ -42,6 +42,7 @@ def write_report(
     source: Path | None = None,
     *,
     jobs: int | None = None,
+    memory_limit: int | None = None,
     progress: ProgressReporter | None = None,
 ) -> Report:
     """Write ``colorbatch-report`` into an output folder, of a finished run or of one that is at work.
@@ -50,6 +51,7 @@ def write_report(
         folder: of the outputs.
         source: from which they were made; ``None``: the luma of the outputs is shown as the picture before.
         jobs: pictures at the same time; ``None``: one for each core.
+        memory_limit: bytes of memory for decoded pictures; ``None``: half of the machine's.
         progress: hears of it.
 
     Raises:
@@ -65,7 +67,7 @@ def write_report(
     planned = None if source is None else {each.input for each in plan_batch(source, folder)}
     with held_folder(folder) as (report, batch):
         rows = sorted(rows_of(folder).values(), key=lambda row: row.input)
-        place = Place(folder, source, report, MemoryBudget(physical_memory() // 2))
+        place = Place(folder, source, report, MemoryBudget(memory_limit or physical_memory() // 2))
         kept = previews.read_kept(report / _KEPT_NAME)
         progress.begin(len(rows), "Making previews")
         looks = []

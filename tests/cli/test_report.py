@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -6,6 +9,10 @@ import numpy as np
 import pytest
 from helpers import CommandLine
 from PIL import Image
+
+from colorbatch import batch
+from colorbatch.job import BatchJob, BatchSummary
+from colorbatch.progress import ProgressReporter
 
 
 @pytest.fixture
@@ -79,6 +86,19 @@ def test_run_writes_the_report_at_its_end(
     page = (output / "colorbatch-report" / "index.html").read_text()
     assert "broken.png" in page
     assert "The picture before is the luma of the source" in page
+
+
+def test_a_run_that_is_stopped_writes_no_report(
+    command_line: CommandLine, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_job: BatchJob, progress: ProgressReporter, _stop: threading.Event) -> BatchSummary:
+        progress.begin(1, "Colouring")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return BatchSummary(stopped=True, not_reached=1)
+
+    monkeypatch.setattr(batch, "run_batch", stopped)
+    assert command_line("run", "-q", "--report", *folders) == 143
+    assert not (folders[1] / "colorbatch-report").exists()
 
 
 def test_run_refuses_a_taken_place_before_the_first_picture(

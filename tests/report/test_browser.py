@@ -1,6 +1,7 @@
 """The page of a report in a real browser, opened from the file system."""
 
 import json
+import os
 import re
 import threading
 from functools import partial
@@ -221,6 +222,46 @@ def test_pictures_marked_redo_are_done_again_and_lose_the_mark(
         assert changed == [HOSTILE, "a.png"]
         page.reload()
         expect(card(page, HOSTILE).locator('[data-mark="redo"]')).to_have_attribute("aria-pressed", "false")
+
+
+def test_any_name_is_exported_so_that_it_is_read_back(page: Page, tmp_path: Path) -> None:
+    names = [
+        "a",
+        "\u2028",
+        "b\u2029c",
+        " d",
+        "e ",
+        "\u3000f",
+        "g\r",
+        "\tg",
+        "#",
+        '"',
+        '""',
+        "\\n",
+        "h\x85i",
+        "\u202ej",
+        "\ufeffk",
+        "日本/é😀",
+    ]
+    names += [os.fsdecode(b"\xff\n\xfe"), "l\x00m".replace("\x00", "\x7f")]
+    lines = page.evaluate(
+        "names => JSON.stringify(names.map(lineOf))", [json.loads(json.dumps(name)) for name in names]
+    )
+    path = tmp_path / "list.txt"
+    path.write_bytes("\n".join(json.loads(lines)).encode())
+    assert read_list(path) == set(names)
+
+
+def test_keys_go_on_at_the_end_of_the_sheet(page: Page) -> None:
+    page.get_by_label("File name").fill(".webp")
+    page.get_by_label("File name").fill("a")
+    page.get_by_label("Folder").select_option("album 1/")
+    page.locator(".card .title").first.click()
+    first = page.locator("#large-title").text_content()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.get_by_role("button", name="Next", exact=True)).to_be_disabled()
+    page.keyboard.press("p")
+    expect(page.locator("#large-title")).to_have_text(first or "")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -392,8 +392,8 @@ function step(places) {
 large.addEventListener("click", (event) => {
   if (event.target === large) large.close(); // beside it
 });
-large.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+document.addEventListener("keydown", (event) => {
+  if (!large.open || event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.toLowerCase();
   const [mark] = Object.entries(MARKS).find(([, { key: own }]) => own === key) ?? [];
   if (mark) large.querySelector(`[data-mark="${mark}"]`).click();
