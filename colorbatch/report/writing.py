@@ -68,21 +68,7 @@ def write_report(
     with held_folder(folder) as (report, batch):
         rows = sorted(rows_of(folder).values(), key=lambda row: row.input)
         place = Place(folder, source, report, MemoryBudget(memory_limit or physical_memory() // 2))
-        kept = previews.read_kept(report / _KEPT_NAME)
-        progress.begin(len(rows), "Making previews")
-        looks = []
-        try:
-            with closing(_looks(rows, place, kept, jobs or os.cpu_count() or 1)) as found:
-                for look in found:
-                    looks.append(look)
-                    progress.advance()
-        finally:
-            progress.end()
-            names = [in_utf_8(row.input) for row in rows]
-            stamped = {name: (look.stamp, look.preview) for name, look in zip(names, looks, strict=False)}
-            not_reached = {name: kept[name] for name in names if name in kept and name not in stamped}
-            record = previews.to_json(stamped | not_reached)
-            atomic.write_bytes(report / _KEPT_NAME, record)
+        looks = _look_at_all(rows, place, jobs or os.cpu_count() or 1, progress)
         shown = [look.preview for look in looks]
         subject = page.Subject(
             title=folder.resolve().name,
@@ -102,7 +88,7 @@ def write_report(
         sources=len(rows),
         shown=sum(preview.name is not None for preview in shown),
         made=sum(look.is_new for look in looks),
-        bytes=sum(sizes.values()) + len(record) + sum(map(len, files.values())),
+        bytes=sum(sizes.values()) + sum(map(len, files.values())),
     )
 
 
@@ -113,6 +99,25 @@ class _Look:
     stamp: list[object]
     preview: Preview
     is_new: bool
+
+
+def _look_at_all(rows: Sequence[Row], place: Place, threads: int, progress: ProgressReporter) -> list[_Look]:
+    """Return what there is to show of each row, and note it for the next report."""
+    kept = previews.read_kept(place.report / _KEPT_NAME)
+    looks: list[_Look] = []
+    progress.begin(len(rows), "Making previews")
+    try:
+        with closing(_looks(rows, place, kept, threads)) as found:
+            for look in found:
+                looks.append(look)
+                progress.advance()
+    finally:
+        progress.end()
+        names = [in_utf_8(row.input) for row in rows]
+        stamped = {name: (look.stamp, look.preview) for name, look in zip(names, looks, strict=False)}
+        not_reached = {name: kept[name] for name in names if name in kept and name not in stamped}
+        atomic.write_bytes(place.report / _KEPT_NAME, previews.to_json(stamped | not_reached))
+    return looks
 
 
 def _looks(
