@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from colorbatch.formats import decode, encode
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions
     from colorbatch.picture import Frame, Picture
+    from colorbatch.report import Report, write_report
     from colorbatch.restoring import restore_batch
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ExitCode",
     "Frame",
     "Picture",
+    "Report",
     "__version__",
     "audit_batch",
     "colorize",
@@ -44,6 +46,7 @@ __all__ = [
     "open_model",
     "restore_batch",
     "run_batch",
+    "write_report",
 ]
 
 _HOMES = {
@@ -56,6 +59,7 @@ _HOMES = {
     "ExitCode": "errors",
     "Frame": "picture",
     "Picture": "picture",
+    "Report": "report",
     "audit_batch": "audit",
     "colorize": "colorizer",
     "decode": "formats",
@@ -63,6 +67,7 @@ _HOMES = {
     "open_model": "colorizer",
     "restore_batch": "restoring",
     "run_batch": "batch",
+    "write_report": "report",
 }
 
 

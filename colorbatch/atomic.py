@@ -14,10 +14,11 @@ _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
 
-    The folder of ``path`` is made if need be. An existing ``path`` is replaced.
+    The folder of ``path`` is made if need be. An existing ``path`` is replaced. What is not durable may be lost or cut
+    short when the power fails, and is written much faster.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
@@ -28,10 +29,12 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
-        _fsync_folder(path.parent)
+        if is_durable:
+            _fsync_folder(path.parent)
     except OSError as error:
         raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -39,15 +42,23 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:
     """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
-    with atomic_writer(path) as file:
+    with atomic_writer(path, is_durable=is_durable) as file:
         file.write(data)
 
 
-def remove_left_behind(folder: Path) -> None:
-    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there."""
-    for parent, _, names in os.walk(folder):
+def remove_left_behind(folder: Path, spared: str = "") -> None:
+    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there.
+
+    Args:
+        folder: which is searched through all its subfolders.
+        spared: the name of a folder in it where another process may be writing.
+
+    """
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder and spared in folders:
+            folders.remove(spared)
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 with suppress(OSError):

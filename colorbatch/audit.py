@@ -15,9 +15,10 @@ from colorbatch.discovery import plan_batch
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode, encode, jpeg
 from colorbatch.making import NOT_REACHED
-from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Row, is_unfinished, rows_of
+from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Row, is_unfinished, refuse_without_rows, rows_of
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.report_folder import REPORT_FOLDER, is_part_of_report, is_report
 
 _EXACT_TOLERANCE = 1.0
 """Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
@@ -80,10 +81,7 @@ def audit_batch(
 
     """
     progress = progress or SilentProgress()
-    if not (folder / MANIFEST_NAME).is_file() and not is_unfinished(folder):
-        raise UsageError(
-            f"{folder} has no {MANIFEST_NAME}", advice="Give the folder that colorbatch run wrote its outputs to."
-        )
+    refuse_without_rows(folder)
     if source is not None and not source.exists():
         raise UsageError(f"the source {source} is not there")
     rows = rows_of(folder)
@@ -231,6 +229,7 @@ def _encoded_again(frame: Frame, source: Picture) -> Frame:
 
 def _unaccounted(folder: Path, rows: Mapping[str, Row]) -> Iterator[Finding]:
     known = {row.output for row in rows.values()} | {MANIFEST_NAME}
+    has_report = is_report(folder / REPORT_FOLDER)
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         if Path(parent) == folder and STATE_FOLDER in folders:
@@ -238,7 +237,7 @@ def _unaccounted(folder: Path, rows: Mapping[str, Row]) -> Iterator[Finding]:
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
         for name in sorted([*names, *links]):
             path = (Path(parent) / name).relative_to(folder).as_posix()
-            if path not in known:
+            if path not in known and not (has_report and is_part_of_report(path)):
                 yield Finding(path, "no row of the manifest names it")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")

@@ -9,7 +9,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from itertools import islice
 
 from colorbatch.colorizer import Colorizer
-from colorbatch.discovery import PlannedPicture, plan_batch
+from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
 from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
 from colorbatch.making import NOT_REACHED, Work, make, row_of, stands, with_earlier_output
@@ -50,7 +50,8 @@ def run_batch(
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    plan = plan_batch(job.source, job.output, job.include, job.exclude)
+    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
+    plan = [each for each in found if each.reason != UNLISTED]
     workers = workers_of(job)
     colorizer = open_colorizer(job)
     session = colorizer.session
@@ -80,7 +81,8 @@ def run_batch(
         finally:
             progress.end()
             remaining = [_not_reached(each, work) for each in plan if each.input not in record]
-            record.finish([*_of_other_sources(plan, work), *remaining])
+            aside = [_left_aside(each, work) for each in found if each.reason == UNLISTED]
+            record.finish([*_of_other_sources(found, work), *aside, *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
     summary.stages = work.stages.costs
@@ -188,6 +190,11 @@ def _of_other_sources(plan: Sequence[PlannedPicture], work: Work) -> list[Row]:
         for row in work.previous.values()
         if row.input not in inputs and row.output not in outputs and stands(row, work.job.output)
     ]
+
+
+def _left_aside(planned: PlannedPicture, work: Work) -> Row:
+    """Return the row of a source that this run was not to touch: that of an earlier run, whatever it says."""
+    return work.previous.get(planned.input) or row_of(planned, "skipped", planned.reason)
 
 
 def _not_reached(planned: PlannedPicture, work: Work) -> Row:

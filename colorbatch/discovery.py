@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -11,10 +12,15 @@ from typing import Literal
 
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
+from colorbatch.progress import printable
+from colorbatch.report_folder import is_report
 
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
 Verdict = Literal["colour", "skipped", "failed"]
+UNLISTED = "not in the list given with --only"
+"""Why a source is left aside: whatever an earlier run made of it, and its row, stand."""
+_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -37,20 +43,30 @@ class PlannedPicture:
 
 
 def plan_batch(
-    source: Path, output: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    source: Path,
+    output: Path,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    only: AbstractSet[str] | None = None,
 ) -> list[PlannedPicture]:
     """Plan every file below ``source``, or the one file that it is, sorted by ``input``.
 
     Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
-    with a slash with its path below the source, in which ``*`` stands for slashes too.
+    with a slash with its path below the source, in which ``*`` stands for slashes too. ``only`` names sources by their
+    ``input``; all others are left aside, with the reason ``UNLISTED``.
 
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
 
     Raises:
-        UsageError: the source is missing, or source and output overlap.
+        UsageError: the source is missing, source and output overlap, or ``only`` names what is not there.
 
     """
+    plan = _planned(source, output, include, exclude)
+    return plan if only is None else _listed(plan, only, source)
+
+
+def _planned(source: Path, output: Path, include: Sequence[str], exclude: Sequence[str]) -> list[PlannedPicture]:
     try:
         if not source.exists():
             raise UsageError(f"the source {source} is not there")
@@ -69,6 +85,17 @@ def plan_batch(
         return _with_outputs([_chosen(PlannedPicture(source, source.name), include, exclude)])
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise UsageError(f"cannot look at {source} and {output}: {error}") from error
+
+
+def _listed(plan: Sequence[PlannedPicture], only: AbstractSet[str], source: Path) -> list[PlannedPicture]:
+    missing = sorted(only - {each.input for each in plan})
+    if missing:
+        more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
+        raise UsageError(
+            f"the list names files that are not in {source}: {', '.join(map(printable, missing[:_NAMES_SHOWN]))}{more}",
+            advice="It has one path a line, below the source, as the report exports it.",
+        )
+    return [each if each.input in only else replace(each, verdict="skipped", reason=UNLISTED) for each in plan]
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -190,6 +217,8 @@ def _walk(root: Path) -> Iterator[PlannedPicture]:
             if entry.is_dir(follow_symlinks=False):
                 if path.name.startswith("."):
                     yield _plan(root, path, "skipped", "a hidden folder")
+                elif is_report(path):
+                    yield _plan(root, path, "skipped", "a report of colorbatch")
                 else:
                     folders.append(path)
             else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from colorbatch import color
+from colorbatch import color, metrics
 from colorbatch.color import Plane
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import picture_files
@@ -15,7 +15,7 @@ from colorbatch.errors import UsageError
 from colorbatch.merging import merged
 from colorbatch.picture import Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.training import ageing, metrics
+from colorbatch.training import ageing
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from colorbatch.manifest import Row, rows_of
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
 _CLOCKS_APART = 2.0
-"""Seconds by which the clock of a file system may be ahead; rows have whole seconds."""
+"""Seconds by which the clock of a file system may be ahead."""
 _SECONDS_TRIED = 10.0
 """After which no further one is tried."""
 
@@ -54,7 +54,7 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.batch.run_batch`.
 
     """
-    plan = plan_batch(job.source, job.output, job.include, job.exclude)
+    plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
     work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
     pictures = [_with_prospect(each, work) for each in plan]
     sizes = [(each, _size_of(each.source)) for each, prospect in pictures if prospect in ("colour", "again")]

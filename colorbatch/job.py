@@ -1,6 +1,7 @@
 """What one batch run is asked to do, and what came of it."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,9 @@ class BatchJob:
     """Patterns of the only files to colour; none: all."""
     exclude: Sequence[str] = ()
     """Patterns of files to leave out, whatever ``include`` says."""
+    only: AbstractSet[str] | None = None
+    """Paths below the source of the only files to do, all others being left aside with what earlier runs made of them;
+    ``None``: all."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
 

@@ -1,7 +1,10 @@
 """Hold a file so that no other process does: the lock ends with the process that holds it, however it dies."""
 
 import errno
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 if sys.platform == "win32":
@@ -38,3 +41,27 @@ else:
             if error.errno not in _NO_LOCKS_HERE:
                 raise
         return True
+
+
+def open_locked(path: Path) -> BinaryIO | None:
+    """Return a file opened for appending, unbuffered and locked; ``None``: another process holds it.
+
+    Its folder is made if need be.
+
+    Raises:
+        OSError: it cannot be opened.
+
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+        except FileNotFoundError:  # one that just finished took the folder away
+            continue
+        if not try_lock(file):
+            file.close()
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # one that just finished deleted it after it was opened here

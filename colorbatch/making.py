@@ -143,7 +143,9 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     except Exception as error:
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
         row, kept = _failed(planned, work, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
-    return (row if kept else replace(row, seconds=round(time.perf_counter() - started, 4))), kept
+    if kept:
+        return row, True
+    return replace(row, seconds=round(time.perf_counter() - started, 4), finished_at=_now()), False
 
 
 def _settled_by_plan(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
@@ -315,8 +317,11 @@ def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_repla
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
     """Return a row of this moment."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Row(input=planned.input, status=status, reason=reason, finished_at=now, version=__version__)
+    return Row(input=planned.input, status=status, reason=reason, finished_at=_now(), version=__version__)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _failed(planned: PlannedPicture, work: Work, reason: str) -> Row:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import BinaryIO, get_args
+from typing import get_args
 
 from colorbatch import atomic
-from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
 from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
-from colorbatch.lock import try_lock
+from colorbatch.lock import open_locked
+from colorbatch.report_folder import REPORT_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version"),
 )
+_NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds")
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,15 @@ class Row:
         texts = [getattr(row, name) for name in _TEXTS]
         if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
             raise ValueError("a field has the wrong type")
+        numbers = [getattr(row, name) for name in _NUMBERS]
+        if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
+            raise ValueError("a field is no number")
         if not all(isinstance(text, str) for text in row.warnings):
             raise ValueError("its warnings are no texts")
         if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):
             raise ValueError("it names a file outside of its folder")
-        output = row.output and _of_the_locale(row.output)
-        return replace(row, input=_of_the_locale(row.input), output=output, warnings=tuple(row.warnings))
+        output = row.output and of_the_locale(row.output)
+        return replace(row, input=of_the_locale(row.input), output=output, warnings=tuple(row.warnings))
 
 
 class Manifest:
@@ -115,13 +120,16 @@ class Manifest:
         self._journal_path = folder / STATE_FOLDER / _JOURNAL_NAME
         try:
             was_killed = self._journal_path.exists()
-            self._journal = _open_alone(self._journal_path)
+            journal = open_locked(self._journal_path)
+            if journal is None:
+                raise OutputInUseError(f"another run is at work in {folder}")
+            self._journal = journal
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
         if was_killed:
-            atomic.remove_left_behind(folder)
+            atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
         self.previous = rows_of(folder)
         self.outputs = _written(folder, self.previous)
         self._lock = threading.Lock()
@@ -211,7 +219,7 @@ def _written(folder: Path, rows: Mapping[str, Row]) -> dict[str, set[str]]:
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
-                found.setdefault(_of_the_locale(values["announced"]), set()).add(values["output_sha256"])
+                found.setdefault(of_the_locale(values["announced"]), set()).add(values["output_sha256"])
     return found
 
 
@@ -220,27 +228,17 @@ def is_unfinished(folder: Path) -> bool:
     return (folder / STATE_FOLDER / _JOURNAL_NAME).exists()
 
 
-def _open_alone(path: Path) -> BinaryIO:
-    """Return the journal, opened for appending and locked.
+def refuse_without_rows(folder: Path) -> None:
+    """Raise where no run has left anything.
 
     Raises:
-        OutputInUseError: another run holds it.
-        OSError: it cannot be opened.
+        UsageError: the folder has neither a manifest nor the journal of a run.
 
     """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            journal = path.open("ab", buffering=0)  # nothing is left to write when it is closed
-        except FileNotFoundError:  # a run that just finished took the folder away
-            continue
-        if not try_lock(journal):
-            journal.close()
-            raise OutputInUseError(f"another run is at work in {path.parent.parent}")
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(journal.fileno()), path.stat()):
-                return journal
-        journal.close()  # a run that just finished deleted it after it was opened here
+    if not (folder / MANIFEST_NAME).is_file() and not is_unfinished(folder):
+        raise UsageError(
+            f"{folder} has no {MANIFEST_NAME}", advice="Give the folder that colorbatch run wrote its outputs to."
+        )
 
 
 def _is_inside(name: str) -> bool:
@@ -254,7 +252,8 @@ def in_utf_8(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
-def _of_the_locale(name: str) -> str:
+def of_the_locale(name: str) -> str:
+    """Return a file name as the locale has it, from what it reads like in UTF-8."""
     return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 

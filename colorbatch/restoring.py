@@ -7,9 +7,8 @@ from pathlib import Path
 
 from colorbatch import atomic
 from colorbatch.discovery import refuse_overlap
-from colorbatch.errors import UsageError
 from colorbatch.formats import jpeg
-from colorbatch.manifest import MANIFEST_NAME, Row, rows_of
+from colorbatch.manifest import Row, refuse_without_rows, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress
 
 
@@ -34,10 +33,7 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
 
     """
     progress = progress or SilentProgress()
-    if not (folder / MANIFEST_NAME).is_file():
-        raise UsageError(
-            f"{folder} has no {MANIFEST_NAME}", advice="Give the folder that colorbatch run wrote its outputs to."
-        )
+    refuse_without_rows(folder)
     refuse_overlap(folder, destination)
     outputs = [row for row in rows_of(folder).values() if row.status == "done" and row.output is not None]
     found = Restored()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch import color
+from colorbatch import color, resize
 from colorbatch.color import Plane
 from colorbatch.picture import Pixels
 
@@ -54,10 +54,10 @@ def measure_tone(pixels: Pixels) -> ToneMeasure:
 
 def _shrunk(pixels: Pixels) -> NDArray[np.uint8]:
     """Return 8-bit RGB whose short side is ``SMALL_SIDE`` or less."""
-    image = Image.fromarray((pixels >> (8 * (pixels.dtype.itemsize - 1))).astype(np.uint8))
-    scale = min(1.0, SMALL_SIDE / min(image.size))
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    return np.asarray(image.resize((size[0], size[1]), Image.Resampling.BOX))
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SMALL_SIDE / min(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return resize.shrink_levels(pixels, size, Image.Resampling.BOX)
 
 
 def _beside_the_tone(luma: Plane, chroma: Plane) -> NDArray[np.float64]:

@@ -50,3 +50,11 @@ def test_a_file_where_a_folder_should_be_is_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritableError, match="cannot write"):
         atomic.write_bytes(tmp_path / "file" / "below", b"data")
+
+
+def test_what_need_not_be_durable_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    atomic.write_bytes(tmp_path / "a", b"whole", is_durable=False)
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert synced == []

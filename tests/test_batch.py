@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -697,3 +698,53 @@ def test_pictures_in_work_keep_to_the_memory_limit(
         assert most[0] == expected
     trees = [tree(tmp_path / str(limit)) for limit in (6 * 540_000, 2 * 540_000 + 5, 1)]
     assert trees[0] == trees[1] == trees[2]
+
+
+def test_a_run_over_a_list_leaves_all_others_and_their_rows_as_they_are(job: BatchJob) -> None:
+    (job.source / "broken.png").write_bytes(b"no picture")
+    batch.run_batch(job)
+    before, outputs = rows(job.output), tree(job.output)
+    (job.output / "sub" / "deeper" / "c.tif").unlink()  # that is nothing to this run
+    make_tree(job.source, "new.png")
+    others = replace(job, options=ColorOptions(strength=0.5), only=frozenset({"a.jpg", "sub/b.png"}))
+    summary = batch.run_batch(others)
+    assert (summary.coloured, summary.kept, summary.skipped, summary.failed) == (2, 0, 0, 0)
+    after = rows(job.output)
+    assert {name for name in before if before[name] != after[name]} == {"a.jpg", "sub/b.png"}
+    assert {name for name, data in tree(job.output).items() if outputs[name] != data} == {"a.jpg", "sub/b.png"}
+    assert set(after) - set(before) == {"new.png"}
+    assert (after["new.png"]["status"], after["new.png"]["reason"]) == ("skipped", "not in the list given with --only")
+    again = batch.run_batch(others)
+    assert (again.coloured, again.kept) == (0, 2)
+    whole = batch.run_batch(job)
+    assert (whole.coloured, whole.kept, whole.failed) == (4, 2, 1)  # two in other settings, one missing, one new
+
+
+def test_a_stopped_run_over_a_list_leaves_all_rows_standing(job: BatchJob) -> None:
+    batch.run_batch(job)
+    before = rows(job.output)
+    stop = threading.Event()
+    stop.set()
+    summary = batch.run_batch(replace(job, options=ColorOptions(strength=0.5), only=frozenset({"a.jpg"})), stop=stop)
+    assert rows(job.output) == before
+    assert summary.stopped
+
+
+def test_a_list_that_names_what_is_not_there_is_refused(job: BatchJob) -> None:
+    with pytest.raises(UsageError, match=r"not in .*: x1, x2, x3 and 1 more$"):
+        batch.run_batch(replace(job, only=frozenset({"a.jpg", "x1", "x2", "x3", "x4"})))
+    assert not job.output.exists()
+
+
+def test_a_row_tells_when_its_output_was_finished(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run takes outputs that are newer than that for altered ones."""
+
+    def slow(*arguments: Any) -> bytes:  # noqa: ANN401
+        time.sleep(0.6)
+        return encode(*arguments)
+
+    monkeypatch.setattr(making, "encode", slow)
+    batch.run_batch(replace(job, include=("a.jpg",)))
+    row = rows(job.output)["a.jpg"]
+    finished = datetime.fromisoformat(str(row["finished_at"])).timestamp()
+    assert (job.output / "a.jpg").stat().st_mtime - finished < 0.5

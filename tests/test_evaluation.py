@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from colorbatch import metrics
 from colorbatch.colorizer import open_model
 from colorbatch.errors import UsageError
 from colorbatch.evaluation import evaluate
-from colorbatch.training import metrics
 
 
 @pytest.fixture

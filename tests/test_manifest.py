@@ -120,6 +120,11 @@ time.sleep(60)
         {"warnings": 3},
         {"digital_source_type": ["x"]},
         {"model": 5},
+        {"width": "<b>"},
+        {"seconds": float("nan")},
+        {"seconds": -1},
+        {"height": 10**400},
+        {"input_bytes": [1]},
     ],
     ids=str,
 )

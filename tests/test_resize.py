@@ -80,3 +80,15 @@ def test_enlarged_chroma_is_pillow_s_bicubic(h: int, w: int, height: int, width:
     middle = height // 2
     parts = [enlarged.rows(top, bottom) for top, bottom in ((0, middle), (middle, height)) if bottom > top]
     np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_shrunk_to_8_bits(dtype: type) -> None:
+    levels = np.array([[0, 10, 100, 200], [20, 30, 100, 200]])
+    pixels: np.ndarray[Any, Any] = (levels * (257 if dtype is np.uint16 else 1)).astype(dtype)
+    found = resize.shrink_levels(pixels, (1, 2), Image.Resampling.BOX)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[15, 150]]  # means of 2 x 2
+    assert resize.shrink_levels(np.dstack([pixels] * 3), (1, 2), Image.Resampling.BOX).tolist() == [
+        [[15] * 3, [150] * 3]
+    ]

@@ -47,6 +47,13 @@ _FAILURES_SHOWN = 10
     help="Colour only files of this name, or, with a slash in it, of this path; may be given several times.",
 )
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such files out, also of those included.")
+@click.option(
+    "--only",
+    "only_list",
+    type=options.PATH,
+    metavar="LIST",
+    help="Do only the files that this file names, one path below SOURCE a line, and leave all others as they are.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
     "--max-megapixels",
@@ -79,6 +86,7 @@ _FAILURES_SHOWN = 10
     help="What outputs say of themselves in their XMP: IPTC's word for how they were made.",
 )
 @click.option("--mark/--no-mark", default=True, help="Whether outputs say that a model made their colours.")
+@click.option("--report", is_flag=True, help="Write the report of colorbatch report at the end.")
 @click.option("--dry-run", is_flag=True, help="Print the plan on stdout, and how long it would take; write nothing.")
 @options.log_file_option
 @config_option
@@ -93,6 +101,8 @@ def command(
     color: ColorOptions,
     digital_source_type: DigitalSourceType,
     mark: bool,
+    only_list: Path | None,
+    report: bool,
     dry_run: bool,
     log_file: Path | None,
     as_json: bool,
@@ -110,10 +120,16 @@ def command(
       colorbatch run old_photos/ out/
     """
     from colorbatch.batch import run_batch
+    from colorbatch.listing import read_list
     from colorbatch.memory import keep_freed_memory
 
     keep_freed_memory()
-    job = BatchJob(options=color, digital_source_type=digital_source_type if mark else None, **settings)
+    job = BatchJob(
+        options=color,
+        digital_source_type=digital_source_type if mark else None,
+        only=None if only_list is None else read_list(only_list),
+        **settings,
+    )
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)
     if dry_run:
@@ -123,6 +139,10 @@ def command(
         show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
+    if report:
+        from colorbatch.report import refuse_foreign_folder
+
+        refuse_foreign_folder(job.output)
     config = config_in_force(ctx)
     if config is not None and not quiet:
         terminal.say(f"Options from {printable(str(config))}")
@@ -134,6 +154,10 @@ def command(
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     _show(summary, job.output, quiet=quiet, verbose=verbose)
+    if report and not interruption.exit_code:
+        from colorbatch.cli.report import write
+
+        write(job.output, job.source, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)

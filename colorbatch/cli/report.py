@@ -1,0 +1,68 @@
+"""``colorbatch report``: write the before/after page of an output folder."""
+
+import json
+import webbrowser
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from colorbatch.cli import options, terminal
+from colorbatch.progress import printable
+
+if TYPE_CHECKING:
+    from colorbatch.report import Report
+
+
+@click.command("report", short_help="Write a page that shows each picture before and after.")
+@click.argument("output", type=options.PATH)
+@click.option(
+    "--source",
+    type=options.PATH,
+    metavar="DIR",
+    help="Where the outputs were made from: its pictures are shown as they were before.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@options.json_option
+@options.quiet_option
+def command(
+    output: Path, source: Path | None, jobs: int | None, *, open_page: bool, as_json: bool, quiet: bool
+) -> None:
+    """Write OUTPUT/colorbatch-report/index.html: every picture before and after, with its row and what failed.
+
+    OUTPUT is a folder that colorbatch run wrote to, or is at work in. The page needs no network and no server. It says
+    which pictures to look at first, and keeps your marks; lists of them go to colorbatch run --only.
+
+    \b
+    Example:
+      colorbatch report out/ --source old_photos/ --open
+    """
+    terminal.set_up_logging(verbose=False, quiet=quiet)
+    written = write(output, source, jobs=jobs, quiet=quiet)
+    if as_json:
+        terminal.answer(json.dumps(asdict(written) | {"index": str(written.index)}))
+    if open_page and not webbrowser.open(written.index.resolve().as_uri()):
+        terminal.say(f"No browser could be started. Open {printable(str(written.index))} in one.")
+
+
+def write(
+    output: Path, source: Path | None, *, jobs: int | None, memory_limit: int | None = None, quiet: bool
+) -> "Report":
+    """Write the report, show how far it is, and say where it lies.
+
+    Raises:
+        ColorbatchError: as :func:`colorbatch.report.write_report`.
+
+    """
+    from colorbatch.report import write_report
+
+    with terminal.reporter(quiet=quiet) as progress:
+        written = write_report(output, source, jobs=jobs, memory_limit=memory_limit, progress=progress)
+    if not quiet:
+        terminal.say(
+            f"Report: {printable(str(written.index))} "
+            f"({written.shown} of {written.sources} sources shown, {written.bytes / 1e6:.1f} MB)"
+        )
+    return written

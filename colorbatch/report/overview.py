@@ -1,0 +1,62 @@
+"""What a batch comes to: counts, megapixels, time, and the pictures that failed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from colorbatch.job import Status
+from colorbatch.manifest import Row
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Of all rows."""
+
+    sources: int
+    counts: Mapping[Status, int]
+    coloured: int
+    """Outputs that stand, but for copies."""
+    megapixels: float
+    """Of those, their first pages."""
+    seconds: float
+    """In which they were worked on, however many at a time; breaks between runs are left out."""
+    failures: Sequence[Row]
+    skipped: Sequence[tuple[str, int]]
+    """How many were skipped for each reason, the most common first."""
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Coloured pictures for each second of work."""
+        return self.coloured / self.seconds if self.seconds else 0.0
+
+
+def overview_of(rows: Iterable[Row]) -> Overview:
+    """Count the rows of a batch."""
+    rows = sorted(rows, key=lambda row: row.input)
+    counts = Counter(row.status for row in rows)
+    coloured = [row for row in rows if row.status == "done" and row.output_sha256 != row.input_sha256]
+    return Overview(
+        sources=len(rows),
+        counts={"done": counts["done"], "skipped": counts["skipped"], "failed": counts["failed"]},
+        coloured=len(coloured),
+        megapixels=sum((row.width or 0) * (row.height or 0) for row in coloured) / 1e6,
+        seconds=busy_seconds(coloured),
+        failures=[row for row in rows if row.status == "failed"],
+        skipped=Counter(row.reason for row in rows if row.status == "skipped").most_common(),
+    )
+
+
+def busy_seconds(rows: Iterable[Row]) -> float:
+    """Return the seconds in which at least one of the rows was worked on, by their own seconds and ends."""
+    spans = []
+    for row in rows:
+        with suppress(ValueError, OverflowError, OSError):  # a row without a time, or with nonsense for one
+            end = datetime.fromisoformat(str(row.finished_at)).timestamp()
+            spans.append((end - max(0.0, row.seconds or 0.0), end))
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total

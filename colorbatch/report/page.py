@@ -1,0 +1,158 @@
+"""The page of a report: its facts as JSON for the script, and its HTML by a template that escapes all it is given."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from colorbatch.manifest import Row, in_utf_8
+from colorbatch.progress import printable
+from colorbatch.report import previews, scores
+from colorbatch.report.overview import Overview
+from colorbatch.report.previews import Preview
+from colorbatch.version import __version__
+
+ASSETS = ("report.css", "report.js")
+_FAILURES_SHOWN = 100
+"""On the page itself; the others are found by the filter."""
+_MAKER = ("model", "model_sha256", "settings_sha256", "provider", "digital_source_type", "version")
+"""Fields that most rows have in common: they stand once in the data, and rows name them by number."""
+_OWN = ("reason", "input_sha256", "output_sha256", "input_bytes", "width", "height", "bits", "frames", "seconds")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row with what can be shown of it."""
+
+    row: Row
+    preview: Preview
+    concerns: Mapping[scores.Concern, float]
+
+    @property
+    def first_look(self) -> tuple[int, float, str]:
+        """The place in the order "look at this first": failures, files that are not right, the score, what is left."""
+        if self.row.status == "failed":
+            group = 0
+        elif self.preview.notes or self.row.is_salvaged:
+            group = 1
+        else:
+            group = 2 if self.preview.measures else 3
+        return group, -scores.score(self.concerns), self.row.input
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the page is about."""
+
+    title: str
+    batch: str
+    """A name that no other batch has: marks are kept under it."""
+    source: str | None
+    """Where sources are, as a reference from the page; ``None``: not given."""
+    unfinished: bool
+    """Whether a run is at work, or was killed."""
+    without_row: int | None
+    """Sources that have no row; ``None``: not known."""
+
+
+def reference(name: str) -> str:
+    """Return a path as a relative reference (RFC 3986): what a URL cannot have is percent-encoded, byte for byte."""
+    return quote(os.fsencode(name))
+
+
+def with_concerns(rows: Sequence[Row], shown: Sequence[Preview]) -> list[Shown]:
+    """Return the rows in the order in which to look at them."""
+    measured = [preview.measures for preview in shown if preview.measures]
+    batch = scores.typical([each.colourfulness for each in measured])
+    found = [
+        Shown(row, preview, scores.concerns(preview.measures, batch) if preview.measures else {})
+        for row, preview in zip(rows, shown, strict=True)
+    ]
+    return sorted(found, key=lambda each: each.first_look)
+
+
+def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
+    """Return what the script of the page reads; texts as in the manifest."""
+    makers: dict[tuple[Any, ...], int] = {}
+    pictures = []
+    for each in shown:
+        row, preview = each.row, each.preview
+        facts: dict[str, Any] = {
+            "input": in_utf_8(row.input),
+            "status": row.status,
+            **{name: getattr(row, name) for name in _OWN},
+            "warnings": row.warnings,
+            "finished_at": row.finished_at,
+            "maker": makers.setdefault(tuple(getattr(row, name) for name in _MAKER), len(makers)),
+            "preview": preview.name,
+            "before": preview.before,
+            "small": [preview.width, preview.height],
+            "notes": preview.notes,
+            "concerns": {concern: round(value, 2) for concern, value in each.concerns.items()},
+            "score": round(100 * scores.score(each.concerns)),
+        }
+        if preview.measures:
+            facts |= {"contrast": round(preview.measures.contrast, 3)}
+            facts |= {"colourfulness": round(preview.measures.colourfulness, 1)}
+        if printable(row.input) != facts["input"]:
+            facts["name"] = printable(row.input)
+        if row.output is not None:
+            facts |= {"output": printable(row.output), "output_at": f"../{reference(row.output)}"}
+        if subject.source is not None:
+            facts["source_at"] = f"{subject.source}/{reference(row.input)}"
+        pictures.append({name: value for name, value in facts.items() if value not in (None, "", (), [], {})})
+    return {
+        "batch": subject.batch,
+        "title": printable(subject.title),
+        "makers": [dict(zip(_MAKER, maker, strict=True)) for maker in makers],
+        "pictures": pictures,
+    }
+
+
+def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> bytes:
+    """Return ``index.html``."""
+    environment = Environment(
+        loader=PackageLoader("colorbatch.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["printable"] = printable
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and keys as they come
+    page = environment.get_template("index.html").render(
+        subject=subject,
+        overview=overview,
+        failures=overview.failures[:_FAILURES_SHOWN],
+        data=data_of(shown, subject),
+        assets={name: f"{name}?{hashlib.sha256(asset(name)).hexdigest()[:12]}" for name in ASSETS},
+        made_at=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+        before=sorted({each.preview.before for each in shown if each.preview.before}),
+        sides=(previews.SMALL_SIDE, previews.LARGE_SIDE),
+        sizes=_sizes_in_words([each.preview for each in shown]),
+    )
+    return page.encode("utf-8")
+
+
+def _sizes_in_words(shown: Sequence[Preview]) -> str:
+    """Return what all previews take, and one picture's on average."""
+    sizes = [sum(size for _, size in preview.sizes) for preview in shown if preview.sizes]
+    return f"{sum(sizes) / 1e6:,.1f} MB, {sum(sizes) / 1e3 / len(sizes):,.0f} kB a picture" if sizes else "nothing"
+
+
+def asset(name: str) -> bytes:
+    """Return the script or the style sheet."""
+    return (resources.files("colorbatch.report") / "static" / name).read_bytes()
+
+
+def source_reference(source: Path, report: Path) -> str | None:
+    """Return where sources are as seen from the page; ``None`` where no relative path leads there."""
+    folder = source.parent if source.is_file() else source
+    try:
+        return reference(Path(os.path.relpath(folder.resolve(), report.resolve())).as_posix())
+    except (OSError, ValueError, RuntimeError):  # another drive; a link that leads to itself
+        return None

@@ -1,0 +1,228 @@
+"""Previews: small pictures of an output and of its source's luma, made once for as long as the files do not change."""
+
+import hashlib
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from colorbatch import atomic, color, resize
+from colorbatch.errors import PictureError
+from colorbatch.formats import decode, decoded_bytes
+from colorbatch.manifest import Row
+from colorbatch.memory import MemoryBudget
+from colorbatch.report.folder import PREVIEWS
+from colorbatch.report.scores import Measures, measure
+
+SMALL_SIDE, LARGE_SIDE = 384, 1024
+"""Longest sides in pixels on the contact sheet, and of a picture that was opened."""
+_QUALITY = 75
+_EFFORT = 4
+"""Of the WebP encoder, 0 to 6."""
+_VERSION = 1
+"""Of what is made and measured here; another one makes all previews anew."""
+_COPIES = 2
+"""How many times a decoded picture is in memory: as read, and in 8 bits on its way to the preview."""
+
+Before = Literal["source", "output"] | None
+"""Whose luma is shown as the picture before; ``None``: nothing was coloured."""
+
+
+_Part = Literal["before", "after"]
+_Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What can be shown of one source."""
+
+    name: str | None = None
+    """Of its files; ``None``: there is nothing to show."""
+    before: Before = None
+    width: int = 0
+    height: int = 0
+    """Of the small ones."""
+    measures: Measures | None = None
+    """Of an output that was coloured."""
+    sizes: Sequence[tuple[str, int]] = ()
+    """Its files: paths below the folder of the report, and their bytes."""
+    notes: Sequence[str] = ()
+    """What is wrong with the files it was to be made from."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where previews are made from, and where they go."""
+
+    output: Path
+    source: Path | None
+    report: Path
+    memory: MemoryBudget
+    """For decoded pictures."""
+
+    def path_of_output(self, row: Row) -> Path | None:
+        """Return the file that a row names as its output."""
+        return None if row.output is None else self.output / row.output
+
+    def path_of_source(self, row: Row) -> Path | None:
+        """Return the file that was read for a row, where the source is given."""
+        if self.source is None or row.input_sha256 is None:
+            return None
+        return self.source if self.source.is_file() else self.source / row.input
+
+
+def file_name(name: str, part: _Part, *, is_large: bool) -> str:
+    """Return the path of a preview file below the folder of the report. The page's script makes the same."""
+    return f"{PREVIEWS}/{name[:2]}/{name[2:]}-{part}{'-large' if is_large else ''}.webp"
+
+
+def stamp_of(row: Row, place: Place) -> list[Any]:
+    """Return all that a preview depends on; files by their size and time, so that they need not be read."""
+    files = [_stat_of(path) for path in (place.path_of_output(row), place.path_of_source(row))]
+    return [_VERSION, row.status, row.output, row.output_sha256, row.input_sha256, row.is_salvaged, *files]
+
+
+def read_kept(path: Path) -> Mapping[str, tuple[list[Any], Preview]]:
+    """Return stamps and previews of an earlier report by their inputs; none where the file makes no sense."""
+    try:
+        found = json.loads(path.read_bytes())
+        return {str(name): (list(each["stamp"]), _preview_of(each["preview"])) for name, each in found.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return {}
+
+
+def _preview_of(values: Mapping[str, Any]) -> Preview:
+    """Return a preview from JSON, which may be anybody's.
+
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError: it is none.
+
+    """
+    name, before, measures = values["name"], values["before"], values["measures"]
+    if (name is not None and not re.fullmatch("[0-9a-f]{32}", name)) or before not in ("source", "output", None):
+        raise ValueError("no preview")
+    if measures is not None:
+        measures = Measures(**{key: float(value) for key, value in measures.items()})
+        if not all(0 <= value < math.inf for value in astuple(measures)):
+            raise ValueError("no measures")
+    sizes = [(str(part), int(size)) for part, size in values["sizes"]]
+    notes = tuple(map(str, values["notes"]))
+    return Preview(name, before, int(values["width"]), int(values["height"]), measures, sizes, notes)
+
+
+def to_json(previews: Mapping[str, tuple[list[Any], Preview]]) -> bytes:
+    """Return what :func:`read_kept` reads."""
+    kept = {name: {"stamp": stamp, "preview": asdict(preview)} for name, (stamp, preview) in previews.items()}
+    return json.dumps(kept, sort_keys=True).encode("ascii")
+
+
+def still_stands(preview: Preview, folder: Path) -> bool:
+    """Return whether all files of a preview are there as they were written."""
+    try:
+        return all((folder / part).stat().st_size == size for part, size in preview.sizes)
+    except (OSError, ValueError):
+        return False
+
+
+def make_preview(row: Row, place: Place) -> Preview:
+    """Make the previews of one row and write them.
+
+    Raises:
+        OutputUnwritableError: they cannot be written.
+
+    """
+    notes: list[str] = []
+    is_coloured = row.output is not None and row.output_sha256 != row.input_sha256
+    output = _shrunk(place.path_of_output(row), place.output, "output", row, notes, place)
+    source = None
+    if place.source is not None and (is_coloured or output is None):
+        source = _shrunk(place.path_of_source(row), place.source, "source", row, notes, place)
+    if is_coloured and output is not None:
+        before: Before = "output" if source is None else "source"
+        luma = color.to_levels(color.luma_of(output if source is None else source))
+        return _written(row, {"after": output, "before": luma}, before, place, notes)
+    alone = source if output is None and not is_coloured else output
+    if alone is None:
+        return Preview(notes=tuple(notes))
+    return _written(row, {"after": alone}, None, place, notes)
+
+
+def _written(
+    row: Row, pictures: Mapping[_Part, _Levels], before: Before, place: Place, notes: Sequence[str]
+) -> Preview:
+    """Write the small and the large picture of each part."""
+    facts = [_VERSION, row.input, row.output_sha256, row.input_sha256, before]
+    name = hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]
+    sizes = []
+    small: dict[str, _Levels] = {}
+    for part, levels in pictures.items():
+        image = Image.fromarray(levels)
+        shrunk = image.resize(_fitting(image.width, image.height, SMALL_SIDE), Image.Resampling.HAMMING)
+        small[part] = np.asarray(shrunk)
+        for each, is_large in ((shrunk, False), (image, True)):
+            encoded = _encoded(each)
+            path = file_name(name, part, is_large=is_large)
+            atomic.write_bytes(place.report / path, encoded, is_durable=False)
+            sizes.append((path, len(encoded)))
+    height, width = small["after"].shape[:2]
+    measures = None if before is None else measure(small["after"])
+    return Preview(name, before, width, height, measures, tuple(sizes), tuple(notes))
+
+
+def _encoded(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=_QUALITY, method=_EFFORT)
+    return buffer.getvalue()
+
+
+def _shrunk(
+    path: Path | None, root: Path, kind: Literal["output", "source"], row: Row, notes: list[str], place: Place
+) -> _Levels | None:
+    """Return the first page of a file, ``LARGE_SIDE`` long or less; where that cannot be, ``None`` and a note."""
+    if path is None:
+        return None
+    expected = row.output_sha256 if kind == "output" else row.input_sha256
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            notes.append(f"the {kind} is not shown: a link leads out of its folder")
+            return None
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != expected:
+            notes.append(f"the {kind} was altered after {'it' if kind == 'output' else 'the output'} was made")
+            if kind == "source":  # what was coloured is another picture
+                return None
+        with place.memory.taken(decoded_bytes(data) * _COPIES):
+            pixels = decode(data, max_megapixels=math.inf, salvage=row.is_salvaged).first.pixels
+            width, height = _fitting(pixels.shape[1], pixels.shape[0], LARGE_SIDE)
+            levels = resize.shrink_levels(pixels, (height, width), Image.Resampling.HAMMING)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        notes.append(f"the {kind} cannot be read: {getattr(error, 'strerror', None) or error}")
+    except PictureError as error:
+        notes.append(f"the {kind} cannot be shown: {error}")
+    except MemoryError:
+        notes.append(f"the {kind} cannot be shown: that needs more memory than there is")
+    else:
+        return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
+    return None
+
+
+def _fitting(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Return width and height of the same shape, the longer of which is ``longest`` or less."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _stat_of(path: Path | None) -> list[int] | None:
+    try:
+        found = path and path.stat()
+    except (OSError, ValueError):
+        return None
+    return [found.st_size, found.st_mtime_ns] if found else None

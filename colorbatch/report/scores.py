@@ -1,0 +1,125 @@
+"""Which pictures to look at first: four measures of what colouring does badly, and one score of them.
+
+Each measure becomes a concern from 0 to 1, along a ramp from where it begins to strike the eye to where it cannot be
+missed. The score is that of chances which do not depend on each other, 1 - (1 - a)(1 - b)(1 - c)(1 - d): one strong
+concern is enough for a high score, and several weak ones add up without passing 1. docs/report.md gives the reasons.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorbatch import color
+from colorbatch.metrics import colourfulness
+
+RGB = NDArray[np.uint8]
+"""``[H, W, 3]``."""
+Concern = Literal[
+    "low contrast", "more colourful than the rest", "paler than the rest", "colours cut off", "flat colour"
+]
+
+_CONTRAST = (0.15, 0.05)
+_DEVIATION = (1.5, 3.5)
+_CUT_OFF = (0.05, 0.30)
+_FLAT = (0.25, 0.60)
+"""Where each concern begins, and where it is 1."""
+_LEAST_SPREAD = 0.25
+"""Of the root of colourfulness, about 3 at 30: batches more alike than that have no outliers worth a look."""
+_NEAR_END = 3 + round(color.HEADROOM * 255)
+"""Levels from 0 and 255 within which a channel is at the end of its room; 3 are for the noise of JPEG."""
+_STRONG_SPREAD = 40
+"""Levels between the largest and the smallest channel of a pixel whose colour anybody would name."""
+_SATURATED = 0.15
+"""Length of chroma from which on a colour is a strong one; chroma is in -0.5..0.5."""
+_SMOOTH = 3 / 255
+"""How far chroma may be from that of the next pixel within a flat area."""
+_HUES = 24
+"""Sectors of the circle of hues; two neighbouring ones together, 30 degrees, count as one colour."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one coloured picture, taken from its small preview."""
+
+    contrast: float
+    colourfulness: float
+    cut_off: float
+    flat: float
+
+
+@dataclass(frozen=True)
+class Typical:
+    """What colourfulness is usual in a batch, of which the square root is taken: so both ends are equally far away."""
+
+    median: float
+    spread: float
+    """The standard deviation of a normal distribution with this median deviation."""
+
+
+def measure(rgb: RGB) -> Measures:
+    """Take all measures of an image."""
+    return Measures(contrast(rgb), colourfulness(rgb), cut_off_share(rgb), flat_share(rgb))
+
+
+def contrast(rgb: RGB) -> float:
+    """Return the root mean square contrast of Peli 1990, the standard deviation of luma: 0 to 0.5."""
+    return float(color.luma_of(rgb).std(dtype=np.float64))
+
+
+def cut_off_share(rgb: RGB) -> float:
+    """Return the share of pixels whose colour, a clear one, ends where RGB ends: the model had asked for more."""
+    largest, smallest = rgb.max(axis=-1).astype(int), rgb.min(axis=-1).astype(int)
+    is_at_end = (largest >= 255 - _NEAR_END) | (smallest <= _NEAR_END)
+    return float(np.mean(is_at_end & (largest - smallest >= _STRONG_SPREAD)))
+
+
+def flat_share(rgb: RGB) -> float:
+    """Return the share of pixels with the most common strong colour that go over into their neighbours smoothly."""
+    chroma = color.chroma_of(rgb)
+    right = np.diff(chroma, axis=2, append=chroma[:, :, -1:])
+    down = np.diff(chroma, axis=1, append=chroma[:, -1:])
+    is_flat = (np.hypot(*right) <= _SMOOTH) & (np.hypot(*down) <= _SMOOTH) & (np.hypot(*chroma) >= _SATURATED)
+    cb, cr = chroma[:, is_flat]
+    turn = (np.arctan2(cr, cb) / (2 * np.pi)) % 1
+    counts = np.bincount((turn * _HUES).astype(int) % _HUES, minlength=_HUES)
+    return float((counts + np.roll(counts, -1)).max() / is_flat.size)
+
+
+def typical(colourfulnesses: Sequence[float]) -> Typical:
+    """Return what is usual in a batch: the median of the roots, and 1.4826 times their median deviation from it.
+
+    Iglewicz and Hoaglin 1993, "How to detect and handle outliers", call outliers what is more than 3.5 spreads away.
+    """
+    if not colourfulnesses:
+        return Typical(0.0, _LEAST_SPREAD)
+    values = np.sqrt(np.asarray(colourfulnesses, dtype=np.float64))
+    median = float(np.median(values))
+    return Typical(median, max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
+
+
+def concerns(measures: Measures, batch: Typical) -> dict[Concern, float]:
+    """Return what speaks for a look at a picture, each from above 0 to 1, strongest first."""
+    deviation = (math.sqrt(measures.colourfulness) - batch.median) / batch.spread
+    found: dict[Concern, float] = {
+        "low contrast": _ramp(measures.contrast, *_CONTRAST),
+        "more colourful than the rest": _ramp(deviation, *_DEVIATION),
+        "paler than the rest": _ramp(-deviation, *_DEVIATION),
+        "colours cut off": _ramp(measures.cut_off, *_CUT_OFF),
+        "flat colour": _ramp(measures.flat, *_FLAT),
+    }
+    strongest_first = sorted(found.items(), key=lambda each: -each[1])
+    return {concern: value for concern, value in strongest_first if value > 0}
+
+
+def score(found: Mapping[Any, float]) -> float:
+    """Return the score of some concerns, 0 to 1."""
+    return float(1 - np.prod([1 - value for value in found.values()]))
+
+
+def _ramp(value: float, start: float, end: float) -> float:
+    """Return 0 at ``start`` and before it, 1 at ``end`` and behind it, and a straight line between."""
+    return float(np.clip((value - start) / (end - start), 0, 1))

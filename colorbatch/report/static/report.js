@@ -1,0 +1,421 @@
+// The contact sheet: filters, pages, before/after sliders, the large view and the marks. All text from the data goes
+// through textContent and all addresses through attributes of elements made here: nothing in it can become markup.
+"use strict";
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const ON_A_PAGE = 60;
+const MARKS = {
+  good: { word: "Good", key: "g", list: "good.txt", use: "" },
+  redo: {
+    word: "Redo",
+    key: "r",
+    list: "redo.txt",
+    use: "colorbatch run --only redo.txt --vividness 0.4 SOURCE OUTPUT",
+  },
+  grey: {
+    word: "Leave grey",
+    key: "l",
+    list: "leave-grey.txt",
+    use: "colorbatch run --only leave-grey.txt --strength 0 --no-mark SOURCE OUTPUT",
+  },
+};
+const CONCERNS = {
+  "low contrast": "low contrast",
+  "more colourful than the rest": "more colourful than the rest",
+  "paler than the rest": "paler than the rest",
+  "colours cut off": "strong colours cut off where RGB ends",
+  "flat colour": "a large area of one strong colour",
+};
+
+const byId = (id) => document.getElementById(id);
+const numbers = new Intl.NumberFormat("en");
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== null && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const pictures = DATA.pictures.map((picture, place) => {
+  const name = picture.name ?? picture.input;
+  const cut = name.lastIndexOf("/") + 1;
+  return {
+    ...picture,
+    place,
+    path: name,
+    file: name.slice(cut),
+    folder: name.slice(0, cut),
+    found: name.toLowerCase(),
+  };
+});
+
+// --- marks: kept for as long as the output is the one that was marked ---
+
+const STORE = `colorbatch-report:${DATA.batch}`;
+
+function readMarks() {
+  try {
+    return new Map(Object.entries(JSON.parse(localStorage.getItem(STORE)) ?? {}));
+  } catch {
+    return new Map(); // storage is switched off, or holds something else
+  }
+}
+
+const marks = readMarks();
+
+function markOf(picture) {
+  const [mark, output] = marks.get(picture.input) ?? [];
+  return output === (picture.output_sha256 ?? "") && Object.hasOwn(MARKS, mark) ? mark : "";
+}
+
+function setMark(picture, mark) {
+  if (mark) marks.set(picture.input, [mark, picture.output_sha256 ?? ""]);
+  else marks.delete(picture.input);
+  try {
+    localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(marks)));
+  } catch {
+    byId("count").textContent = "This browser keeps no marks. Save the lists before you close the page.";
+  }
+  showLists();
+}
+
+// A line of a list: the path, or a JSON string where a plain line could be misread. colorbatch/listing.py reads it.
+function lineOf(path) {
+  return /^[^\s"#][^\p{Cc}\p{Cs}\u2028\u2029]*$/u.test(path) && !/\s$/.test(path) ? path : JSON.stringify(path);
+}
+
+function listOf(mark) {
+  const paths = pictures.filter((picture) => markOf(picture) === mark).map((picture) => picture.input);
+  return [
+    `# ${MARKS[mark].word}: ${paths.length} of ${pictures.length} in the report of ${DATA.title}`,
+    ...paths.sort().map(lineOf),
+    "",
+  ].join("\n");
+}
+
+function save(mark) {
+  const link = make("a", {
+    href: URL.createObjectURL(new Blob([listOf(mark)], { type: "text/plain" })),
+    download: MARKS[mark].list,
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+function showLists() {
+  const lists = Object.entries(MARKS).map(([mark, { word, list, use }]) => {
+    const count = pictures.filter((picture) => markOf(picture) === mark).length;
+    const button = make("button", { type: "button", disabled: count === 0, "data-save": mark }, `Save ${list}`);
+    button.addEventListener("click", () => save(mark));
+    const name = make("span", { class: "name" }, make("strong", {}, numbers.format(count)), ` ${word.toLowerCase()}`);
+    return make("li", {}, name, button, use && make("code", {}, use));
+  });
+  byId("lists").replaceChildren(...lists);
+}
+
+function markButtons(picture) {
+  const buttons = Object.entries(MARKS).map(([mark, { word }]) => {
+    const button = make("button", { type: "button", "data-mark": mark }, word);
+    button.addEventListener("click", () => {
+      setMark(picture, markOf(picture) === mark ? "" : mark);
+      showMark(picture);
+    });
+    return button;
+  });
+  const group = make("div", { class: "mark", role: "group", "aria-label": `Mark of ${picture.path}` }, ...buttons);
+  group.dataset.input = picture.input;
+  press(group, picture);
+  return group;
+}
+
+function press(group, picture) {
+  for (const button of group.children)
+    button.setAttribute("aria-pressed", String(markOf(picture) === button.dataset.mark));
+}
+
+function showMark(picture) {
+  for (const group of document.querySelectorAll(".mark")) {
+    if (group.dataset.input === picture.input) press(group, picture);
+  }
+}
+
+// --- before and after ---
+
+function addressOf(picture, part, size) {
+  return `previews/${picture.preview.slice(0, 2)}/${picture.preview.slice(2)}-${part}${size}.webp`;
+}
+
+function imageOf(picture, part, size) {
+  const [width, height] = picture.small;
+  return make("img", {
+    class: part,
+    src: addressOf(picture, part, size),
+    width,
+    height,
+    alt: "",
+    loading: size ? "eager" : "lazy",
+    decoding: "async",
+    draggable: "false",
+  });
+}
+
+// The range is what keys and screen readers move; the pointer moves it by a drag, so that a click can open the picture.
+function comparison(picture, size, open) {
+  const [width, height] = picture.small;
+  const box = make("div", { class: picture.before ? "compare" : "compare single" });
+  box.style.setProperty("--shape", width / height);
+  if (!picture.before) {
+    box.append(imageOf(picture, "after", size));
+    if (open) box.addEventListener("click", open);
+    return box;
+  }
+  const range = make("input", {
+    type: "range",
+    min: "0",
+    max: "100",
+    value: "50",
+    "aria-label": `${picture.path}: before on the left, after on the right`,
+  });
+  const show = () => {
+    box.style.setProperty("--at", `${range.value}%`);
+    range.setAttribute("aria-valuetext", `${100 - range.value} % in colour`);
+  };
+  range.addEventListener("input", show);
+  range.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !open) return;
+    event.preventDefault(); // or it would press the button that gets the focus
+    open();
+  });
+  show();
+  let start = null;
+  let isDrag = false;
+  const slide = (event) => {
+    const { left, width: across } = box.getBoundingClientRect();
+    range.value = Math.round((100 * (event.clientX - left)) / across);
+    show();
+  };
+  box.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    start = event.clientX;
+    isDrag = false;
+  });
+  box.addEventListener("pointermove", (event) => {
+    if (start === null || (!isDrag && Math.abs(event.clientX - start) < 5)) return;
+    if (!isDrag) {
+      isDrag = true;
+      box.setPointerCapture(event.pointerId);
+      range.focus({ preventScroll: true });
+    }
+    slide(event);
+  });
+  const finish = (event) => {
+    if (start !== null && !isDrag && event.type === "pointerup") {
+      if (open) open();
+      else slide(event);
+    }
+    start = null;
+  };
+  box.addEventListener("pointerup", finish);
+  box.addEventListener("pointercancel", finish);
+  box.append(imageOf(picture, "after", size), imageOf(picture, "before", size), make("span", { class: "line" }), range);
+  return box;
+}
+
+// --- the contact sheet ---
+
+function remarksOf(picture) {
+  return [...(picture.reason ? [picture.reason] : []), ...(picture.notes ?? []), ...(picture.warnings ?? [])];
+}
+
+function concernsOf(picture) {
+  return Object.keys(picture.concerns ?? {}).map((concern) => CONCERNS[concern] ?? concern);
+}
+
+function card(picture) {
+  const item = make("li", { class: `card ${picture.status}`, "data-input": picture.input });
+  const open = () => openLarge(picture);
+  const frame = make("div", { class: "frame" });
+  if (picture.preview) frame.append(comparison(picture, "", open));
+  else frame.append(make("p", { class: "nothing" }, picture.status === "failed" ? "failed" : "nothing to show"));
+  const title = make("button", { type: "button", class: "title", title: picture.path }, picture.file);
+  title.addEventListener("click", open);
+  const remarks = [...remarksOf(picture), ...concernsOf(picture)].slice(0, 3);
+  const state = picture.status === "done" ? null : make("span", { class: "state" }, picture.status);
+  item.append(
+    frame,
+    make("h3", {}, title),
+    make("p", { class: "folder" }, state, state && picture.folder ? " · " : null, picture.folder),
+    remarks.length ? make("ul", { class: "remarks" }, ...remarks.map((remark) => make("li", {}, remark))) : "",
+    picture.preview || picture.status === "failed" ? markButtons(picture) : "",
+  );
+  return item;
+}
+
+const ORDERS = {
+  look: (one, other) => one.place - other.place,
+  path: (one, other) => (one.path < other.path ? -1 : 1),
+  newest: (one, other) => (other.finished_at ?? "").localeCompare(one.finished_at ?? "") || one.place - other.place,
+  colour: (one, other) => (other.colourfulness ?? -1) - (one.colourfulness ?? -1) || one.place - other.place,
+};
+
+let chosen = pictures;
+let page = 0;
+
+function isChosen(picture, wanted) {
+  const isNoted = Boolean(picture.notes || picture.warnings);
+  return (
+    picture.found.includes(wanted.name) &&
+    picture.folder.startsWith(wanted.folder) &&
+    (!wanted.status || (wanted.status === "noted" ? isNoted : picture.status === wanted.status)) &&
+    (!wanted.mark || (markOf(picture) || "none") === wanted.mark)
+  );
+}
+
+function choose() {
+  const wanted = { name: byId("name").value.trim().toLowerCase() };
+  for (const id of ["folder", "status", "mark"]) wanted[id] = byId(id).value;
+  chosen = pictures.filter((picture) => isChosen(picture, wanted)).sort(ORDERS[byId("order").value]);
+  page = 0;
+  showPage();
+}
+
+function showPage() {
+  const last = Math.max(0, Math.ceil(chosen.length / ON_A_PAGE) - 1);
+  page = Math.min(Math.max(0, page), last);
+  const from = page * ON_A_PAGE;
+  const some = chosen.slice(from, from + ON_A_PAGE);
+  byId("sheet").replaceChildren(...some.map(card));
+  const range = some.length ? `, ${numbers.format(from + 1)} to ${numbers.format(from + some.length)} shown` : "";
+  const noun = pictures.length === 1 ? "source" : "sources";
+  byId("count").textContent =
+    `${numbers.format(chosen.length)} of ${numbers.format(pictures.length)} ${noun}${last ? range : ""}`;
+  byId("pages").hidden = last === 0;
+  byId("page").textContent = `Page ${numbers.format(page + 1)} of ${numbers.format(last + 1)}`;
+  byId("earlier").disabled = page === 0;
+  byId("later").disabled = page === last;
+}
+
+function turn(pages) {
+  page += pages;
+  showPage();
+  byId("pictures").focus({ preventScroll: true });
+  byId("pictures").scrollIntoView();
+}
+
+function showFolders() {
+  const counts = new Map();
+  for (const { folder } of pictures) {
+    for (let end = folder.indexOf("/"); end >= 0; end = folder.indexOf("/", end + 1)) {
+      const outer = folder.slice(0, end + 1);
+      counts.set(outer, (counts.get(outer) ?? 0) + 1);
+    }
+  }
+  const folders = [...counts].sort(([one], [other]) => (one < other ? -1 : 1));
+  const options = folders.map(([folder, count]) =>
+    make("option", { value: folder }, `${folder} (${numbers.format(count)})`),
+  );
+  byId("folder").replaceChildren(make("option", { value: "" }, "all"), ...options);
+}
+
+// --- one picture, large ---
+
+const KEYS = "Keys: N next, P previous, G good, R redo, L leave grey, arrows move the slider, Escape closes.";
+const large = byId("large");
+let opened = null;
+
+function bytes(count) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let unit = 0;
+  for (; count >= 1000 && unit < 3; unit++) count /= 1000;
+  return `${unit ? count.toFixed(1) : count} ${units[unit]}`;
+}
+
+function factsOf(picture) {
+  const maker = DATA.makers[picture.maker];
+  const link = (text, address) =>
+    address ? make("a", { href: address, target: "_blank", rel: "noopener" }, text) : text;
+  const size = picture.width && `${numbers.format(picture.width)} × ${numbers.format(picture.height)} pixels`;
+  const before = { source: "luma of the source", output: "luma of the output, which equals the source's" };
+  return [
+    ["Status", picture.status],
+    ["Reason", picture.reason],
+    ["Files", (picture.notes ?? []).join("; ")],
+    ["Warnings", (picture.warnings ?? []).join("; ")],
+    ["Look at it for", concernsOf(picture).join("; ")],
+    ["Score", picture.score ? `${picture.score} of 100` : ""],
+    ["Source", link(picture.path, picture.source_at)],
+    ["Output", picture.output && link(picture.output, picture.output_at)],
+    ["Shown before", before[picture.before]],
+    ["Size", size && `${size}${picture.frames > 1 ? `, page 1 of ${picture.frames}` : ""}`],
+    ["Bits", picture.bits && `${picture.bits} a channel`],
+    ["Bytes of the source", picture.input_bytes && bytes(picture.input_bytes)],
+    ["Contrast", picture.contrast],
+    ["Colourfulness", picture.colourfulness],
+    ["Model", maker.model],
+    ["Provider", maker.provider],
+    ["Seconds", picture.seconds],
+    ["Finished", picture.finished_at],
+    ["Says of itself", maker.digital_source_type],
+    ["SHA-256 of the source", picture.input_sha256],
+    ["SHA-256 of the output", picture.output_sha256],
+    ["SHA-256 of the model", maker.model_sha256],
+    ["SHA-256 of the settings", maker.settings_sha256],
+    ["colorbatch", maker.version],
+  ].filter(([, value]) => value !== undefined && value !== null && value !== "");
+}
+
+function openLarge(picture) {
+  opened = picture;
+  byId("large-title").textContent = picture.path;
+  byId("stage").replaceChildren(
+    picture.preview ? comparison(picture, "-large", null) : make("p", { class: "nothing" }, "nothing to show"),
+  );
+  const rows = factsOf(picture).map(([term, value]) =>
+    make("div", {}, make("dt", {}, term), make("dd", {}, typeof value === "object" ? value : String(value))),
+  );
+  byId("facts").replaceChildren(markButtons(picture), make("dl", {}, ...rows), make("p", { class: "quiet" }, KEYS));
+  const place = chosen.indexOf(picture);
+  byId("back").disabled = place <= 0;
+  byId("forth").disabled = place < 0 || place === chosen.length - 1;
+  if (!large.open) large.showModal();
+}
+
+function step(places) {
+  const next = chosen[chosen.indexOf(opened) + places];
+  if (next) openLarge(next);
+}
+
+large.addEventListener("click", (event) => {
+  if (event.target === large) large.close(); // beside it
+});
+document.addEventListener("keydown", (event) => {
+  if (!large.open || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key.toLowerCase();
+  const [mark] = Object.entries(MARKS).find(([, { key: own }]) => own === key) ?? [];
+  if (mark) large.querySelector(`[data-mark="${mark}"]`).click();
+  else if (key === "n") step(1);
+  else if (key === "p") step(-1);
+});
+byId("close").addEventListener("click", () => large.close());
+byId("back").addEventListener("click", () => step(-1));
+byId("forth").addEventListener("click", () => step(1));
+
+// --- begin ---
+
+let waiting = 0;
+byId("name").addEventListener("input", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(choose, 120);
+});
+for (const id of ["folder", "status", "mark", "order"]) byId(id).addEventListener("change", choose);
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
+byId("earlier").addEventListener("click", () => turn(-1));
+byId("later").addEventListener("click", () => turn(1));
+byId("filters").hidden = byId("marks").hidden = false;
+showFolders();
+showLists();
+choose();

@@ -1,0 +1,323 @@
+"""The page of a report in a real browser, opened from the file system."""
+
+import json
+import os
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from helpers import CommandLine
+from playwright.sync_api import Browser, Locator, Page, expect
+from reports import HOSTILE, ODD_NAMES, finished_job, opened
+
+from colorbatch.job import BatchJob
+from colorbatch.listing import read_list
+from colorbatch.manifest import MANIFEST_NAME, Row
+from colorbatch.report import write_report
+
+SHOWN = {"a.png", "album 1/c.tif", "album 1/b/d.webp", *ODD_NAMES}
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".card").filter(has=page.get_by_role("button", name=name, exact=True))
+
+
+def names(page: Page) -> list[str]:
+    return page.locator(".card .title").all_text_contents()
+
+
+def line_at(card: Locator) -> float:
+    """Return where the line between before and after is, in shares of the picture's width."""
+    picture, line = card.locator(".compare").bounding_box(), card.locator(".line").bounding_box()
+    assert picture is not None
+    assert line is not None
+    return (line["x"] + line["width"] / 2 - picture["x"]) / picture["width"]
+
+
+def faults(page: Page) -> list[tuple[str, str, list[str]]]:
+    """Return what axe finds; its style sheets are not fetched again, which the page forbids."""
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    return [(each["id"], each["impact"], [node["html"] for node in each["nodes"]]) for each in found]
+
+
+def test_every_source_is_on_the_page_and_its_pictures_load(page: Page) -> None:
+    expect(page.locator("#count")).to_have_text("11 of 11 sources")
+    for image in page.locator(".card img").all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
+    assert page.locator(".card img").count() == 2 * len(SHOWN)
+
+
+def test_a_hostile_name_is_only_a_name(page: Page) -> None:
+    expect(card(page, HOSTILE)).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+    card(page, HOSTILE).locator(".title").click()
+    expect(page.locator("#large-title")).to_have_text(HOSTILE)
+    link = page.get_by_role("link", name=HOSTILE).last
+    assert link.get_attribute("href") == "../%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E.jpg"
+
+
+def test_text_of_a_crafted_manifest_stays_text(browser: Browser, tmp_path: Path) -> None:
+    output = tmp_path / "<b onclick=alert(1)>"
+    output.mkdir()
+    bad = "</script><script>alert(1)</script>\"'&<!--{{ 7 * 7 }}"
+    rows = [
+        Row("a.png", "javascript:alert(1)", "done", bad, model=bad, version=bad, finished_at=bad),
+        Row(f"{bad}.png", status="failed", reason=bad, warnings=(bad,)),
+        Row(f"{bad}.txt", reason=bad),
+    ]
+    (output / MANIFEST_NAME).write_bytes(b"".join(row.to_json() for row in rows))
+    with opened(browser, write_report(output).index) as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text(output.name)
+        expect(page.locator(".failures li")).to_contain_text(bad)
+        assert page.evaluate("document.scripts.length") == 2
+        card(page, "a.png").locator(".title").click()
+        expect(page.locator("#facts")).to_contain_text(bad)
+        assert page.get_by_role("link", name="javascript").get_attribute("href") == "../javascript%3Aalert%281%29"
+
+
+def test_the_slider_follows_the_mouse(page: Page) -> None:
+    picture = card(page, "a.png").locator(".compare")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    assert box is not None
+    assert line_at(card(page, "a.png")) == pytest.approx(0.5, abs=0.01)
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 20, steps=4)
+    page.mouse.up()
+    assert line_at(card(page, "a.png")) == pytest.approx(0.8, abs=0.01)
+    expect(page.locator("#large")).to_be_hidden()
+    clip = picture.locator(".before").evaluate("image => getComputedStyle(image).clipPath")
+    assert clip == "inset(0px 20% 0px 0px)"
+
+
+def test_the_slider_follows_the_arrow_keys_and_says_where_it_is(page: Page) -> None:
+    slider = card(page, "a.png").get_by_role("slider")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(slider).to_have_value("53")
+    expect(slider).to_have_attribute("aria-valuetext", "47 % in colour")
+    page.keyboard.press("Home")
+    assert line_at(card(page, "a.png")) == pytest.approx(0, abs=0.01)
+    page.keyboard.press("Enter")
+    expect(page.locator("#large-title")).to_have_text("a.png")
+
+
+def test_the_slider_follows_a_finger(browser: Browser, reported: BatchJob) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto((reported.output / "colorbatch-report" / "index.html").as_uri())
+    picture = card(page, "a.png").locator(".compare")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    assert box is not None
+    session = context.new_cdp_session(page)
+    for kind, share in (("touchStart", 0.5), ("touchMove", 0.4), ("touchMove", 0.25), ("touchEnd", None)):
+        points = [] if share is None else [{"x": box["x"] + share * box["width"], "y": box["y"] + 30}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert line_at(card(page, "a.png")) == pytest.approx(0.25, abs=0.02)
+    expect(page.locator("#large")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture.tap()
+    expect(page.locator("#large-title")).to_have_text("a.png")
+    context.close()
+
+
+def test_a_click_opens_the_picture_with_its_row(page: Page, reported: BatchJob) -> None:
+    card(page, "a.png").locator(".compare").click()
+    rows = [json.loads(line) for line in (reported.output / MANIFEST_NAME).read_bytes().splitlines()]
+    (row,) = [row for row in rows if row["input"] == "a.png"]
+    facts = page.locator("#facts")
+    for text in (
+        row["input_sha256"],
+        row["output_sha256"],
+        row["model_sha256"],
+        "small",
+        "cpu",
+        "60 \N{MULTIPLICATION SIGN} 40",
+    ):
+        expect(facts).to_contain_text(text)
+    large = page.locator("#stage .after")
+    expect(large).to_have_js_property("complete", True)
+    assert (large.get_attribute("src") or "").endswith("-after-large.webp")
+    page.keyboard.press("n")
+    expect(page.locator("#large-title")).not_to_have_text("a.png")
+    page.keyboard.press("p")
+    expect(page.locator("#large-title")).to_have_text("a.png")
+    page.keyboard.press("Escape")
+    expect(page.locator("#large")).to_be_hidden()
+
+
+def test_the_filter_takes_name_folder_and_status_together(page: Page) -> None:
+    page.get_by_label("File name").fill("D.web")
+    expect(page.locator("#count")).to_have_text("1 of 11 sources")
+    assert names(page) == ["d.webp"]
+    page.get_by_label("File name").fill("")
+    page.get_by_label("Folder").select_option("album 1/")
+    expect(page.locator("#count")).to_have_text("2 of 11 sources")
+    page.get_by_label("Status").select_option("failed")
+    expect(page.locator("#count")).to_have_text("0 of 11 sources")
+    page.get_by_label("Folder").select_option("")
+    assert names(page) == ["broken.jpg"]
+    expect(card(page, "broken.jpg")).to_contain_text("not a picture of a known kind")
+
+
+def test_the_order_is_look_at_this_first_or_the_path(page: Page) -> None:
+    looked = names(page)
+    assert looked[0] == "broken.jpg"
+    assert looked[-1] == "notes.txt"
+    assert looked.index("a.png") < looked.index("byte \\udcff.png")  # the former has less contrast
+    page.get_by_label("Order").select_option("path")
+    folders = page.locator(".card .folder").all_text_contents()
+    assert names(page)[:3] == [" space .png", '"quoted".png', "# no comment.png"]
+    assert folders[4:7] == ["", "album 1/b/", "album 1/"]
+
+
+def test_marks_are_kept_and_what_is_exported_is_what_run_takes(page: Page, tmp_path: Path) -> None:
+    page.get_by_label("Order").select_option("path")
+    for mark in page.locator('[data-mark="redo"]').all():
+        mark.click()
+    card(page, "a.png").locator('[data-mark="good"]').click()
+    card(page, "broken.jpg").locator('[data-mark="redo"]').click()  # once more: no mark
+    page.reload()
+    expect(card(page, "a.png").locator('[data-mark="good"]')).to_have_attribute("aria-pressed", "true")
+    page.locator("#mark").select_option("good")
+    expect(page.locator("#count")).to_have_text("1 of 11 sources")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save redo.txt").click()
+    path = tmp_path / "redo.txt"
+    download.value.save_as(path)
+    assert read_list(path) == SHOWN - {"a.png"}
+    assert path.read_text().splitlines()[0].startswith("# Redo: 8 of 11")
+
+
+def test_pictures_marked_redo_are_done_again_and_lose_the_mark(
+    browser: Browser, tmp_path: Path, model_path: Path, command_line: CommandLine
+) -> None:
+    job = finished_job(tmp_path, model_path)
+    index = write_report(job.output, job.source).index
+    before = (job.output / MANIFEST_NAME).read_bytes().splitlines()
+    with opened(browser, index) as page:
+        card(page, HOSTILE).locator(".title").click()
+        page.keyboard.press("r")
+        expect(page.locator('#facts [data-mark="redo"]')).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Escape")
+        card(page, "a.png").locator('[data-mark="grey"]').click()
+        for mark, name in (("redo", "redo.txt"), ("grey", "leave-grey.txt")):
+            with page.expect_download() as download:
+                page.locator(f'[data-save="{mark}"]').click()
+            download.value.save_as(tmp_path / name)
+        command = ("run", "-q", "--report", "--model", model_path, "--provider", "cpu", job.source, job.output)
+        assert command_line(*command, "--only", tmp_path / "redo.txt", "--strength", 0.5) == 0
+        assert command_line(*command, "--only", tmp_path / "leave-grey.txt", "--strength", 0, "--no-mark") == 0
+        after = (job.output / MANIFEST_NAME).read_bytes().splitlines()
+        changed = [json.loads(new)["input"] for old, new in zip(before, after, strict=True) if old != new]
+        assert changed == [HOSTILE, "a.png"]
+        page.reload()
+        expect(card(page, HOSTILE).locator('[data-mark="redo"]')).to_have_attribute("aria-pressed", "false")
+
+
+def test_any_name_is_exported_so_that_it_is_read_back(page: Page, tmp_path: Path) -> None:
+    names = [
+        "a",
+        "\u2028",
+        "b\u2029c",
+        " d",
+        "e ",
+        "\u3000f",
+        "g\r",
+        "\tg",
+        "#",
+        '"',
+        '""',
+        "\\n",
+        "h\x85i",
+        "\u202ej",
+        "\ufeffk",
+        "日本/é😀",
+    ]
+    names += [os.fsdecode(b"\xff\n\xfe"), "l\x00m".replace("\x00", "\x7f")]
+    lines = page.evaluate(
+        "names => JSON.stringify(names.map(lineOf))", [json.loads(json.dumps(name)) for name in names]
+    )
+    path = tmp_path / "list.txt"
+    path.write_bytes("\n".join(json.loads(lines)).encode())
+    assert read_list(path) == set(names)
+
+
+def test_keys_go_on_at_the_end_of_the_sheet(page: Page) -> None:
+    page.get_by_label("File name").fill(".webp")
+    page.get_by_label("File name").fill("a")
+    page.get_by_label("Folder").select_option("album 1/")
+    page.locator(".card .title").first.click()
+    first = page.locator("#large-title").text_content()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.get_by_role("button", name="Next", exact=True)).to_be_disabled()
+    page.keyboard.press("p")
+    expect(page.locator("#large-title")).to_have_text(first or "")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_axe_finds_no_fault(page: Page, scheme: str, width: int, is_open: bool) -> None:  # noqa: FBT001
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 900})
+    if is_open:
+        card(page, "a.png").locator(".title").click()
+        page.locator('#facts [data-mark="good"]').click()
+    assert faults(page) == []
+
+
+def test_it_works_from_a_web_server(browser: Browser, reported: BatchJob) -> None:
+    handler = partial(_Silent, directory=str(reported.output))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/colorbatch-report/")
+        card(page, "a.png").locator(".title").click()
+        expect(page.locator("#stage .after")).to_have_js_property("naturalWidth", 60)
+        with page.expect_popup() as popup:
+            page.get_by_role("link", name="a.png").last.click()
+        assert popup.value.evaluate("document.images[0].naturalWidth") == 60
+        popup.value.close()
+        page.close()
+        server.shutdown()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_ten_thousand_sources_stay_usable(browser: Browser, tmp_path: Path) -> None:
+    rows = [
+        Row(f"box {number // 100:03}/{number:05}.jpg", status="failed", reason="broken") for number in range(10_000)
+    ]
+    (tmp_path / MANIFEST_NAME).write_bytes(b"".join(row.to_json() for row in rows))
+    with opened(browser, write_report(tmp_path).index) as page:
+        expect(page.locator("#count")).to_have_text("10,000 of 10,000 sources, 1 to 60 shown")
+        assert page.evaluate("document.querySelectorAll('*').length") < 2500
+        page.get_by_role("button", name="Next page").click()
+        expect(page.locator("#page")).to_have_text("Page 2 of 167")
+        assert names(page)[0] == "00060.jpg"
+        assert faults(page) == []
+        page.get_by_label("File name").fill("09999")
+        expect(page.locator("#count")).to_have_text("1 of 10,000 sources")
+        expect(page.locator("#pages")).to_be_hidden()
+
+
+def test_without_scripts_the_page_says_what_failed(browser: Browser, reported: BatchJob) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((reported.output / "colorbatch-report" / "index.html").as_uri())
+    expect(page.locator(".failures")).to_contain_text("broken.jpg")
+    expect(page.get_by_text(re.compile("scripts are switched off"))).to_be_visible()
+    context.close()
