@@ -57,9 +57,9 @@ def forecast(job: BatchJob) -> Forecast:
     plan = plan_batch(job.source, job.output, job.include, job.exclude)
     work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
     pictures = [_with_prospect(each, work) for each in plan]
-    sizes = [(each, _size_of(each.source)) for each, prospect in pictures if prospect in ("colour", "again")]
-    to_read = sum(size or 0 for _, size in sizes)
-    tried = list(_tried([each for each, _ in sizes], work))
+    to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
+    to_read = sum(each.bytes for each in to_colour)
+    tried = list(_tried(to_colour, work))
     tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
     seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
     return Forecast(
@@ -86,7 +86,7 @@ def _prospect(planned: PlannedPicture, work: Work) -> Prospect:
     previous = work.previous.get(planned.input)
     if previous is None or previous.input_sha256 is None:
         return "colour"
-    if not is_settled(previous, planned, work) or previous.input_bytes != _size_of(planned.source):
+    if not is_settled(previous, planned, work) or previous.input_bytes != planned.bytes:
         return "again"
     if previous.status == "skipped" or previous.output is None:
         return "skipped"
@@ -114,13 +114,6 @@ def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)
         if time.perf_counter() - started > _SECONDS_TRIED:
             return
-
-
-def _size_of(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 def _bytes_free(folder: Path) -> int | None:

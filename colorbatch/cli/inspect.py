@@ -25,9 +25,7 @@ def command(model: str, *, as_json: bool) -> None:
     if as_json:
         terminal.answer(json.dumps(found))
         return
-    width = max(map(len, found))
-    for key, value in found.items():
-        terminal.answer(f"{key.replace('_', ' '):{width}}  {_in_words(value)}")
+    terminal.answer(terminal.aligned({key.replace("_", " "): _in_words(value) for key, value in found.items()}))
 
 
 def _facts(model: ModelFile) -> dict[str, Any]:
