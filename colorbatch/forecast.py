@@ -1,6 +1,5 @@
 """What a run would do, how long it would take and how much it would write: nothing is written for it."""
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
 from colorbatch.making import Work, colour, is_settled
 from colorbatch.manifest import Row, rows_of
+from colorbatch.space import bytes_free
 
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
@@ -68,7 +68,7 @@ def forecast(job: BatchJob) -> Forecast:
         tried=len(tried),
         seconds=seconds * to_read / tried_bytes if tried_bytes else None,
         bytes_to_write=round(sum(size for _, size in tried) * to_read / tried_bytes) if tried_bytes else None,
-        bytes_free=_bytes_free(job.output),
+        bytes_free=bytes_free(job.output),
         counts=Counter(prospect for _, prospect in pictures),
     )
 
@@ -114,12 +114,3 @@ def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)
         if time.perf_counter() - started > _SECONDS_TRIED:
             return
-
-
-def _bytes_free(folder: Path) -> int | None:
-    """Return the free space of the file system where ``folder`` is or will be."""
-    try:
-        existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-        return shutil.disk_usage(existing).free
-    except OSError:
-        return None

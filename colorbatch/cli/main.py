@@ -17,7 +17,7 @@ from colorbatch.job import WORKER_NAME
 from colorbatch.progress import printable
 from colorbatch.version import __version__
 
-COMMANDS = ("run", "audit", "restore", "train", "export", "verify", "evaluate", "inspect", "models")
+COMMANDS = ("run", "audit", "restore", "train", "export", "verify", "evaluate", "inspect", "models", "doctor")
 
 
 class _Commands(click.Group):
