@@ -12,7 +12,7 @@ from colorbatch.progress import printable
 
 
 @click.command("inspect", short_help="Show what a model file promises.")
-@click.argument("model")
+@click.argument("model", type=options.MODEL, metavar="MODEL")
 @options.json_option
 def command(model: str, *, as_json: bool) -> None:
     """Show the contract, size, inputs and outputs of MODEL, an .onnx file or a built-in name.

@@ -17,7 +17,19 @@ from colorbatch.job import WORKER_NAME
 from colorbatch.progress import printable
 from colorbatch.version import __version__
 
-COMMANDS = ("run", "audit", "restore", "train", "export", "verify", "evaluate", "inspect", "models", "doctor")
+COMMANDS = (
+    "run",
+    "audit",
+    "restore",
+    "train",
+    "export",
+    "verify",
+    "evaluate",
+    "inspect",
+    "models",
+    "preview",
+    "doctor",
+)
 
 
 class _Commands(click.Group):
