@@ -78,7 +78,7 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
         from colorbatch.model_file import built_in_models
 
         names = [CompletionItem(name) for name in built_in_models() if name.startswith(incomplete)]
-        return [*names, *PATH.shell_complete(ctx, param, incomplete)]
+        return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after names would hide them
 
 
 PATH = _Path(path_type=Path)
