@@ -15,7 +15,7 @@ from colorbatch.colorizer import Colorizer
 from colorbatch.contract import ModelContract
 from colorbatch.errors import UsageError
 from colorbatch.formats import decode
-from colorbatch.job import DEFAULT_MODEL, BatchJob, ColorOptions, ProviderName
+from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.metadata import Metadata
 from colorbatch.model_file import read_model_file
 from colorbatch.picture import Frame, Picture, Pixels
@@ -221,6 +221,6 @@ def _mark(data: bytes, name: str, ways: Sequence[_Way]) -> bytes:
         ", ".join(session.contract.name for session in models.values()),
         ", ".join(session.model.sha256 for session in models.values()),
         hashlib.sha256(settings).hexdigest(),
-        BatchJob.digital_source_type or "compositeWithTrainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
     )
     return xmp.marked(b"", origin)

@@ -81,9 +81,10 @@ class Bar:
             line = Table.grid(padding=(0, 1))
             bar = ProgressBar(total=max(self._pace.total, 1), completed=self._pace.done, width=bar_width)
             line.add_row(Text(label), bar, Text(told))
-        return (
-            Group(line, Text(cut(f"Now: {', '.join(map(self._shown, names))}", width), style="dim")) if names else line
-        )
+        if not names:
+            return line
+        now = cut(f"Now: {', '.join(map(self._shown, names))}", width)
+        return Group(line, Text(now, style="dim"))
 
     def _shown(self, name: str) -> str:
         """Return a name as the screen will show it: what it cannot show takes more room."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.filesize import decimal
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
@@ -50,6 +49,8 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
 
 def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
     """Yield what was found, in groups of names and words."""
+    from rich.filesize import decimal
+
     allowed = f", {found.cores_allowed} of them for this process" if found.cores_allowed != found.cores else ""
     limit = f", {decimal(found.memory_limit)} of it for this container" if found.memory_limit is not None else ""
     yield {
@@ -60,7 +61,7 @@ def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
     }
     yield {f"provider {each.name}": printable(each.problem) or "works" for each in found.providers}
     yield {
-        f"model {each.name}": f"{printable(each.problem) or 'works'}, {decimal(each.bytes)}, sha256 {each.sha256}"
+        f"model {each.name}": f"{decimal(each.bytes)}, sha256 {each.sha256}: {printable(each.problem) or 'works'}"
         for each in found.models
     }
     yield {each.kind: _codec_told(each) for each in found.codecs}

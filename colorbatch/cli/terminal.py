@@ -41,9 +41,6 @@ class _Stderr:
         with suppress(OSError, ValueError):
             self._stream.flush()
 
-    def isatty(self) -> bool:
-        return is_terminal()
-
 
 def is_terminal() -> bool:
     """Return whether stderr is a terminal that lines can be drawn anew on."""
@@ -57,7 +54,8 @@ def console() -> "Console":
     """Return the console of stderr, plain when stderr is no terminal."""
     from rich.console import Console
 
-    return Console(file=cast("IO[str]", _Stderr()), highlight=False, soft_wrap=True)
+    file = cast("IO[str]", _Stderr())
+    return Console(file=file, force_terminal=is_terminal(), highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
