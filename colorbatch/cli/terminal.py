@@ -60,8 +60,11 @@ def console() -> "Console":
 
 def say(text: str) -> None:
     """Print a line on stderr; when nobody can hear it, the work goes on."""
+    if sys.stderr is None:  # it was closed before the start
+        return
     with suppress(OSError, ValueError):
-        click.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")  # click would go past a bar that has put itself in the place of stderr
+        sys.stderr.flush()
 
 
 def answer(text: str) -> None:

@@ -112,6 +112,15 @@ def test_without_colour_there_is_none_and_a_dumb_terminal_gets_lines(
         assert "Failed: broken.png" in shown
 
 
+def test_what_is_logged_stands_on_lines_of_its_own_above_the_bar(
+    tmp_path: Path, source: Path, model_path: Path
+) -> None:
+    _, shown = on_a_terminal(100, "run", "-v", "--jobs", 1, "--model", model_path, source, tmp_path / "out")
+    logged = [line for line in lines_of(shown) if "INFO" in line]
+    assert len(logged) > 11
+    assert all(line.startswith("INFO: ") for line in logged)
+
+
 def test_quiet_shows_nothing_on_a_terminal_when_all_went_well(tmp_path: Path, source: Path, model_path: Path) -> None:
     (source / "broken.png").unlink()
     assert on_a_terminal(80, "run", "-q", "--model", model_path, source, tmp_path / "out") == (0, "")
