@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> None:
     """Try all that colorbatch run needs here, and say what is missing and how to install it.
 
-    The built-in models are run on every provider, and a tiny picture of every kind is written and read. FOLDER, where
+    A built-in model is run on every provider, and a tiny picture of every kind is written and read. FOLDER, where
     outputs are to be written, is tried with a file that is removed again. Exit code 0 when colorbatch run can work
     here, 4 when it cannot.
 
