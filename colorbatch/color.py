@@ -56,15 +56,16 @@ def offsets_of(chroma: Plane) -> Plane:
     return np.stack([np.float32(CR_SCALE) * cr, green, np.float32(CB_SCALE) * cb])
 
 
-def room_for(luma: Plane, offsets: Plane) -> Plane:
+def room_for(offsets: Plane, darkest: Plane, lightest: Plane) -> Plane:
     """Return the largest share of the offsets, ``[H, W]`` in 0..1, with which no channel clips.
 
     Where a channel would come closer than ``HEADROOM`` to 0 or 1, a smaller share of all three offsets shrinks the
-    colour of that pixel towards grey and keeps its hue.
+    colour of that place towards grey and keeps its hue.
 
     Args:
-        luma: ``[H, W]`` in 0..1.
         offsets: ``[3, H, W]``, as :func:`offsets_of` returns them.
+        darkest: the lowest luma, ``[H, W]`` in 0..1, of the pixels that will show the colour.
+        lightest: the highest; the same where one pixel shows it.
 
     """
     red, green, blue = offsets
@@ -76,8 +77,8 @@ def room_for(luma: Plane, offsets: Plane) -> Plane:
     tiny = np.float32(np.finfo(np.float32).tiny)
     np.maximum(up, tiny, out=up)
     np.minimum(down, -tiny, out=down)
-    np.divide(np.float32(1 - HEADROOM) - luma, up, out=up)
-    np.divide(np.float32(HEADROOM) - luma, down, out=down)
+    np.divide(np.float32(1 - HEADROOM) - lightest, up, out=up)
+    np.divide(np.float32(HEADROOM) - darkest, down, out=down)
     share: Plane = np.minimum(up, down, out=up)
     np.clip(share, 0, 1, out=share)
     return share
@@ -91,7 +92,7 @@ def merge(luma: Plane, offsets: Plane) -> Plane:
         offsets: ``[3, H, W]``, of which :func:`room_for` says how much is added.
 
     """
-    rgb = offsets * room_for(luma, offsets)  # a plane for each channel: NumPy is slow along an axis of 3
+    rgb = offsets * room_for(offsets, luma, luma)  # a plane for each channel: NumPy is slow along an axis of 3
     rgb += luma
     return np.moveaxis(rgb, 0, -1)
 
@@ -103,14 +104,21 @@ def to_levels(unit: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> N
     return levels
 
 
-def chroma_levels(luma: Plane, offsets: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr ``[2, H, W]`` of what :func:`merge` returns, as JFIF stores them: in levels around 128.
+def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr ``[2, H, W]`` as JFIF stores them, in levels around 128, with the room that there is.
 
-    Source: ITU-T T.871, section 7. The chroma of RGB that does not clip lies within -0.5..0.5.
+    Where one pixel shows each colour they are those of what :func:`merge` returns. Source: ITU-T T.871, section 7. The
+    chroma of RGB that does not clip lies within -0.5..0.5.
+
+    Args:
+        offsets: ``[3, H, W]``.
+        darkest: as :func:`room_for` takes it.
+        lightest: likewise.
+
     """
-    share = room_for(luma, offsets)
+    share = room_for(offsets, darkest, lightest)
     share *= np.float32(255)
-    levels = np.empty((2, *luma.shape), np.uint8)
+    levels = np.empty((2, *share.shape), np.uint8)
     for plane, offset, scale in ((levels[0], offsets[2], CB_SCALE), (levels[1], offsets[0], CR_SCALE)):
         chroma = offset * share
         chroma *= np.float32(1 / scale)
@@ -121,5 +129,6 @@ def chroma_levels(luma: Plane, offsets: Plane) -> NDArray[np.uint8]:
 
 def _unit(pixels: NDArray[Any]) -> Plane:
     """Scale unsigned integers to 0..1 by the largest value of their type."""
-    scaled: Plane = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    scaled: Plane = pixels.astype(np.float32)
+    scaled *= np.float32(1 / np.iinfo(pixels.dtype).max)
     return scaled

@@ -1,5 +1,6 @@
-"""How much memory there is, and who may take some of it now."""
+"""How much memory there is, who may take some of it now, and what is done with what was given back."""
 
+import ctypes
 import os
 import sys
 import threading
@@ -8,8 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""Of malloc.h."""
+_LARGEST_KEPT = 32 * 2**20
+"""Bytes of a block that is kept; the most that glibc takes."""
+_KEPT = 128 * 2**20
+"""Bytes that may lie free at the end of the heap."""
 _SMALL_MACHINE = 8 * 2**30
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep what one picture gave back for the next one, in one heap for all threads.
+
+    Else every thread has a heap of its own, and large blocks go back to the system, which clears each page anew. Other
+    C libraries know nothing of this and are left alone; return whether this one does.
+    """
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc, or not a POSIX system
+        return False
+    settings = {_ARENA_MAX: 1, _MMAP_THRESHOLD: _LARGEST_KEPT, _TRIM_THRESHOLD: _KEPT}
+    taken = [adjust(parameter, value) for parameter, value in settings.items()]
+    return taken == [1] * len(settings)
 
 
 def physical_memory() -> int:

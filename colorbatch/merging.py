@@ -1,6 +1,6 @@
 """Lay small chroma over the luma of full-size pixels, strip by strip: memory stays low whatever the size."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from colorbatch.color import Plane
 
 Pixels = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16."""
+REACH = 4
+"""Pixels, down and across, that show something of one sample of half the size."""
 
 
 def merged(pixels: Pixels, chroma: Plane) -> Pixels:
@@ -22,7 +24,8 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 
     """
     result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
-    for strip, luma, offsets in _strips(pixels, chroma):
+    for strip, offsets in _strips(chroma, pixels.shape[:2]):
+        luma = color.luma_of(pixels[strip])
         result[strip] = color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
     return result
 
@@ -30,19 +33,57 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
     """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be laid over the luma of ``pixels`` as they are."""
     planes = np.empty((2, *pixels.shape[:2]), np.uint8)
-    for strip, luma, offsets in _strips(pixels, chroma):
-        planes[:, strip] = color.chroma_levels(luma, offsets)
+    for strip, offsets in _strips(chroma, pixels.shape[:2]):
+        luma = color.luma_of(pixels[strip])
+        planes[:, strip] = color.chroma_levels(offsets, luma, luma)
     return planes
 
 
-def _strips(pixels: Pixels, chroma: Plane) -> Iterator[tuple[slice, Plane, Plane]]:
-    """Yield the place of some rows, their luma ``[R, W]`` and the offsets ``[3, R, W]`` of their colours.
+def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma of ``pixels`` as well.
+
+    A decoder enlarges them, so that a pixel shows a mixture of the samples near it (ITU-T T.871, section 8: samples lie
+    centred among their pixels). Each sample is weakened until its colour fits every pixel that it reaches, which the
+    mixture then does too, since the colours that fit a luma are a convex set: no decoder has to clip any, whether it
+    repeats samples or interpolates between them.
+
+    Args:
+        pixels: grey ``[H, W]``.
+        chroma: ``[2, h, w]`` of any size.
+
+    """
+    height, width = (-(-side // 2) for side in pixels.shape)
+    planes = np.empty((2, height, width), np.uint8)
+    for strip, offsets in _strips(chroma, (height, width)):
+        darkest, lightest = (_reached(pixels, strip, extreme) for extreme in (np.minimum, np.maximum))
+        planes[:, strip] = color.chroma_levels(offsets, color.luma_of(darkest), color.luma_of(lightest))
+    return planes
+
+
+def _strips(chroma: Plane, size: tuple[int, ...]) -> Iterator[tuple[slice, Plane]]:
+    """Yield the place of some rows of planes of ``size``, and the offsets ``[3, R, W]`` of their colours.
 
     Offsets are linear in chroma, so they are computed small and then enlarged.
     """
-    height, width = pixels.shape[:2]
+    height, width = size
     enlarged = resize.Enlarged(color.offsets_of(chroma), (height, width))
     rows = max(1, resize.PIXELS_AT_ONCE // width)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        yield slice(top, bottom), color.luma_of(pixels[top:bottom]), enlarged.rows(top, bottom)
+        yield slice(top, bottom), enlarged.rows(top, bottom)
+
+
+def _reached(pixels: Pixels, strip: slice, extreme: Callable[[Pixels, Pixels], Pixels]) -> Pixels:
+    """Return the extreme of the pixels that each sample of half the size reaches.
+
+    Sample j stands between pixels 2j and 2j + 1; linear interpolation takes it as far as 2j - 1 and 2j + 2.
+    """
+    top, bottom = 2 * strip.start - 1, 2 * strip.stop + 1
+    rows = pixels[max(0, top) : bottom]
+    height, width = pixels.shape
+    beyond = ((max(0, -top), max(0, bottom - height)), (1, 1 + width % 2))
+    rows = np.pad(rows, beyond, mode="edge")
+    pairs = extreme(rows[:-1], rows[1:])
+    rows = extreme(pairs[:-2:2], pairs[2::2])
+    pairs = extreme(rows[:, :-1], rows[:, 1:])
+    return extreme(pairs[:, :-2], pairs[:, 2:])[:, ::2]

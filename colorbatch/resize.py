@@ -41,7 +41,7 @@ def shrink_luma(pixels: NDArray[Any], size: tuple[int, int]) -> Plane:
     """Return the luma of ``pixels`` at ``size`` (height, width), antialiased, in 0..1.
 
     Far too large pictures are first reduced by averaging, to no less than ``_REDUCING_GAP`` times ``size``, strip by
-    strip, so that luma in float32 is never held for the whole.
+    strip, so that neither luma in float32 nor a copy is held for the whole.
 
     Args:
         pixels: as :func:`colorbatch.color.luma_of` takes them.
@@ -53,12 +53,22 @@ def shrink_luma(pixels: NDArray[Any], size: tuple[int, int]) -> Plane:
         max(1, int(full / (_REDUCING_GAP * small))) for full, small in zip((height, width), size, strict=True)
     )
     rows = down * max(1, 4 * PIXELS_AT_ONCE // (width * down))
-    strips = (Image.fromarray(color.luma_of(pixels[top : top + rows])) for top in range(0, height, rows))
-    reduced = np.concatenate([np.asarray(strip.reduce((across, down))) for strip in strips])
+    reduced = np.concatenate(
+        [_averaged_luma(pixels[top : top + rows], (across, down)) for top in range(0, height, rows)]
+    )
     box = (0, 0, width / across, height / down)  # the last row and column may stand for fewer pixels than the others
     luma = np.asarray(Image.fromarray(reduced).resize(size[::-1], Image.Resampling.BICUBIC, box))
     clipped: Plane = np.clip(luma, 0, 1)  # bicubic overshoots at edges
     return clipped
+
+
+def _averaged_luma(pixels: NDArray[Any], factors: tuple[int, int]) -> Plane:
+    """Return the luma of pixels, averaged over as many columns and rows as ``factors`` say.
+
+    Pillow averages 8 bits in integers, rounded once: several times as fast, and within half a level.
+    """
+    levels = pixels if pixels.dtype == np.uint8 else color.luma_of(pixels)
+    return color.luma_of(np.asarray(Image.fromarray(levels).reduce(factors)))
 
 
 def pad_to_multiple(plane: Plane, multiple: int) -> Plane:
@@ -77,15 +87,13 @@ class Enlarged:
     def __init__(self, planes: Plane, size: tuple[int, int]) -> None:
         """``planes`` are ``[C, h, w]``; ``size`` is the full height and width."""
         self._height, self._width = size
-        wide = [_resize(plane, (plane.shape[0], self._width)) for plane in planes]
-        self._wide = np.concatenate(wide, axis=1)  # [h, C * W], so that one product serves all planes
+        self._wide = np.stack([_resize(plane, (plane.shape[0], self._width)) for plane in planes])  # [C, h, W]
 
     def rows(self, top: int, bottom: int) -> Plane:
         """Return ``[C, bottom - top, W]``."""
-        weights, first = _bicubic_weights(top, bottom, self._height, len(self._wide))
-        rows: Plane = weights @ self._wide[first : first + weights.shape[1]]
-        planes: Plane = rows.reshape(bottom - top, -1, self._width).swapaxes(0, 1)
-        return planes
+        weights, first = _bicubic_weights(top, bottom, self._height, self._wide.shape[1])
+        rows: Plane = weights @ self._wide[:, first : first + weights.shape[1]]
+        return rows
 
 
 def _bicubic_weights(top: int, bottom: int, height: int, source: int) -> tuple[Plane, int]:

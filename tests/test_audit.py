@@ -9,12 +9,13 @@ import tifffile
 from helpers import SAMPLES, small_model
 from PIL import Image, ImageDraw
 
-from colorbatch import batch
+from colorbatch import batch, making
 from colorbatch.audit import Audit, audit_batch
 from colorbatch.errors import UsageError
 from colorbatch.formats import decode, encode
 from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
+from colorbatch.picture import Frame, Picture
 
 
 @pytest.fixture
@@ -147,15 +148,16 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: BatchJob) -> None:
 
 @pytest.mark.parametrize("name", ["a.jpg", "b.png", "sub/c.tif", "e.webp"])
 def test_luma_that_is_not_the_source_s_is_found(job: BatchJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose colouring shifts luma by 6 levels of 255."""
-    from colorbatch import color
+    """A run that shifts luma by 6 levels of 255 between decoding and encoding."""
 
-    merge = color.merge
+    def shifted(picture: Picture, source: bytes = b"") -> bytes:
+        def of(frame: Frame) -> Frame:
+            step = frame.pixels.max() // 40
+            return replace(frame, pixels=np.clip(frame.pixels, step, None) - step.astype(frame.pixels.dtype))
 
-    def shifted(luma: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        return merge(luma * np.float32(0.9) + np.float32(0.024), offsets)
+        return encode(replace(picture, frames=tuple(map(of, picture.frames))), source)
 
-    monkeypatch.setattr(color, "merge", shifted)
+    monkeypatch.setattr(making, "encode", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")
     batch.run_batch(again)
     assert problems(audit_batch(again.output, job.source))[name].startswith("its luma is not the source's")

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from helpers import SAMPLES, endless_model, small_model
+from helpers import SAMPLES, endless_model, small_model, vivid_model
 from PIL import Image, ImageFile
 
 import colorbatch
@@ -26,6 +27,7 @@ from colorbatch.formats import encode
 from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
 from colorbatch.progress import SilentProgress
+from colorbatch.session import Session
 
 
 class Listener(SilentProgress):
@@ -644,6 +646,23 @@ def test_merging_many_pages_does_not_count_as_the_model_s_time(
     source.mkdir()
     tifffile.imwrite(source / "book.tif", np.full((8, 20, 30), 99, np.uint8), photometric="minisblack", metadata=None)
     assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu", timeout=0.6)).done == 1
+
+
+def test_a_run_that_computes_in_batches_makes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU stands in for a GPU; the colours of the model depend on the picture."""
+    model_path = tmp_path / "vivid.onnx"
+    model_path.write_bytes(vivid_model().SerializeToString())
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(30):
+        level = np.full((20 + number % 3, 30), 8 * number, np.uint8)
+        Image.fromarray(level).save(source / f"{number}.png")
+    job = BatchJob(source, tmp_path / "plain", str(model_path), "cpu", jobs=8)
+    batch.run_batch(job)
+    monkeypatch.setattr(batch, "Session", partial(Session, batched=True))
+    assert batch.run_batch(replace(job, output=tmp_path / "batched")).coloured == 30
+    for plain in (tmp_path / "plain").glob("*.png"):
+        assert plain.read_bytes() == (tmp_path / "batched" / plain.name).read_bytes()
 
 
 def test_pictures_in_work_keep_to_the_memory_limit(

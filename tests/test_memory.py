@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -87,3 +90,10 @@ def test_a_container_s_limit_comes_before_the_machine_s_memory(
     monkeypatch.setattr(memory, "_CGROUP_LIMITS", (tmp_path / "no_such_file", path))
     assert memory.container_memory() == limit
     assert memory.physical_memory() == (limit or memory.machine_memory())
+
+
+def test_glibc_takes_every_setting() -> None:
+    """In a process of its own: the heap of this one is left as it is."""
+    command = "from colorbatch.memory import keep_freed_memory; print(keep_freed_memory())"
+    answer = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout
+    assert answer.strip() == str(platform.libc_ver()[0] == "glibc")

@@ -1,8 +1,10 @@
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from helpers import ORANGE, endless_model, model_of, small_model, vivid_model
@@ -21,53 +23,63 @@ from colorbatch.onnx_header import read_onnx_header
 from colorbatch.provider import open_inference_session
 from colorbatch.session import Session
 
-
-def _session(data: bytes) -> Session:
-    header = read_onnx_header(data)
-    return Session(ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata)), "cpu")
+OpenSession = Callable[[onnx.ModelProto], Session]
 
 
-def test_a_session_gives_the_chroma_of_its_model() -> None:
-    chroma = _session(small_model().SerializeToString()).predict_chroma(np.zeros((2, 1, 8, 16), np.float32))
+@pytest.fixture(params=[False, True], ids=["plain", "batched"])
+def open_session(request: pytest.FixtureRequest) -> OpenSession:
+    """Open a model on the CPU, which stands in for a GPU where inferences are batched."""
+
+    def opened(model: onnx.ModelProto) -> Session:
+        data = model.SerializeToString()
+        header = read_onnx_header(data)
+        file = ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata))
+        return Session(file, "cpu", batched=request.param)
+
+    return opened
+
+
+def test_a_session_gives_the_chroma_of_its_model(open_session: OpenSession) -> None:
+    chroma = open_session(small_model()).predict_chroma(np.zeros((2, 1, 8, 16), np.float32))
     assert chroma.shape == (2, 2, 8, 16)
     assert chroma[1, :, 3, 3] == pytest.approx(ORANGE)
 
 
-def test_vividness_is_what_was_asked_for_or_what_the_contract_says() -> None:
-    session = _session(vivid_model(0.25).SerializeToString())
+def test_vividness_is_what_was_asked_for_or_what_the_contract_says(open_session: OpenSession) -> None:
+    session = open_session(vivid_model(0.25))
     luma = np.full((1, 1, 8, 8), 0.5, np.float32)
     assert session.predict_chroma(luma)[0, :, 0, 0] == pytest.approx([0.125, 0.0625])
     assert session.predict_chroma(luma, 1.0)[0, :, 0, 0] == pytest.approx([0.125, 0.25])
     assert session.predict_chroma(luma, 0.0)[0, :, 0, 0] == pytest.approx([0.125, 0.0])
 
 
-def test_chroma_stays_in_its_range() -> None:
-    chroma = _session(small_model((7.0, -7.0)).SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+def test_chroma_stays_in_its_range(open_session: OpenSession) -> None:
+    chroma = open_session(small_model((7.0, -7.0))).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
     assert chroma[0, :, 0, 0].tolist() == [0.5, -0.5]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_are_an_error(value: float) -> None:
+def test_numbers_that_are_not_finite_are_an_error(open_session: OpenSession, value: float) -> None:
     with pytest.raises(InferenceError, match="not finite"):
-        _session(small_model((value, 0.0)).SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+        open_session(small_model((value, 0.0))).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
 
 
-def test_output_of_another_size_is_an_error() -> None:
+def test_output_of_another_size_is_an_error(open_session: OpenSession) -> None:
     weights = numpy_helper.from_array(np.zeros((2, 1, 1, 1), np.float32), "weights")
     model = model_of([helper.make_node("Conv", ["luma", "weights"], ["chroma"], strides=[2, 2])], [weights])
     with pytest.raises(InferenceError, match=r"gave \[1, 2, 4, 4\] for \[1, 1, 8, 8\]"):
-        _session(model.SerializeToString()).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+        open_session(model).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
 
 
-def test_a_failing_model_is_an_inference_error() -> None:
+def test_a_failing_model_is_an_inference_error(open_session: OpenSession) -> None:
     with pytest.raises(InferenceError, match="the model failed"):
-        _session(small_model().SerializeToString()).predict_chroma(np.zeros((1, 3, 8, 8), np.float32))
+        open_session(small_model()).predict_chroma(np.zeros((1, 3, 8, 8), np.float32))
 
 
-def test_a_graph_that_onnx_runtime_refuses_is_a_refused_model() -> None:
+def test_a_graph_that_onnx_runtime_refuses_is_a_refused_model(open_session: OpenSession) -> None:
     model = model_of([helper.make_node("NoSuchOperator", ["luma"], ["chroma"])], [])
     with pytest.raises(ModelRefusedError, match="NoSuchOperator"):
-        _session(model.SerializeToString())
+        open_session(model)
 
 
 def test_a_provider_that_is_not_in_the_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,16 +128,16 @@ def test_auto_says_which_provider_is_in_use(monkeypatch: pytest.MonkeyPatch) -> 
     assert provider == "cpu"
 
 
-def test_a_model_that_never_returns_is_broken_off_at_the_deadline() -> None:
-    session = _session(endless_model().SerializeToString())
+def test_a_model_that_never_returns_is_broken_off_at_the_deadline(open_session: OpenSession) -> None:
+    session = open_session(endless_model())
     started = time.monotonic()
     with pytest.raises(InferenceError, match="took too long"):
         session.predict_chroma(np.zeros((1, 1, 8, 8), np.float32), deadline=started + 0.3)
     assert 0.2 < time.monotonic() - started < 5
 
 
-def test_stop_breaks_off_what_another_thread_waits_for_and_refuses_more() -> None:
-    session = _session(endless_model().SerializeToString())
+def test_stop_breaks_off_what_another_thread_waits_for_and_refuses_more(open_session: OpenSession) -> None:
+    session = open_session(endless_model())
     luma = np.zeros((1, 1, 8, 8), np.float32)
     stopper = threading.Timer(0.3, session.stop)
     stopper.start()

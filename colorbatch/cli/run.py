@@ -110,7 +110,9 @@ def command(
       colorbatch run old_photos/ out/
     """
     from colorbatch.batch import run_batch
+    from colorbatch.memory import keep_freed_memory
 
+    keep_freed_memory()
     job = BatchJob(options=color, digital_source_type=digital_source_type if mark else None, **settings)
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)

@@ -111,9 +111,10 @@ def decoded_bytes(data: bytes) -> int:
                 sizes = (page.imagewidth * page.imagelength * (2 if tiff.is_deep(page) else 1) for page in pages)
                 return 3 * sum(int(size) for size in sizes)
         with _open(data, kind) as image:
-            is_deep = image.mode.startswith("I") or (kind.name == "PNG" and png.bit_depth(data) == 16)
-            depth = 2 if is_deep else 1  # Pillow says RGB of a PNG of 16 bits too
-            return 3 * int(image.width) * int(image.height) * depth
+            is_deep = image.mode.startswith("I") or (  # Pillow says RGB of 16 bits too
+                png.bit_depth(data) == 16 if kind.name == "PNG" else kind.name == "JPEG2000" and jpeg2000.is_deep(data)
+            )
+            return 3 * int(image.width) * int(image.height) * (2 if is_deep else 1)
     except Exception:  # noqa: BLE001 (a damaged file raises whatever it likes; decoding will say what is wrong)
         return 0
 
@@ -185,8 +186,8 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         if kind.name != "JPEG":
             return Picture((frame,), kind.written_as, warnings=tuple(warnings))
         table = jpeg.luma_table_of(image)
-    is_as_stored = frame.pixels.ndim == 2 and np.array_equal(frame.pixels, pixels)  # not turned, no other profile
-    has_luma_scans = is_as_stored and jpeg.has_luma_scans(data)
+    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not turned, no other profile
+    has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
     return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
 
 
@@ -215,16 +216,6 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     pixels, alpha = jpeg2000.decode(data)
     stored = Stored(pixels, alpha, metadata, profile, orientation)
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
-
-
-def _decode_heif(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    try:
-        with needs_extra("heif"):
-            import pillow_heif
-    except MissingExtraError as error:  # one picture fails, not the run
-        raise UnsupportedPictureError(f"HEIC: {error}", advice=error.advice) from error
-    pillow_heif.register_heif_opener()
-    return _decode_image(data, kind, max_megapixels)
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -285,8 +276,19 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
     Image.init()  # MPO is not among the formats that Pillow knows from the start
+    if kind.name == "HEIF":
+        _teach_pillow_heif()
     formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
     return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _teach_pillow_heif() -> None:
+    try:
+        with needs_extra("heif"):
+            import pillow_heif
+    except MissingExtraError as error:  # one picture fails, not the run
+        raise UnsupportedPictureError(f"HEIC: {error}", advice=error.advice) from error
+    pillow_heif.register_heif_opener()
 
 
 def _netpbm_maximum(data: bytes) -> int:
@@ -306,5 +308,4 @@ _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "JPEG2000": _decode_jpeg2000,
-    "HEIF": _decode_heif,
 }

@@ -10,6 +10,7 @@ from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats.icc import to_srgb
 from colorbatch.metadata import Metadata, turned
 from colorbatch.picture import Frame, Pixels
+from colorbatch.resize import PIXELS_AT_ONCE
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -31,7 +32,18 @@ def planes_of(image: Image.Image) -> tuple[Pixels, Pixels | None]:
         image = image.convert("L" if is_grey else "RGB")
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    return np.asarray(image), alpha
+    return _array_of(image), alpha
+
+
+def _array_of(image: Image.Image) -> Pixels:
+    """Return the levels of an image of 8 bits, copied in strips: NumPy alone would have Pillow make two more copies."""
+    bands = len(image.getbands())
+    levels = np.empty((image.height, image.width) if bands == 1 else (image.height, image.width, bands), np.uint8)
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        levels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return levels
 
 
 @dataclass(frozen=True)

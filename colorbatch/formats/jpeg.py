@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 from PIL.JpegPresets import presets
 
-from colorbatch import merging, xmp
+from colorbatch import color, merging, xmp
+from colorbatch.color import Plane
 from colorbatch.formats import jpeg_scans
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
@@ -109,21 +110,30 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
     Args:
         frame: what to write.
         luma_table: of quantisation; ``None``: that of high quality.
-        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again. Chroma is of full size
-            in either case: smaller, it would spill over edges, where RGB clips, into the luma of what is shown.
+        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again.
 
     Raises:
         ValueError, OSError: the metadata do not fit into their segments.
 
     """
     arguments = _beside(frame.metadata)
-    luma = luma_scans(source) if source and frame.chroma is not None else None
-    if luma is None or frame.chroma is None:
-        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
-        return _saved(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
-    planes = merging.chroma_planes(frame.pixels, frame.chroma)
-    cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
+    table = luma_table or _DEFAULT_LUMA_TABLE
+    if frame.chroma is None:
+        return _saved(Image.fromarray(frame.pixels), qtables=[table, _FINE_CHROMA_TABLE], subsampling=0, **arguments)
+    grey = frame.pixels
+    if not source:
+        grey = color.to_levels(color.luma_of(grey))
+        source = _saved(Image.fromarray(grey), qtables=[table])
+    luma = luma_scans(source)
+    assert luma is not None, "the caller, or Pillow, gave a grey JPEG"
+    cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in _planes(grey, frame.chroma))
     return with_chroma(luma, cb, cr, described=_saved(Image.new("L", (1, 1)), **arguments))
+
+
+def _planes(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr ``[2, h, w]``: of half the size where samples then reach no farther than those of ``chroma``."""
+    is_coarse = all(merging.REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
+    return (merging.halved_chroma_planes if is_coarse else merging.chroma_planes)(grey, chroma)
 
 
 def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:

@@ -41,6 +41,12 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     return (image[..., 0] if channels < 3 else image[..., :3]), alpha
 
 
+def is_deep(data: bytes) -> bool:
+    """Return whether the first channel has more than 8 bits (SIZ marker, section A.5.1)."""
+    place = data.find(b"\xff\x4f\xff\x51")
+    return place >= 0 and (data[place + 42] & 0x7F) + 1 > 8
+
+
 def exif_of(data: bytes) -> bytes:
     """Return the EXIF block of a JP2 file; empty when there is none."""
     return next((content for content in _of_uuid(data, _EXIF)), b"")

@@ -5,6 +5,7 @@ luma, byte for byte, and the scans of two other grey files those of Cb and Cr. S
 of the source, and the source's picture can be had back.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ _DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 """Baseline, extended and progressive, all with Huffman codes; the others are hardly ever met."""
 _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {_DHT, 0xC8, 0xCC}
-_RESTARTS = range(0xD0, 0xD8)
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""A marker that ends the coded data of a scan: no stuffed byte, and no restart."""
 _TABLES = frozenset({_DHT, _DQT, _DRI})
 _BESIDE = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Application segments and comments."""
@@ -72,17 +74,22 @@ def luma_scans(data: bytes) -> LumaScans | None:
 
 
 def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> bytes:
-    """Return a JPEG of the given luma, and of chroma of the same size.
+    """Return a JPEG of the given luma, and of chroma of the same or half its size.
+
+    Blocks of a scan of one component are counted by that component's own size (ITU-T T.81, section A.2.2), so that the
+    scans of luma are the same whatever the size of chroma.
 
     Args:
         luma: of the source.
-        cb: a grey JPEG file with one table of quantisation, progressive where luma is.
+        cb: a grey JPEG file with one table of quantisation, progressive where luma is; of the size of luma, or of half
+            of it, rounded up.
         cr: a grey JPEG file, quantised and coded as ``cb`` is.
         described: a JPEG file; what stands beside its picture goes into the output.
 
     """
     table = 1 if luma.quantization == 0 else 0
-    components = bytes([1, 0x11, luma.quantization, 2, 0x11, table, 3, 0x11, table])
+    sampling = 0x11 if _size_of(cb) == (luma.height, luma.width) else 0x22
+    components = bytes([1, sampling, luma.quantization, 2, 0x11, table, 3, 0x11, table])
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 3) + components
     beside = [_segment(marker, content) for marker, content, _ in _segments(described) if marker in _BESIDE]
     parts = [_SOI, *beside, _segment(luma.frame, frame), luma.coded]
@@ -97,6 +104,13 @@ def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> byte
             elif marker == _SOS:
                 parts.append(_segment(_SOS, bytes([1, component]) + content[2:]) + entropy)
     return b"".join([*parts, _EOI])
+
+
+def _size_of(data: bytes) -> tuple[int, int]:
+    """Return the height and width of a JPEG file."""
+    frame = next(content for marker, content, _ in _segments(data) if marker in _FRAMES)
+    height, width = struct.unpack_from(">HH", frame, 1)
+    return height, width
 
 
 def in_grey(data: bytes) -> bytes | None:
@@ -138,10 +152,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         if marker != _SOS:
             yield marker, content, b""
             continue
-        begin = position
-        position = data.index(b"\xff", position)
-        while data[position + 1] == 0 or data[position + 1] in _RESTARTS:
-            position = data.index(b"\xff", position + 2)
+        following = _AFTER_SCAN.search(data, position)
+        if following is None:
+            raise ValueError("it breaks off within a scan")
+        begin, position = position, following.start()
         yield marker, content, data[begin:position]
 
 

@@ -299,8 +299,18 @@ def test_decoded_bytes_are_told_by_the_header(image: Image.Image, picture_format
     assert decoded_bytes(saved(image, picture_format)) == expected
 
 
-def test_decoded_bytes_of_a_deep_png_in_colour() -> None:
-    assert decoded_bytes(bytes(imagecodecs.png_encode(np.zeros((30, 40, 3), np.uint16)))) == 6 * 40 * 30
+@pytest.mark.parametrize("code", [imagecodecs.png_encode, imagecodecs.jpeg2k_encode])
+def test_decoded_bytes_of_deep_colour(code: Callable[..., bytes]) -> None:
+    assert decoded_bytes(bytes(code(np.zeros((30, 40, 3), np.uint16)))) == 6 * 40 * 30
+    assert decoded_bytes(bytes(code(np.zeros((30, 40, 3), np.uint8)))) == 3 * 40 * 30
+
+
+def test_decoded_bytes_of_the_first_heic_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("L", (64, 48))).save(buffer)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    assert decoded_bytes(buffer.getvalue()) == 3 * 64 * 48
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\xff\xd8\xff\xe0"])

@@ -37,10 +37,11 @@ def noise(height: int, width: int, seed: int = 0) -> Levels:
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def coloured(source: bytes, cb: int = 90, cr: int = 170) -> bytes:
+def coloured(source: bytes, cb: int = 90, cr: int = 170, *, step: int = 1) -> bytes:
     luma = luma_scans(source)
     assert luma is not None
-    planes = (np.full((luma.height, luma.width), level, np.uint8) for level in (cb, cr))
+    size = -(-luma.height // step), -(-luma.width // step)
+    planes = (np.full(size, level, np.uint8) for level in (cb, cr))
     coding: dict[str, Any] = {"quality": 90, "progressive": luma.is_progressive}
     of_cb, of_cr = (jpeg_of(plane, **coding) for plane in planes)
     return with_chroma(luma, of_cb, of_cr, described=of_cb)
@@ -58,9 +59,10 @@ CODINGS: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (17, 5), (64, 48), (200, 301)])
-def test_every_decoder_finds_the_luma_of_the_source(coding: dict[str, Any], size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("step", [1, 2])
+def test_every_decoder_finds_the_luma_of_the_source(coding: dict[str, Any], size: tuple[int, int], step: int) -> None:
     source = jpeg_of(noise(*size), **coding)
-    output = coloured(source)
+    output = coloured(source, step=step)
     np.testing.assert_array_equal(grey_of(output), np.asarray(Image.open(io.BytesIO(source))))
     assert is_luma_handed_on(source, output)
     image = Image.open(io.BytesIO(output))

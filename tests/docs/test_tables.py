@@ -1,0 +1,75 @@
+"""What the tables of the documentation list is all there is, and is named as it is."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from pages import DOCS, README, README_ZH, blocks, codes, command, table
+
+import colorbatch
+from colorbatch.audit import Audit
+from colorbatch.cli.main import COMMANDS
+from colorbatch.contract import PREFIX, ModelContract, Parity
+from colorbatch.errors import ExitCode
+from colorbatch.job import BatchSummary
+from colorbatch.manifest import Row
+
+
+def listed(page: Path, head: str) -> list[str]:
+    return [code for row in table(page, head) for code in codes(row[0])]
+
+
+def differences(told: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return what only one of the two has, or has more often."""
+    return sorted(((Counter(told) - Counter(names)) + (Counter(names) - Counter(told))).elements())
+
+
+def test_every_command_is_in_the_readme() -> None:
+    told = [code.split()[1] for code in listed(README, "command")]
+    assert differences(told, COMMANDS) == []
+
+
+def test_every_option_of_run_is_told_of() -> None:
+    told = {code.partition(" ")[0] for code in listed(DOCS / "run.md", "option")}
+    options = [option for option in command("run").params if option.param_type_name == "option"]
+    missing = [option.opts[0] for option in options if not told & {*option.opts, *option.secondary_opts}]
+    assert missing == []
+
+
+def test_every_field_of_the_manifest_is_told_of() -> None:
+    names = [field.name for kind in (Row, Audit) for field in fields(kind)]
+    assert differences(listed(DOCS / "archives.md", "field"), [*names, "sound"]) == []
+
+
+def test_the_row_shown_has_every_field() -> None:
+    shown = [
+        block.text for block in blocks((DOCS / "archives.md").read_text(encoding="utf-8")) if block.language == "json"
+    ]
+    (row,) = map(json.loads, shown)
+    assert set(row) == {field.name for field in fields(Row)}
+
+
+def test_every_field_of_the_summary_is_told_of() -> None:
+    assert differences(listed(DOCS / "scripting.md", "field"), [field.name for field in fields(BatchSummary)]) == []
+
+
+def test_every_key_of_the_contract_is_told_of() -> None:
+    contract = ModelContract("", "", 1, 1, "whole", "fp32", "", Parity(0, 0, 0, 0), "", "", vividness=0.5)
+    assert differences(listed(DOCS / "model_contract.md", "key"), list(contract.to_metadata())) == []
+    assert all(key.startswith(PREFIX) for key in contract.to_metadata())
+
+
+@pytest.mark.parametrize(("page", "head"), [(README, "code"), (README_ZH, "代码"), (DOCS / "scripting.md", "code")])
+def test_every_exit_code_is_told_of(page: Path, head: str) -> None:
+    told = [int(code) for row in table(page, head) for code in row[0].split(",")]
+    assert told == [int(code) for code in ExitCode]
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    lines = (DOCS / "python.md").read_text(encoding="utf-8").splitlines()
+    told = [line.removeprefix("::: colorbatch.") for line in lines if line.startswith(":::")]
+    assert differences(told, colorbatch.__all__) == []
+    assert differences(listed(DOCS / "python.md", "name"), colorbatch.__all__) == []
