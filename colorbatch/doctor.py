@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from colorbatch import atomic, space
 from colorbatch.errors import ColorbatchError, OutputUnwritableError
@@ -20,6 +20,7 @@ from colorbatch.version import __version__
 if TYPE_CHECKING:
     from colorbatch.formats.trial import Trial
 
+_T = TypeVar("_T")
 _RUNTIMES = ("cpu", "cuda")
 """Extras that cannot be installed together: one of them is enough."""
 _REINSTALL = "pip install --upgrade --force-reinstall colorbatch"
@@ -42,6 +43,7 @@ class ModelState:
     name: str
     bytes: int
     sha256: str
+    """Empty: it is damaged."""
     problem: str
 
 
@@ -102,14 +104,14 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
     """
     models = [_try_model(name, path) for name, path in built_in_models().items()]
     providers = [_try_provider(name) for name in get_args(ProviderName) if name != "auto"]
-    codecs, codecs_problem = _try_codecs()
+    codecs, codecs_problem = _tried(_try_codecs)
     state = None if folder is None else _try_folder(folder)
     problems = [codecs_problem] if codecs_problem else []
-    problems += [f"{each.kind}: {each.problem}" for each in codecs if each.is_needed and each.problem]
-    if all(each.problem for each in providers):
+    problems += [f"{each.kind}: {each.problem}" for each in codecs or () if each.is_needed and each.problem]
+    if DEFAULT_MODEL not in {each.name for each in models if each.sha256}:
+        problems.append(f"the model {DEFAULT_MODEL} is missing or damaged. Install colorbatch again with: {_REINSTALL}")
+    elif all(each.problem for each in providers):
         problems += [f"no provider works; {each.name}: {each.problem}" for each in providers[:1]]
-    elif DEFAULT_MODEL not in {each.name for each in models if not each.problem}:
-        problems += [f"the model {DEFAULT_MODEL} does not work. Install it again with: {_REINSTALL}"]
     if state is not None and state.problem:
         problems.append(f"{state.path}: {state.problem}")
     named = _packages_by_extra()
@@ -122,36 +124,34 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
         memory_limit=container_memory(),
         providers=providers,
         models=models,
-        codecs=codecs,
+        codecs=codecs or [],
         extras=[_state_of(extra, packages, named) for extra, packages in named.items() if extra],
         folder=state,
         problems=problems,
     )
 
 
-def _problem_of(work: Callable[[], object]) -> str:
-    """Do something; return what went wrong, or nothing."""
+def _tried(work: Callable[[], _T]) -> tuple[_T | None, str]:
+    """Do something; return what came of it, and what went wrong, of which one is empty."""
     try:
-        work()
+        return work(), ""
     except ColorbatchError as error:
-        return error.in_full
+        return None, error.in_full
     except ImportError as error:
-        return f"{error}. Install colorbatch again with: {_REINSTALL}"
+        return None, f"{error}. Install colorbatch again with: {_REINSTALL}"
     except Exception as error:  # noqa: BLE001 (whatever is broken here, the rest is still told)
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return None, f"{type(error).__name__}: {error}"
 
 
 def _try_model(name: str, path: Path) -> ModelState:
-    found: list[ModelFile] = []
-    problem = _problem_of(lambda: found.append(read_model_file(name)))
-    if not found:
+    model, problem = _tried(lambda: read_model_file(name))
+    if model is None:
         return ModelState(name, path.stat().st_size, "", problem)
-    return ModelState(name, len(found[0].data), found[0].sha256, _problem_of(lambda: _run(found[0], "cpu")))
+    return ModelState(name, len(model.data), model.sha256, _tried(lambda: _run(model, "cpu"))[1])
 
 
 def _try_provider(name: ProviderName) -> ProviderState:
-    return ProviderState(name, _problem_of(lambda: _run(read_model_file(DEFAULT_MODEL), name)))
+    return ProviderState(name, _tried(lambda: _run(read_model_file(DEFAULT_MODEL), name))[1])
 
 
 def _run(model: ModelFile, provider: ProviderName) -> None:
@@ -164,32 +164,23 @@ def _run(model: ModelFile, provider: ProviderName) -> None:
     Session(model, provider).predict_chroma(np.linspace(0, 1, side**2, dtype=np.float32).reshape(1, 1, side, side))
 
 
-def _try_codecs() -> "tuple[list[Trial], str]":
-    found: list[Trial] = []
+def _try_codecs() -> "list[Trial]":
+    from colorbatch.formats.trial import try_all
 
-    def work() -> None:
-        from colorbatch.formats.trial import try_all
-
-        found.extend(try_all())
-
-    return found, _problem_of(work)
+    return try_all()
 
 
 def _try_folder(folder: Path) -> FolderState:
-    where = [folder]
-
-    def work() -> None:
-        where[0] = space.nearest_existing(folder)
-        if not where[0].is_dir():
-            raise OutputUnwritableError(f"{where[0]} is not a folder", advice="Give a folder.")
-        _write_and_remove(where[0])
-
-    problem = _problem_of(work)
-    return FolderState(str(folder), str(where[0]), space.bytes_free(folder), problem)
+    nearest, problem = _tried(lambda: space.nearest_existing(folder))
+    if nearest is not None:
+        _, problem = _tried(lambda: _write_and_remove(nearest))
+    return FolderState(str(folder), str(nearest or folder), space.bytes_free(folder), problem)
 
 
 def _write_and_remove(folder: Path) -> None:
     """Write a file as outputs are written, read it back, and remove it."""
+    if not folder.is_dir():
+        raise OutputUnwritableError(f"{folder} is not a folder", advice="Give a folder.")
     path, content = atomic.temporary_path(folder), os.urandom(64)
     try:
         atomic.write_bytes(path, content)

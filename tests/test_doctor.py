@@ -72,6 +72,10 @@ def test_a_damaged_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = diagnose()
     assert "is not an ONNX model" in found.models[0].problem
     assert not found.works
+    assert found.problems == [
+        "the model default is missing or damaged. Install colorbatch again with: "
+        "pip install --upgrade --force-reinstall colorbatch"
+    ]
 
 
 def test_a_package_that_does_not_import_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
