@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.errors import UsageError
+from colorbatch.errors import PictureError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.progress import printable
 
@@ -80,8 +80,11 @@ def command(
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
     choices = Choices(models, vividness, strengths, working_sizes)
-    with terminal.reporter(quiet=quiet) as progress:
-        sheet = preview(data, file.name, choices, provider=provider, side=cell, progress=progress)
+    try:
+        with terminal.reporter(quiet=quiet) as progress:
+            sheet = preview(data, file.name, choices, provider=provider, side=cell, progress=progress)
+    except PictureError as error:
+        raise type(error)(f"{file}: {error}", advice=error.advice) from error
     encoded = encode(replace(sheet, format=_FORMATS[output.suffix.lower()]))
     _refuse_output(file, output, force=force)
     atomic.write_bytes(output, encoded)

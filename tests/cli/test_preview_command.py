@@ -94,7 +94,7 @@ def test_the_picture_itself_is_never_written_over(
         (["SCAN", "-o", "OUT/a.png", "--model", "nothing"], 3, "cannot read the model nothing"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "0.5"], 2, "has no vividness"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "1.5"], 2, "vividness"),
-        (["BROKEN", "-o", "OUT/a.png"], 1, "not a picture of a known kind"),
+        (["BROKEN", "-o", "OUT/a.png"], 1, "broken.png: not a picture of a known kind"),
     ],
 )
 def test_each_failure_has_its_exit_code_and_leaves_nothing(
