@@ -24,7 +24,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
         OutputUnwritableError: the folder or the file cannot be written.
 
     """
-    temporary = path.with_name(f".colorbatch-{secrets.token_hex(8)}.tmp")
+    temporary = temporary_path(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
@@ -40,6 +40,11 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # it is gone when all went well, and was never there when its folder could not be made
             temporary.unlink()
+
+
+def temporary_path(folder: Path) -> Path:
+    """Return a new name in ``folder`` that :func:`remove_left_behind` knows."""
+    return folder / f".colorbatch-{secrets.token_hex(8)}.tmp"
 
 
 def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:

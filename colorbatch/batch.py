@@ -12,7 +12,7 @@ from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
 from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
-from colorbatch.making import NOT_REACHED, Work, make, row_of, stands, with_earlier_output
+from colorbatch.making import NOT_REACHED, Work, is_settled, make, row_of, stands, with_earlier_output
 from colorbatch.manifest import Manifest, Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.model_file import read_model_file
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _READING_OR_WRITING = 2
 """Threads beyond those that compute, so that no core waits for a disk."""
 _QUEUED_FOR_EACH_THREAD = 2
+_BYTES_LIKE_THE_NETWORK = 1_000_000
+"""Of a JPEG that take as long to decode, merge and encode as the network does, which sees all pictures at one size."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 """At whether the run is to stop."""
 _SECONDS_TO_FINISH = 1.5
@@ -67,9 +69,10 @@ def run_batch(
             cores=threading.Semaphore(workers),
             memory=MemoryBudget(job.memory_limit or physical_memory() // 2),
         )
-        progress.begin(len(plan), "Colouring")
+        weights = {each.input: _weight_of(each, work) for each in plan}
+        progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
-            for row, kept in _rows(plan, work, workers, stop):
+            for row, kept in _rows(plan, work, workers, stop, progress):
                 record.append(row)
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 _count(summary, row, kept=kept)
@@ -77,7 +80,8 @@ def run_batch(
                     progress.message(f"Failed: {row.input}: {row.reason}")
                     if job.fail_fast:
                         stop.set()
-                progress.advance()
+                megapixels = 0.0 if kept else _megapixels_of(row)
+                progress.advance(weight=weights[row.input], megapixels=megapixels)
         finally:
             progress.end()
             remaining = [_not_reached(each, work) for each in plan if each.input not in record]
@@ -118,8 +122,18 @@ def open_colorizer(job: BatchJob) -> Colorizer:
     return Colorizer(session, job.options, timeout=job.timeout)
 
 
+def _weight_of(planned: PlannedPicture, work: Work) -> float:
+    """Return how long a source is expected to take beside others: 0 for what is settled, or there already.
+
+    Pixels are not known before a source is decoded, but its bytes are: they say more than a count of pictures does.
+    """
+    previous = work.previous.get(planned.input)
+    is_there = previous is not None and previous.input_bytes == planned.bytes and is_settled(previous, planned, work)
+    return 0.0 if planned.verdict != "colour" or is_there else planned.bytes + _BYTES_LIKE_THE_NETWORK
+
+
 def _rows(
-    plan: Sequence[PlannedPicture], work: Work, workers: int, stop: threading.Event
+    plan: Sequence[PlannedPicture], work: Work, workers: int, stop: threading.Event, progress: ProgressReporter
 ) -> Iterator[tuple[Row, bool]]:
     """Yield the row of each picture as it is finished, and whether its output was there already.
 
@@ -140,7 +154,7 @@ def _rows(
                 patience.wane()
             else:
                 free = threads * _QUEUED_FOR_EACH_THREAD - len(pending)
-                pending |= {pool.submit(make, planned, work) for planned in islice(upcoming, free)}
+                pending |= {pool.submit(_make, planned, work, progress) for planned in islice(upcoming, free)}
             if not pending:
                 break
             is_last_look = work.gate.is_closed
@@ -163,6 +177,11 @@ def _rows(
         pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
         raise failure
+
+
+def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> tuple[Row, bool]:
+    with progress.working_on(planned.input):
+        return make(planned, work)
 
 
 class _Patience:
@@ -210,12 +229,20 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
         case "done":
             summary.done += 1
             summary.kept += kept
-            is_copy = row.output_sha256 == row.input_sha256
-            summary.copied += is_copy and not kept
-            if not kept and not is_copy:
-                summary.megapixels += (row.width or 0) * (row.height or 0) / 1e6
+            summary.copied += _is_copy(row) and not kept
+            summary.megapixels += 0.0 if kept else _megapixels_of(row)
         case "skipped":
             summary.skipped += 1
         case "failed":
             summary.failed += 1
             summary.failures.append((row.input, row.reason))
+
+
+def _is_copy(row: Row) -> bool:
+    return row.output_sha256 == row.input_sha256
+
+
+def _megapixels_of(row: Row) -> float:
+    """Return how much was coloured for a row of this run."""
+    is_coloured = row.status == "done" and not _is_copy(row)
+    return (row.width or 0) * (row.height or 0) / 1e6 if is_coloured else 0.0

@@ -36,6 +36,8 @@ class PlannedPicture:
     """``skipped`` and ``failed`` are settled without reading the file."""
     reason: str = ""
     """Why it was settled."""
+    bytes: int = 0
+    """Of the file, where it was looked into."""
 
     def output(self, folder: Path) -> Path:
         """Return where the output belongs below ``folder``."""
@@ -160,11 +162,11 @@ def _cut(stem: str, ending: str) -> str:
 def _sniffed(planned: PlannedPicture) -> PlannedPicture:
     try:
         with planned.source.open("rb") as file:
-            kind = sniff(file.read(SNIFFED))
+            kind, size = sniff(file.read(SNIFFED)), os.fstat(file.fileno()).st_size
     except OSError as error:
         return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
     appended = output_extension(kind, planned.source.suffix) if kind else ""
-    return replace(planned, output_name=planned.input + appended)
+    return replace(planned, output_name=planned.input + appended, bytes=size)
 
 
 def refuse_overlap(source: Path, output: Path) -> None:

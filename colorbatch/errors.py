@@ -47,6 +47,11 @@ class ColorbatchError(Exception):
         if advice is not None:
             self.advice = advice
 
+    @property
+    def in_full(self) -> str:
+        """What is wrong and what to do, on one line."""
+        return f"{self}. {self.advice}" if self.advice else str(self)
+
 
 class PictureError(ColorbatchError):
     """One picture failed; the others go on."""

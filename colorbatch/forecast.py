@@ -1,6 +1,5 @@
 """What a run would do, how long it would take and how much it would write: nothing is written for it."""
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
 from colorbatch.making import Work, colour, is_settled
 from colorbatch.manifest import Row, rows_of
+from colorbatch.space import bytes_free
 
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
@@ -57,9 +57,9 @@ def forecast(job: BatchJob) -> Forecast:
     plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
     work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
     pictures = [_with_prospect(each, work) for each in plan]
-    sizes = [(each, _size_of(each.source)) for each, prospect in pictures if prospect in ("colour", "again")]
-    to_read = sum(size or 0 for _, size in sizes)
-    tried = list(_tried([each for each, _ in sizes], work))
+    to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
+    to_read = sum(each.bytes for each in to_colour)
+    tried = list(_tried(to_colour, work))
     tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
     seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
     return Forecast(
@@ -68,7 +68,7 @@ def forecast(job: BatchJob) -> Forecast:
         tried=len(tried),
         seconds=seconds * to_read / tried_bytes if tried_bytes else None,
         bytes_to_write=round(sum(size for _, size in tried) * to_read / tried_bytes) if tried_bytes else None,
-        bytes_free=_bytes_free(job.output),
+        bytes_free=bytes_free(job.output),
         counts=Counter(prospect for _, prospect in pictures),
     )
 
@@ -86,7 +86,7 @@ def _prospect(planned: PlannedPicture, work: Work) -> Prospect:
     previous = work.previous.get(planned.input)
     if previous is None or previous.input_sha256 is None:
         return "colour"
-    if not is_settled(previous, planned, work) or previous.input_bytes != _size_of(planned.source):
+    if not is_settled(previous, planned, work) or previous.input_bytes != planned.bytes:
         return "again"
     if previous.status == "skipped" or previous.output is None:
         return "skipped"
@@ -114,19 +114,3 @@ def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)
         if time.perf_counter() - started > _SECONDS_TRIED:
             return
-
-
-def _size_of(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _bytes_free(folder: Path) -> int | None:
-    """Return the free space of the file system where ``folder`` is or will be."""
-    try:
-        existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-        return shutil.disk_usage(existing).free
-    except OSError:
-        return None

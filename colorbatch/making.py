@@ -137,7 +137,7 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
             raise
         row, kept = _failed(planned, work, str(error)), False
     except PictureError as error:
-        row, kept = _failed(planned, work, f"{error}. {error.advice}" if error.advice else str(error)), False
+        row, kept = _failed(planned, work, error.in_full), False
     except MemoryError:
         row, kept = _failed(planned, work, "it needs more memory than there is"), False
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -34,17 +35,27 @@ def keep_freed_memory() -> bool:
 
 
 def physical_memory() -> int:
-    """Return the bytes of memory of this machine, or of the container; of a small machine where that cannot be told."""
+    """Return the bytes of memory that there are for us: of the machine, or of the container if that has less."""
+    return min(machine_memory(), container_memory() or sys.maxsize)
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine; of a small one where that cannot be told."""
     try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not a POSIX system
         return _SMALL_MACHINE
+
+
+def container_memory() -> int | None:
+    """Return the bytes of memory that the container may take; ``None``: it is not limited, or this is none."""
     for path in _CGROUP_LIMITS:
         try:
-            return min(total, int(path.read_text()))
+            limit = int(path.read_text())
         except (OSError, ValueError):  # no such file, or "max"
             continue
-    return total
+        return limit if limit < machine_memory() else None  # without a limit, version 1 names a huge number
+    return None
 
 
 class MemoryBudget:

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from functools import partial
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ class Listener(SilentProgress):
         self._stop = stop
         self._after = after
 
-    def begin(self, total: int, label: str) -> None:  # noqa: ARG002
+    def begin(self, total: int, label: str, weight: float | None = None) -> None:  # noqa: ARG002
         self.total = total
 
-    def advance(self, steps: int = 1) -> None:
+    def advance(self, steps: int = 1, **_: float | None) -> None:
         self.steps += steps
         if self._stop is not None and self.steps >= self._after:
             self._stop.set()

@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from colorbatch import memory
 from colorbatch.memory import MemoryBudget, physical_memory
 
 
@@ -74,6 +76,20 @@ def test_memory_is_given_back_after_an_error() -> None:
 
 def test_physical_memory_is_that_of_a_machine() -> None:
     assert 2**28 < physical_memory() < 2**50
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"), [("1073741824\n", 2**30), ("max\n", None), (str(2**63 - 4096), None), (None, None)]
+)
+def test_a_container_s_limit_comes_before_the_machine_s_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, limit: int | None
+) -> None:
+    path = tmp_path / "memory.max"
+    if told is not None:
+        path.write_text(told)
+    monkeypatch.setattr(memory, "_CGROUP_LIMITS", (tmp_path / "no_such_file", path))
+    assert memory.container_memory() == limit
+    assert memory.physical_memory() == (limit or memory.machine_memory())
 
 
 def test_glibc_takes_every_setting() -> None:

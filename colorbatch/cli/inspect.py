@@ -12,7 +12,7 @@ from colorbatch.progress import printable
 
 
 @click.command("inspect", short_help="Show what a model file promises.")
-@click.argument("model")
+@click.argument("model", type=options.MODEL, metavar="MODEL")
 @options.json_option
 def command(model: str, *, as_json: bool) -> None:
     """Show the contract, size, inputs and outputs of MODEL, an .onnx file or a built-in name.
@@ -25,9 +25,7 @@ def command(model: str, *, as_json: bool) -> None:
     if as_json:
         terminal.answer(json.dumps(found))
         return
-    width = max(map(len, found))
-    for key, value in found.items():
-        terminal.answer(f"{key.replace('_', ' '):{width}}  {_in_words(value)}")
+    terminal.answer(terminal.aligned({key.replace("_", " "): _in_words(value) for key, value in found.items()}))
 
 
 def _facts(model: ModelFile) -> dict[str, Any]:

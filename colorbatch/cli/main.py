@@ -17,7 +17,20 @@ from colorbatch.job import WORKER_NAME
 from colorbatch.progress import printable
 from colorbatch.version import __version__
 
-COMMANDS = ("run", "report", "audit", "restore", "train", "export", "verify", "evaluate", "inspect", "models")
+COMMANDS = (
+    "run",
+    "report",
+    "audit",
+    "restore",
+    "train",
+    "export",
+    "verify",
+    "evaluate",
+    "inspect",
+    "models",
+    "preview",
+    "doctor",
+)
 
 
 class _Commands(click.Group):

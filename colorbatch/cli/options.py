@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
 from colorbatch.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
@@ -65,16 +66,35 @@ class ByteCount(click.ParamType):  # type: ignore[type-arg] # not generic in old
         return int(float(found[1]) * unit)
 
 
+class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
+    """The name of a built-in model or the path of a model file; shells complete both."""
+
+    name = "model"
+
+    def get_metavar(self, *_: object, **__: object) -> str:
+        return "NAME|PATH"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from colorbatch.model_file import built_in_models
+
+        names = [CompletionItem(name) for name in built_in_models() if name.startswith(incomplete)]
+        return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after names would hide them
+
+
 PATH = _Path(path_type=Path)
+MODEL = _Model()
+WORKING_SIZE = click.IntRange(1, MAX_SIZE)
+VIVIDNESS = FiniteRange(0, 1)
+STRENGTH = FiniteRange(0, 2)
 
 
 def model_option(function: _F) -> _F:
     """Add ``--model``."""
     return click.option(
         "--model",
+        type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
-        metavar="NAME|PATH",
         help="A built-in model by its name, or an .onnx file.",
     )(function)
 
@@ -111,18 +131,18 @@ def color_options(function: _F) -> _F:
 
 _working_size = click.option(
     "--working-size",
-    type=click.IntRange(1, MAX_SIZE),
+    type=WORKING_SIZE,
     metavar="N",
     help="Short side in pixels that the network sees; the output keeps the source's size. [default: as the model says]",
 )
 _vividness = click.option(
     "--vividness",
-    type=FiniteRange(0, 1),
+    type=VIVIDNESS,
     help="From careful (0) to vivid (1), for models that have it. [default: as the model says]",
 )
 _strength = click.option(
     "--strength",
-    type=FiniteRange(0, 2),
+    type=STRENGTH,
     default=1.0,
     show_default=True,
     help="Scales the colours of any model; 0 is grey.",

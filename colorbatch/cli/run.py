@@ -183,29 +183,55 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
 
 
 def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) -> None:
-    """Log the closing lines; print them too, but with ``quiet`` only after failures, which were not shown yet."""
-    rate = summary.coloured / summary.seconds if summary.seconds else 0.0
-    copied = f"{summary.copied} copied, " if summary.copied else ""
-    lines = [
-        f"{summary.coloured} coloured, {summary.kept} already there, {copied}"
-        f"{summary.skipped - summary.not_reached} skipped, "
-        f"{summary.failed} failed in {summary.seconds:.1f} s "
-        f"({rate:.1f} pictures/s, {summary.megapixels:.1f} MP, model {summary.model} on {summary.provider})"
-    ]
-    if quiet:
+    """Log the closing lines; print them, as a table on a terminal, but with ``quiet`` only after failures."""
+    last = []
+    if quiet:  # they were not shown as they came
         shown = summary.failures[:_FAILURES_SHOWN]
-        lines += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
+        last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
         if summary.failed > len(shown):
-            lines.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
+            last.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
     if verbose:
-        lines += _stages(summary)
+        last += _stages(summary)
     if summary.stopped:
-        lines.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
-    lines.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
+        last.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
+    last.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
     if not quiet or summary.failed:
-        terminal.say("\n".join(lines))
-    for line in lines:
+        first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
+        terminal.say("\n".join([first, *last]))
+    for line in [_line(summary), *last]:
         logger.debug("%s", line.strip())
+
+
+def _line(summary: BatchSummary) -> str:
+    """Return what came of a run, for logs."""
+    copied = f"{summary.copied} copied, " if summary.copied else ""
+    return (
+        f"{summary.coloured} coloured, {summary.kept} already there, {copied}"
+        f"{summary.skipped - summary.not_reached} skipped, {summary.failed} failed in {summary.seconds:.1f} s "
+        f"({_rates(summary)}, {summary.megapixels:.1f} MP, model {summary.model} on {summary.provider})"
+    )
+
+
+def _table(summary: BatchSummary) -> dict[str, str]:
+    """Return what came of a run, for eyes."""
+    counts = {
+        "Coloured": summary.coloured,
+        "Already there": summary.kept,
+        "Copied": summary.copied,
+        "Skipped": summary.skipped - summary.not_reached,
+        "Failed": summary.failed,
+    }
+    width = len(str(max(counts.values())))
+    return {
+        **{name: f"{count:{width}}" for name, count in counts.items()},
+        "Time": f"{terminal.duration(summary.seconds)}, {_rates(summary)}",
+        "Model": f"{printable(summary.model)} on {summary.provider}",
+    }
+
+
+def _rates(summary: BatchSummary) -> str:
+    seconds = summary.seconds or float("inf")
+    return f"{summary.coloured / seconds:.1f} pictures/s, {summary.megapixels / seconds:.1f} MP/s"
 
 
 def _stages(summary: BatchSummary) -> list[str]:

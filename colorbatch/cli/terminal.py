@@ -1,49 +1,70 @@
 """What the terminal shows: progress, messages, tables. Everything but asked-for results goes to stderr."""
 
 import logging
+import os
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import IO, TYPE_CHECKING, cast
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
 
 from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LINES = 30.0
-"""Off a terminal, progress is one line this often."""
+
+class _Stderr:
+    """Stderr, to which nobody may be listening any more: the work goes on."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+        self.encoding = getattr(self._stream, "encoding", None) or "ascii"
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
-def console() -> Console:
+def is_terminal() -> bool:
+    """Return whether stderr is a terminal that lines can be drawn anew on."""
+    try:
+        return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    except (AttributeError, ValueError):  # it was closed before the start, or since
+        return False
+
+
+def console() -> "Console":
     """Return the console of stderr, plain when stderr is no terminal."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich.console import Console
+
+    file = cast("IO[str]", _Stderr())
+    return Console(file=file, force_terminal=is_terminal(), highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line on stderr; when nobody can hear it, the work goes on."""
+    if sys.stderr is None:  # it was closed before the start
+        return
     with suppress(OSError, ValueError):
-        click.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")  # click would go past a bar that has put itself in the place of stderr
+        sys.stderr.flush()
 
 
 def answer(text: str) -> None:
@@ -138,95 +159,13 @@ class _LogFile(logging.FileHandler):
 @contextmanager
 def reporter(*, quiet: bool = False, unit: str = "pictures") -> Iterator[ProgressReporter]:
     """Yield how progress is shown: a bar on a terminal, plain lines elsewhere, nothing when ``quiet``."""
-    shown: ProgressReporter
-    screen = console()
-    if quiet:
-        shown = SilentProgress()
-    elif screen.is_terminal:
-        shown = _Bar(screen, unit)
-    else:
-        shown = _Lines(unit)
+    from colorbatch.cli.display import Bar, Lines
+
+    shown: ProgressReporter = SilentProgress() if quiet else Bar(console(), unit) if is_terminal() else Lines(unit)
     try:
         yield shown
     finally:
         shown.end()
-
-
-class _Rate(ProgressColumn):
-    """Steps a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} {self._unit}/s" if speed else "")
-
-
-class _Bar:
-    """A rich progress bar."""
-
-    def __init__(self, screen: Console, unit: str) -> None:
-        self._screen = screen
-        self._unit = unit
-        self._progress: Progress | None = None
-        self._task = TaskID(0)
-
-    def begin(self, total: int, label: str) -> None:
-        self.end()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(self._unit),
-            TimeRemainingColumn(),
-            console=self._screen,
-            transient=True,
-        )
-        self._task = self._progress.add_task(label, total=total)
-        self._progress.start()
-
-    def advance(self, steps: int = 1) -> None:
-        if self._progress is not None:
-            self._progress.advance(self._task, steps)
-
-    def message(self, text: str) -> None:
-        self._screen.print(printable(text), markup=False)
-
-    def end(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-
-class _Lines:
-    """One plain line now and then, for logs."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-        self._label = ""
-        self._total = self._done = 0
-        self._begun = self._shown = 0.0
-
-    def begin(self, total: int, label: str) -> None:
-        self._label, self._total, self._done = label, total, 0
-        self._begun = self._shown = time.monotonic()
-
-    def advance(self, steps: int = 1) -> None:
-        self._done += steps
-        now = time.monotonic()
-        if now - self._shown >= SECONDS_BETWEEN_LINES:
-            self._shown = now
-            rate = self._done / (now - self._begun)
-            left = (self._total - self._done) / rate
-            self.message(f"{self._label}: {self._done}/{self._total}, {rate:.1f} {self._unit}/s, {left:.0f} s left")
-
-    def message(self, text: str) -> None:
-        say(printable(text))
-
-    def end(self) -> None:
-        """Nothing to close."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -261,12 +200,13 @@ class HoldingProgress:
     def __init__(self, progress: ProgressReporter, interruption: Interruption) -> None:
         self._interruption = interruption
         self.advance, self.message, self.end = progress.advance, progress.message, progress.end
+        self.working_on = progress.working_on
         self._begin = progress.begin
 
-    def begin(self, total: int, label: str) -> None:
+    def begin(self, total: int, label: str, weight: float | None = None) -> None:
         """Begin, and hold signals from now on."""
         self._interruption.is_at_work = True
-        self._begin(total, label)
+        self._begin(total, label, weight)
 
 
 @contextmanager
@@ -284,8 +224,23 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
+def duration(seconds: float) -> str:
+    """Return a time as text: in seconds, or, from a minute on, in hours, minutes and seconds."""
+    return f"{seconds:.1f} s" if seconds < 59.95 else str(timedelta(seconds=round(seconds)))
+
+
+def aligned(facts: Mapping[str, str]) -> str:
+    """Return facts as text, a line each, what they are about in the first column; nothing is cut."""
+    width = max(map(len, facts), default=0)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in facts.items())
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> str:
     """Return a table as text; the first column is words, the others are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         drawn.add_column(column, justify="left" if index == 0 else "right")

@@ -12,7 +12,7 @@ from colorbatch.job import ProviderName
 
 
 @click.command("verify", short_help="Compare a model with its checkpoint.")
-@click.argument("model")
+@click.argument("model", type=options.MODEL, metavar="MODEL")
 @click.argument("checkpoint", type=options.PATH)
 @options.provider_option
 @options.json_option

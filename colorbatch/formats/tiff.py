@@ -33,7 +33,8 @@ _RESOLUTION = (282, 283)
 _XMP, _SUB_IFDS = 700, 330
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are BigTIFF's)."""
-_LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
+LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
+"""Compressions that an output takes over, as tifffile calls them."""
 _DEFAULT_COMPRESSION = "zlib"
 _LARGEST_CLASSIC = 3_900_000_000
 """Bytes of pixels above which a BigTIFF is written."""
@@ -137,7 +138,7 @@ def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, w
         tiff_byte_order=order,
         tiff_subfile_type=int(page.subfiletype),
         tiff_resolution=_resolution_of(page),
-        tiff_compression=_LOSSLESS.get(int(page.compression)),
+        tiff_compression=LOSSLESS.get(int(page.compression)),
         has_profile=bool(page.iccprofile),
     )
 

@@ -126,8 +126,8 @@ class _Trainer:
         started = time.perf_counter() - state.epoch_seconds
         saved = time.perf_counter()
         self.network.train()
-        self.progress.begin(steps, f"Epoch {state.epoch + 1}/{config.epochs}")
-        self.progress.advance(state.step)
+        self.progress.begin(steps, f"Epoch {state.epoch + 1}/{config.epochs}", weight=steps - state.step)
+        self.progress.advance(state.step, weight=0)
         samples = self.pictures.of_epoch(state.epoch, skip=state.step * config.batch_size)
         for luma, rgb in prefetched(batches(samples, config.batch_size)):
             self._set_learning_rate((state.epoch * steps + state.step) / (config.epochs * steps))

@@ -28,10 +28,10 @@ class Reporter(SilentProgress):
         self.messages: list[str] = []
         self._stop, self._left = stop, after
 
-    def begin(self, total: int, label: str) -> None:  # noqa: ARG002
+    def begin(self, total: int, label: str, weight: float | None = None) -> None:  # noqa: ARG002
         self._counting = label.startswith("Epoch")
 
-    def advance(self, steps: int = 1) -> None:
+    def advance(self, steps: int = 1, **_: float | None) -> None:
         self._left -= steps if self._counting else 0
         if self._stop is not None and self._left == 0:
             self._stop.set()

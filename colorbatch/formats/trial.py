@@ -1,0 +1,127 @@
+"""Which kinds of pictures can be read and written here: tried on a tiny picture, whatever a library says of itself."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from colorbatch.errors import ColorbatchError, UnsupportedPictureError
+from colorbatch.extras import needs_extra
+from colorbatch.formats import tiff
+from colorbatch.formats.codec import decode, encode
+from colorbatch.metadata import Metadata
+from colorbatch.picture import Frame, Picture, Pixels
+
+_MAX_DIFFERENCE = 12
+"""Mean of 255 levels by which a picture may come back different; a smooth one loses far less in any format."""
+_OPTIONAL = frozenset({"AVIF", "HEIC"})
+"""Kinds that Pillow may be built without, or that need an extra."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Whether one kind of picture can be read and written."""
+
+    kind: str
+    reads: bool
+    writes: bool | None
+    """``None``: colorbatch never writes it, and writes PNG or another TIFF instead."""
+    problem: str = ""
+    """What went wrong."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether an install without it is broken."""
+        return self.kind not in _OPTIONAL
+
+
+def try_all() -> list[Trial]:
+    """Write and read a tiny picture of every kind."""
+    own = [_try_own(*each) for each in _written()]
+    return own + [_try_foreign(*each) for each in _only_read()]
+
+
+def _written() -> Iterator[tuple[str, Picture]]:
+    levels = _levels()
+    yield "JPEG", Picture((Frame(levels),), "JPEG")
+    yield "PNG", Picture((Frame(levels),), "PNG")
+    yield "PNG, 16 bits", Picture((Frame(_deep(levels)),), "PNG")
+    for compression in dict.fromkeys(tiff.LOSSLESS.values()):
+        yield f"TIFF, {compression}", Picture((Frame(levels, metadata=Metadata(tiff_compression=compression)),), "TIFF")
+    yield "TIFF, 16 bits", Picture((Frame(_deep(levels)),), "TIFF")
+    yield "WebP", Picture((Frame(levels),), "WEBP")
+    yield "JPEG 2000", Picture((Frame(levels),), "JPEG2000")
+
+
+def _only_read() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
+    image = Image.fromarray(_levels())
+    yield "TIFF, jpeg", image, "TIFF", {"compression": "jpeg"}
+    yield "TIFF, fax", image.convert("1"), "TIFF", {"compression": "group4"}
+    yield "GIF", image, "GIF", {}
+    yield "BMP", image, "BMP", {}
+    yield "Netpbm", image, "PPM", {}
+    yield "AVIF", image, "AVIF", {}
+    yield "HEIC", image, "HEIF", {}
+
+
+def _try_own(kind: str, picture: Picture) -> Trial:
+    try:
+        data = encode(picture)
+    except Exception as error:  # noqa: BLE001 (what libraries lack shows in errors of many kinds)
+        return Trial(kind, reads=False, writes=False, problem=_in_words(error))
+    try:
+        _compare(picture.first.pixels, data)
+    except Exception as error:  # noqa: BLE001
+        return Trial(kind, reads=False, writes=True, problem=_in_words(error))
+    return Trial(kind, reads=True, writes=True)
+
+
+def _try_foreign(kind: str, image: Image.Image, name: str, arguments: dict[str, str]) -> Trial:
+    try:
+        _compare(np.asarray(image.convert("RGB")), _saved(image, name, arguments))
+    except Exception as error:  # noqa: BLE001
+        return Trial(kind, reads=False, writes=None, problem=_in_words(error))
+    return Trial(kind, reads=True, writes=None)
+
+
+def _compare(pixels: Pixels, data: bytes) -> None:
+    """Raise unless a file holds what was put into it, RGB ``[H, W, 3]``."""
+    found = decode(data).first.pixels
+    if found.shape[:2] != pixels.shape[:2]:
+        raise ValueError(f"{list(pixels.shape)} came back as {list(found.shape)}")
+    planes = found if found.ndim == 3 else found[..., None]
+    difference = np.abs(planes / np.iinfo(found.dtype).max - pixels / np.iinfo(pixels.dtype).max).mean() * 255
+    if difference > _MAX_DIFFERENCE:
+        raise ValueError(f"it comes back {difference:.0f} levels different")
+
+
+def _levels() -> Pixels:
+    """Return a smooth picture, RGB ``[32, 48, 3]``."""
+    down, across = np.mgrid[0:32, 0:48]
+    return np.dstack([across * 5, down * 7, 255 - across * 5]).astype(np.uint8)
+
+
+def _deep(levels: Pixels) -> Pixels:
+    return levels.astype(np.uint16) * 257
+
+
+def _saved(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
+    if name == "HEIF":
+        with needs_extra("heif"):
+            import pillow_heif
+        pillow_heif.register_heif_opener()
+    Image.init()
+    if name not in Image.SAVE:
+        raise UnsupportedPictureError(
+            "this build of Pillow lacks it",
+            advice="Install another with: pip install --upgrade --force-reinstall pillow",
+        )
+    buffer = io.BytesIO()
+    image.save(buffer, name, **arguments)
+    return buffer.getvalue()
+
+
+def _in_words(error: Exception) -> str:
+    return error.in_full if isinstance(error, ColorbatchError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,93 @@
+"""Lay pictures out side by side on one sheet, with a label above each."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_PAPER, _INK = (236, 236, 236), (20, 20, 20)
+"""Without a colour of their own, which would change how those of the pictures look."""
+_SMALLEST_LETTERS, _LETTERS_FOR_SIDE = 13, 29
+"""Pixels; the side of a cell has room for so many letters' heights."""
+_NARROWEST = 9
+"""Width of a cell, in letters' heights: a label needs room even above a narrow picture."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture of the sheet."""
+
+    image: NDArray[np.uint8]
+    """RGB ``[H, W, 3]``."""
+    label: Sequence[str]
+    """Lines."""
+
+
+def draw_sheet(title: Sequence[str], rows: Sequence[Sequence[Cell]], side: int) -> NDArray[np.uint8]:
+    """Return a sheet, RGB ``[H, W, 3]``: the title at the top, below it rows of cells, all of the same size.
+
+    Args:
+        title: lines.
+        rows: of cells, one or more.
+        side: longest side of the images in pixels; letters are as large as suits it.
+
+    """
+    letters = max(_SMALLEST_LETTERS, side // _LETTERS_FOR_SIDE)
+    font, margin, line = ImageFont.load_default(letters), letters, round(letters * 1.4)
+    cells = [cell for row in rows for cell in row]
+    width = max(_NARROWEST * letters, *(cell.image.shape[1] for cell in cells))
+    height = max(cell.image.shape[0] for cell in cells)
+    labels = [[list(_wrapped(cell.label, font, width)) for cell in row] for row in rows]
+    across = max(map(len, rows))
+    sheet_width = margin + across * (width + margin)
+    heading = list(_wrapped(title, font, sheet_width - 2 * margin))
+    tops = np.cumsum(
+        [
+            margin + len(heading) * line + margin,
+            *(max(map(len, row)) * line + height + margin for row in labels),
+        ]
+    )
+    sheet = Image.new("RGB", (sheet_width, int(tops[-1])), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, heading, (margin, margin), font, line)
+    for top, cells_of_row, labels_of_row in zip(tops, rows, labels, strict=False):
+        lines = max(map(len, labels_of_row))
+        for column, (cell, label) in enumerate(zip(cells_of_row, labels_of_row, strict=True)):
+            left = margin + column * (width + margin)
+            _write(draw, label, (left, int(top)), font, line)
+            sheet.paste(Image.fromarray(cell.image), (left, int(top) + lines * line))
+    return np.asarray(sheet)
+
+
+def _write(draw: ImageDraw.ImageDraw, lines: Sequence[str], place: tuple[int, int], font: _Font, step: int) -> None:
+    for number, text in enumerate(lines):
+        draw.text((place[0], place[1] + number * step), text, _INK, font)
+
+
+def _wrapped(lines: Sequence[str], font: _Font, width: int) -> Iterator[str]:
+    """Yield lines no wider than ``width`` pixels: broken between words, and within those that are too long."""
+    for text in lines:
+        line = ""
+        for word in _drawable(text).split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and font.getlength(longer) > width:
+                yield line
+                longer = word
+            while font.getlength(longer) > width and len(longer) > 1:
+                fitting = next(
+                    end for end in range(len(longer) - 1, 0, -1) if end == 1 or font.getlength(longer[:end]) <= width
+                )
+                yield longer[:fitting]
+                longer = longer[fitting:]
+            line = longer
+        yield line
+
+
+def _drawable(text: str) -> str:
+    """Return ``text`` with what the font lacks, which is all but ASCII, without its accents or escaped."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return plain.encode("ascii", "backslashreplace").decode()
