@@ -16,6 +16,8 @@ VIVIDNESS_NAME = "vividness"
 """Optional second input, a float32 scalar in 0..1."""
 OUTPUT_NAME = "chroma"
 """float32 ``[N, 2, H, W]`` in -0.5..0.5."""
+WEIGHT_PREFIX = "network."
+"""An initializer of this and the name that a weight has in the network holds that weight, as it was trained."""
 
 Tiling = Literal["whole", "tiles"]
 TILINGS: tuple[Tiling, ...] = get_args(Tiling)

@@ -13,11 +13,12 @@ from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.provider import open_inference_session
-from colorbatch.training.architectures import build_network
+from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.checkpoint import TrainingState, load_network, save_epoch
 from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
+from colorbatch_export.graph import build_graph
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,18 @@ def test_half_weights_take_half_the_bytes(exported: colorbatch_export.ExportResu
     assert half.path.stat().st_size < 0.51 * exported.path.stat().st_size < 20e6
     assert half.contract.precision == "fp16-weights"
     assert half.report.tolerance == TOLERANCES["fp16-weights"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_graph_holds_every_weight_as_it_was_trained(architecture: str) -> None:
+    torch.manual_seed(1)
+    network = build_network(architecture).eval()
+    graph = build_graph(network, "fp32").graph
+    found = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    for name, weight in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            np.testing.assert_array_equal(found[f"network.{name}"], weight.numpy())
+    assert not any(each.name.startswith("network.") for each in graph.input)
 
 
 def test_a_graph_that_computes_something_else_leaves_no_model(
