@@ -5,19 +5,13 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from colorbatch import contract
-from colorbatch.contract import Precision
 from colorbatch.training.network import ColorNetwork
-
-_SMALLEST_HALVED = 40_000
-"""Tensors of fewer numbers than this stay in float32: depthwise kernels and the first layers, which take a tenth of a
-file, cost most of the accuracy that halving costs."""
 
 
 class ChromaModel(nn.Module):
@@ -51,12 +45,11 @@ class _WeightsGiven(nn.Module):
         return chroma
 
 
-def build_graph(network: ColorNetwork, precision: Precision) -> onnx.ModelProto:
-    """Return the graph of a network with the contract's signature, checked by ``onnx.checker``.
+def build_graph(network: ColorNetwork) -> onnx.ModelProto:
+    """Return the graph of a network with the contract's signature, in float32.
 
     Args:
         network: in evaluation mode.
-        precision: how the weights are stored.
 
     """
     model = ChromaModel(network).eval()
@@ -92,10 +85,7 @@ def build_graph(network: ColorNetwork, precision: Precision) -> onnx.ModelProto:
     proto = program.model_proto
     _hold_weights(proto.graph, weights)
     _name_dimensions(proto.graph)
-    _forget_origins(proto)
-    if precision == "fp16-weights":
-        _halve_weights(proto.graph)
-    onnx.checker.check_model(proto, full_check=True)
+    forget_origins(proto)
     return proto
 
 
@@ -116,26 +106,10 @@ def _name_dimensions(graph: onnx.GraphProto) -> None:
                 dimension.dim_param = name
 
 
-def _forget_origins(model: onnx.ModelProto) -> None:
-    """Take out the exporter's notes on every node, which hold stack traces with paths of this machine."""
+def forget_origins(model: onnx.ModelProto) -> None:
+    """Take out what tools noted on the model and every node: stack traces with paths of this machine, among others."""
     del model.metadata_props[:]
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.ClearField("doc_string")
-
-
-def _halve_weights(graph: onnx.GraphProto) -> None:
-    """Store the large float32 weights as float16, each with a Cast before its use; the arithmetic stays float32."""
-    widened: dict[str, str] = {}
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size >= _SMALLEST_HALVED:
-            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
-            widened[tensor.name] = f"{tensor.name}.float"
-    for node in graph.node:
-        node.input[:] = [widened.get(name, name) for name in node.input]
-    casts = [helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT) for half, name in widened.items()]
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

@@ -15,6 +15,7 @@ from colorbatch.training.network import ColorNetwork
 from colorbatch.training.start import start_from
 from colorbatch_export.exporting import stamp
 from colorbatch_export.graph import build_graph
+from colorbatch_export.precision import halve_weights
 
 ARCHITECTURE = "lite0-unet"
 
@@ -34,7 +35,7 @@ def network() -> ColorNetwork:
 
 @pytest.fixture(scope="module")
 def exported(network: ColorNetwork) -> onnx.ModelProto:
-    return build_graph(network, "fp32")
+    return build_graph(network)
 
 
 def write(model: onnx.ModelProto, path: Path, precision: Precision = "fp32") -> Path:
@@ -52,8 +53,12 @@ def test_a_model_gives_back_the_weights_that_it_was_made_of(
         assert torch.equal(other.state_dict()[name], weight), name
 
 
-def test_weights_stored_in_half_the_bytes_give_the_models_own_chroma(network: ColorNetwork, tmp_path: Path) -> None:
-    path = write(build_graph(network, "fp16-weights"), tmp_path / "half.onnx", "fp16-weights")
+def test_weights_stored_in_half_the_bytes_give_the_models_own_chroma(
+    network: ColorNetwork, exported: onnx.ModelProto, tmp_path: Path
+) -> None:
+    half = onnx.ModelProto.FromString(exported.SerializeToString())
+    halve_weights(half)
+    path = write(half, tmp_path / "half.onnx", "fp16-weights")
     other = build_network(ARCHITECTURE)
     start_from(path, other, ARCHITECTURE)
     weight = other.decoder.stages[0][0][0].weight  # type: ignore[union-attr, index]
