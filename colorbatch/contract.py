@@ -16,12 +16,17 @@ VIVIDNESS_NAME = "vividness"
 """Optional second input, a float32 scalar in 0..1."""
 OUTPUT_NAME = "chroma"
 """float32 ``[N, 2, H, W]`` in -0.5..0.5."""
+WEIGHT_PREFIX = "network."
+"""An initializer of this and the name that a weight has in the network holds that weight, as it was trained."""
 
 Tiling = Literal["whole", "tiles"]
 TILINGS: tuple[Tiling, ...] = get_args(Tiling)
-Precision = Literal["fp32", "fp16-weights"]
-"""``fp16-weights``: weights stored in half the bytes and computed with in float32."""
+Precision = Literal["fp32", "fp16-weights", "fp16", "int8"]
+"""``fp16-weights``: weights stored in half the bytes and computed with in float32; ``fp16``: all in float16, for GPUs;
+``int8``: convolutions in 8 bits, their ranges calibrated on photographs."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ParityFigure = Literal["max_abs", "mean_rgb_levels"]
+PARITY_FIGURES: tuple[ParityFigure, ...] = get_args(ParityFigure)
 MAX_SIZE = 8192
 """Largest working size and size multiple a contract may ask for."""
 
@@ -38,7 +43,10 @@ class Parity:
     max_rgb_levels: int
     """Largest difference of the coloured 8-bit RGB pictures, in levels."""
     tolerance: float
-    """What ``max_abs`` had to stay within."""
+    """What the figure ``tolerance_of`` had to stay within."""
+    tolerance_of: ParityFigure = "max_abs"
+    mean_rgb_levels: float | None = None
+    """Mean difference of the coloured 8-bit RGB photographs, in levels; ``None``: not measured."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,8 @@ def _parity(found: Mapping[str, str]) -> Parity:
             float(values["mean_abs"]),
             int(values["max_rgb_levels"]),
             float(values["tolerance"]),
+            _choice(values, "tolerance_of", PARITY_FIGURES) if "tolerance_of" in values else "max_abs",
+            None if values.get("mean_rgb_levels") is None else float(values["mean_rgb_levels"]),
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelRefusedError(f"the model's {PREFIX}parity is not the JSON expected: {error}") from error

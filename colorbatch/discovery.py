@@ -115,6 +115,13 @@ def picture_files(folder: Path) -> list[Path]:
     return paths
 
 
+def evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:
+    """Return at most ``limit`` of the paths, spread evenly over them."""
+    if limit is None or limit >= len(paths):
+        return paths
+    return [paths[index * len(paths) // limit] for index in range(limit)]
+
+
 def _chosen(planned: PlannedPicture, include: Sequence[str], exclude: Sequence[str]) -> PlannedPicture:
     if planned.verdict != "colour":
         return planned

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from colorbatch import color, metrics
 from colorbatch.color import Plane
 from colorbatch.colorizer import Colorizer
-from colorbatch.discovery import picture_files
+from colorbatch.discovery import evenly, picture_files
 from colorbatch.errors import UsageError
 from colorbatch.merging import merged
 from colorbatch.picture import Pixels
@@ -69,7 +69,7 @@ def evaluate(
 
     """
     progress = progress or SilentProgress()
-    paths = _evenly(picture_files(color_dir), limit)
+    paths = evenly(picture_files(color_dir), limit)
     of_model: list[tuple[float, float, float, float]] = []
     of_grey: list[tuple[float, float, float, float]] = []
     colourfulness: list[float] = []
@@ -97,12 +97,6 @@ def evaluate(
     if not of_model:
         raise UsageError(f"none of the {len(paths)} pictures in {color_dir} can be used")
     return Evaluation(len(of_model), left_out, size, _mean(of_model), _mean(of_grey), float(np.mean(colourfulness)))
-
-
-def _evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:
-    if limit is None or limit >= len(paths):
-        return paths
-    return [paths[index * len(paths) // limit] for index in range(limit)]
 
 
 def _aged(luma: Plane, truth: Pixels, number: int) -> Plane:

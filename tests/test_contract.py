@@ -4,7 +4,7 @@ import pytest
 from helpers import small_contract
 
 from colorbatch import contract
-from colorbatch.contract import ModelContract
+from colorbatch.contract import ModelContract, Parity
 from colorbatch.errors import ModelRefusedError
 
 
@@ -77,4 +77,17 @@ def test_a_contract_that_lacks_a_key_is_refused(key: str) -> None:
     metadata = small_contract().to_metadata()
     del metadata[key]
     with pytest.raises(ModelRefusedError, match=f"lacks {key}|no colorbatch contract|not the JSON"):
+        ModelContract.from_metadata(metadata)
+
+
+def test_a_parity_of_levels_is_kept_and_one_of_earlier_files_still_read() -> None:
+    parity = Parity(0.3, 0.03, 106, 3.0, "mean_rgb_levels", 2.1)
+    metadata = small_contract(precision="int8", parity=parity).to_metadata()
+    assert ModelContract.from_metadata(metadata).parity == parity
+    earlier = {"max_abs": 1e-5, "mean_abs": 1e-6, "max_rgb_levels": 1, "tolerance": 1e-4}
+    metadata["colorbatch.parity"] = json.dumps(earlier)
+    found = ModelContract.from_metadata(metadata).parity
+    assert (found.tolerance_of, found.mean_rgb_levels) == ("max_abs", None)
+    metadata["colorbatch.parity"] = json.dumps(earlier | {"tolerance_of": "luck"})
+    with pytest.raises(ModelRefusedError, match="tolerance_of"):
         ModelContract.from_metadata(metadata)

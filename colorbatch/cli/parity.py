@@ -19,13 +19,23 @@ def show(report: "ParityReport") -> None:
             f"{each.max_abs:.2e}",
             f"{each.mean_abs:.2e}",
             str(each.max_rgb_levels),
+            f"{each.mean_rgb_levels:.2f}",
         ]
         for each in report.comparisons
     ]
+    of = " levels of RGB, the mean of all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
-        ["input", *(["vividness"] if has_vividness else []), "shape", "max |diff|", "mean |diff|", "RGB levels"],
+        [
+            "input",
+            *(["vividness"] if has_vividness else []),
+            "shape",
+            "max |diff|",
+            "mean |diff|",
+            "RGB levels",
+            "mean",
+        ],
         rows,
-        title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g})",
+        title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g}{of})",
     )
     terminal.say(shown)

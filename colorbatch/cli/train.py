@@ -130,8 +130,9 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option(
     "--init",
     type=options.PATH,
-    metavar="CHECKPOINT",
-    help="Start from these weights. [default: random ones, and ImageNet's where the architecture has them]",
+    metavar="CHECKPOINT|MODEL",
+    help="Start from the weights of a checkpoint, an .onnx file or a built-in model. [default: random ones, and "
+    "ImageNet's where the architecture has them]",
 )
 @click.option(
     "--validation",

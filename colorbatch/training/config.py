@@ -54,8 +54,8 @@ class TrainingConfig:
     loss: LossName | None = None
     """``None``: what the architecture is made for."""
     init: Path | None = None
-    """A checkpoint whose weights the training starts from; ``None``: random weights, or pretrained ones where the
-    architecture has them."""
+    """A checkpoint, an ``.onnx`` file or the name of a built-in model, whose weights the training starts from;
+    ``None``: random weights, or pretrained ones where the architecture has them."""
     validation: float = 0.0
     """Share of the pictures that are held out, 0 or more and less than 1."""
     limit: int | None = None

@@ -27,6 +27,7 @@ from colorbatch.training.network import ColorNetwork
 from colorbatch.training.pictures import load_pictures
 from colorbatch.training.planes import merge
 from colorbatch.training.samples import Samples
+from colorbatch.training.start import start_from
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def train(
     Raises:
         UsageError: folders or options do not fit together.
         CheckpointRefusedError: ``resume`` found no checkpoint or one of another training, or ``init`` does not fit.
+        ModelRefusedError: ``init`` is a model that cannot be read.
         EnvironmentFailure: the device is not there, or the output cannot be written.
 
     """
@@ -87,8 +89,7 @@ class _Trainer:
         torch.manual_seed(config.seed)
         network = build_network(config.architecture)
         if config.init is not None:
-            loaded = checkpoint.load_checkpoint(config.init)
-            checkpoint.load_weights(network, loaded, config.init)
+            start_from(config.init, network, config.architecture)
         elif not config.resume:
             network.start(self.pictures.chromas(PICTURES_TO_START_FROM, config.seed))
         self.network: ColorNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

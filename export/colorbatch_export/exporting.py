@@ -12,8 +12,10 @@ from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.training.checkpoint import load_network
+from colorbatch_export.calibration import read_lumas
 from colorbatch_export.graph import build_graph
 from colorbatch_export.parity import ParityReport, measure_parity
+from colorbatch_export.precision import compute_in_8_bits, compute_in_half, halve_weights
 
 SEED_SIZE = 160
 """Working size of a plain state dict, which does not say at which size it was trained: that of the seed."""
@@ -43,6 +45,7 @@ def export_model(
     *,
     name: str | None = None,
     precision: Precision = "fp32",
+    calibration: Path | None = None,
     working_size: int | None = None,
     model_license: str = "not stated",
     training_data: str = "not stated",
@@ -55,7 +58,8 @@ def export_model(
         checkpoint: of ours, or a plain state dict of the seed's network.
         output: the ``.onnx`` file to write.
         name: in the contract; by default the file's stem.
-        precision: how the weights are stored.
+        precision: how numbers are stored and computed with.
+        calibration: a folder of pictures; int8 needs it, and nothing else does.
         working_size: in the contract; by default the size the network was trained at.
         model_license: in the contract.
         training_data: in the contract.
@@ -63,7 +67,8 @@ def export_model(
         on_report: receives the comparisons, also when they fail.
 
     Raises:
-        UsageError: the output is the checkpoint itself or a folder, or the network has no vividness.
+        UsageError: the output is the checkpoint itself or a folder, the network has no vividness, or the calibration is
+            missing, of no use, or without a picture.
         CheckpointRefusedError: the checkpoint cannot be used.
         ParityError: the two disagree; nothing is written.
         OutputUnwritableError: the model cannot be written.
@@ -71,17 +76,30 @@ def export_model(
     """
     if output.resolve() == checkpoint.resolve() or output.is_dir():
         raise UsageError(f"cannot write the model to {output}", advice="Give -o a file name that ends in .onnx.")
+    if (precision == "int8") != (calibration is not None):
+        raise UsageError(
+            "the precision int8 needs a folder of pictures to calibrate with, and no other takes one",
+            advice="Give --calibration DIR with --precision int8: a hundred photographs as they come.",
+        )
     network, loaded = load_network(checkpoint)
+    working_size = working_size or loaded.size or SEED_SIZE
     if vividness is not None and not network.has_vividness:
         raise UsageError(f"{checkpoint} is of a {loaded.architecture}, which has no vividness")
-    model = build_graph(network, precision)
+    model = build_graph(network)
+    if precision == "fp16-weights":
+        halve_weights(model)
+    elif precision == "fp16":
+        model = compute_in_half(model)
+    elif calibration is not None:
+        model = compute_in_8_bits(model, read_lumas(calibration, working_size, network.size_multiple))
+    onnx.checker.check_model(model, full_check=True)
     report = measure_parity(network, model.SerializeToString(), precision)
     _report(report, on_report, f"{checkpoint}, so no model was written")
     contract = ModelContract(
         name=name or output.stem,
         architecture=loaded.architecture,
         size_multiple=network.size_multiple,
-        working_size=working_size or loaded.size or SEED_SIZE,
+        working_size=working_size,
         tiling="whole",
         precision=precision,
         checkpoint_sha256=loaded.sha256,
@@ -133,7 +151,11 @@ def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | No
     if on_report is not None:
         on_report(report)
     if not report.passed:
+        found = {
+            "max_abs": f"by up to {report.summary.max_abs:.3g} of chroma",
+            "mean_rgb_levels": f"by {report.summary.mean_rgb_levels:.3g} levels of RGB on average",
+        }
         raise ParityError(
-            f"PyTorch and ONNX Runtime disagree by up to {report.summary.max_abs:.3g} of chroma, "
+            f"PyTorch and ONNX Runtime disagree {found[report.tolerance_of]}, "
             f"and {report.tolerance:.3g} is the tolerance: {subject}"
         )

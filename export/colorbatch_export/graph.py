@@ -2,25 +2,23 @@
 
 import contextlib
 import io
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from colorbatch import contract
-from colorbatch.contract import Precision
 from colorbatch.training.network import ColorNetwork
-
-_SMALLEST_HALVED = 40_000
-"""Tensors of fewer numbers than this stay in float32: depthwise kernels and the first layers, which take a tenth of a
-file, cost most of the accuracy that halving costs."""
 
 
 class ChromaModel(nn.Module):
-    """A network behind the contract's signature: luma, and the vividness where it has one, to chroma."""
+    """A network behind the contract's signature: luma, and the vividness where it has one, to chroma.
+
+    The attribute's name is the contract's prefix of weights.
+    """
 
     def __init__(self, network: ColorNetwork) -> None:
         super().__init__()
@@ -31,26 +29,51 @@ class ChromaModel(nn.Module):
         return self.network.chroma(self.network(luma), vividness)
 
 
-def build_graph(network: ColorNetwork, precision: Precision) -> onnx.ModelProto:
-    """Return the graph of a network with the contract's signature, checked by ``onnx.checker``.
+class _WeightsGiven(nn.Module):
+    """The same with the weights as an argument, so that the exporter cannot compute anything out of them.
+
+    It would fold batch norms into convolutions, and then no training could go on from the model. ONNX Runtime folds
+    them itself when it opens the file, which takes it 10 ms.
+    """
+
+    def __init__(self, model: ChromaModel) -> None:
+        super().__init__()
+        self._hidden = (model,)  # were it a submodule, its own weights would be exported as well
+
+    def forward(self, weights: dict[str, Tensor], luma: Tensor, vividness: Tensor | None = None) -> Tensor:
+        chroma: Tensor = torch.func.functional_call(self._hidden[0], weights, (luma, vividness))
+        return chroma
+
+
+def build_graph(network: ColorNetwork) -> onnx.ModelProto:
+    """Return the graph of a network with the contract's signature, in float32.
 
     Args:
         network: in evaluation mode.
-        precision: how the weights are stored.
 
     """
+    model = ChromaModel(network).eval()
+    weights = {
+        contract.WEIGHT_PREFIX + name: value
+        for name, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
     multiple = network.size_multiple
     height, width = (multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
-    examples = [torch.rand(2, 1, 3 * multiple, 2 * multiple)]  # all sides differ, so that none is taken for another
-    input_names = [contract.INPUT_NAME]
-    dynamic_shapes: list[dict[int, Any]] = [{0: torch.export.Dim("N"), 2: height, 3: width}]
+    luma = torch.rand(2, 1, 3 * multiple, 2 * multiple)  # all sides differ, so that none is taken for another
+    examples: list[Any] = [weights, luma]
+    input_names = [*weights, contract.INPUT_NAME]
+    dynamic_shapes: list[dict[Any, Any]] = [
+        {name: {} for name in weights},
+        {0: torch.export.Dim("N"), 2: height, 3: width},
+    ]
     if network.has_vividness:
         examples.append(torch.tensor(0.5))
         input_names.append(contract.VIVIDNESS_NAME)
         dynamic_shapes.append({})
     with contextlib.redirect_stdout(io.StringIO()):  # the exporter prints its steps
         program = torch.onnx.export(
-            ChromaModel(network).eval(),
+            _WeightsGiven(model).eval(),
             tuple(examples),
             dynamo=True,
             input_names=input_names,
@@ -59,13 +82,19 @@ def build_graph(network: ColorNetwork, precision: Precision) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None  # it is None only when a file is written
-    model = program.model_proto
-    _name_dimensions(model.graph)
-    _forget_origins(model)
-    if precision == "fp16-weights":
-        _halve_weights(model.graph)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    proto = program.model_proto
+    _hold_weights(proto.graph, weights)
+    _name_dimensions(proto.graph)
+    forget_origins(proto)
+    return proto
+
+
+def _hold_weights(graph: onnx.GraphProto, weights: Mapping[str, Tensor]) -> None:
+    """Make the inputs that are weights initializers of the same names."""
+    inputs = [each for each in graph.input if each.name not in weights]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    graph.initializer.extend(numpy_helper.from_array(value.numpy(), name) for name, value in weights.items())
 
 
 def _name_dimensions(graph: onnx.GraphProto) -> None:
@@ -77,25 +106,10 @@ def _name_dimensions(graph: onnx.GraphProto) -> None:
                 dimension.dim_param = name
 
 
-def _forget_origins(model: onnx.ModelProto) -> None:
-    """Take out the exporter's notes on every node, which hold stack traces with paths of this machine."""
+def forget_origins(model: onnx.ModelProto) -> None:
+    """Take out what tools noted on the model and every node: stack traces with paths of this machine, among others."""
     del model.metadata_props[:]
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.ClearField("doc_string")
-
-
-def _halve_weights(graph: onnx.GraphProto) -> None:
-    """Store the large float32 weights as float16, each with a Cast before its use; the arithmetic stays float32."""
-    casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _SMALLEST_HALVED:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

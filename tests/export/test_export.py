@@ -6,18 +6,22 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from helpers import SAMPLES
 from PIL import Image
 
 import colorbatch_export
+from colorbatch.contract import Precision
 from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.provider import open_inference_session
-from colorbatch.training.architectures import build_network
+from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.checkpoint import TrainingState, load_network, save_epoch
 from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
+from colorbatch_export.calibration import read_lumas
+from colorbatch_export.graph import build_graph
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,18 @@ def test_half_weights_take_half_the_bytes(exported: colorbatch_export.ExportResu
     assert half.report.tolerance == TOLERANCES["fp16-weights"]
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_graph_holds_every_weight_as_it_was_trained(architecture: str) -> None:
+    torch.manual_seed(1)
+    network = build_network(architecture).eval()
+    graph = build_graph(network).graph
+    found = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    for name, weight in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            np.testing.assert_array_equal(found[f"network.{name}"], weight.numpy())
+    assert not any(each.name.startswith("network.") for each in graph.input)
+
+
 def test_a_graph_that_computes_something_else_leaves_no_model(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +131,7 @@ def test_a_graph_that_computes_something_else_leaves_no_model(
 
 
 def test_not_a_number_never_passes() -> None:
-    comparison = parity.Comparison("noise", None, (1, 1, 32, 32), float("nan"), 0.0, 0)
+    comparison = parity.Comparison("pictures", None, (1, 1, 32, 32), float("nan"), 0.0, 0, 0.0)
     assert not parity.ParityReport([comparison], 1e-4, "cpu").passed
 
 
@@ -205,3 +221,58 @@ def test_a_network_without_vividness_is_given_none(checkpoint: Path, tmp_path: P
     with pytest.raises(UsageError, match="has no vividness"):
         export_model(checkpoint, tmp_path / "x.onnx", vividness=0.5)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fp16_computes_in_half_precision_behind_the_same_signature(lite_checkpoint: Path, tmp_path: Path) -> None:
+    result = export_model(lite_checkpoint, tmp_path / "half.onnx", precision="fp16")
+    model = onnx.load(result.path)
+    kinds = {each.name: each.data_type for each in model.graph.initializer if each.name.startswith("network.")}
+    assert set(kinds.values()) == {onnx.TensorProto.FLOAT16}
+    assert read_model_file(str(result.path)).contract.precision == "fp16"
+    assert 1e-5 < result.contract.parity.max_abs <= result.report.tolerance == TOLERANCES["fp16"]
+
+
+def test_int8_is_calibrated_on_pictures_and_states_its_tolerance_in_levels(
+    lite_checkpoint: Path, lite_model: colorbatch_export.ExportResult, tmp_path: Path
+) -> None:
+    result = export_model(lite_checkpoint, tmp_path / "x.onnx", precision="int8", calibration=SAMPLES)
+    assert result.path.stat().st_size < 0.31 * lite_model.path.stat().st_size
+    assert read_model_file(str(result.path)).contract == result.contract
+    found = result.contract.parity
+    assert (found.tolerance, found.tolerance_of) == (TOLERANCES["int8"], "mean_rgb_levels")
+    assert found.mean_rgb_levels is not None
+    assert 0 < found.mean_rgb_levels <= found.tolerance
+    graph = onnx.load(result.path).graph
+    weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    assert all(name.endswith("_DequantizeLinear_Output") for name in weights)
+    values = [onnx.numpy_helper.to_array(each) for each in graph.initializer if each.name.endswith("_quantized")]
+    eight = [each for each in values if each.dtype == np.int8 and each.ndim == 4]
+    assert len(eight) == len(weights)
+    assert max(int(np.abs(each.astype(int)).max()) for each in eight) <= 64  # 255 * 64 * 2 fits into 16 bits
+
+
+def test_int8_calibrated_on_what_is_no_photograph_leaves_no_model(checkpoint: Path, tmp_path: Path) -> None:
+    black = tmp_path / "black"
+    black.mkdir()
+    Image.new("L", (64, 64)).save(black / "a.png")
+    with pytest.raises(ParityError, match="levels of RGB on average, and 3 is the tolerance"):
+        export_model(checkpoint, tmp_path / "x.onnx", precision="int8", calibration=black)
+    assert not (tmp_path / "x.onnx").exists()
+
+
+@pytest.mark.parametrize(("precision", "calibration"), [("int8", None), ("fp32", SAMPLES), ("fp16", SAMPLES)])
+def test_calibration_is_for_int8_and_int8_needs_it(
+    checkpoint: Path, tmp_path: Path, precision: Precision, calibration: Path | None
+) -> None:
+    with pytest.raises(UsageError, match="int8 needs a folder of pictures"):
+        export_model(checkpoint, tmp_path / "x.onnx", precision=precision, calibration=calibration)
+
+
+def test_calibration_goes_past_broken_pictures_and_needs_one_that_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match="none of the 1 pictures"):
+        read_lumas(tmp_path, 64, 32)
+    Image.new("RGB", (130, 65), (255, 0, 0)).save(tmp_path / "red.png")
+    (luma,) = read_lumas(tmp_path, 64, 32)
+    assert luma.shape == (1, 1, 64, 128)
+    np.testing.assert_allclose(luma, 0.299, atol=1e-3)  # BT.601

@@ -1,0 +1,70 @@
+"""The weights that a training starts from: those of a checkpoint, or of a model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorbatch.contract import WEIGHT_PREFIX
+from colorbatch.errors import CheckpointRefusedError
+from colorbatch.extras import needs_extra
+from colorbatch.model_file import built_in_models, read_model_file
+from colorbatch.training.checkpoint import LoadedCheckpoint, load_checkpoint, load_weights
+from colorbatch.training.network import ColorNetwork
+
+
+def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
+    """Fill a new network with the weights of a checkpoint, of an ``.onnx`` file or of a built-in model.
+
+    Args:
+        source: path of a file, or the name of a built-in model.
+        network: with weights that nothing was done to yet.
+        architecture: what the network is one of.
+
+    Raises:
+        CheckpointRefusedError: the file is no checkpoint, or the weights are of another architecture, or the model
+            does not hold them as they were trained.
+        ModelRefusedError: the file is not a model that keeps the contract.
+
+    """
+    is_model = source.suffix.lower() == ".onnx" or str(source) in built_in_models()
+    loaded = _read_model(source) if is_model else load_checkpoint(source)
+    if loaded.architecture != architecture:
+        raise CheckpointRefusedError(
+            f"{source} holds the weights of a {loaded.architecture}, and a {architecture} is to be trained",
+            advice=f"Give --architecture {loaded.architecture}, or a recipe that says so.",
+        )
+    if is_model:
+        loaded = replace(loaded, weights=_counts(network) | loaded.weights)
+        if network.state_dict().keys() - loaded.weights.keys():
+            raise CheckpointRefusedError(
+                f"{source} does not hold the weights as they were trained: its batch norms are part of other weights",
+                advice="Export it again from its checkpoint with this colorbatch, or give that checkpoint.",
+            )
+    load_weights(network, loaded, source)
+
+
+def _read_model(source: Path) -> LoadedCheckpoint:
+    """Read the weights back out of a model; those that are stored in float16 are widened."""
+    model_file = read_model_file(str(source))
+    contract = model_file.contract
+    if contract.precision == "int8":
+        raise CheckpointRefusedError(
+            f"{source} holds weights of 8 bits, from which no training can go on",
+            advice="Give the checkpoint that it was exported from, or a model of another precision.",
+        )
+    with needs_extra("train"):
+        import onnx
+    weights = {
+        tensor.name.removeprefix(WEIGHT_PREFIX): torch.from_numpy(onnx.numpy_helper.to_array(tensor).astype(np.float32))
+        for tensor in onnx.load_from_string(model_file.data).graph.initializer
+        if tensor.name.startswith(WEIGHT_PREFIX)
+    }
+    return LoadedCheckpoint(contract.architecture, contract.working_size, weights, model_file.sha256, content={})
+
+
+def _counts(network: ColorNetwork) -> dict[str, Tensor]:
+    """Return what no model holds since no chroma depends on it: how many batches each batch norm has seen."""
+    return {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}

@@ -1,0 +1,120 @@
+"""How a graph's numbers are stored and computed with: from float32 to float16 or 8 bits."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from colorbatch import contract
+from colorbatch.color import Plane
+from colorbatch_export.graph import forget_origins
+
+_SMALLEST_HALVED = 40_000
+"""Tensors of fewer numbers than this stay in float32: depthwise kernels and the first layers, which take a tenth of a
+file, cost most of the accuracy that halving costs."""
+
+_QUANTIZED = ("Add", "Clip", "Concat", "Conv", "Relu", "Resize")
+"""What is computed in 8 bits; whatever stands between two of them would be turned to float32 and back."""
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Store the large weights in float16, each with a Cast before its use; the arithmetic stays float32."""
+    graph = model.graph
+    widened: dict[str, str] = {}
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= _SMALLEST_HALVED:
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
+            widened[tensor.name] = f"{tensor.name}.float"
+    for node in graph.node:
+        node.input[:] = [widened.get(name, name) for name in node.input]
+    casts = [helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT) for half, name in widened.items()]
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def compute_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with all weights and all arithmetic in float16, and inputs and output in float32 as before."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    half.topological_sort()  # the converter adds its casts at the end
+    converted: onnx.ModelProto = half.model
+    del converted.graph.value_info[:]
+    return converted
+
+
+def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.ModelProto:
+    """Return the graph quantized up to its last convolution; what makes chroma of its output stays in float32.
+
+    The range of each activation is the mean of the ranges that it has in each of the pictures, which loses no more than
+    the widest range. Weights get 7 bits a channel: with 8, processors without VNNI overflow the 16 bits in which
+    they add two products, and the colours would depend on the machine.
+
+    Args:
+        model: in float32.
+        lumas: ``[1, 1, H, W]`` of each picture to calibrate with.
+
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, prepared, output = (Path(folder, f"{name}.onnx") for name in ("source", "prepared", "output"))
+        onnx.save(model, source)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch norms into convolutions
+        quantize_static(
+            prepared,
+            output,
+            _Calibration(model.graph, lumas),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True},
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_quantize=_up_to_last_convolution(onnx.load(prepared).graph),
+        )
+        quantized = onnx.load(output)
+    used = {node.domain for node in quantized.graph.node}
+    opsets = [each for each in quantized.opset_import if each.domain in used]
+    del quantized.opset_import[:]
+    quantized.opset_import.extend(opsets)
+    del quantized.graph.value_info[:]
+    forget_origins(quantized)
+    return quantized
+
+
+class _Calibration:
+    """What ONNX Runtime's quantizer asks for its inputs, one picture after another."""
+
+    def __init__(self, graph: onnx.GraphProto, lumas: Iterable[Plane]) -> None:
+        # Vividness comes into play after the last convolution, so any does.
+        others = {each.name: np.array(0.5, np.float32) for each in graph.input if each.name != contract.INPUT_NAME}
+        self._inputs: Iterator[dict[str, NDArray[np.float32]]] = iter(
+            [{contract.INPUT_NAME: luma, **others} for luma in lumas]
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Return the inputs of the next picture, or ``None`` after the last."""
+        return next(self._inputs, None)
+
+
+def _up_to_last_convolution(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of the nodes to quantize: the last convolution, and those that its input depends on."""
+    makers = {output: node for node in graph.node for output in node.output}
+    found: dict[str, onnx.NodeProto] = {}
+    waiting = [[node for node in graph.node if node.op_type == "Conv"][-1]]
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found:
+            found[node.name] = node
+            waiting.extend(makers[name] for name in node.input if name in makers)
+    return [name for name, node in found.items() if node.op_type in _QUANTIZED]
