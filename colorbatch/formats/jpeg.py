@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 from PIL.JpegPresets import presets
 
-from colorbatch import color, merging, xmp
+from colorbatch import merging, xmp
 from colorbatch.color import Plane
 from colorbatch.formats import jpeg_scans
 from colorbatch.formats.icc import srgb_profile
@@ -110,23 +110,20 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
     Args:
         frame: what to write.
         luma_table: of quantisation; ``None``: that of high quality.
-        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again.
+        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again, in one scan with the
+            chroma, by which :func:`in_grey` knows that it is not the source's.
 
     Raises:
         ValueError, OSError: the metadata do not fit into their segments.
 
     """
     arguments = _beside(frame.metadata)
-    table = luma_table or _DEFAULT_LUMA_TABLE
-    if frame.chroma is None:
-        return _saved(Image.fromarray(frame.pixels), qtables=[table, _FINE_CHROMA_TABLE], subsampling=0, **arguments)
-    grey = frame.pixels
-    if not source:
-        grey = color.to_levels(color.luma_of(grey))
-        source = _saved(Image.fromarray(grey), qtables=[table])
-    luma = luma_scans(source)
-    assert luma is not None, "the caller, or Pillow, gave a grey JPEG"
-    cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in _planes(grey, frame.chroma))
+    luma = luma_scans(source) if source and frame.chroma is not None else None
+    if luma is None or frame.chroma is None:
+        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
+        return _saved(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
+    planes = _planes(frame.pixels, frame.chroma)
+    cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
     return with_chroma(luma, cb, cr, described=_saved(Image.new("L", (1, 1)), **arguments))
 
 

@@ -17,6 +17,7 @@ from colorbatch.discovery import plan_batch
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
 from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
+from colorbatch.progress import SilentProgress
 from colorbatch.report import refuse_foreign_folder, write_report
 from colorbatch.report.folder import held_folder
 from colorbatch.report.overview import busy_seconds, overview_of
@@ -170,11 +171,8 @@ def test_a_full_disk_is_said(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_report_that_is_stopped_makes_no_further_previews(job: BatchJob) -> None:
-    class Stopping:
-        begin = message = staticmethod(lambda *_: None)
-        end = staticmethod(lambda: None)
-
-        def advance(self, steps: int = 1) -> None:  # noqa: ARG002
+    class Stopping(SilentProgress):
+        def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:  # noqa: ARG002
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
