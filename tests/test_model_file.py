@@ -16,7 +16,9 @@ def test_a_model_that_keeps_the_contract_is_read(model_path: Path) -> None:
     assert model.data == model_path.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "architecture"), [("unet", "unet"), ("default", "lite0-unet")])
+@pytest.mark.parametrize(
+    ("name", "architecture"), [("unet", "unet"), ("default", "lite0-unet"), ("fast", "lite0-unet")]
+)
 def test_a_built_in_model_is_under_20_mb_and_keeps_the_contract(name: str, architecture: str) -> None:
     assert name in built_in_models()
     model = read_model_file(name)

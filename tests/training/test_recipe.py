@@ -11,7 +11,7 @@ from colorbatch.training.recipe import RECIPES, read_recipe
 
 
 def test_there_is_a_recipe_for_the_seed_and_for_the_built_in_model() -> None:
-    assert set(RECIPES) == {"seed", "default", "default-2"}
+    assert set(RECIPES) == {"seed", "default", "default-2", "default-3"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
