@@ -92,7 +92,7 @@ def of_run(source: Path) -> tuple[float, float]:
     That clock begins after Python has started and ends when the manifest is closed.
     """
     with tempfile.TemporaryDirectory() as out:
-        answer, peak = _run([sys.executable, "-m", "colorbatch", "run", "-q", "--json", str(source), out])
+        answer, peak = measured_command([sys.executable, "-m", "colorbatch", "run", "-q", "--json", str(source), out])
         return json.loads(answer)["seconds"] / len(list(source.iterdir())), peak
 
 
@@ -130,7 +130,7 @@ def show(title: str, figures: dict[str, Any]) -> None:
             print(f"  {name}: {value:.3f}")
 
 
-def _run(command: list[str]) -> tuple[bytes, float]:
+def measured_command(command: list[str]) -> tuple[bytes, float]:
     """Run a command; return its stdout, and the most memory it had, in MB."""
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
