@@ -190,15 +190,13 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) ->
         last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
         if summary.failed > len(shown):
             last.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
-    if verbose:
-        last += _stages(summary)
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     last.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
     if not quiet or summary.failed:
         first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
-        terminal.say("\n".join([first, *last]))
-    for line in [_line(summary), *last]:
+        terminal.say("\n".join([first, *(_stages(summary) if verbose else ()), *last]))
+    for line in [_line(summary), *_stages(summary), *last]:
         logger.debug("%s", line.strip())
 
 

@@ -266,6 +266,9 @@ def test_the_log_file_has_everything_and_stderr_nothing(
     assert sum("INFO: a.png: done" in line for line in lines) == 2
     assert sum("c\\n.png: failed the file is empty" in line for line in lines) == 2
     assert sum("2 coloured" in line or "2 already there" in line for line in lines) == 2
+    assert sum("encode: " in line and "computing" in line for line in lines) == 1, (
+        "where the time went, of the first run"
+    )
     assert "INFO" not in capsys.readouterr().err
 
 
