@@ -145,7 +145,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_what_fails_while_writing_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
     folder = tmp_path / "out"
