@@ -219,6 +219,11 @@ def interruptible() -> Iterator[Interruption]:
     before = {number: signal.signal(number, interruption.handle) for number in numbers}
     try:
         yield interruption
+    except Exception as error:
+        if interruption.exit_code and not interruption.is_at_work:
+            # A package written in C that is interrupted while it is imported says something of its own instead.
+            raise Interrupted(interruption.exit_code) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

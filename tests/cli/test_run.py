@@ -14,7 +14,7 @@ from helpers import CommandLine, endless_model
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
-from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption
+from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
 from colorbatch.progress import SilentProgress
 
 
@@ -366,3 +366,14 @@ def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path)
         process.wait(30)
     assert time.monotonic() - sent < 5
     assert process.returncode in (143, -signal.SIGTERM)  # the latter before Python had got to our handler
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
+    """As NumPy's and ONNX Runtime's own code does when it is interrupted while it is imported."""
+    with pytest.raises(Interrupted) as stopped, interruptible():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+    assert stopped.value.exit_code == 143
