@@ -371,9 +371,13 @@ def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path)
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
     """As NumPy's and ONNX Runtime's own code does when it is interrupted while it is imported."""
-    with pytest.raises(Interrupted) as stopped, interruptible():
+
+    def imported() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt:
             raise ImportError("initialization failed") from None
+
+    with pytest.raises(Interrupted) as stopped, interruptible():
+        imported()
     assert stopped.value.exit_code == 143
