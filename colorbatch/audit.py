@@ -15,10 +15,11 @@ from colorbatch.discovery import plan_batch
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode, encode, jpeg
 from colorbatch.making import NOT_REACHED
-from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Row, is_unfinished, refuse_without_rows, rows_of
+from colorbatch.manifest import MANIFEST_NAME, Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.report_folder import REPORT_FOLDER, is_part_of_report, is_report
+from colorbatch.state import STATE_FOLDER
 
 _EXACT_TOLERANCE = 1.0
 """Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
@@ -86,9 +87,14 @@ def audit_batch(
         raise UsageError(f"the source {source} is not there")
     rows = rows_of(folder)
     found = Audit(rows=len(rows))
-    if len(rows) != _lines_of(folder / MANIFEST_NAME) and not is_unfinished(folder):
+    has_shards = is_unmerged(folder)
+    if len(rows) != _lines_of(folder / MANIFEST_NAME) and not has_shards and not is_unfinished(folder):
         found.findings.append(Finding(MANIFEST_NAME, "it has lines that are no rows, or several rows for one source"))
-    if is_unfinished(folder):
+    if has_shards:
+        found.findings.append(
+            Finding(MANIFEST_NAME, "shards are at work here, or not merged: run colorbatch merge first")
+        )
+    elif is_unfinished(folder):
         found.findings.append(Finding(MANIFEST_NAME, "a run is at work here, or was killed: run it again first"))
     counts = Counter(row.status for row in rows.values())
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]

@@ -12,7 +12,7 @@ from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
 from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
-from colorbatch.making import NOT_REACHED, Work, is_settled, make, row_of, stands, with_earlier_output
+from colorbatch.making import NOT_REACHED, Work, is_settled, make, of_other_sources, row_of, with_earlier_output
 from colorbatch.manifest import Manifest, Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.model_file import read_model_file
@@ -52,14 +52,14 @@ def run_batch(
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
+    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
     plan = [each for each in found if each.reason != UNLISTED]
     workers = workers_of(job)
     colorizer = open_colorizer(job)
     session = colorizer.session
     summary = BatchSummary(provider=session.provider, model=session.contract.name)
 
-    with Manifest(job.output) as record:
+    with Manifest(job.output, job.shard) as record:
         work = Work(
             job,
             colorizer,
@@ -86,7 +86,12 @@ def run_batch(
             progress.end()
             remaining = [_not_reached(each, work) for each in plan if each.input not in record]
             aside = [_left_aside(each, work) for each in found if each.reason == UNLISTED]
-            record.finish([*_of_other_sources(found, work), *aside, *remaining])
+            others = (
+                []
+                if job.shard
+                else of_other_sources({each.input: each.output_name for each in found}, work.previous, job.output)
+            )
+            record.finish([*others, *aside, *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
     summary.stages = work.stages.costs
@@ -199,16 +204,6 @@ class _Patience:
             self._work.colorizer.session.stop()
         if now - self._since > 2 * _SECONDS_TO_FINISH:
             self._work.gate.close(_SECONDS_TO_WRITE)
-
-
-def _of_other_sources(plan: Sequence[PlannedPicture], work: Work) -> list[Row]:
-    """Return the rows of earlier runs over sources that this one did not find, where their outputs still stand."""
-    inputs, outputs = {each.input for each in plan}, {each.output_name for each in plan}
-    return [
-        row
-        for row in work.previous.values()
-        if row.input not in inputs and row.output not in outputs and stands(row, work.job.output)
-    ]
 
 
 def _left_aside(planned: PlannedPicture, work: Work) -> Row:

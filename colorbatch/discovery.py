@@ -14,9 +14,12 @@ from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 from colorbatch.progress import printable
 from colorbatch.report_folder import is_report
+from colorbatch.shard import Shard
 
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
+_LONG_NAME = 150
+"""Bytes of a file name that leave room for some twenty endings."""
 Verdict = Literal["colour", "skipped", "failed"]
 UNLISTED = "not in the list given with --only"
 """Why a source is left aside: whatever an earlier run made of it, and its row, stand."""
@@ -50,8 +53,9 @@ def plan_batch(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     only: AbstractSet[str] | None = None,
+    shard: Shard | None = None,
 ) -> list[PlannedPicture]:
-    """Plan every file below ``source``, or the one file that it is, sorted by ``input``.
+    """Plan every file below ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
 
     Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
     with a slash with its path below the source, in which ``*`` stands for slashes too. ``only`` names sources by their
@@ -64,11 +68,18 @@ def plan_batch(
         UsageError: the source is missing, source and output overlap, or ``only`` names what is not there.
 
     """
-    plan = _planned(source, output, include, exclude)
-    return plan if only is None else _listed(plan, only, source)
+    found = [_chosen(each, include, exclude) for each in _found(source, output)]
+    if only is not None:
+        _refuse_missing(only, found, source)
+    plan = _with_outputs(found, shard)
+    return [
+        each if only is None or each.input in only else replace(each, verdict="skipped", reason=UNLISTED)
+        for each in plan
+    ]
 
 
-def _planned(source: Path, output: Path, include: Sequence[str], exclude: Sequence[str]) -> list[PlannedPicture]:
+def _found(source: Path, output: Path) -> list[PlannedPicture]:
+    """Return every file of the source, sorted; what its output is called is not known yet."""
     try:
         if not source.exists():
             raise UsageError(f"the source {source} is not there")
@@ -78,26 +89,30 @@ def _planned(source: Path, output: Path, include: Sequence[str], exclude: Sequen
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
             refuse_overlap(source, output)
-            found = sorted(_walk(source), key=lambda each: each.input)
-            return _with_outputs([_chosen(each, include, exclude) for each in found])
+            return sorted(_walk(source), key=lambda each: each.input)
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
         if output.exists() and output.samefile(source.resolve().parent):
             raise UsageError(f"the output {output} is the folder of the source {source.name}")
-        return _with_outputs([_chosen(PlannedPicture(source, source.name), include, exclude)])
+        return [PlannedPicture(source, source.name)]
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise UsageError(f"cannot look at {source} and {output}: {error}") from error
 
 
-def _listed(plan: Sequence[PlannedPicture], only: AbstractSet[str], source: Path) -> list[PlannedPicture]:
-    missing = sorted(only - {each.input for each in plan})
+def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], source: Path) -> None:
+    """Raise where a list names what is not there.
+
+    Raises:
+        UsageError: it does.
+
+    """
+    missing = sorted(only - {each.input for each in found})
     if missing:
         more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
         raise UsageError(
             f"the list names files that are not in {source}: {', '.join(map(printable, missing[:_NAMES_SHOWN]))}{more}",
             advice="It has one path a line, below the source, as the report exports it.",
         )
-    return [each if each.input in only else replace(each, verdict="skipped", reason=UNLISTED) for each in plan]
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -136,12 +151,17 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name if "/" in pattern else name.rsplit("/", 1)[-1], pattern)
 
 
-def _with_outputs(plan: list[PlannedPicture]) -> list[PlannedPicture]:
-    """Return the plan with a name for each output; no two are the same.
+def _with_outputs(found: list[PlannedPicture], shard: Shard | None) -> list[PlannedPicture]:
+    """Return what is planned, or the share of one shard, with a name for each output; no two of all are the same.
 
-    The first bytes of every picture are read: its content decides, not its name.
+    The first bytes of every picture are read, since its content decides, not its name; of those outside of the shard
+    only where their outputs could meet.
     """
-    planned = [_sniffed(each) if each.verdict == "colour" else each for each in plan]
+    mine = {each.input for each in found if shard is None or shard.holds(each.input)}
+    families = {_family(each.input) for each in found if each.input in mine}
+    planned = [
+        _sniffed(each) if each.verdict == "colour" else each for each in found if _family(each.input) in families
+    ]
     taken = {each.output_name for each in planned if each.output_name == each.input}
     for index, each in enumerate(planned):
         name = each.output_name
@@ -150,7 +170,22 @@ def _with_outputs(plan: list[PlannedPicture]) -> list[PlannedPicture]:
         name = _free_name(each.input, name.removeprefix(each.input), taken)
         taken.add(name)
         planned[index] = replace(each, output_name=name)
-    return planned
+    return [each for each in planned if each.input in mine]
+
+
+def _family(name: str) -> str:
+    """Return what is the same for all sources whose outputs could have the same name: theirs without its endings.
+
+    Names so long that :func:`_free_name` may cut them are of one family in each folder.
+    """
+    folder, slash, last = name.rpartition("/")
+    if len(os.fsencode(last)) > _LONG_NAME:
+        return folder + slash
+    stem, dot, ending = last.rpartition(".")
+    while (dot + ending).lower() in PICTURE_EXTENSIONS:
+        last = stem
+        stem, dot, ending = last.rpartition(".")
+    return folder + slash + last
 
 
 def _free_name(name: str, extension: str, taken: set[str]) -> str:

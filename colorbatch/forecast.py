@@ -54,8 +54,8 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.batch.run_batch`.
 
     """
-    plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only)
-    work = Work(job, open_colorizer(job), rows_of(job.output), {}, lambda *_: None)
+    plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
+    work = Work(job, open_colorizer(job), rows_of(job.output, job.shard), {}, lambda *_: None)
     pictures = [_with_prospect(each, work) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_colour)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from colorbatch.shard import Shard
 from colorbatch.stages import Stage, StageCost
 
 ProviderName = Literal["auto", "cpu", "cuda"]
@@ -69,6 +70,8 @@ class BatchJob:
     only: AbstractSet[str] | None = None
     """Paths below the source of the only files to do, all others being left aside with what earlier runs made of them;
     ``None``: all."""
+    shard: Shard | None = None
+    """The share of the sources to do; ``None``: all."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
 

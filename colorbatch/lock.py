@@ -13,7 +13,7 @@ if sys.platform == "win32":
     _FAR_OFF = 2**62
     """Windows locks bytes, also against reading: one that no file has."""
 
-    def try_lock(file: BinaryIO) -> bool:
+    def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:  # noqa: ARG001 (Windows knows no shared ones)
         """Lock an open file; return whether that was possible, which it is not while another process holds it."""
         position = file.tell()
         try:
@@ -31,10 +31,13 @@ else:
     _NO_LOCKS_HERE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
     """What file systems say that know no locks: there, two runs into one folder are the user's care."""
 
-    def try_lock(file: BinaryIO) -> bool:
-        """Lock an open file; return whether that was possible, which it is not while another process holds it."""
+    def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
+        """Lock an open file; return whether that was possible, which it is not while another process holds it.
+
+        Processes that take it shared do not keep each other out.
+        """
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -65,3 +68,17 @@ def open_locked(path: Path) -> BinaryIO | None:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()  # one that just finished deleted it after it was opened here
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds a file that :func:`open_locked` opened.
+
+    Raises:
+        OSError: it cannot be opened.
+
+    """
+    try:
+        with path.open("r+b", buffering=0) as file:
+            return not try_lock(file, is_shared=True)
+    except FileNotFoundError:
+        return False

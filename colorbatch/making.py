@@ -162,6 +162,21 @@ def stands(row: Row, folder: Path) -> bool:
     return row.output is not None and os.path.lexists(folder / row.output)
 
 
+def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row], folder: Path) -> list[Row]:
+    """Return the rows of earlier runs over sources that are not there any more, where their outputs still stand.
+
+    Args:
+        plan: the outputs of the sources that are there, by their inputs.
+        previous: rows of earlier runs, by input.
+        folder: of the outputs.
+
+    """
+    outputs = set(plan.values())
+    return [
+        row for row in previous.values() if row.input not in plan and row.output not in outputs and stands(row, folder)
+    ]
+
+
 def is_settled(previous: Row, planned: PlannedPicture, work: Work) -> bool:
     """Return whether an earlier row was made by the same model with the same settings, whatever became of the files."""
     if (previous.model_sha256, previous.settings_sha256) != (work.model_sha256, work.settings_sha256):

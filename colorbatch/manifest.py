@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import get_args
+from typing import BinaryIO, get_args
 
 from colorbatch import atomic
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
@@ -18,12 +18,12 @@ from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
 from colorbatch.lock import open_locked
 from colorbatch.report_folder import REPORT_FOLDER
+from colorbatch.shard import Shard
+from colorbatch.state import StateFile, journal_path, record_path, state_files
 
 logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "colorbatch-manifest.jsonl"
-STATE_FOLDER = ".colorbatch"
-_JOURNAL_NAME = "journal.jsonl"
 _ANNOUNCEMENT = b'{"announced"'
 """How the lines of a journal begin that are no rows: an output is about to be written."""
 SCHEMA = 1
@@ -108,32 +108,63 @@ class Row:
 class Manifest:
     """The rows of an output folder: those of earlier runs, and those that this one adds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
         """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
+
+        The shards of one split into as many may be at work at the same time; nothing else beside a run over all.
+
+        Args:
+            folder: of the outputs.
+            shard: the share of the sources that this run is to do; ``None``: all of them.
 
         Raises:
             OutputInUseError: another run is at work in the folder.
             OutputUnwritableError: the output folder cannot be written.
 
         """
-        self._manifest_path = folder / MANIFEST_NAME
-        self._journal_path = folder / STATE_FOLDER / _JOURNAL_NAME
+        self._folder = folder
+        self._shard = shard
+        self._journal_path = journal_path(folder, shard)
         try:
             was_killed = self._journal_path.exists()
-            journal = open_locked(self._journal_path)
-            if journal is None:
-                raise OutputInUseError(f"another run is at work in {folder}")
-            self._journal = journal
+            self._journal = self._opened()
+            self._others = [each for each in state_files(folder) if each.path != self._journal_path]
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
-        if was_killed:
+        if shard is None and (was_killed or self._others):  # a shard cannot tell what the others are writing
             atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
-        self.previous = rows_of(folder)
-        self.outputs = _written(folder, self.previous)
+        self.previous = rows_of(folder, shard)
+        self.outputs = _written(folder, self.previous, shard)
         self._lock = threading.Lock()
         self._rows: dict[str, Row] = {}
+
+    def _opened(self) -> BinaryIO:
+        """Return the journal, opened and locked, once it is sure that no other run is in the way.
+
+        Raises:
+            OutputInUseError: one is.
+            OSError: it cannot be opened.
+
+        """
+        journal = open_locked(self._journal_path)
+        if journal is None:
+            raise OutputInUseError(f"another run is at work in {self._folder}")
+        # each run locks its own journal before it looks at those of others: of two, at least one sees the other
+        in_the_way = next((each for each in state_files(self._folder) if self._is_in_the_way(each)), None)
+        if in_the_way is None:
+            return journal
+        if not journal.tell():
+            _delete(self._journal_path, journal)
+        journal.close()
+        other = f"shard {in_the_way.shard}" if in_the_way.shard else "a run over all sources"
+        raise OutputInUseError(f"{other} is at work in {self._folder}")
+
+    def _is_in_the_way(self, other: StateFile) -> bool:
+        if other.path == self._journal_path or _is_beside(other, self._shard):
+            return False
+        return other.is_held
 
     def append(self, row: Row) -> None:
         """Add a row, on disk before this returns. Call it after the output is in place, never before.
@@ -170,23 +201,25 @@ class Manifest:
         """Return whether this run has added a row for that input."""
         return input_name in self._rows
 
-    def finish(self, remaining: Iterable[Row] = ()) -> None:
-        """Write the manifest, sorted by input, and drop the journal.
+    def finish(self, remaining: Iterable[Row] = (), *, keep_shards: bool = False) -> None:
+        """Write the manifest, or the record of the shard, sorted by input, and drop what is in it now.
 
         Args:
             remaining: rows of the sources that this run did not reach.
+            keep_shards: leave the records and journals of shards for a later merge.
 
         Raises:
             OutputUnwritableError: the disk is full or gone; the journal then stays.
 
         """
         rows = {row.input: row for row in remaining} | self._rows
-        atomic.write_bytes(self._manifest_path, b"".join(rows[key].to_json() for key in sorted(rows)))
-        with contextlib.suppress(OSError):  # a journal that stays tells the next run nothing new
-            if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
-                self._journal.close()
-            self._journal_path.unlink()
-            self._journal_path.parent.rmdir()
+        path = self._folder / MANIFEST_NAME if self._shard is None else record_path(self._folder, self._shard)
+        atomic.write_bytes(path, b"".join(rows[key].to_json() for key in sorted(rows)))
+        if self._shard is None and not keep_shards:
+            for each in self._others:
+                with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
+                    each.path.unlink()
+        _delete(self._journal_path, self._journal)
         self._journal.close()
 
     def __enter__(self) -> "Manifest":
@@ -198,24 +231,50 @@ class Manifest:
         self._journal.close()
 
 
-def rows_of(folder: Path) -> Mapping[str, Row]:
-    """Return the rows of an output folder by their inputs, those of an unfinished run before those of the manifest.
+def _delete(path: Path, journal: BinaryIO) -> None:
+    """Delete a journal, and the state folder if it is empty then; one that stays tells the next run nothing new."""
+    with contextlib.suppress(OSError):
+        if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
+            journal.close()
+        path.unlink()
+        path.parent.rmdir()
+
+
+def _is_beside(other: StateFile, shard: Shard | None) -> bool:
+    """Return whether a file is of another shard of the same split: it knows nothing of the sources of ``shard``."""
+    return shard is not None and other.shard not in (None, shard) and other.shard.count == shard.count
+
+
+def rows_of(folder: Path, shard: Shard | None = None) -> Mapping[str, Row]:
+    """Return the rows of an output folder by their inputs; those of unfinished runs and shards before the manifest's.
+
+    Args:
+        folder: of the outputs.
+        shard: whose sources matter: the records of the others are not read; ``None``: all.
 
     Raises:
         OutputUnwritableError: they cannot be read.
 
     """
-    paths = (folder / MANIFEST_NAME, folder / STATE_FOLDER / _JOURNAL_NAME)
-    return {row.input: row for path in paths for row in _read_rows(path)}
+    paths = [folder / MANIFEST_NAME, *(each.path for each in _read_by(folder, shard))]
+    return {row.input: row for path in paths for row in read_rows(path)}
 
 
-def _written(folder: Path, rows: Mapping[str, Row]) -> dict[str, set[str]]:
+def _read_by(folder: Path, shard: Shard | None) -> Sequence[StateFile]:
+    """Return what is read besides the manifest, the latest last."""
+    try:
+        return [each for each in state_files(folder) if not _is_beside(each, shard)]
+    except OSError as error:
+        raise OutputUnwritableError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def _written(folder: Path, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
     found: dict[str, set[str]] = {}
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
             found.setdefault(row.output, set()).add(row.output_sha256)
-    for line in _lines(folder / STATE_FOLDER / _JOURNAL_NAME):
+    for line in (line for each in _read_by(folder, shard) if each.is_journal for line in _lines(each.path)):
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
@@ -225,17 +284,22 @@ def _written(folder: Path, rows: Mapping[str, Row]) -> dict[str, set[str]]:
 
 def is_unfinished(folder: Path) -> bool:
     """Return whether a run is at work in an output folder, or was killed there."""
-    return (folder / STATE_FOLDER / _JOURNAL_NAME).exists()
+    return any(each.is_journal for each in _read_by(folder, None))
+
+
+def is_unmerged(folder: Path) -> bool:
+    """Return whether an output folder holds shards that were not merged into the manifest yet."""
+    return any(each.shard is not None for each in _read_by(folder, None))
 
 
 def refuse_without_rows(folder: Path) -> None:
     """Raise where no run has left anything.
 
     Raises:
-        UsageError: the folder has neither a manifest nor the journal of a run.
+        UsageError: the folder has neither a manifest nor the journal or record of a run.
 
     """
-    if not (folder / MANIFEST_NAME).is_file() and not is_unfinished(folder):
+    if not (folder / MANIFEST_NAME).is_file() and not _read_by(folder, None):
         raise UsageError(
             f"{folder} has no {MANIFEST_NAME}", advice="Give the folder that colorbatch run wrote its outputs to."
         )
@@ -265,8 +329,13 @@ def sha256_of(path: Path) -> str | None:
         return None
 
 
-def _read_rows(path: Path) -> list[Row]:
-    """Return the rows of a manifest or journal; lines that a crash tore are passed over."""
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a manifest, a journal or a record; lines that a crash tore are passed over.
+
+    Raises:
+        OutputUnwritableError: it cannot be read.
+
+    """
     rows: list[Row] = []
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip() or line.startswith(_ANNOUNCEMENT):

@@ -14,8 +14,9 @@ from colorbatch.audit import Audit, audit_batch
 from colorbatch.errors import UsageError
 from colorbatch.formats import decode, encode
 from colorbatch.job import BatchJob
-from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
+from colorbatch.manifest import MANIFEST_NAME
 from colorbatch.picture import Frame, Picture
+from colorbatch.state import STATE_FOLDER
 
 
 @pytest.fixture

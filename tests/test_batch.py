@@ -26,9 +26,10 @@ from colorbatch.audit import audit_batch
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
 from colorbatch.formats import encode
 from colorbatch.job import BatchJob, ColorOptions
-from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER
+from colorbatch.manifest import MANIFEST_NAME
 from colorbatch.progress import SilentProgress
 from colorbatch.session import Session
+from colorbatch.state import STATE_FOLDER
 
 
 class Listener(SilentProgress):

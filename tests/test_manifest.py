@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError
-from colorbatch.manifest import MANIFEST_NAME, STATE_FOLDER, Manifest, Row
+from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
+from colorbatch.state import STATE_FOLDER
 
 
 def rows_in(folder: Path) -> list[dict[str, object]]:

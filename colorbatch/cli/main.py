@@ -19,6 +19,7 @@ from colorbatch.version import __version__
 
 COMMANDS = (
     "run",
+    "merge",
     "report",
     "audit",
     "restore",

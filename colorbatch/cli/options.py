@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from colorbatch.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
+from colorbatch.shard import Shard
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -64,6 +65,18 @@ class ByteCount(click.ParamType):  # type: ignore[type-arg] # not generic in old
         if not found or not unit or not float(found[1]) * unit >= 1:
             self.fail(f"{value!r} is not a size such as 800MB or 4GB", param, ctx)
         return int(float(found[1]) * unit)
+
+
+class ShardOfJob(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
+    """A share of a job: ``3/7``, or ``auto`` for the task of a SLURM array."""
+
+    name = "shard"
+
+    def get_metavar(self, *_: object, **__: object) -> str:  # noqa: D102 (click's)
+        return "I/N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:  # noqa: ANN401, ARG002, D102
+        return value if isinstance(value, Shard) else Shard.parse(str(value), os.environ)
 
 
 class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older releases

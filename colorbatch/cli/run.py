@@ -13,6 +13,7 @@ from colorbatch.cli.config import config_in_force, config_option, settings_in_fo
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, JpegLuma
 from colorbatch.progress import printable
+from colorbatch.shard import Shard
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,11 @@ _FAILURES_SHOWN = 10
     type=options.PATH,
     metavar="LIST",
     help="Do only the files that this file names, one path below SOURCE a line, and leave all others as they are.",
+)
+@click.option(
+    "--shard",
+    type=options.ShardOfJob(),
+    help="Do one of N shares, beside other machines, and colorbatch merge OUTPUT at the end. auto: from a SLURM array.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
@@ -132,6 +138,8 @@ def command(
     )
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)
+    if report and job.shard is not None:
+        raise UsageError("a shard has no report of its own", advice="Run colorbatch report after colorbatch merge.")
     if dry_run:
         from colorbatch.cli.plan import show_plan
 
@@ -153,7 +161,7 @@ def command(
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    _show(summary, job.output, quiet=quiet, verbose=verbose)
+    _show(summary, job.output, job.shard, quiet=quiet, verbose=verbose)
     if report and not interruption.exit_code:
         from colorbatch.cli.report import write
 
@@ -182,7 +190,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         raise UsageError(f"{log_file} is there already and is no log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) -> None:
+def _show(summary: BatchSummary, output: Path, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
     """Log the closing lines; print them, as a table on a terminal, but with ``quiet`` only after failures."""
     last = []
     if quiet:  # they were not shown as they came
@@ -192,7 +200,10 @@ def _show(summary: BatchSummary, output: Path, *, quiet: bool, verbose: bool) ->
             last.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
-    last.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
+    if shard is None:
+        last.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
+    else:
+        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(str(output))}")
     if not quiet or summary.failed:
         first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
         terminal.say("\n".join([first, *(_stages(summary) if verbose else ()), *last]))

@@ -1,0 +1,83 @@
+"""A share of a job that is split over processes or machines."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from colorbatch.errors import UsageError
+
+MOST_SHARDS = 100_000
+"""Of one job: far more than there are pictures for."""
+_OF_SLURM = "SLURM_ARRAY_TASK_"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` shares of the sources, chosen by their names alone."""
+
+    index: int
+    """1..count."""
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count <= MOST_SHARDS:
+            raise UsageError(
+                f"there is no shard {self.index} of {self.count}",
+                advice=f"Give I/N with I from 1 to N, and N not over {MOST_SHARDS}.",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def holds(self, name: str) -> bool:
+        """Return whether a source belongs to this shard, by the sha256 of its path below the source.
+
+        So a source stays in its shard whatever else is added or taken away, on every machine and in every locale.
+        """
+        digest = hashlib.sha256(os.fsencode(name)).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+    @classmethod
+    def parse(cls, text: str, environment: Mapping[str, str]) -> "Shard":
+        """Read ``I/N``, or ``auto``: the task of a SLURM array that ``environment`` tells of.
+
+        Raises:
+            UsageError: it is neither, or there is no such shard.
+
+        """
+        if text == "auto":
+            return _of_slurm(environment)
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        if found is None:
+            raise UsageError(f"{text!r} is no shard", advice="Give I/N, such as 3/7, or auto in a SLURM array.")
+        return cls(int(found[1]), int(found[2]))
+
+
+def _of_slurm(environment: Mapping[str, str]) -> Shard:
+    """Return the shard of a task of a SLURM job array, which may begin anywhere and go in steps.
+
+    Source: https://slurm.schedmd.com/job_array.html, "Job ID and Environment Variables".
+
+    Raises:
+        UsageError: this is no such task, or its array has gaps.
+
+    """
+    try:
+        task, count, first = (int(environment[_OF_SLURM + name]) for name in ("ID", "COUNT", "MIN"))
+        step = int(environment.get(_OF_SLURM + "STEP", "1"))
+    except KeyError as error:
+        raise UsageError(
+            f"--shard auto needs the variable {error.args[0]} of a SLURM array",
+            advice="Start it with sbatch --array=1-N, or give --shard I/N.",
+        ) from None
+    except ValueError:
+        raise UsageError("the variables of the SLURM array are no numbers", advice="Give --shard I/N.") from None
+    place, rest = divmod(task - first, max(step, 1))
+    if rest or not 0 <= place < count:
+        raise UsageError(
+            f"task {task} of an array of {count} from {first} on is in no even row of tasks",
+            advice="Tasks that are run again, as in --array=3,5, need --shard I/N with the N of the first time.",
+        )
+    return Shard(place + 1, count)
