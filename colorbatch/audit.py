@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from colorbatch import color, xmp
+from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode, encode, jpeg
@@ -105,7 +106,7 @@ def audit_batch(
     outputs = [row for row in rows.values() if row.output is not None]
     progress.begin(len(outputs), "Auditing")
     try:
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(jobs or usable_cores()) as pool:
             for row, outcome in _outcomes(outputs, folder, source, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked

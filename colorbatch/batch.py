@@ -1,7 +1,6 @@
 """Colour a whole tree: one row for each source, and no picture stops the others."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from itertools import islice
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.cores import usable_cores
 from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
 from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
@@ -110,7 +110,7 @@ def workers_of(job: BatchJob) -> int:
     """
     if job.jobs is not None and job.jobs < 1:
         raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
-    return job.jobs or os.cpu_count() or 1
+    return job.jobs or usable_cores()
 
 
 def open_colorizer(job: BatchJob) -> Colorizer:
@@ -122,7 +122,7 @@ def open_colorizer(job: BatchJob) -> Colorizer:
         UsageError: the options do not fit the model.
 
     """
-    threads = max(1, (os.cpu_count() or 1) // workers_of(job))
+    threads = max(1, usable_cores() // workers_of(job))
     session = Session(read_model_file(job.model), job.provider, threads=threads)
     return Colorizer(session, job.options, timeout=job.timeout)
 

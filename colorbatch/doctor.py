@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 from colorbatch import atomic, space
+from colorbatch.cores import usable_cores
 from colorbatch.errors import ColorbatchError, OutputUnwritableError
 from colorbatch.job import DEFAULT_MODEL, ProviderName
 from colorbatch.memory import container_memory, machine_memory
@@ -119,7 +119,7 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
         versions={"colorbatch": __version__, "python": platform.python_version(), **_versions(named)},
         system=platform.platform(),
         cores=os.cpu_count() or 1,
-        cores_allowed=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        cores_allowed=usable_cores(),
         memory=machine_memory(),
         memory_limit=container_memory(),
         providers=providers,

@@ -1,6 +1,5 @@
 """Write the report of an output folder: previews first, the page that shows them last."""
 
-import os
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorbatch import atomic
+from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import UsageError
 from colorbatch.manifest import Row, in_utf_8, is_unfinished, refuse_without_rows, rows_of
@@ -68,7 +68,7 @@ def write_report(
     with held_folder(folder) as (report, batch):
         rows = sorted(rows_of(folder).values(), key=lambda row: row.input)
         place = Place(folder, source, report, MemoryBudget(memory_limit or physical_memory() // 2))
-        looks = _look_at_all(rows, place, jobs or os.cpu_count() or 1, progress)
+        looks = _look_at_all(rows, place, jobs or usable_cores(), progress)
         shown = [look.preview for look in looks]
         subject = page.Subject(
             title=folder.resolve().name,

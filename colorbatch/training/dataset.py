@@ -1,7 +1,6 @@
 """Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory when they fit."""
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
+from colorbatch.cores import usable_cores
 from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
 from colorbatch.memory import physical_memory
@@ -114,7 +114,7 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
         self.broken: list[str] = []
         self._cache: list[tuple[Tensor, Tensor]] | None = [] if _fits_in_memory(len(pairs), size) else None
         progress.begin(len(pairs), "Reading pictures")
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             for pair, loaded in zip(pairs, pool.map(self._try_load, pairs), strict=True):
                 progress.advance()
                 if isinstance(loaded, str):
