@@ -158,8 +158,9 @@ class Manifest:
         if not journal.tell():
             _delete(self._journal_path, journal)
         journal.close()
-        other = f"shard {in_the_way.shard}" if in_the_way.shard else "a run over all sources"
-        raise OutputInUseError(f"{other} is at work in {self._folder}")
+        if in_the_way.shard is None:
+            raise OutputInUseError(f"a run over all sources is at work in {self._folder}")
+        raise OutputInUseError(f"shard {in_the_way.shard} is at work in {self._folder}")
 
     def _is_in_the_way(self, other: StateFile) -> bool:
         if other.path == self._journal_path or _is_beside(other, self._shard):

@@ -21,7 +21,10 @@ from PIL import Image
 
 TOOLS = ("jq", "make", "parallel", "sha256sum")
 """Programs that examples call and that need not be on every machine: where one is missing, its block is only parsed."""
-OPTIONS_OF_OTHERS = {"--force-reinstall", "--joblog", "--sshloginfile", "--strict"}
+OPTIONS_OF_OTHERS = {"--array", "--force-reinstall", "--joblog", "--resume-failed", "--sshloginfile", "--strict"}
+FILLED_IN = {"{}/": "3/", "$*/": "3/"}
+"""What GNU parallel and make would put into a command line."""
+OF_SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "64", "SLURM_ARRAY_TASK_MIN": "1"}
 SHELL = frozenset("|&;<>()$`*?{}~=")
 """Characters of which one makes a line more than a command and its arguments."""
 
@@ -106,6 +109,8 @@ def _run(block: Block, where: str, command_line: CommandLine, capsys: pytest.Cap
 @pytest.mark.parametrize("page", PAGES, ids=short)
 def test_every_command_line_would_be_accepted(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name, value in OF_SLURM.items():
+        monkeypatch.setenv(name, value)
     Path("colorbatch.toml").touch()  # which --config is read from when it is parsed
     text = page.read_text(encoding="utf-8")
     for block in blocks(text):
@@ -120,6 +125,8 @@ def test_every_command_line_would_be_accepted(page: Path, tmp_path: Path, monkey
 
 
 def _accept(arguments: list[str], where: str, *, may_be_short: bool = False) -> None:
+    for placeholder, value in FILLED_IN.items():
+        arguments = [argument.replace(placeholder, value) for argument in arguments]
     try:
         parse(arguments)
     except click.UsageError as error:
