@@ -17,12 +17,12 @@ from colorbatch.model_file import read_model_file
 
 
 def main() -> None:
-    """Colour every picture of a folder."""
+    """Colour the first pictures of a folder."""
     model = read_model_file("default")
     session = ort.InferenceSession(model.data, providers=["CPUExecutionProvider"])
     vividness = np.array(model.contract.vividness, np.float32)
     multiple, side = model.contract.size_multiple, model.contract.working_size
-    paths = sorted(Path(sys.argv[1]).iterdir())
+    paths = sorted(Path(sys.argv[1]).iterdir())[: int(sys.argv[2])]
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
         for path in paths:

@@ -22,7 +22,10 @@ from PIL import Image
 HERE = Path(__file__).parent
 SIDES = {0.1: (400, 300), 1: (1200, 900), 12: (4000, 3000), 50: (8160, 6120)}
 """Width and height by megapixels."""
-PICTURES = {0.1: 8, 1: 96, 12: 24, 50: 8}
+PICTURES = {0.1: 8, 1: 480, 12: 120, 50: 32}
+"""For each size, so many that start and end do not count for much."""
+OF_PLAIN_LOOP = 24
+"""Pictures at most that the plain loop does: it has no start to speak of."""
 
 
 def main() -> None:
@@ -62,26 +65,33 @@ def make_pictures(folder: Path, side: tuple[int, int], count: int) -> None:
 
 def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
     """Measure one size: the stages alone, `run`, and the peers, all interleaved."""
-    found: dict[str, list[Any]] = {"stages": [], "run": [], "plain": [], "memory": []}
+    cores = os.cpu_count() or 1
+    found: dict[str, list[Any]] = {"stages": [], "busy": [], "run": [], "plain": [], "memory": []}
     for _ in range(repeats):
-        found["stages"].append(of_script("stages.py", source))
+        found["stages"] += of_scripts("stages.py", source)
+        found["busy"] += of_scripts("stages.py", source, copies=cores)
         seconds, megabytes = of_run(source)
         found["run"].append(seconds)
         found["memory"].append(megabytes)
-        found["plain"].append(of_script("plain_loop.py", source))
-    stages = {name: statistics.median(each[name] for each in found["stages"]) for name in found["stages"][0]}
+        found["plain"] += of_scripts("plain_loop.py", source, OF_PLAIN_LOOP)
+    stages, busy = (
+        {name: statistics.median(each[name] for each in found[when]) for name in found[when][0]}
+        for when in ("stages", "busy")
+    )
     run, plain = (statistics.median(found[name]) for name in ("run", "plain"))
     result = {
         "stages alone, CPU s/picture": stages,
+        "the same on every core at once": busy,
         "run, s/picture": run,
         "run, spread": [min(found["run"]), max(found["run"])],
-        "efficiency": sum(stages.values()) / (os.cpu_count() or 1) / run,
+        "efficiency": sum(stages.values()) / cores / run,
+        "efficiency that the hardware allows": sum(stages.values()) / sum(busy.values()),
         "plain loop, s/picture": plain,
         "run against the plain loop": plain / run,
         "peak memory of run, MB": max(found["memory"]),
     }
     if with_seed:
-        seed = of_script("seed_way.py", source)  # so slow that one picture, once, tells enough
+        (seed,) = of_scripts("seed_way.py", source)  # so slow that one picture, once, tells enough
         result |= {"the seed's way, s/picture": seed, "run against the seed's way": seed / run}
     return result
 
@@ -96,10 +106,14 @@ def of_run(source: Path) -> tuple[float, float]:
         return json.loads(answer)["seconds"] / len(list(source.iterdir())), peak
 
 
-def of_script(name: str, source: Path) -> Any:  # noqa: ANN401 (what the script prints, as JSON)
-    """Return what a script beside this one prints."""
-    command = [sys.executable, str(HERE / name), str(source)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def of_scripts(name: str, source: Path, *more: object, copies: int = 1) -> list[Any]:
+    """Return what a script beside this one prints, as JSON, in each of some processes at the same time."""
+    command = [sys.executable, str(HERE / name), str(source), *map(str, more)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)]
+    answers = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit(f"{' '.join(command)} failed")
+    return [json.loads(answer) for answer in answers]
 
 
 def start(folder: Path, repeats: int) -> dict[str, float]:
