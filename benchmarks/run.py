@@ -70,7 +70,7 @@ def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
     for _ in range(repeats):
         found["stages"] += of_scripts("stages.py", source)
         found["busy"] += of_scripts("stages.py", source, copies=cores)
-        seconds, megabytes = of_run(source)
+        seconds, traffic, megabytes = of_run(source)
         found["run"].append(seconds)
         found["memory"].append(megabytes)
         found["plain"] += of_scripts("plain_loop.py", source, OF_PLAIN_LOOP)
@@ -89,6 +89,7 @@ def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
         "plain loop, s/picture": plain,
         "run against the plain loop": plain / run,
         "peak memory of run, MB": max(found["memory"]),
+        "read and written, MB/picture": traffic,
     }
     if with_seed:
         (seed,) = of_scripts("seed_way.py", source)  # so slow that one picture, once, tells enough
@@ -96,14 +97,16 @@ def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
     return result
 
 
-def of_run(source: Path) -> tuple[float, float]:
-    """Return seconds a picture of `colorbatch run`, by its own clock, and the most memory it had, in MB.
+def of_run(source: Path) -> tuple[float, float, float]:
+    """Return seconds and megabytes read and written a picture of `colorbatch run`, and the most memory it had, in MB.
 
-    That clock begins after Python has started and ends when the manifest is closed.
+    The clock is its own: it begins after Python has started and ends when the manifest is closed.
     """
     with tempfile.TemporaryDirectory() as out:
         answer, peak = measured_command([sys.executable, "-m", "colorbatch", "run", "-q", "--json", str(source), out])
-        return json.loads(answer)["seconds"] / len(list(source.iterdir())), peak
+        summary, count = json.loads(answer), len(list(source.iterdir()))
+        traffic = sum(summary["stages"][stage]["megabytes"] for stage in ("read", "write"))
+        return summary["seconds"] / count, traffic / count, peak
 
 
 def of_scripts(name: str, source: Path, *more: object, copies: int = 1) -> list[Any]:

@@ -10,7 +10,7 @@ from colorbatch import atomic
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import UsageError
-from colorbatch.manifest import Row, in_utf_8, is_unfinished, refuse_without_rows, rows_of
+from colorbatch.manifest import Row, in_utf_8, is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.report import page, previews
@@ -74,7 +74,7 @@ def write_report(
             title=folder.resolve().name,
             batch=batch,
             source=None if source is None else page.source_reference(source, report),
-            unfinished=is_unfinished(folder),
+            unfinished=is_unfinished(folder) or is_unmerged(folder),
             without_row=None if planned is None else len(planned - {row.input for row in rows}),
         )
         files = {name: page.asset(name) for name in page.ASSETS}

@@ -21,6 +21,7 @@ from colorbatch.progress import SilentProgress
 from colorbatch.report import refuse_foreign_folder, write_report
 from colorbatch.report.folder import held_folder
 from colorbatch.report.overview import busy_seconds, overview_of
+from colorbatch.state import STATE_FOLDER
 
 FOLDER = "colorbatch-report"
 
@@ -244,6 +245,14 @@ def test_a_report_needs_no_model(job: BatchJob, command_line: CommandLine, monke
     Path(job.model).unlink()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert command_line("report", "-q", job.output) == 0
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "journal-1-of-2.jsonl", "shard-1-of-2.jsonl"])
+def test_a_page_of_what_is_not_finished_says_so(job: BatchJob, name: str) -> None:
+    assert "or was cut short" not in write_report(job.output).index.read_text()
+    (job.output / STATE_FOLDER).mkdir()
+    (job.output / STATE_FOLDER / name).touch()
+    assert "or was cut short" in write_report(job.output).index.read_text()
 
 
 def test_a_manifest_of_odd_rows_makes_a_page(tmp_path: Path) -> None:
