@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from colorbatch.errors import ColorbatchError, ExitCode
     from colorbatch.formats import decode, encode
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions
+    from colorbatch.joining import Joined, join_shards
     from colorbatch.picture import Frame, Picture
     from colorbatch.report import Report, write_report
     from colorbatch.restoring import restore_batch
+    from colorbatch.shard import Shard
 
 __all__ = [
     "Audit",
@@ -36,13 +38,16 @@ __all__ = [
     "Colorizer",
     "ExitCode",
     "Frame",
+    "Joined",
     "Picture",
     "Report",
+    "Shard",
     "__version__",
     "audit_batch",
     "colorize",
     "decode",
     "encode",
+    "join_shards",
     "open_model",
     "restore_batch",
     "run_batch",
@@ -58,12 +63,15 @@ _HOMES = {
     "Colorizer": "colorizer",
     "ExitCode": "errors",
     "Frame": "picture",
+    "Joined": "joining",
     "Picture": "picture",
     "Report": "report",
+    "Shard": "shard",
     "audit_batch": "audit",
     "colorize": "colorizer",
     "decode": "formats",
     "encode": "formats",
+    "join_shards": "joining",
     "open_model": "colorizer",
     "restore_batch": "restoring",
     "run_batch": "batch",
