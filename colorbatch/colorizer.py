@@ -32,7 +32,7 @@ class Colorizer:
 
         """
         self.session = session
-        self.options = _resolved(options or ColorOptions(), session.contract)
+        self.options = resolved(options or ColorOptions(), session.contract)
         self._timeout = timeout
 
     @property
@@ -101,7 +101,7 @@ class Colorizer:
         return scaled[:, :height, :width]
 
 
-def _resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
+def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
     """Return the options with the contract's values for those left open.
 
     Raises:

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from colorbatch.batch import open_colorizer, workers_of
 from colorbatch.discovery import PlannedPicture, plan_batch
+from colorbatch.engines.local import open_colorizer, workers_of
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import Work, colour, is_settled
+from colorbatch.making import Run, Work, colour, is_settled
 from colorbatch.manifest import Row, rows_of
 from colorbatch.space import bytes_free
 
@@ -55,11 +55,12 @@ def forecast(job: BatchJob) -> Forecast:
 
     """
     plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
-    work = Work(job, open_colorizer(job), rows_of(job.output, job.shard), {}, lambda *_: None)
-    pictures = [_with_prospect(each, work) for each in plan]
+    colorizer = open_colorizer(job)
+    run = Run(job, colorizer.session.model, colorizer.options, rows_of(job.output, job.shard))
+    pictures = [_with_prospect(each, run) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_colour)
-    tried = list(_tried(to_colour, work))
+    tried = list(_tried(to_colour, Work(run, colorizer, lambda *_: None)))
     tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
     seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
     return Forecast(
@@ -73,24 +74,24 @@ def forecast(job: BatchJob) -> Forecast:
     )
 
 
-def _with_prospect(planned: PlannedPicture, work: Work) -> tuple[PlannedPicture, Prospect]:
-    prospect = _prospect(planned, work)
+def _with_prospect(planned: PlannedPicture, run: Run) -> tuple[PlannedPicture, Prospect]:
+    prospect = _prospect(planned, run)
     if prospect == "skipped" and not planned.reason:
-        return replace(planned, reason=work.previous[planned.input].reason), prospect
+        return replace(planned, reason=run.previous[planned.input].reason), prospect
     return planned, prospect
 
 
-def _prospect(planned: PlannedPicture, work: Work) -> Prospect:
+def _prospect(planned: PlannedPicture, run: Run) -> Prospect:
     if planned.verdict != "colour":
         return planned.verdict
-    previous = work.previous.get(planned.input)
+    previous = run.previous.get(planned.input)
     if previous is None or previous.input_sha256 is None:
         return "colour"
-    if not is_settled(previous, planned, work) or previous.input_bytes != planned.bytes:
+    if not is_settled(previous, planned, run) or previous.input_bytes != planned.bytes:
         return "again"
     if previous.status == "skipped" or previous.output is None:
         return "skipped"
-    return "again" if _is_missing_or_newer(work.job.output / previous.output, previous) else "kept"
+    return "again" if _is_missing_or_newer(run.job.output / previous.output, previous) else "kept"
 
 
 def _is_missing_or_newer(output: Path, row: Row) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 
 from colorbatch import atomic, manifest, xmp
@@ -25,9 +26,10 @@ from colorbatch.errors import (
     UnsafeOutputError,
 )
 from colorbatch.formats import decode, decoded_bytes, encode
-from colorbatch.job import BatchJob, Status
+from colorbatch.job import BatchJob, ColorOptions, Status
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
+from colorbatch.model_file import ModelFile
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import printable
 from colorbatch.stages import StageTimer
@@ -80,15 +82,36 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What every picture of a run shares."""
+class Run:
+    """What all rows of a run are made by, and what earlier runs left."""
 
     job: BatchJob
-    colorizer: Colorizer
-    previous: Mapping[str, Row]
+    model: ModelFile
+    options: ColorOptions
+    """Those of the job, with the contract's values for what it leaves open."""
+    previous: Mapping[str, Row] = field(default_factory=dict)
     """Rows of earlier runs, by input."""
-    outputs: Mapping[str, AbstractSet[str]]
+    outputs: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
     """The sha256 of what earlier runs wrote, by the names of the outputs."""
+
+    @cached_property
+    def settings_sha256(self) -> str:
+        """Hash of all options that decide what becomes of a source."""
+        settings = {
+            **asdict(self.options),
+            "already_color": self.job.already_color,
+            "jpeg_luma": self.job.jpeg_luma,
+            "digital_source_type": self.job.digital_source_type,
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run, and what it is done with."""
+
+    run: Run
+    colorizer: Colorizer
     announce: Callable[[str, str], None]
     """Called with name and sha256 of an output before it is written."""
     gate: Gate = field(default_factory=Gate)
@@ -100,21 +123,9 @@ class Work:
     stages: StageTimer = field(default_factory=StageTimer)
 
     @property
-    def model_sha256(self) -> str:
-        """Hash of the model file."""
-        return self.colorizer.session.model.sha256
-
-    @property
-    def settings_sha256(self) -> str:
-        """Hash of all options that decide what becomes of a source."""
-        job = self.job
-        settings = {
-            **asdict(self.colorizer.options),
-            "already_color": job.already_color,
-            "jpeg_luma": job.jpeg_luma,
-            "digital_source_type": job.digital_source_type,
-        }
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    def job(self) -> BatchJob:
+        """What the run is asked to do."""
+        return self.run.job
 
 
 def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
@@ -135,14 +146,14 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     except OutputUnwritableError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
             raise
-        row, kept = _failed(planned, work, str(error)), False
+        row, kept = failed(planned, work.run, str(error)), False
     except PictureError as error:
-        row, kept = _failed(planned, work, error.in_full), False
+        row, kept = failed(planned, work.run, error.in_full), False
     except MemoryError:
-        row, kept = _failed(planned, work, "it needs more memory than there is"), False
+        row, kept = failed(planned, work.run, "it needs more memory than there is"), False
     except Exception as error:
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
-        row, kept = _failed(planned, work, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
+        row, kept = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
     if kept:
         return row, True
     return replace(row, seconds=round(time.perf_counter() - started, 4), finished_at=_now()), False
@@ -150,8 +161,8 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
 
 def _settled_by_plan(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     if planned.verdict == "failed":
-        return _failed(planned, work, planned.reason), False
-    earlier = work.previous.get(planned.input)
+        return failed(planned, work.run, planned.reason), False
+    earlier = work.run.previous.get(planned.input)
     if earlier is not None and earlier.status == "done" and stands(earlier, work.job.output):
         return earlier, True  # what was made of it before it was excluded
     return row_of(planned, "skipped", planned.reason), False
@@ -177,11 +188,11 @@ def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row]
     ]
 
 
-def is_settled(previous: Row, planned: PlannedPicture, work: Work) -> bool:
+def is_settled(previous: Row, planned: PlannedPicture, run: Run) -> bool:
     """Return whether an earlier row was made by the same model with the same settings, whatever became of the files."""
-    if (previous.model_sha256, previous.settings_sha256) != (work.model_sha256, work.settings_sha256):
+    if (previous.model_sha256, previous.settings_sha256) != (run.model.sha256, run.settings_sha256):
         return False
-    if previous.is_salvaged and not work.job.salvage:
+    if previous.is_salvaged and not run.job.salvage:
         return False
     if previous.status == "skipped":
         return previous.reason == IN_COLOUR
@@ -210,15 +221,15 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
         bits=picture.first.bits,
         frames=len(picture.frames),
         model=contract.name,
-        model_sha256=work.model_sha256,
-        settings_sha256=work.settings_sha256,
+        model_sha256=work.run.model.sha256,
+        settings_sha256=work.run.settings_sha256,
     )
     name, encoded = planned.output_name, b""
     in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
     if all(in_colour):
         if job.already_color == "skip":
             skipped = replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings)
-            return with_earlier_output(skipped, work), b""
+            return with_earlier_output(skipped, work.run), b""
         row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
         name, encoded = planned.input, data
     else:
@@ -234,8 +245,8 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
                 manifest.in_utf_8(planned.input),
                 input_sha256,
                 contract.name,
-                work.model_sha256,
-                work.settings_sha256,
+                work.run.model.sha256,
+                work.run.settings_sha256,
                 job.digital_source_type,
             )
             picture = _marked(picture, origin)
@@ -255,7 +266,7 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     except OSError as error:
         raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
     folder = work.job.output
-    previous = work.previous.get(planned.input)
+    previous = work.run.previous.get(planned.input)
     is_altered = (
         previous is not None
         and previous.output is not None
@@ -263,7 +274,7 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     )
     if (
         previous is not None
-        and is_settled(previous, planned, work)
+        and is_settled(previous, planned, work.run)
         and previous.input_sha256 == hashlib.sha256(data).hexdigest()
         and not is_altered
         and (previous.output is None or (folder / previous.output).is_file())
@@ -278,7 +289,7 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     if encoded:
         name, sha256 = str(row.output), str(row.output_sha256)
         is_its_own = previous is not None and previous.output == name
-        is_ours = name in work.outputs and manifest.sha256_of(folder / name) in work.outputs[name]
+        is_ours = name in work.run.outputs and manifest.sha256_of(folder / name) in work.run.outputs[name]
         with work.gate.passed(), work.stages.timed("write") as cost:
             work.announce(name, sha256)
             cost.megabytes = len(encoded) / 1e6
@@ -339,14 +350,15 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _failed(planned: PlannedPicture, work: Work, reason: str) -> Row:
-    return with_earlier_output(row_of(planned, "failed", reason), work)
+def failed(planned: PlannedPicture, run: Run, reason: str) -> Row:
+    """Return the row of a source that could not be coloured."""
+    return with_earlier_output(row_of(planned, "failed", reason), run)
 
 
-def with_earlier_output(row: Row, work: Work) -> Row:
+def with_earlier_output(row: Row, run: Run) -> Row:
     """Return a row without output; one of an earlier run that still stands stays on record as ours."""
-    earlier = work.previous.get(row.input)
-    if earlier is None or not stands(earlier, work.job.output):
+    earlier = run.previous.get(row.input)
+    if earlier is None or not stands(earlier, run.job.output):
         return row
     return replace(
         row,

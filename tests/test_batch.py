@@ -23,6 +23,7 @@ from PIL import Image, ImageFile
 import colorbatch
 from colorbatch import atomic, batch, making
 from colorbatch.audit import audit_batch
+from colorbatch.engines import local
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
 from colorbatch.formats import encode
 from colorbatch.job import BatchJob, ColorOptions
@@ -436,7 +437,7 @@ def test_what_cannot_be_broken_off_is_abandoned_and_writes_nothing(
         return encode(picture)
 
     monkeypatch.setattr(making, "encode", slow)
-    monkeypatch.setattr(batch, "_SECONDS_TO_FINISH", 0.1)
+    monkeypatch.setattr(local, "SECONDS_TO_FINISH", 0.1)
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     summary = batch.run_batch(replace(job, jobs=2), stop=stop)
@@ -661,7 +662,7 @@ def test_a_run_that_computes_in_batches_makes_the_same_files(tmp_path: Path, mon
         Image.fromarray(level).save(source / f"{number}.png")
     job = BatchJob(source, tmp_path / "plain", str(model_path), "cpu", jobs=8)
     batch.run_batch(job)
-    monkeypatch.setattr(batch, "Session", partial(Session, batched=True))
+    monkeypatch.setattr(local, "Session", partial(Session, batched=True))
     assert batch.run_batch(replace(job, output=tmp_path / "batched")).coloured == 30
     for plain in (tmp_path / "plain").glob("*.png"):
         assert plain.read_bytes() == (tmp_path / "batched" / plain.name).read_bytes()

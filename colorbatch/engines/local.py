@@ -1,0 +1,159 @@
+"""The threads of this process: some that compute, one for each core, and some that read and write meanwhile."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+
+from colorbatch.colorizer import Colorizer
+from colorbatch.cores import usable_cores
+from colorbatch.discovery import PlannedPicture
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, SECONDS_TO_WRITE
+from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
+from colorbatch.job import WORKER_NAME, BatchJob
+from colorbatch.making import Run, Work, make
+from colorbatch.manifest import Row
+from colorbatch.memory import MemoryBudget, physical_memory
+from colorbatch.model_file import read_model_file
+from colorbatch.progress import ProgressReporter
+from colorbatch.session import Session
+from colorbatch.stages import StageTimer
+
+READING_OR_WRITING = 2
+"""Threads beyond those that compute, so that no core waits for a disk."""
+_QUEUED_FOR_EACH_THREAD = 2
+
+
+class LocalEngine:
+    """An :class:`~colorbatch.engines.engine.Engine` of threads."""
+
+    def __init__(self, job: BatchJob) -> None:
+        """Open the model of a job.
+
+        Raises:
+            ModelRefusedError: the model does not keep the contract.
+            EnvironmentFailure: ONNX Runtime or the provider is missing.
+            UsageError: the options do not fit the model, or make no sense.
+
+        """
+        self._workers = workers_of(job)
+        self._colorizer = open_colorizer(job)
+        self.model = self._colorizer.session.model
+        self.options = self._colorizer.options
+        self.provider = self._colorizer.session.provider
+        self.stages = StageTimer()
+
+    def rows(  # noqa: D102 (as Engine says)
+        self,
+        plan: Sequence[PlannedPicture],
+        run: Run,
+        announce: Callable[[str, str], None],
+        stop: threading.Event,
+        progress: ProgressReporter,
+    ) -> Iterator[tuple[Row, bool]]:
+        work = Work(
+            run,
+            self._colorizer,
+            announce,
+            cores=threading.Semaphore(self._workers),
+            memory=MemoryBudget(run.job.memory_limit or physical_memory() // 2),
+            stages=self.stages,
+        )
+        return _rows(plan, work, self._workers, stop, progress)
+
+    def close(self) -> None:
+        """Do nothing: a session ends with its last user."""
+
+
+def workers_of(job: BatchJob) -> int:
+    """Return how many pictures are worked on at the same time.
+
+    Raises:
+        UsageError: less than one is asked for.
+
+    """
+    if job.jobs is not None and job.jobs < 1:
+        raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
+    return job.jobs or usable_cores()
+
+
+def open_colorizer(job: BatchJob) -> Colorizer:
+    """Open the model of a job.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+        UsageError: the options do not fit the model.
+
+    """
+    threads = max(1, usable_cores() // workers_of(job))
+    session = Session(read_model_file(job.model), job.provider, threads=threads)
+    return Colorizer(session, job.options, timeout=job.timeout)
+
+
+def _rows(
+    plan: Sequence[PlannedPicture], work: Work, workers: int, stop: threading.Event, progress: ProgressReporter
+) -> Iterator[tuple[Row, bool]]:
+    """Yield the row of each picture as it is finished, and whether its output was there already.
+
+    Raises:
+        OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
+
+    """
+    upcoming = iter(plan)
+    pending: set[Future[tuple[Row, bool]]] = set()
+    failure: OutputUnwritableError | None = None
+    patience = _Patience(work)
+    threads = workers + READING_OR_WRITING
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
+    try:
+        while True:
+            if stop.is_set() or failure is not None:
+                pending -= {future for future in pending if future.cancel()}
+                patience.wane()
+            else:
+                free = threads * _QUEUED_FOR_EACH_THREAD - len(pending)
+                pending |= {pool.submit(_make, planned, work, progress) for planned in islice(upcoming, free)}
+            if not pending:
+                break
+            is_last_look = work.gate.is_closed
+            finished, pending = wait(pending, SECONDS_BETWEEN_LOOKS, ALL_COMPLETED if is_last_look else FIRST_COMPLETED)
+            for future in finished:
+                try:
+                    yield future.result()
+                except OutputUnwritableError as error:
+                    failure = failure or error
+                except InferenceStoppedError:  # the next run does this picture
+                    pass
+            if is_last_look:
+                break
+    finally:
+        if pending:  # left early: nobody will take their rows
+            work.colorizer.session.stop()
+            work.gate.close(SECONDS_TO_WRITE)
+        pool.shutdown(wait=not pending, cancel_futures=True)
+    if failure is not None:
+        raise failure
+
+
+def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> tuple[Row, bool]:
+    with progress.working_on(planned.input):
+        return make(planned, work)
+
+
+class _Patience:
+    """How long pictures in work are waited for once the run is to stop."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._since: float | None = None
+
+    def wane(self) -> None:
+        """Break off what takes too long; call it again and again."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > SECONDS_TO_FINISH:
+            self._work.colorizer.session.stop()
+        if now - self._since > 2 * SECONDS_TO_FINISH:
+            self._work.gate.close(SECONDS_TO_WRITE)
