@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 
 from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
-from colorbatch.engines.local import LocalEngine
+from colorbatch.engines import open_engine
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.making import NOT_REACHED, Run, is_settled, of_other_sources, row_of, with_earlier_output
 from colorbatch.manifest import Manifest, Row
@@ -38,7 +38,7 @@ def run_batch(
     started = time.perf_counter()
     found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
     plan = [each for each in found if each.reason != UNLISTED]
-    engine = LocalEngine(job)
+    engine = open_engine(job)
     summary = BatchSummary(provider=engine.provider, model=engine.model.contract.name)
 
     with closing(engine), Manifest(job.output, job.shard) as record:
@@ -49,6 +49,8 @@ def run_batch(
             for row, kept in engine.rows(plan, run, record.announce, stop, progress):
                 record.append(row)
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
+                for warning in () if kept else row.warnings:
+                    logger.warning("%s: %s", printable(row.input), printable(warning))
                 _count(summary, row, kept=kept)
                 if row.status == "failed":
                     progress.message(f"Failed: {row.input}: {row.reason}")

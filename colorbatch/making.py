@@ -284,8 +284,6 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         row, encoded = colour(data, planned, work)
     if encoded and is_altered and manifest.sha256_of(folder / str(row.output)) not in (None, row.output_sha256):
         row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
-    for warning in row.warnings:
-        logger.warning("%s: %s", printable(planned.input), printable(warning))
     if encoded:
         name, sha256 = str(row.output), str(row.output_sha256)
         is_its_own = previous is not None and previous.output == name

@@ -128,12 +128,12 @@ class Manifest:
         try:
             was_killed = self._journal_path.exists()
             self._journal = self._opened()
-            self._others = [each for each in state_files(folder) if each.path != self._journal_path]
+            has_others = any(each.path != self._journal_path for each in state_files(folder))
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
-        if shard is None and (was_killed or self._others):  # a shard cannot tell what the others are writing
+        if shard is None and (was_killed or has_others):  # a shard cannot tell what the others are writing
             atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
         self.previous = rows_of(folder, shard)
         self.outputs = _written(folder, self.previous, shard)
@@ -188,8 +188,7 @@ class Manifest:
             OutputUnwritableError: the disk is full or gone.
 
         """
-        note = {"announced": in_utf_8(output), "output_sha256": sha256}
-        self._add(json.dumps(note, sort_keys=True).encode("ascii") + b"\n")
+        self._add(announcement(output, sha256))
 
     def _add(self, line: bytes) -> None:
         try:
@@ -217,9 +216,10 @@ class Manifest:
         path = self._folder / MANIFEST_NAME if self._shard is None else record_path(self._folder, self._shard)
         atomic.write_bytes(path, b"".join(rows[key].to_json() for key in sorted(rows)))
         if self._shard is None and not keep_shards:
-            for each in self._others:
-                with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
-                    each.path.unlink()
+            with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
+                for each in state_files(self._folder):
+                    if each.path != self._journal_path:
+                        each.path.unlink()
         _delete(self._journal_path, self._journal)
         self._journal.close()
 
@@ -271,10 +271,27 @@ def _read_by(folder: Path, shard: Shard | None) -> Sequence[StateFile]:
 
 def _written(folder: Path, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
-    found: dict[str, set[str]] = {}
+    found = announced_in(folder, shard)
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
             found.setdefault(row.output, set()).add(row.output_sha256)
+    return found
+
+
+def announcement(output: str, sha256: str) -> bytes:
+    """Return the line of a journal that says that an output is about to be written."""
+    note = {"announced": in_utf_8(output), "output_sha256": sha256}
+    return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
+
+
+def announced_in(folder: Path, shard: Shard | None = None) -> dict[str, set[str]]:
+    """Return the sha256 of what runs that have not come to their end announced, by the names of outputs.
+
+    Raises:
+        OutputUnwritableError: it cannot be read.
+
+    """
+    found: dict[str, set[str]] = {}
     for line in (line for each in _read_by(folder, shard) if each.is_journal for line in _lines(each.path)):
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):

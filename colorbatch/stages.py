@@ -40,8 +40,12 @@ class StageTimer:
         finally:
             cost.seconds = time.perf_counter() - began
             cost.cpu_seconds = time.thread_time() - cpu_began
-            with self._lock:
-                total = self.costs.setdefault(stage, StageCost())
-                total.seconds += cost.seconds
-                total.cpu_seconds += cost.cpu_seconds
-                total.megabytes += cost.megabytes
+            self.add(stage, cost)
+
+    def add(self, stage: Stage, cost: StageCost) -> None:
+        """Add what was counted elsewhere."""
+        with self._lock:
+            total = self.costs.setdefault(stage, StageCost())
+            total.seconds += cost.seconds
+            total.cpu_seconds += cost.cpu_seconds
+            total.megabytes += cost.megabytes

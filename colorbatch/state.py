@@ -10,18 +10,20 @@ from colorbatch.lock import is_held
 from colorbatch.shard import Shard
 
 STATE_FOLDER = ".colorbatch"
-_NAMES = re.compile(r"(journal|shard(?=-))(?:-(\d{1,6})-of-(\d{1,6}))?\.jsonl", re.ASCII)
+_NAMES = re.compile(
+    r"(?:(journal|shard(?=-))(?:-(\d{1,6})-of-(\d{1,6}))?|announced-[0-9a-f]{16}-\d{1,6})\.jsonl", re.ASCII
+)
 
 
 @dataclass(frozen=True)
 class StateFile:
-    """A journal or the record of a shard."""
+    """A journal, the record of a shard, or what a worker of a cluster has announced."""
 
     path: Path
     shard: Shard | None
     """Whose it is; ``None``: a run over all sources."""
     is_journal: bool
-    """Of a run that is at work, or was killed; not the rows of a shard that came to its end."""
+    """Of a run that is at work, or was killed; not the record of a shard, which came to its end."""
     modified: int
     """When it was written to last, in ns since 1970."""
 
@@ -39,6 +41,18 @@ def journal_path(folder: Path, shard: Shard | None) -> Path:
 def record_path(folder: Path, shard: Shard) -> Path:
     """Return where the rows of a shard belong once it has come to its end, until they are merged."""
     return folder / STATE_FOLDER / f"shard{_ending(shard)}"
+
+
+def announcements_path(folder: Path, run: str, worker: int) -> Path:
+    """Return where a worker of a cluster notes the outputs that it is about to write.
+
+    Args:
+        folder: of the outputs.
+        run: 16 hexadecimal digits that tell this run from others.
+        worker: its number; 0 is nobody's, and shows the others that they see the same folder.
+
+    """
+    return folder / STATE_FOLDER / f"announced-{run}-{worker}.jsonl"
 
 
 def state_files(folder: Path) -> Sequence[StateFile]:
@@ -67,6 +81,6 @@ def _state_file(path: Path) -> StateFile | None:
         return None
     try:
         shard = Shard(int(name[2]), int(name[3])) if name[2] else None
-        return StateFile(path, shard, name[1] == "journal", path.stat().st_mtime_ns)
+        return StateFile(path, shard, name[1] != "shard", path.stat().st_mtime_ns)
     except (UsageError, FileNotFoundError):  # named like one by somebody, or its run has just come to its end
         return None

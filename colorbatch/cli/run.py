@@ -11,7 +11,7 @@ import click
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_in_force, config_option, settings_in_force
 from colorbatch.errors import ExitCode, UsageError
-from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, JpegLuma
+from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, EngineName, JpegLuma
 from colorbatch.progress import printable
 from colorbatch.shard import Shard
 from colorbatch.version import __version__
@@ -59,6 +59,28 @@ _FAILURES_SHOWN = 10
     "--shard",
     type=options.ShardOfJob(),
     help="Do one of N shares, beside other machines, and colorbatch merge OUTPUT at the end. auto: from a SLURM array.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    default=BatchJob.engine,
+    show_default=True,
+    help="Colour with the threads of this process, or with the workers of a Ray cluster.",
+)
+@click.option("--ray-address", metavar="auto|ADDRESS", help="Of the cluster. [default: start one on this machine]")
+@click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(min=1),
+    default=BatchJob.cpus_per_worker,
+    show_default=True,
+    metavar="N",
+    help="Cores of a Ray worker.",
+)
+@click.option(
+    "--num-gpus-per-worker",
+    type=options.FiniteRange(min=0),
+    metavar="F",
+    help="GPUs of a Ray worker. [default: 1 with --provider cuda, else 0]",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(

@@ -1,1 +1,24 @@
 """Who makes the outputs of a run: the threads of this process, or the workers of a cluster."""
+
+from colorbatch.engines.engine import Engine
+from colorbatch.engines.local import LocalEngine
+from colorbatch.errors import UsageError
+from colorbatch.job import BatchJob
+
+
+def open_engine(job: BatchJob) -> Engine:
+    """Open the engine that a job asks for, and its model; nothing is written yet.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime, the provider or the cluster is missing.
+        UsageError: the options do not fit the model, or each other.
+
+    """
+    if job.engine == "ray":
+        from colorbatch.engines.cluster import ClusterEngine
+
+        return ClusterEngine(job)
+    if job.ray_address is not None or job.num_gpus_per_worker is not None:
+        raise UsageError("options of Ray were given without --engine ray")
+    return LocalEngine(job)

@@ -1,0 +1,158 @@
+"""What runs in a worker of a cluster: one opened model, for several pictures at a time."""
+
+import platform
+import threading
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from colorbatch.colorizer import Colorizer
+from colorbatch.cores import usable_cores
+from colorbatch.discovery import PlannedPicture
+from colorbatch.engines.engine import SECONDS_TO_WRITE
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
+from colorbatch.job import BatchJob
+from colorbatch.making import Run, Work, make
+from colorbatch.manifest import Row, announcement
+from colorbatch.memory import MemoryBudget, keep_freed_memory, physical_memory
+from colorbatch.model_file import ModelFile
+from colorbatch.session import Session
+from colorbatch.stages import Stage, StageCost, StageTimer
+from colorbatch.state import announcements_path
+
+_SECONDS_TO_SEE = 10.0
+"""For which a worker looks for the output folder: file systems over the network are late."""
+StopStep = Literal["beginning", "computing", "writing"]
+"""What a worker is to stop, one after the other."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture, and what a worker has to know of earlier runs to make its output."""
+
+    planned: PlannedPicture
+    previous: Row | None
+    """The row of an earlier run."""
+    outputs: Mapping[str, AbstractSet[str]]
+    """The sha256 of what earlier runs wrote where its output belongs, by name."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task."""
+
+    row: Row | None = None
+    """``None``: the run was stopped before it was done."""
+    kept: bool = False
+    """Whether the output was there already."""
+    stages: Mapping[Stage, StageCost] = field(default_factory=dict)
+    unwritable: str = ""
+    """Why no further output can be written."""
+
+
+class Worker:
+    """One of a cluster. Its methods may be called from several threads at once."""
+
+    def __init__(self, job: BatchJob, model: ModelFile, number: int) -> None:
+        """Open nothing yet: Ray would hide what is raised here."""
+        self._job = job
+        self._model = model
+        self._number = number
+        self._work: Work | None = None
+        self._announcements: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._is_stopped = False
+
+    def open(self) -> str:
+        """Open the model, and return the execution provider that is really in use.
+
+        Raises:
+            ColorbatchError: it, or its provider, cannot be opened on this node.
+
+        """
+        keep_freed_memory()
+        job = self._job
+        colorizer = Colorizer(Session(self._model, job.provider, threads=1), job.options, timeout=job.timeout)
+        share = min(1.0, job.cpus_per_worker / usable_cores())
+        self._work = Work(
+            Run(job, self._model, colorizer.options),
+            colorizer,
+            self._announce,
+            cores=threading.Semaphore(job.cpus_per_worker),
+            memory=MemoryBudget(round((job.memory_limit or physical_memory() // 2) * share)),
+        )
+        return colorizer.session.provider
+
+    def begin(self, run: str) -> None:
+        """Open the model if need be, and make sure that this node sees the source, and the output folder of this run.
+
+        Raises:
+            ColorbatchError: the model cannot be opened.
+            EnvironmentFailure: the node does not see them.
+            OutputUnwritableError: it cannot write there.
+
+        """
+        if self._work is None:
+            self.open()
+        job, node = self._job, platform.node()
+        deadline = time.monotonic() + _SECONDS_TO_SEE
+        while not announcements_path(job.output, run, 0).exists():
+            if time.monotonic() > deadline:
+                raise EnvironmentFailure(
+                    f"the node {node} does not see the output folder {job.output}",
+                    advice="All nodes need source and output under the same path, on a file system that they share.",
+                )
+            time.sleep(0.1)
+        if not job.source.exists():
+            raise EnvironmentFailure(
+                f"the node {node} does not see the source {job.source}",
+                advice="All nodes need source and output under the same path, on a file system that they share.",
+            )
+        path = announcements_path(job.output, run, self._number)
+        try:
+            self._announcements = path.open("ab", buffering=0)
+        except OSError as error:
+            raise OutputUnwritableError(f"the node {node} cannot write {path}: {error.strerror or error}") from error
+
+    def make(self, task: Task) -> Outcome:
+        """Make the output of one source."""
+        if self._is_stopped or self._work is None:
+            return Outcome()
+        previous = {} if task.previous is None else {task.planned.input: task.previous}
+        run = replace(self._work.run, previous=previous, outputs=task.outputs)
+        timer = StageTimer()
+        try:
+            row, kept = make(task.planned, replace(self._work, run=run, stages=timer))
+        except InferenceStoppedError:
+            return Outcome()
+        except OutputUnwritableError as error:
+            return Outcome(unwritable=str(error))
+        return Outcome(row, kept, timer.costs)
+
+    def stop(self, step: StopStep) -> None:
+        """Begin no further picture; or break off inferences too; or write nothing any more."""
+        self._is_stopped = True
+        if self._work is None:
+            return
+        if step == "computing":
+            self._work.colorizer.session.stop()
+        elif step == "writing":
+            self._work.gate.close(SECONDS_TO_WRITE)
+
+    def _announce(self, output: str, sha256: str) -> None:
+        """Note that an output is about to be written.
+
+        Raises:
+            OutputUnwritableError: the disk is full or gone.
+
+        """
+        assert self._announcements is not None
+        try:
+            with self._lock:
+                self._announcements.write(announcement(output, sha256))
+        except OSError as error:
+            path = Path(self._announcements.name)
+            raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,278 @@
+"""A real Ray cluster of two nodes on this machine; a third one comes and goes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import CommandLine, endless_model, small_model
+from PIL import Image
+
+from colorbatch.audit import audit_batch
+from colorbatch.batch import run_batch
+from colorbatch.engines import cluster as cluster_module
+from colorbatch.engines import worker as worker_module
+from colorbatch.engines.worker import Worker
+from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
+from colorbatch.job import BatchJob
+from colorbatch.manifest import MANIFEST_NAME
+from colorbatch.model_file import read_model_file
+from colorbatch.progress import SilentProgress
+from colorbatch.state import STATE_FOLDER
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+ray = pytest.importorskip("ray")
+OF_THE_MOMENT = ("seconds", "finished_at")
+PICTURES = 40
+
+
+class Watcher(SilentProgress):
+    """Does something once, after a number of pictures."""
+
+    def __init__(self, after: int = 0, act: Callable[[], object] = lambda: None) -> None:
+        self.steps = 0
+        self._after = after
+        self._act = act
+
+    def advance(self, steps: int = 1, **_: float | None) -> None:
+        before, self.steps = self.steps, self.steps + steps
+        if before < self._after <= self.steps:
+            self._act()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    ray.init(cluster.address, log_to_driver=False, configure_logging=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def job(tmp_path: Path, model_path: Path) -> BatchJob:
+    random = np.random.default_rng(0)
+    for number in range(PICTURES):
+        path = tmp_path / "in" / f"box {number % 3}" / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(20, 230, (200, 300 + number), dtype=np.uint8)).save(path)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0no")
+    (tmp_path / "in" / "notes.txt").touch()
+    return BatchJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", engine="ray")
+
+
+def local(job: BatchJob) -> BatchJob:
+    return replace(job, engine="local", output=job.output.with_name("local"))
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+
+
+def rows(folder: Path) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
+    return [{key: value for key, value in row.items() if key not in OF_THE_MOMENT} for row in found]
+
+
+def workers() -> list[int]:
+    """Return the processes of workers, by what Ray calls them."""
+    found = subprocess.run(["/bin/ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [
+        int(line.split()[0]) for line in found.splitlines()[1:] if line.split(maxsplit=1)[1].startswith("ray::Worker")
+    ]
+
+
+def kill_workers(count: int | None = None) -> None:
+    for pid in workers()[:count]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def assert_as_if_done_here(job: BatchJob) -> None:
+    run_batch(local(job))
+    assert files(job.output) == files(local(job).output)
+    assert rows(job.output) == rows(local(job).output)
+    assert not (job.output / STATE_FOLDER).exists()
+    assert audit_batch(job.output, job.source).is_sound
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_cluster_makes_the_same_files_and_rows(job: BatchJob) -> None:
+    watcher = Watcher()
+    summary = run_batch(job, watcher)
+    assert (summary.done, summary.kept, summary.skipped, summary.failed) == (PICTURES, 0, 1, 1)
+    assert summary.provider == "cpu"
+    assert set(summary.stages) == {"read", "decode", "network", "encode", "write"}
+    assert watcher.steps == PICTURES + 2
+    again = run_batch(job)
+    assert (again.done, again.kept) == (PICTURES, PICTURES)
+    assert_as_if_done_here(job)
+    assert workers() == []
+
+
+def test_a_node_that_is_lost_costs_no_picture(job: BatchJob, nodes: Any) -> None:  # noqa: ANN401 (Ray's)
+    third = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    watcher = Watcher(10, lambda: nodes.remove_node(third, allow_graceful=False))
+    summary = run_batch(job, watcher)
+    assert (summary.done, summary.failed) == (PICTURES, 1)
+    assert_as_if_done_here(job)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_worker_that_is_killed_costs_no_picture(job: BatchJob) -> None:
+    watcher = Watcher(5, lambda: kill_workers(1))
+    summary = run_batch(job, watcher)
+    assert (summary.done, summary.failed) == (PICTURES, 1)
+    assert_as_if_done_here(job)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_picture_that_kills_its_worker_fails_alone(job: BatchJob) -> None:
+    class Killer(SilentProgress):
+        @contextmanager
+        def working_on(self, name: str) -> Iterator[None]:
+            if name == "box 1/07.png":
+                kill_workers()
+            yield
+
+    summary = run_batch(job, Killer())
+    assert (summary.done, summary.failed) == (PICTURES - 1, 2)
+    (reason,) = (reason for name, reason in summary.failures if name == "box 1/07.png")
+    assert reason.startswith("the worker that coloured it died 4 times")
+    assert "box 1/07.png" not in files(job.output)
+    assert run_batch(job).coloured == 1
+    assert_as_if_done_here(job)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_run_that_is_stopped_goes_on_later(job: BatchJob) -> None:
+    stop = threading.Event()
+    summary = run_batch(job, Watcher(8, stop.set), stop)
+    assert summary.stopped
+    assert summary.not_reached == PICTURES + 2 - summary.done - summary.failed - (summary.skipped - summary.not_reached)
+    assert run_batch(job).kept == summary.done
+    assert_as_if_done_here(job)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_an_endless_inference_is_broken_off(job: BatchJob, tmp_path: Path) -> None:
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    stop = threading.Event()
+    timer = threading.Timer(8, stop.set)
+    timer.start()
+    summary = run_batch(replace(job, model=str(model)), stop=stop)
+    timer.cancel()
+    assert summary.stopped
+    assert summary.done == 0
+    assert summary.seconds < 8 + 7
+    assert not list(job.output.rglob("*.png"))
+    assert not list(job.output.rglob("*.tmp"))
+
+
+@pytest.mark.usefixtures("nodes")
+def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: BatchJob, tmp_path: Path) -> None:
+    broken = small_model()
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    model = tmp_path / "broken.onnx"
+    model.write_bytes(broken.SerializeToString())
+    with pytest.raises(ModelRefusedError, match="does not open the model"):
+        run_batch(replace(job, model=str(model)))
+    assert not job.output.exists()
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_worker_for_which_there_is_no_room_is_told(job: BatchJob) -> None:
+    with pytest.raises(EnvironmentFailure, match="it needs 2 CPUs, and there are 2 CPUs and 0 GPUs in all"):
+        run_batch(replace(job, cpus_per_worker=2))  # two nodes of one core each
+    with pytest.raises(EnvironmentFailure, match="1 GPUs"):
+        run_batch(replace(job, num_gpus_per_worker=1))
+    assert not job.output.exists()
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_run_without_workers_gives_up(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "DEATHS_AT_START", 2)
+
+    class Killer(SilentProgress):
+        @contextmanager
+        def working_on(self, name: str) -> Iterator[None]:  # noqa: ARG002
+            killing.set()
+            yield
+
+    def kill_on() -> None:
+        killing.wait(60)
+        while not over.wait(0.05):
+            kill_workers()
+
+    killing, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=kill_on)
+    thread.start()
+    try:
+        with pytest.raises(EnvironmentFailure, match="died when they started"):
+            run_batch(job, Killer())
+    finally:
+        over.set()
+        killing.set()
+        thread.join()
+    assert run_batch(job).failed == 1
+    assert_as_if_done_here(job)
+
+
+def test_a_worker_that_does_not_see_the_folders_says_which_node(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_SECONDS_TO_SEE", 0.1)
+    found = Worker(job, read_model_file(job.model), 1)
+    with pytest.raises(EnvironmentFailure, match=r"the node .* does not see the output folder"):
+        found.begin("0" * 16)
+
+
+def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob) -> None:
+    (job.source / "broken.jpg").unlink()
+    command = [sys.executable, "-m", "colorbatch", "run", "--engine", "ray", "--model", job.model]
+    with subprocess.Popen(
+        [*command, "-q", job.source, job.output], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(600):
+            if len(list(job.output.rglob("*.png"))) > 3:
+                break
+            time.sleep(0.05)
+        kill_workers(1)
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
+    assert_as_if_done_here(job)
+
+
+def test_options_that_make_no_sense_are_refused(job: BatchJob, command_line: CommandLine) -> None:
+    assert command_line("run", "--engine", "ray", "--shard", "1/2", job.source, job.output) == 2
+    assert command_line("run", "--ray-address", "auto", job.source, job.output) == 2
+    assert command_line("run", "--engine", "ray", "--ray-address", "ray://x:1", job.source, job.output) == 2
+    with pytest.raises(UsageError, match="jobs must be 1 or more"):
+        run_batch(replace(job, jobs=0))
+    assert not job.output.exists()
+
+
+def test_ray_is_an_extra(
+    job: BatchJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert command_line("run", "--engine", "ray", "--model", job.model, job.source, job.output) == 4
+    assert "colorbatch[ray]" in capsys.readouterr().err
+    assert command_line("run", "-q", "--model", job.model, job.source, job.output) == 1
