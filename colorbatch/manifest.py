@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -271,7 +271,11 @@ def _read_by(folder: Path, shard: Shard | None) -> Sequence[StateFile]:
 
 def _written(folder: Path, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
-    found = announced_in(folder, shard)
+    found: dict[str, set[str]] = {}
+    for each in _read_by(folder, shard):
+        if each.is_journal:
+            for name, sha256 in announced_in(each.path):
+                found.setdefault(name, set()).add(sha256)
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
             found.setdefault(row.output, set()).add(row.output_sha256)
@@ -284,20 +288,18 @@ def announcement(output: str, sha256: str) -> bytes:
     return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
 
 
-def announced_in(folder: Path, shard: Shard | None = None) -> dict[str, set[str]]:
-    """Return the sha256 of what runs that have not come to their end announced, by the names of outputs.
+def announced_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and sha256 of the outputs that a journal says were about to be written.
 
     Raises:
         OutputUnwritableError: it cannot be read.
 
     """
-    found: dict[str, set[str]] = {}
-    for line in (line for each in _read_by(folder, shard) if each.is_journal for line in _lines(each.path)):
+    for line in _lines(path):
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
-                found.setdefault(of_the_locale(values["announced"]), set()).add(values["output_sha256"])
-    return found
+                yield of_the_locale(values["announced"]), str(values["output_sha256"])
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +52,8 @@ DEATHS_AT_START = 5
 SECONDS_WITHOUT_WORKERS = 120.0
 """For which a run waits for a worker before it gives up."""
 _START_ONE = "Start one with ray start --head, and give its address, or auto on the machine where it runs."
+_SECONDS_BETWEEN_COUNTS = 1.0
+"""Of the nodes."""
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_END = 5.0
 """For which workers are waited for that are to write nothing any more."""
@@ -101,11 +104,11 @@ class ClusterEngine:
         self,
         plan: Sequence[PlannedPicture],
         run: Run,
-        announce: Callable[[str, str], None],  # noqa: ARG002 (workers note it by themselves)
+        announce: Callable[[str, str], None],
         stop: threading.Event,
         progress: ProgressReporter,
     ) -> Iterator[tuple[Row, bool]]:
-        dispatch = _Dispatch(self._ray, self._pool, plan, run, progress, self.stages)
+        dispatch = _Dispatch(self._ray, self._pool, plan, run, announce, progress, self.stages)
         try:
             yield from dispatch.rows(stop)
         finally:
@@ -236,7 +239,9 @@ class _Pool:
         self._idle_since = time.monotonic()
         self._run = ""
         self._provider = ""
-        if not self._places():
+        self._wanted = self._places()
+        self._looked_at = time.monotonic()
+        if not self._wanted:
             there = self._ray.cluster_resources()
             needs = " and ".join(f"{need:g} {name}s" for name, need in self._needs.items() if need)
             raise EnvironmentFailure(
@@ -261,12 +266,14 @@ class _Pool:
             EnvironmentFailure: none is at work, and none comes.
 
         """
-        while len(self.hands) < self._places():
+        now = time.monotonic()
+        if now - self._looked_at > _SECONDS_BETWEEN_COUNTS:
+            self._looked_at, self._wanted = now, self._places()
+        while len(self.hands) < self._wanted:
             self._count += 1
             actor = self._actor_of.remote(self._job, self._model, self._count)
             started = self._called(actor, "begin", self._run) if self._run else self._called(actor, "open")
             self.hands.append(_Hand(actor, self._count, started))
-        now = time.monotonic()
         if any(hand.started is None for hand in self.hands):
             self._idle_since = now
         if now - self._idle_since > SECONDS_WITHOUT_WORKERS:
@@ -302,6 +309,8 @@ class _Pool:
 
         """
         waiting = {hand.started: hand for hand in self.hands if hand.started is not None}
+        if not self.hands:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         if not waiting:
             return
         is_idle = len(waiting) == len(self.hands)
@@ -377,17 +386,20 @@ class _Dispatch:
         pool: _Pool,
         plan: Sequence[PlannedPicture],
         run: Run,
+        announce: Callable[[str, str], None],
         progress: ProgressReporter,
         stages: StageTimer,
     ) -> None:
         self._ray = ray
         self._pool = pool
         self._run = run
+        self._announce = announce
         self._progress = progress
         self._stages = stages
         self._upcoming = deque(map(_Picture, plan))
         self._alone: deque[_Picture] = deque()
         """Those that are given to a worker that does nothing else."""
+        self._token = secrets.token_hex(8)
         self._announced: dict[str, set[str]] = {}
         """What workers of this run that died may have written."""
         self.has_lost_any = False
@@ -437,13 +449,12 @@ class _Dispatch:
             OutputUnwritableError: the output folder cannot be written.
 
         """
-        run = secrets.token_hex(8)
-        mark = announcements_path(self._run.job.output, run, 0)
+        mark = self._announcements_of(0)
         try:
             mark.touch()
         except OSError as error:
             raise OutputUnwritableError(f"cannot write {mark}: {error.strerror or error}") from error
-        self._pool.begin(run)
+        self._pool.begin(self._token)
 
     def _forget(self) -> None:
         """Wait no more for what is in work."""
@@ -508,13 +519,13 @@ class _Dispatch:
         """Take back what a worker had in work that died; yield rows of what is not tried again."""
         self.has_lost_any = True
         self._pool.hands.remove(hand)
-        self._announced = announced_in(self._run.job.output)
+        self._take_over(hand)
         for picture, context in hand.in_work.values():
             context.close()
             picture.deaths += 1
             picture.deaths_alone += hand.is_alone
             if picture.deaths_alone >= DEATHS_ALONE:
-                reason = f"the worker that coloured it died {picture.deaths} times; {_PERHAPS}"
+                reason = f"the worker that coloured it died {picture.deaths} times; perhaps it needs too much memory"
                 yield Outcome(failed(picture.planned, self._run, reason))
             elif picture.deaths >= DEATHS_IN_COMPANY:
                 self._alone.append(picture)
@@ -522,8 +533,20 @@ class _Dispatch:
                 self._upcoming.appendleft(picture)
         hand.in_work.clear()
 
+    def _take_over(self, hand: _Hand) -> None:
+        """Know what a worker that is gone may have written, and take its notes away: without them it writes no more.
 
-_PERHAPS = "it may need more memory than a node has"
+        It may be out of reach only, and still at work.
+        """
+        notes = self._announcements_of(hand.number)
+        for name, sha256 in announced_in(notes):
+            self._announce(name, sha256)
+            self._announced.setdefault(name, set()).add(sha256)
+        with suppress(OSError):
+            notes.unlink()
+
+    def _announcements_of(self, number: int) -> Path:
+        return announcements_path(self._run.job.output, self._token, number)
 
 
 class _Patience:

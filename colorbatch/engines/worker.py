@@ -1,5 +1,6 @@
 """What runs in a worker of a cluster: one opened model, for several pictures at a time."""
 
+import os
 import platform
 import threading
 import time
@@ -7,7 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from colorbatch.colorizer import Colorizer
 from colorbatch.cores import usable_cores
@@ -62,7 +63,8 @@ class Worker:
         self._model = model
         self._number = number
         self._work: Work | None = None
-        self._announcements: BinaryIO | None = None
+        self._notes: Path | None = None
+        """Where it announces its outputs."""
         self._lock = threading.Lock()
         self._is_stopped = False
 
@@ -111,11 +113,13 @@ class Worker:
                 f"the node {node} does not see the source {job.source}",
                 advice="All nodes need source and output under the same path, on a file system that they share.",
             )
-        path = announcements_path(job.output, run, self._number)
+        self._notes = announcements_path(job.output, run, self._number)
         try:
-            self._announcements = path.open("ab", buffering=0)
+            self._notes.touch()
         except OSError as error:
-            raise OutputUnwritableError(f"the node {node} cannot write {path}: {error.strerror or error}") from error
+            raise OutputUnwritableError(
+                f"the node {node} cannot write {self._notes}: {error.strerror or error}"
+            ) from error
 
     def make(self, task: Task) -> Outcome:
         """Make the output of one source."""
@@ -146,13 +150,16 @@ class Worker:
         """Note that an output is about to be written.
 
         Raises:
+            InferenceStoppedError: the notes were taken away: the run goes on without this worker, or is over.
             OutputUnwritableError: the disk is full or gone.
 
         """
-        assert self._announcements is not None
+        assert self._notes is not None
         try:
-            with self._lock:
-                self._announcements.write(announcement(output, sha256))
+            with self._lock, self._notes.open("r+b", buffering=0) as file:
+                file.seek(0, os.SEEK_END)
+                file.write(announcement(output, sha256))
+        except FileNotFoundError:
+            raise InferenceStoppedError("the run goes on without this worker") from None
         except OSError as error:
-            path = Path(self._announcements.name)
-            raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write {self._notes}: {error.strerror or error}") from error

@@ -1,5 +1,6 @@
 """A real Ray cluster of two nodes on this machine; a third one comes and goes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -20,15 +21,16 @@ from PIL import Image
 
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
+from colorbatch.discovery import plan_batch
 from colorbatch.engines import cluster as cluster_module
 from colorbatch.engines import worker as worker_module
-from colorbatch.engines.worker import Worker
+from colorbatch.engines.worker import Outcome, Task, Worker
 from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
 from colorbatch.job import BatchJob
-from colorbatch.manifest import MANIFEST_NAME
+from colorbatch.manifest import MANIFEST_NAME, announcement
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import SilentProgress
-from colorbatch.state import STATE_FOLDER
+from colorbatch.state import STATE_FOLDER, announcements_path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
@@ -257,6 +259,43 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob)
         kill_workers(1)
         assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
+    assert_as_if_done_here(job)
+
+
+def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: BatchJob) -> None:
+    announcements_path(job.output, "0" * 16, 0).parent.mkdir(parents=True)
+    announcements_path(job.output, "0" * 16, 0).touch()
+    found = Worker(job, read_model_file(job.model), 1)
+    found.begin("0" * 16)
+    first, second = [each for each in plan_batch(job.source, job.output) if each.input.endswith("png")][:2]
+    assert found.make(Task(first, None, {})).row is not None
+    announcements_path(job.output, "0" * 16, 1).unlink()
+    assert found.make(Task(second, None, {})) == Outcome()
+    assert list(files(job.output / "box 0")) == [Path(first.input).name]
+
+
+@pytest.mark.usefixtures("nodes")
+def test_what_a_dead_worker_wrote_is_known_as_ours(job: BatchJob) -> None:
+    """On another processor the bytes may differ: then they are known by what the worker noted."""
+    written = job.output / "box 0" / "00.png"
+
+    def die_after_writing() -> None:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_bytes(b"of another processor")
+        for notes in (job.output / STATE_FOLDER).glob("announced-*-[1-9].jsonl"):
+            with notes.open("ab") as file:
+                file.write(announcement("box 0/00.png", hashlib.sha256(written.read_bytes()).hexdigest()))
+        kill_workers()
+
+    class Killer(SilentProgress):
+        @contextmanager
+        def working_on(self, name: str) -> Iterator[None]:
+            if name == "box 0/00.png" and not written.exists():
+                die_after_writing()
+            yield
+
+    summary = run_batch(job, Killer())
+    assert (summary.done, summary.failed) == (PICTURES, 1)
     assert_as_if_done_here(job)
 
 
