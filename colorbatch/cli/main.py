@@ -24,6 +24,7 @@ COMMANDS = (
     "audit",
     "restore",
     "train",
+    "average",
     "export",
     "verify",
     "evaluate",
