@@ -52,6 +52,7 @@ DEATHS_AT_START = 5
 SECONDS_WITHOUT_WORKERS = 120.0
 """For which a run waits for a worker before it gives up."""
 _START_ONE = "Start one with ray start --head, and give its address, or auto on the machine where it runs."
+_TOKEN_VARIABLES = frozenset({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})
 _SECONDS_BETWEEN_COUNTS = 1.0
 """Of the nodes."""
 _SECONDS_TO_CONNECT = 5.0
@@ -83,17 +84,15 @@ class ClusterEngine:
         self.model = read_model_file(job.model)
         self.options = resolved(job.options, self.model.contract)
         self.stages = StageTimer()
-        with needs_extra("ray"):
-            import ray
-        self._ray: ModuleType = ray
+        self._ray = _import_ray()
         self._open = ExitStack()
         """What is to be undone at the end."""
         try:
-            if not ray.is_initialized():
+            if not self._ray.is_initialized():
                 self._open.enter_context(redirect_stdout(_Notes()))
-                _connect(ray, job.ray_address)
-                self._open.callback(ray.shutdown)
-            self._pool = _Pool(ray, job, self.model)
+                _connect(self._ray, job.ray_address)
+                self._open.callback(self._ray.shutdown)
+            self._pool = _Pool(self._ray, job, self.model)
             self._open.callback(self._pool.end)
             self.provider = self._pool.first_provider()
         except BaseException:
@@ -130,6 +129,23 @@ class _Notes(io.TextIOBase):
         return len(text)
 
 
+def _import_ray() -> ModuleType:
+    """Return the package ``ray``, which reads its environment when it is imported.
+
+    Raises:
+        MissingExtraError: it is not installed.
+
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with suppress(RuntimeError):  # there is no home
+        if _TOKEN_VARIABLES & os.environ.keys() or (Path.home() / ".ray" / "auth_token").exists():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters that want none take it too
+    with needs_extra("ray"):
+        import ray
+    module: ModuleType = ray
+    return module
+
+
 def _connect(ray: ModuleType, address: str | None) -> None:
     """Connect to a cluster.
 
@@ -139,7 +155,6 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     """
     if address is not None:
         _refuse_silent(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # its own handler writes to stderr; what matters is raised
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
     with _own_signals(), suppress(RuntimeWarning, FutureWarning):
