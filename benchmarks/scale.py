@@ -60,6 +60,7 @@ def main() -> None:
 @contextmanager
 def a_ray() -> Iterator[None]:
     """Start a Ray of two cores, and end it."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     ray = str(Path(sys.executable).with_name("ray"))
     options = ["--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats", "--port", ADDRESS[-5:]]
     quiet = subprocess.DEVNULL

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +38,7 @@ from colorbatch.progress import ProgressReporter, printable
 from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.stages import StageTimer
 from colorbatch.state import announcements_path
+from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,10 @@ DEATHS_AT_START = 5
 """Of workers one after the other, none of which came to work: then none will."""
 SECONDS_WITHOUT_WORKERS = 120.0
 """For which a run waits for a worker before it gives up."""
-_START_ONE = "Start one with ray start --head, and give its address, or auto on the machine where it runs."
-_TOKEN_VARIABLES = frozenset({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})
+_START_ONE = (
+    "Start one with ray start --head, and give its address, or auto on the machine where it runs. "
+    "One that asks for a token needs RAY_AUTH_MODE=token in the environment, here too."
+)
 _SECONDS_BETWEEN_COUNTS = 1.0
 """Of the nodes."""
 _SECONDS_TO_CONNECT = 5.0
@@ -92,7 +95,8 @@ class ClusterEngine:
                 self._open.enter_context(redirect_stdout(_Notes()))
                 _connect(self._ray, job.ray_address)
                 self._open.callback(self._ray.shutdown)
-            self._pool = _Pool(self._ray, job, self.model)
+            everywhere = replace(job, source=job.source.absolute(), output=job.output.absolute())
+            self._pool = _Pool(self._ray, everywhere, self.model)
             self._open.callback(self._pool.end)
             self.provider = self._pool.first_provider()
         except BaseException:
@@ -137,9 +141,6 @@ def _import_ray() -> ModuleType:
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    with suppress(RuntimeError):  # there is no home
-        if _TOKEN_VARIABLES & os.environ.keys() or (Path.home() / ".ray" / "auth_token").exists():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # clusters that want none take it too
     with needs_extra("ray"):
         import ray
     module: ModuleType = ray
@@ -249,6 +250,8 @@ class _Pool:
             concurrency_groups={"pictures": job.cpus_per_worker + READING_OR_WRITING, "control": 1},
         )(Worker)
         self.hands: list[_Hand] = []
+        self._refused: list[_Hand] = []
+        """Those that cannot work, as on a node that does not see the folders, while others can."""
         self._count = 0
         self._deaths_at_start = 0
         self._idle_since = time.monotonic()
@@ -284,10 +287,10 @@ class _Pool:
         now = time.monotonic()
         if now - self._looked_at > _SECONDS_BETWEEN_COUNTS:
             self._looked_at, self._wanted = now, self._places()
-        while len(self.hands) < self._wanted:
+        while len(self.hands) + len(self._refused) < self._wanted:
             self._count += 1
             actor = self._actor_of.remote(self._job, self._model, self._count)
-            started = self._called(actor, "begin", self._run) if self._run else self._called(actor, "open")
+            started = self._called(actor, "begin" if self._run else "open", __version__, *filter(None, [self._run]))
             self.hands.append(_Hand(actor, self._count, started))
         if any(hand.started is None for hand in self.hands):
             self._idle_since = now
@@ -314,7 +317,7 @@ class _Pool:
         """Have workers look for the folders of the run from now on."""
         self._run = run
         for hand in self.hands:
-            hand.started = self._called(hand.actor, "begin", run)
+            hand.started = self._called(hand.actor, "begin", __version__, run)
 
     def take_on(self) -> None:
         """Note which workers have come to work since the last look; wait a moment for them if none is at work.
@@ -332,7 +335,15 @@ class _Pool:
         ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS if is_idle else 0)
         for promise in ready:
             hand = waiting[promise]
-            answer = self.outcome(hand, promise)
+            try:
+                answer = self.outcome(hand, promise)
+            except ColorbatchError as error:
+                if is_idle:
+                    raise
+                logger.warning("Done without worker %d: %s", hand.number, error)
+                self._refused.append(hand)  # it keeps its place, so that no other one is started there
+                self.hands.remove(hand)
+                continue
             if answer is _DEAD:
                 self._deaths_at_start += 1
                 self.hands.remove(hand)
@@ -380,9 +391,9 @@ class _Pool:
         last = [self._called(hand.actor, "stop", "writing") for hand in self.hands if hand.started is None]
         if last:
             self._ray.wait(last, num_returns=len(last), timeout=_SECONDS_TO_END)
-        for hand in self.hands:
+        for hand in (*self.hands, *self._refused):
             self._ray.kill(hand.actor)
-        self.hands = []
+        self.hands, self._refused = [], []
 
     def _called(self, actor: Any, method: str, *arguments: object) -> Any:  # noqa: ANN401 (Ray's)
         return getattr(actor, method).options(concurrency_group="control").remote(*arguments)
@@ -501,6 +512,7 @@ class _Dispatch:
         outputs: dict[str, AbstractSet[str]] = {
             name: {*self._run.outputs.get(name, ()), *self._announced.get(name, ())} for name in names
         }
+        planned = replace(planned, source=planned.source.absolute())  # workers have other working folders
         task = Task(planned, self._run.previous.get(planned.input), outputs)
         context = ExitStack()
         context.enter_context(self._progress.working_on(planned.input))

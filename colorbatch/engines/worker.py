@@ -23,6 +23,7 @@ from colorbatch.model_file import ModelFile
 from colorbatch.session import Session
 from colorbatch.stages import Stage, StageCost, StageTimer
 from colorbatch.state import announcements_path
+from colorbatch.version import __version__
 
 _SECONDS_TO_SEE = 10.0
 """For which a worker looks for the output folder: file systems over the network are late."""
@@ -68,13 +69,22 @@ class Worker:
         self._lock = threading.Lock()
         self._is_stopped = False
 
-    def open(self) -> str:
+    def open(self, version: str) -> str:
         """Open the model, and return the execution provider that is really in use.
+
+        Args:
+            version: of colorbatch at the driver.
 
         Raises:
             ColorbatchError: it, or its provider, cannot be opened on this node.
+            EnvironmentFailure: there is another version of colorbatch here.
 
         """
+        if version != __version__:
+            raise EnvironmentFailure(
+                f"the node {platform.node()} has colorbatch {__version__}, and the driver {version}",
+                advice="Install the same version on all nodes.",
+            )
         keep_freed_memory()
         job = self._job
         colorizer = Colorizer(Session(self._model, job.provider, threads=1), job.options, timeout=job.timeout)
@@ -88,7 +98,7 @@ class Worker:
         )
         return colorizer.session.provider
 
-    def begin(self, run: str) -> None:
+    def begin(self, version: str, run: str) -> None:
         """Open the model if need be, and make sure that this node sees the source, and the output folder of this run.
 
         Raises:
@@ -98,7 +108,7 @@ class Worker:
 
         """
         if self._work is None:
-            self.open()
+            self.open(version)
         job, node = self._job, platform.node()
         deadline = time.monotonic() + _SECONDS_TO_SEE
         while not announcements_path(job.output, run, 0).exists():

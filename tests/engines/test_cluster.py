@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,13 @@ from colorbatch.manifest import MANIFEST_NAME, announcement
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import SilentProgress
 from colorbatch.state import STATE_FOLDER, announcements_path
+from colorbatch.version import __version__
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"})  # read when Ray is imported
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+MARK = f"COLORBATCH_TESTED_BY={os.getpid()}"
+"""In the environment of all that is started here."""
 OF_THE_MOMENT = ("seconds", "finished_at")
 PICTURES = 40
 
@@ -56,6 +61,7 @@ class Watcher(SilentProgress):
 def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    os.environ["COLORBATCH_TESTED_BY"] = str(os.getpid())
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -95,11 +101,22 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 
 def workers() -> list[int]:
-    """Return the processes of workers, by what Ray calls them."""
-    found = subprocess.run(["/bin/ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [
-        int(line.split()[0]) for line in found.splitlines()[1:] if line.split(maxsplit=1)[1].startswith("ray::Worker")
-    ]
+    """Return the processes of workers of clusters that this process has started, by what Ray calls them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_worker = (process / "cmdline").read_bytes().startswith(b"ray::Worker")
+            if is_worker and MARK.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it took longer than a minute")
 
 
 def kill_workers(count: int | None = None) -> None:
@@ -243,7 +260,7 @@ def test_a_worker_that_does_not_see_the_folders_says_which_node(job: BatchJob, m
     monkeypatch.setattr(worker_module, "_SECONDS_TO_SEE", 0.1)
     found = Worker(job, read_model_file(job.model), 1)
     with pytest.raises(EnvironmentFailure, match=r"the node .* does not see the output folder"):
-        found.begin("0" * 16)
+        found.begin(__version__, "0" * 16)
 
 
 def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob) -> None:
@@ -252,10 +269,7 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob)
     with subprocess.Popen(
         [*command, "-q", job.source, job.output], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for _ in range(600):
-            if len(list(job.output.rglob("*.png"))) > 3:
-                break
-            time.sleep(0.05)
+        wait_until(lambda: len(list(job.output.rglob("*.png"))) > 3)
         kill_workers(1)
         assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
@@ -266,7 +280,7 @@ def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: BatchJob) -> N
     announcements_path(job.output, "0" * 16, 0).parent.mkdir(parents=True)
     announcements_path(job.output, "0" * 16, 0).touch()
     found = Worker(job, read_model_file(job.model), 1)
-    found.begin("0" * 16)
+    found.begin(__version__, "0" * 16)
     first, second = [each for each in plan_batch(job.source, job.output) if each.input.endswith("png")][:2]
     assert found.make(Task(first, None, {})).row is not None
     announcements_path(job.output, "0" * 16, 1).unlink()
@@ -296,6 +310,55 @@ def test_what_a_dead_worker_wrote_is_known_as_ours(job: BatchJob) -> None:
 
     summary = run_batch(job, Killer())
     assert (summary.done, summary.failed) == (PICTURES, 1)
+    assert_as_if_done_here(job)
+
+
+def test_a_worker_of_another_version_is_refused(job: BatchJob) -> None:
+    with pytest.raises(EnvironmentFailure, match=rf"has colorbatch {__version__}, and the driver 9\.9"):
+        Worker(job, read_model_file(job.model), 1).open("9.9")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_paths_may_be_relative(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers have other working folders."""
+    monkeypatch.chdir(job.source.parent)
+    assert run_batch(replace(job, source=Path("in"), output=Path("out"), model="small.onnx")).done == PICTURES
+    assert_as_if_done_here(job)
+
+
+def test_a_node_that_joins_is_used(job: BatchJob, nodes: Any, tmp_path: Path) -> None:  # noqa: ANN401 (Ray's)
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(run_batch, replace(job, model=str(model)), None, stop)
+        wait_until(lambda: len(workers()) == 2)
+        third = nodes.add_node(num_cpus=1)
+        wait_until(lambda: len(workers()) == 3)
+        stop.set()
+        assert summary.result().stopped
+    nodes.remove_node(third)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
+    job: BatchJob,
+    nodes: Any,  # noqa: ANN401 (Ray's)
+    number: signal.Signals,
+) -> None:
+    command = [sys.executable, "-m", "colorbatch", "run", "--engine", "ray", "--ray-address", nodes.address]
+    with subprocess.Popen(
+        [*command, "--model", job.model, job.source, job.output], stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: len(list(job.output.rglob("*.png"))) >= 5 or process.poll() is not None)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == (143 if number == signal.SIGTERM else -number), error
+    assert "Traceback" not in error
+    if number == signal.SIGTERM:
+        assert "Run the same command again to go on" in error
+    wait_until(lambda: not workers())  # Ray ends those whose driver is gone
+    assert run_batch(job).kept >= 1
     assert_as_if_done_here(job)
 
 
