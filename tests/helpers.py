@@ -1,7 +1,7 @@
 """What many tests share: the samples, and models small enough to build anew each time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ class LocalJob(BatchJob):
 
     source: Path
     output: Path
+
+    def __reduce__(self) -> tuple[type[BatchJob], tuple[object, ...]]:  # workers of a cluster know no tests
+        return BatchJob, tuple(getattr(self, each.name) for each in fields(BatchJob))
 
 
 ORANGE = (-0.2, 0.15)
