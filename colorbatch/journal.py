@@ -94,9 +94,11 @@ def _refuse_others(folder: Location, shard: Shard | None) -> None:
     own = journal_name(shard)
     others = [each for each in state_files(folder) if each.name != own and not is_beside(each, shard)]
     in_the_way = next((each for each in others if each.is_held), None)
-    if in_the_way is not None:
-        who = "a run over all sources" if in_the_way.shard is None else f"shard {in_the_way.shard}"
-        raise OutputInUseError(f"{who} is at work in {shown(folder)}")
+    if in_the_way is None:
+        return
+    if in_the_way.shard is None:
+        raise OutputInUseError(f"a run over all sources is at work in {shown(folder)}")
+    raise OutputInUseError(f"shard {in_the_way.shard} is at work in {shown(folder)}")
 
 
 class LocalJournal:

@@ -110,7 +110,7 @@ class Worker:
         if isinstance(job.output, Path):
             self._notes = self._begun(job.output, run, node)
         if isinstance(job.source, Path) and not job.source.exists():
-            raise _unseen(node, "source", job.source)
+            raise _unseen(f"the node {node} does not see the source {job.source}")
 
     def _begun(self, folder: Path, run: str, node: str) -> Path:
         """Return where this worker announces its outputs.
@@ -123,7 +123,7 @@ class Worker:
         deadline = time.monotonic() + _SECONDS_TO_SEE
         while not announcements_path(folder, run, 0).exists():
             if time.monotonic() > deadline:
-                raise _unseen(node, "output folder", folder)
+                raise _unseen(f"the node {node} does not see the output folder {folder}")
             time.sleep(0.1)
         notes = announcements_path(folder, run, self._number)
         try:
@@ -178,8 +178,6 @@ class Worker:
             raise OutputUnwritableError(f"cannot write {self._notes}: {error.strerror or error}") from error
 
 
-def _unseen(node: str, what: str, path: Path) -> EnvironmentFailure:
-    return EnvironmentFailure(
-        f"the node {node} does not see the {what} {path}",
-        advice="All nodes need source and output under the same path, on a file system that they share.",
-    )
+def _unseen(message: str) -> EnvironmentFailure:
+    advice = "All nodes need source and output under the same path, on a file system that they share."
+    return EnvironmentFailure(message, advice=advice)
