@@ -48,6 +48,7 @@ def run_batch(
 
     with closing(engine), Manifest(job.output, job.shard) as record:
         run = Run(job, engine.model, engine.options, open_store(job.output), record.previous, record.outputs)
+        run.folder.look()
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:

@@ -165,6 +165,8 @@ def _found_in_store(source: "UPath", output: Location) -> list[PlannedPicture]:
 def _of_store(file: RemoteFile, name: str) -> PlannedPicture:
     planned = PlannedPicture(file, name, bytes=file.state.bytes, etag=file.state.etag)
     last = PurePosixPath(name).name
+    if not file.state.is_file:
+        return replace(planned, verdict="skipped", reason="not a regular file")
     if last.startswith(".") and not refusal(file.name or last):
         return replace(planned, verdict="skipped", reason="a hidden file")
     if PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:

@@ -292,7 +292,8 @@ def _read_and_made(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
             data = planned.source.read_bytes()
             cost.megabytes = len(data) / 1e6
     except OSError as error:
-        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
+        advice = None if isinstance(planned.source, Path) else "Run the same command again"
+        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
     run, folder = work.run, work.run.folder
     previous = run.previous.get(planned.input)
     is_altered = (

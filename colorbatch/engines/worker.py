@@ -104,9 +104,10 @@ class Worker:
         if self._work is None:
             self.open()
         job, node = self._job, platform.node()
-        for location in (job.source, job.output):
-            if not isinstance(location, Path):
-                RemoteStore(location).is_itself_a_file()  # raises where this node cannot reach it
+        assert self._work is not None
+        self._work.run.folder.look()  # raises where this node cannot reach a store
+        if not isinstance(job.source, Path):
+            RemoteStore(job.source).is_itself_a_file()  # the same
         if isinstance(job.output, Path):
             self._notes = self._begun(job.output, run, node)
         if isinstance(job.source, Path) and not job.source.exists():

@@ -24,6 +24,9 @@ class LocalStore:
     def shown(self) -> str:  # noqa: D102 (as Store says, here and below)
         return str(self.path)
 
+    def look(self) -> None:
+        """Do nothing: every file is looked at when that is needed."""
+
     def read(self, name: str) -> bytes:  # noqa: D102
         return (self.path / name).read_bytes()
 

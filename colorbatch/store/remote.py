@@ -155,7 +155,8 @@ class RemoteStore:
         return self.states().get(name)
 
     def is_file(self, name: str) -> bool:  # noqa: D102
-        return self.state(name) is not None
+        state = self.state(name)
+        return state is not None and state.is_file
 
     def sha256(self, name: str) -> str | None:  # noqa: D102
         try:
@@ -238,7 +239,7 @@ class RemoteStore:
         states = {}
         for key, info in found.items():
             name = str(key)[len(root) :].removeprefix("/")
-            is_folder = info["type"] != "file" or (name.endswith("/") and not info["size"])
+            is_folder = info["type"] == "directory" or (name.endswith("/") and not info["size"])
             if not is_folder:
                 states[of_the_locale(name)] = _state_of(info)
         return states
@@ -250,6 +251,9 @@ class RemoteStore:
             self.delete(*left)
         if self._is_s3:
             self._give_up_uploads(self._path("") + "/")
+
+    def look(self) -> None:  # noqa: D102
+        self.states()
 
     def tidy(self) -> None:  # noqa: D102
         for path in tuple(self._untidy):
@@ -411,7 +415,10 @@ def _state_of(info: Mapping[str, Any]) -> FileState:
     if isinstance(modified, datetime):
         modified = modified.timestamp()
     return FileState(
-        int(info["size"] or 0), _etag_of(info), float(modified) if isinstance(modified, int | float) else None
+        int(info["size"] or 0),
+        _etag_of(info),
+        is_file=info["type"] == "file",
+        modified=float(modified) if isinstance(modified, int | float) else None,
     )
 
 

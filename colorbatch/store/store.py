@@ -20,6 +20,14 @@ class Store(Protocol):
     def shown(self) -> str:
         """Where it is, as may be shown and logged."""
 
+    def look(self) -> None:
+        """Look at what is there, where that is done once for all files; else when it is first asked for.
+
+        Raises:
+            StoreUnavailableError: that cannot be done.
+
+        """
+
     def read(self, name: str) -> bytes:
         """Return a file, whole.
 

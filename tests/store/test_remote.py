@@ -264,3 +264,11 @@ def test_on_a_server_of_files_what_a_killed_run_left_is_deleted(files: RemoteSto
     (tmp_path / "out" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"half")
     files.remove_left_behind()
     assert os.listdir(tmp_path / "out") == ["a.jpg"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_on_a_server_of_files_links_are_listed_and_are_no_files(files: RemoteStore, tmp_path: Path) -> None:
+    files.write("a.jpg", SMALL, may_replace=False)
+    (tmp_path / "out" / "link.jpg").symlink_to("nowhere")
+    found = files.listed()
+    assert {name: state.is_file for name, state in found.items()} == {"a.jpg": True, "link.jpg": False}
