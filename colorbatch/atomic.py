@@ -44,7 +44,17 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
 
 def temporary_path(folder: Path) -> Path:
     """Return a new name in ``folder`` that :func:`remove_left_behind` knows."""
-    return folder / f".colorbatch-{secrets.token_hex(8)}.tmp"
+    return folder / temporary_name()
+
+
+def temporary_name() -> str:
+    """Return a new name that :func:`is_temporary` knows."""
+    return f".colorbatch-{secrets.token_hex(8)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file is named like one that became no output."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:
@@ -65,7 +75,7 @@ def remove_left_behind(folder: Path, spared: str = "") -> None:
         if Path(parent) == folder and spared in folders:
             folders.remove(spared)
         for name in names:
-            if _TEMPORARY.fullmatch(name):
+            if is_temporary(name):
                 with suppress(OSError):
                     Path(parent, name).unlink()
 

@@ -1,7 +1,6 @@
 """Prove of a finished output folder that every file is accounted for and that only colour was added."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,22 @@ from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode, encode, jpeg
-from colorbatch.making import NOT_REACHED
-from colorbatch.manifest import MANIFEST_NAME, Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
+from colorbatch.location import Location
+from colorbatch.making import NOT_REACHED, known_sources
+from colorbatch.manifest import (
+    MANIFEST_NAME,
+    Row,
+    count_lines,
+    is_unfinished,
+    is_unmerged,
+    refuse_without_rows,
+    rows_of,
+)
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.report_folder import REPORT_FOLDER, is_part_of_report, is_report
+from colorbatch.report_folder import is_part_of_report
 from colorbatch.state import STATE_FOLDER
+from colorbatch.store.store import Store, open_store
 
 _EXACT_TOLERANCE = 1.0
 """Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
@@ -68,7 +77,11 @@ class Audit:
 
 
 def audit_batch(
-    folder: Path, source: Path | None = None, *, jobs: int | None = None, progress: ProgressReporter | None = None
+    folder: Location,
+    source: Location | None = None,
+    *,
+    jobs: int | None = None,
+    progress: ProgressReporter | None = None,
 ) -> Audit:
     """Compare an output folder with its manifest, and with its source where that is given.
 
@@ -80,16 +93,17 @@ def audit_batch(
 
     Raises:
         UsageError: a folder is not there, or has no manifest.
+        StoreUnavailableError: one lies in a store that does not answer, or refuses.
 
     """
     progress = progress or SilentProgress()
     refuse_without_rows(folder)
-    if source is not None and not source.exists():
-        raise UsageError(f"the source {source} is not there")
+    sources = None if source is None else _Sources(source)
+    store = open_store(folder)
     rows = rows_of(folder)
     found = Audit(rows=len(rows))
     has_shards = is_unmerged(folder)
-    if len(rows) != _lines_of(folder / MANIFEST_NAME) and not has_shards and not is_unfinished(folder):
+    if len(rows) != count_lines(folder) and not has_shards and not is_unfinished(folder):
         found.findings.append(Finding(MANIFEST_NAME, "it has lines that are no rows, or several rows for one source"))
     if has_shards:
         found.findings.append(
@@ -100,14 +114,14 @@ def audit_batch(
     counts = Counter(row.status for row in rows.values())
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
     found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
-    found.findings += _unaccounted(folder, rows)
-    if source is not None:
-        found.findings += _without_row(source, folder, rows)
+    found.findings += _unaccounted(store, rows)
+    if sources is not None:
+        found.findings += _without_row(sources.location, folder, rows)
     outputs = [row for row in rows.values() if row.output is not None]
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
-            for row, outcome in _outcomes(outputs, folder, source, pool):
+            for row, outcome in _outcomes(outputs, store, sources, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked
                 found.unmarked += not outcome.is_marked
@@ -121,15 +135,37 @@ def audit_batch(
     return found
 
 
-def _lines_of(manifest: Path) -> int:
-    try:
-        return sum(1 for line in manifest.read_bytes().splitlines() if line.strip())
-    except FileNotFoundError:
-        return 0
+class _Sources:
+    """What the outputs were made from: a folder, or the one file."""
+
+    def __init__(self, location: Location) -> None:
+        """Look whether it is there.
+
+        Raises:
+            UsageError: it is not.
+
+        """
+        self.location = location
+        self._store = open_store(location)
+        if isinstance(location, Path):
+            if not location.exists():
+                raise UsageError(f"the source {location} is not there")
+            self._is_file = location.is_file()
+        else:
+            self._is_file = self._store.is_file("")
+
+    def read(self, row: Row) -> bytes:
+        """Return the source of a row.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        return self._store.read("" if self._is_file else row.input)
 
 
 def _outcomes(
-    rows: Sequence[Row], folder: Path, source: Path | None, pool: ThreadPoolExecutor
+    rows: Sequence[Row], folder: Store, source: _Sources | None, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Row, "_Outcome"]]:
     """Yield the outcome of each check; a few hundred at a time, since each may hold a picture."""
     for start in range(0, len(rows), _CHECKED_AT_ONCE):
@@ -147,11 +183,11 @@ class _Outcome:
     is_luma_handed_on: bool = False
 
 
-def _check(row: Row, folder: Path, source: Path | None) -> _Outcome:
+def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
     """Check one output against its row and its source."""
     outcome = _Outcome()
     try:
-        output = (folder / str(row.output)).read_bytes()
+        output = folder.read(str(row.output))
     except OSError as error:
         outcome.problems.append(f"the output cannot be read: {error.strerror or error}")
         return outcome
@@ -161,7 +197,7 @@ def _check(row: Row, folder: Path, source: Path | None) -> _Outcome:
     original = None
     if source is not None:
         try:
-            original = (source if source.is_file() else source / row.input).read_bytes()
+            original = source.read(row)
         except OSError as error:
             outcome.problems.append(f"the source {row.input} cannot be read: {error.strerror or error}")
     if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):
@@ -234,24 +270,20 @@ def _encoded_again(frame: Frame, source: Picture) -> Frame:
     return decode(encode(Picture((grey,), "JPEG", source.jpeg_luma_table)), max_megapixels=float("inf")).first
 
 
-def _unaccounted(folder: Path, rows: Mapping[str, Row]) -> Iterator[Finding]:
+def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
     known = {row.output for row in rows.values()} | {MANIFEST_NAME}
-    has_report = is_report(folder / REPORT_FOLDER)
     unreadable: list[OSError] = []
-    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
-        if Path(parent) == folder and STATE_FOLDER in folders:
-            folders.remove(STATE_FOLDER)
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]
-        for name in sorted([*names, *links]):
-            path = (Path(parent) / name).relative_to(folder).as_posix()
-            if path not in known and not (has_report and is_part_of_report(path)):
-                yield Finding(path, "no row of the manifest names it")
+    names = [name for name in folder.names(unreadable) if not name.startswith(f"{STATE_FOLDER}/")]
+    has_report = folder.has_report()
+    for name in names:
+        if name not in known and not (has_report and is_part_of_report(name)):
+            yield Finding(name, "no row of the manifest names it")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")
 
 
-def _without_row(source: Path, folder: Path, rows: Mapping[str, Row]) -> Iterator[Finding]:
-    planned = {each.input for each in plan_batch(source, folder)}
+def _without_row(source: Location, folder: Location, rows: Mapping[str, Row]) -> Iterator[Finding]:
+    planned = {each.input for each in plan_batch(source, folder, known=known_sources(rows.values()))}
     for name in sorted(planned - set(rows)):
         yield Finding(name, "the source has it, and the manifest does not")
     for name in sorted(set(rows) - planned):

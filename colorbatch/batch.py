@@ -3,14 +3,17 @@
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 
-from colorbatch.discovery import UNLISTED, PlannedPicture, plan_batch
+from colorbatch.discovery import UNLISTED, Known, PlannedPicture, plan_batch
 from colorbatch.engines import open_engine
 from colorbatch.job import BatchJob, BatchSummary
-from colorbatch.making import NOT_REACHED, Run, is_settled, of_other_sources, row_of, with_earlier_output
-from colorbatch.manifest import Manifest, Row
+from colorbatch.making import NOT_REACHED, Run, is_settled, known_sources, of_other_sources, row_of, with_earlier_output
+from colorbatch.manifest import Manifest, Row, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
+from colorbatch.store.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +33,22 @@ def run_batch(
     Raises:
         UsageError: source or output cannot be used; nothing was written.
         ModelRefusedError: the model does not keep the contract; nothing was written.
-        EnvironmentFailure: ONNX Runtime or the provider is missing, or the output cannot be written.
+        EnvironmentFailure: ONNX Runtime or the provider is missing, or the output cannot be written, or a store does
+            not answer.
+        OutputInUseError: another run is at work in the output folder.
 
     """
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
+    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard, _known_sources(job))
     plan = [each for each in found if each.reason != UNLISTED]
     engine = open_engine(job)
     summary = BatchSummary(provider=engine.provider, model=engine.model.contract.name)
 
     with closing(engine), Manifest(job.output, job.shard) as record:
-        run = Run(job, engine.model, engine.options, record.previous, record.outputs)
+        run = Run(job, engine.model, engine.options, open_store(job.output), record.previous, record.outputs)
+        run.folder.look()
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
@@ -60,10 +66,11 @@ def run_batch(
                 progress.advance(weight=weights[row.input], megapixels=megapixels)
         finally:
             progress.end()
+            run.folder.tidy()
             remaining = [_not_reached(each, run) for each in plan if each.input not in record]
             aside = [_left_aside(each, run) for each in found if each.reason == UNLISTED]
             outputs = {each.input: each.output_name for each in found}
-            others = of_other_sources(outputs, run.previous, job.output) if job.shard is None else []
+            others = of_other_sources(outputs, run.previous, run.folder) if job.shard is None else []
             record.finish([*others, *aside, *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
@@ -72,6 +79,11 @@ def run_batch(
     summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _known_sources(job: BatchJob) -> Mapping[str, Known]:
+    """Return what earlier runs left of sources that cost something to be looked into."""
+    return {} if isinstance(job.source, Path) else known_sources(rows_of(job.output, job.shard).values())
 
 
 def _weight_of(planned: PlannedPicture, run: Run) -> float:

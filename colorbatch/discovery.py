@@ -1,20 +1,27 @@
 """Walk the source, and plan an output for every file in it before the first is read."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import count
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
+from colorbatch.location import Location, overlaps, shown
 from colorbatch.progress import printable
-from colorbatch.report_folder import is_report
+from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER, is_report
 from colorbatch.shard import Shard
+from colorbatch.store.keys import names_of, refusal
+from colorbatch.store.remote import RemoteFile, RemoteStore
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
@@ -24,13 +31,16 @@ Verdict = Literal["colour", "skipped", "failed"]
 UNLISTED = "not in the list given with --only"
 """Why a source is left aside: whatever an earlier run made of it, and its row, stand."""
 _NAMES_SHOWN = 3
+_LOOKED_AT_ONCE = 16
+"""Sources of a store of which the first bytes are read at the same time: each is little, and waits for an answer."""
+_LISTED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class PlannedPicture:
     """A file of the source and what is to become of it."""
 
-    source: Path
+    source: Path | RemoteFile
     input: str
     """Path below the source, POSIX style."""
     output_name: str = ""
@@ -41,65 +51,145 @@ class PlannedPicture:
     """Why it was settled."""
     bytes: int = 0
     """Of the file, where it was looked into."""
+    etag: str | None = None
+    """Of the file, where it lies in a store that says one."""
 
     def output(self, folder: Path) -> Path:
         """Return where the output belongs below ``folder``."""
         return folder / self.output_name
 
 
+@dataclass(frozen=True)
+class Known:
+    """What an earlier run left of a source in a store."""
+
+    etag: str
+    """Of the source."""
+    output: str
+
+
 def plan_batch(
-    source: Path,
-    output: Path,
+    source: Location,
+    output: Location,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     only: AbstractSet[str] | None = None,
     shard: Shard | None = None,
+    known: Mapping[str, Known] | None = None,
 ) -> list[PlannedPicture]:
     """Plan every file below ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
 
     Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
     with a slash with its path below the source, in which ``*`` stands for slashes too. ``only`` names sources by their
-    ``input``; all others are left aside, with the reason ``UNLISTED``.
+    ``input``; all others are left aside, with the reason ``UNLISTED``. Sources of a store that are ``known`` by their
+    ``input`` and have not changed are not looked into.
 
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
 
     Raises:
         UsageError: the source is missing, source and output overlap, or ``only`` names what is not there.
+        StoreUnavailableError: the source, or the output, lies in a store that cannot be looked at.
 
     """
     found = [_chosen(each, include, exclude) for each in _found(source, output)]
     if only is not None:
         _refuse_missing(only, found, source)
-    plan = _with_outputs(found, shard)
+    plan = _with_outputs(found, shard, known or {})
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=UNLISTED)
         for each in plan
     ]
 
 
-def _found(source: Path, output: Path) -> list[PlannedPicture]:
+def _found(source: Location, output: Location) -> list[PlannedPicture]:
     """Return every file of the source, sorted; what its output is called is not known yet."""
+    if not isinstance(output, Path) and RemoteStore(output).is_itself_a_file():
+        raise UsageError(f"the output {shown(output)} is not a folder")
+    found = _found_here(source, output) if isinstance(source, Path) else _found_in_store(source, output)
+    return sorted(found, key=lambda each: each.input)
+
+
+def _found_here(source: Path, output: Location) -> list[PlannedPicture]:
     try:
         if not source.exists():
             raise UsageError(f"the source {source} is not there")
-        with suppress(FileNotFoundError):
-            output.lstat()  # raises for a name that is too long or a link that leads to itself
-        if output.exists() and not output.is_dir():
-            raise UsageError(f"the output {output} is not a folder")
+        if isinstance(output, Path):
+            with suppress(FileNotFoundError):
+                output.lstat()  # raises for a name that is too long or a link that leads to itself
+            if output.exists() and not output.is_dir():
+                raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
-            refuse_overlap(source, output)
-            return sorted(_walk(source), key=lambda each: each.input)
+            if isinstance(output, Path):
+                refuse_overlap(source, output)
+            return list(_walk(source))
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
-        if output.exists() and output.samefile(source.resolve().parent):
+        if isinstance(output, Path) and output.exists() and output.samefile(source.resolve().parent):
             raise UsageError(f"the output {output} is the folder of the source {source.name}")
         return [PlannedPicture(source, source.name)]
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise UsageError(f"cannot look at {source} and {output}: {error}") from error
 
 
-def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], source: Path) -> None:
+def _found_in_store(source: "UPath", output: Location) -> list[PlannedPicture]:
+    store = RemoteStore(source)
+    states = store.states()
+    if not states:
+        raise UsageError(
+            f"the source {shown(source)} is not there, or holds nothing",
+            advice="A store has no empty folders. Check bucket, path and upper and lower case.",
+        )
+    if set(states) == {""}:
+        if not isinstance(output, Path) and overlaps(source.parent, output, is_same=True):
+            raise UsageError(f"the output {shown(output)} is the folder of the source {source.name}")
+        return [_of_store(RemoteFile(store, "", states[""]), source.name)]
+    if not isinstance(output, Path) and overlaps(source, output):
+        raise UsageError(
+            f"of the source {shown(source)} and the output {shown(output)} one is the other or lies in it",
+            advice="Choose an output folder outside of the source, and a source outside of the output.",
+        )
+    states = {name: state for name, state in states.items() if name}
+    names = names_of(states)
+    aside: dict[str, PlannedPicture] = {}
+    found = []
+    for key, state in states.items():
+        folder, reason = _folder_to_skip(key, states)
+        if folder:
+            aside[folder] = PlannedPicture(RemoteFile(store, key, state), folder, verdict="skipped", reason=reason)
+        else:
+            found.append(_of_store(RemoteFile(store, key, state), names[key]))
+    return [*found, *aside.values()]
+
+
+def _of_store(file: RemoteFile, name: str) -> PlannedPicture:
+    planned = PlannedPicture(file, name, bytes=file.state.bytes, etag=file.state.etag)
+    last = PurePosixPath(name).name
+    if not file.state.is_file:
+        return replace(planned, verdict="skipped", reason="not a regular file")
+    if last.startswith(".") and not refusal(file.name or last):
+        return replace(planned, verdict="skipped", reason="a hidden file")
+    if PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
+        return replace(planned, verdict="skipped", reason="not named as a picture")
+    reason = refusal(file.name or last)
+    return replace(planned, verdict="failed", reason=reason) if reason else planned
+
+
+def _folder_to_skip(key: str, keys: Mapping[str, object]) -> tuple[str, str]:
+    """Return the outermost folder of a key that is left out as a whole, and why; empty texts: none is."""
+    parts = key.split("/")[:-1]
+    for index, part in enumerate(parts):
+        folder = "/".join(parts[: index + 1])
+        if part in ("", ".", ".."):
+            return "", ""
+        if part.startswith("."):
+            return folder, "a hidden folder"
+        if part == REPORT_FOLDER and f"{folder}/{MARKER_NAME}" in keys:
+            return folder, "a report of colorbatch"
+    return "", ""
+
+
+def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], source: Location) -> None:
     """Raise where a list names what is not there.
 
     Raises:
@@ -109,8 +199,9 @@ def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], sou
     missing = sorted(only - {each.input for each in found})
     if missing:
         more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
+        named = ", ".join(map(printable, missing[:_NAMES_SHOWN]))
         raise UsageError(
-            f"the list names files that are not in {source}: {', '.join(map(printable, missing[:_NAMES_SHOWN]))}{more}",
+            f"the list names files that are not in {shown(source)}: {named}{more}",
             advice="It has one path a line, below the source, as the report exports it.",
         )
 
@@ -151,7 +242,7 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name if "/" in pattern else name.rsplit("/", 1)[-1], pattern)
 
 
-def _with_outputs(found: list[PlannedPicture], shard: Shard | None) -> list[PlannedPicture]:
+def _with_outputs(found: list[PlannedPicture], shard: Shard | None, known: Mapping[str, Known]) -> list[PlannedPicture]:
     """Return what is planned, or the share of one shard, with a name for each output; no two of all are the same.
 
     The first bytes of every picture are read, since its content decides, not its name; of those outside of the shard
@@ -159,9 +250,7 @@ def _with_outputs(found: list[PlannedPicture], shard: Shard | None) -> list[Plan
     """
     mine = {each.input for each in found if shard is None or shard.holds(each.input)}
     families = {_family(each.input) for each in found if each.input in mine}
-    planned = [
-        _sniffed(each) if each.verdict == "colour" else each for each in found if _family(each.input) in families
-    ]
+    planned = _all_sniffed([each for each in found if _family(each.input) in families], known)
     taken = {each.output_name for each in planned if each.output_name == each.input}
     for index, each in enumerate(planned):
         name = each.output_name
@@ -201,12 +290,31 @@ def _cut(stem: str, ending: str) -> str:
     return stem + ending
 
 
-def _sniffed(planned: PlannedPicture) -> PlannedPicture:
+def _all_sniffed(found: Sequence[PlannedPicture], known: Mapping[str, Known]) -> list[PlannedPicture]:
+    """Return what is to be coloured with its output named, as far as its own content decides on that."""
+
+    def sniffed(planned: PlannedPicture) -> PlannedPicture:
+        return _sniffed(planned, known.get(planned.input)) if planned.verdict == "colour" else planned
+
+    if all(isinstance(each.source, Path) for each in found):
+        return list(map(sniffed, found))
+    with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
+        starts = range(0, len(found), _LISTED_AT_ONCE)
+        return [each for start in starts for each in pool.map(sniffed, found[start : start + _LISTED_AT_ONCE])]
+
+
+def _sniffed(planned: PlannedPicture, known: Known | None) -> PlannedPicture:
+    if known is not None and known.etag == planned.etag and known.output.startswith(planned.input):
+        return replace(planned, output_name=known.output)
     try:
-        with planned.source.open("rb") as file:
-            kind, size = sniff(file.read(SNIFFED)), os.fstat(file.fileno()).st_size
+        if isinstance(planned.source, Path):
+            with planned.source.open("rb") as file:
+                start, size = file.read(SNIFFED), os.fstat(file.fileno()).st_size
+        else:
+            start, size = planned.source.head(SNIFFED), planned.bytes
     except OSError as error:
         return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
+    kind = sniff(start)
     appended = output_extension(kind, planned.source.suffix) if kind else ""
     return replace(planned, output_name=planned.input + appended, bytes=size)
 

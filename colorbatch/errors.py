@@ -13,7 +13,8 @@ ColorbatchError
 ├── EnvironmentFailure           something outside is missing or full     exit 4
 │   ├── MissingExtraError        a package of an extra is not installed
 │   ├── ProviderUnavailableError the execution provider asked for is not in use
-│   └── OutputUnwritableError    the output cannot be written
+│   ├── OutputUnwritableError    the output cannot be written
+│   └── StoreUnavailableError    an object store does not answer, or refuses
 ├── OutputInUseError             another run is at work in the output     exit 5
 └── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
 """
@@ -127,6 +128,12 @@ class OutputUnwritableError(EnvironmentFailure):
     """An output cannot be written: no permission, no space, or a read-only file system."""
 
     advice = "Check permissions and free space of the output folder, then run the same command again."
+
+
+class StoreUnavailableError(EnvironmentFailure):
+    """A store of sources or outputs does not answer, or refuses what a run cannot do without."""
+
+    advice = "Check the network and the address of the store, then run the same command again."
 
 
 class OutputInUseError(ColorbatchError):

@@ -12,9 +12,11 @@ from colorbatch.discovery import PlannedPicture, plan_batch
 from colorbatch.engines.local import open_colorizer, workers_of
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import Run, Work, colour, is_settled
+from colorbatch.making import Run, Work, colour, is_settled, known_sources
 from colorbatch.manifest import Row, rows_of
 from colorbatch.space import bytes_free
+from colorbatch.store.state import FileState
+from colorbatch.store.store import open_store
 
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
@@ -54,9 +56,12 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.batch.run_batch`.
 
     """
-    plan = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard)
+    previous = rows_of(job.output, job.shard)
+    plan = plan_batch(
+        job.source, job.output, job.include, job.exclude, job.only, job.shard, known_sources(previous.values())
+    )
     colorizer = open_colorizer(job)
-    run = Run(job, colorizer.session.model, colorizer.options, rows_of(job.output, job.shard))
+    run = Run(job, colorizer.session.model, colorizer.options, open_store(job.output), previous)
     pictures = [_with_prospect(each, run) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_colour)
@@ -69,7 +74,7 @@ def forecast(job: BatchJob) -> Forecast:
         tried=len(tried),
         seconds=seconds * to_read / tried_bytes if tried_bytes else None,
         bytes_to_write=round(sum(size for _, size in tried) * to_read / tried_bytes) if tried_bytes else None,
-        bytes_free=bytes_free(job.output),
+        bytes_free=bytes_free(job.output) if isinstance(job.output, Path) else None,
         counts=Counter(prospect for _, prospect in pictures),
     )
 
@@ -89,18 +94,22 @@ def _prospect(planned: PlannedPicture, run: Run) -> Prospect:
         return "colour"
     if not is_settled(previous, planned, run) or previous.input_bytes != planned.bytes:
         return "again"
+    if planned.etag is not None and previous.input_etag not in (None, planned.etag):
+        return "again"
     if previous.status == "skipped" or previous.output is None:
         return "skipped"
-    return "again" if _is_missing_or_newer(run.job.output / previous.output, previous) else "kept"
+    return "again" if _is_missing_or_newer(run.folder.state(previous.output), previous) else "kept"
 
 
-def _is_missing_or_newer(output: Path, row: Row) -> bool:
+def _is_missing_or_newer(output: FileState | None, row: Row) -> bool:
     """Return whether an output is gone, or was written to after its row."""
+    if output is not None and output.etag is not None and row.output_etag is not None:
+        return output.etag != row.output_etag
     try:
         finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
-        return output.stat().st_mtime > finished + _CLOCKS_APART
-    except (OSError, ValueError):
+    except ValueError:
         return True
+    return output is None or output.modified is None or output.modified > finished + _CLOCKS_APART
 
 
 def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row, int]]:

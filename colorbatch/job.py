@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
+from colorbatch.location import Location
 from colorbatch.shard import Shard
 from colorbatch.stages import Stage, StageCost
 
@@ -43,8 +43,9 @@ class ColorOptions:
 class BatchJob:
     """One run over a folder tree, or over one file."""
 
-    source: Path
-    output: Path
+    source: Location
+    """A :class:`pathlib.Path`, or a ``UPath`` of universal-pathlib for a store."""
+    output: Location
     model: str = DEFAULT_MODEL
     """The name of a built-in model, or the path of a model file."""
     provider: ProviderName = "auto"

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from colorbatch.location import Location
 from colorbatch.making import NOT_REACHED, of_other_sources
 from colorbatch.manifest import Manifest, Row, read_rows, refuse_without_rows
 from colorbatch.shard import Shard
 from colorbatch.state import StateFile, state_files
+from colorbatch.store.store import open_store
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Joined:
         return not self.missing and not self.stopped
 
 
-def join_shards(folder: Path) -> Joined:
+def join_shards(folder: Location) -> Joined:
     """Write the manifest of an output folder from the records of its shards.
 
     While shards are missing, their sources have the rows of earlier runs, if any, and the records stay for the next
@@ -44,16 +45,17 @@ def join_shards(folder: Path) -> Joined:
         UsageError: no run has left anything in the folder.
         OutputInUseError: a run is at work in it, be it of a shard.
         OutputUnwritableError: it cannot be written.
+        StoreUnavailableError: its store does not answer, or refuses.
 
     """
     refuse_without_rows(folder)
     with Manifest(folder) as record:
         split = _newest_split(state_files(folder))
-        of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(each.path)}
+        of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(each)}
         found = _looked_at(split, record.previous if not split else of_shards)
         if split and found.is_whole:
             outputs = {row.input: row.output for row in of_shards.values()}
-            rows = [*of_shards.values(), *of_other_sources(outputs, record.previous, folder)]
+            rows = [*of_shards.values(), *of_other_sources(outputs, record.previous, open_store(folder))]
         else:
             rows = list(record.previous.values())
         counts = Counter(row.status for row in rows)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 from colorbatch.errors import UsageError
-from colorbatch.manifest import of_the_locale
+from colorbatch.naming import of_the_locale
 
 
 def read_list(path: Path) -> frozenset[str]:

@@ -4,10 +4,9 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,9 +14,9 @@ from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
-from colorbatch import atomic, manifest, xmp
+from colorbatch import xmp
 from colorbatch.colorizer import Colorizer
-from colorbatch.discovery import PlannedPicture
+from colorbatch.discovery import Known, PlannedPicture
 from colorbatch.errors import (
     InferenceStoppedError,
     OutputUnwritableError,
@@ -30,9 +29,12 @@ from colorbatch.job import BatchJob, ColorOptions, Status
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.model_file import ModelFile
+from colorbatch.naming import in_utf_8
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import printable
 from colorbatch.stages import StageTimer
+from colorbatch.store.local import LocalStore
+from colorbatch.store.store import Store
 from colorbatch.toning import measure_tone
 from colorbatch.version import __version__
 
@@ -89,6 +91,8 @@ class Run:
     model: ModelFile
     options: ColorOptions
     """Those of the job, with the contract's values for what it leaves open."""
+    folder: Store
+    """Of the outputs."""
     previous: Mapping[str, Row] = field(default_factory=dict)
     """Rows of earlier runs, by input."""
     outputs: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
@@ -120,6 +124,8 @@ class Work:
     """One for each picture that may be computed with at a time; others are read and written meanwhile."""
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
     """For decoded pictures."""
+    reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
+    """For files of a store that are read ahead: a budget of its own, since they wait for that of decoded pictures."""
     stages: StageTimer = field(default_factory=StageTimer)
 
     @property
@@ -163,17 +169,17 @@ def _settled_by_plan(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     if planned.verdict == "failed":
         return failed(planned, work.run, planned.reason), False
     earlier = work.run.previous.get(planned.input)
-    if earlier is not None and earlier.status == "done" and stands(earlier, work.job.output):
+    if earlier is not None and earlier.status == "done" and stands(earlier, work.run.folder):
         return earlier, True  # what was made of it before it was excluded
     return row_of(planned, "skipped", planned.reason), False
 
 
-def stands(row: Row, folder: Path) -> bool:
+def stands(row: Row, folder: Store) -> bool:
     """Return whether the output that a row names is there, altered or not."""
-    return row.output is not None and os.path.lexists(folder / row.output)
+    return row.output is not None and folder.state(row.output) is not None
 
 
-def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row], folder: Path) -> list[Row]:
+def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row], folder: Store) -> list[Row]:
     """Return the rows of earlier runs over sources that are not there any more, where their outputs still stand.
 
     Args:
@@ -186,6 +192,15 @@ def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row]
     return [
         row for row in previous.values() if row.input not in plan and row.output not in outputs and stands(row, folder)
     ]
+
+
+def known_sources(rows: Iterable[Row]) -> Mapping[str, Known]:
+    """Return what is known of the sources in a store, by their inputs, from rows of earlier runs."""
+    return {
+        row.input: Known(row.input_etag, row.output)
+        for row in rows
+        if row.status == "done" and row.input_etag is not None and row.output is not None
+    }
 
 
 def is_settled(previous: Row, planned: PlannedPicture, run: Run) -> bool:
@@ -242,7 +257,7 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
             row = replace(row, reason=UNMARKED)
         else:
             origin = xmp.Origin(
-                manifest.in_utf_8(planned.input),
+                in_utf_8(planned.input),
                 input_sha256,
                 contract.name,
                 work.run.model.sha256,
@@ -258,41 +273,69 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
 
 
 def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
+    """Make one output, once there is memory for its source if that has to be fetched."""
+    previous, run = work.run.previous.get(planned.input), work.run
+    if previous is not None and planned.etag is not None and is_settled(previous, planned, run):
+        is_same = (previous.input_etag, previous.input_bytes) == (planned.etag, planned.bytes)
+        if is_same and (previous.output is None or _output_sha256(previous, run) == previous.output_sha256):
+            return _with_etags(previous, planned, run), True
+    if isinstance(planned.source, Path):
+        return _read_and_made(planned, work)
+    with work.reading.taken(planned.bytes):
+        return _read_and_made(planned, work)
+
+
+def _read_and_made(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     """Read, colour and write one picture."""
     try:
         with work.stages.timed("read") as cost:
             data = planned.source.read_bytes()
             cost.megabytes = len(data) / 1e6
     except OSError as error:
-        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
-    folder = work.job.output
-    previous = work.run.previous.get(planned.input)
+        advice = None if isinstance(planned.source, Path) else "Run the same command again"
+        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
+    run, folder = work.run, work.run.folder
+    previous = run.previous.get(planned.input)
     is_altered = (
         previous is not None
         and previous.output is not None
-        and manifest.sha256_of(folder / previous.output) not in (None, previous.output_sha256)
+        and _output_sha256(previous, run) not in (None, previous.output_sha256)
     )
     if (
         previous is not None
-        and is_settled(previous, planned, work.run)
+        and is_settled(previous, planned, run)
         and previous.input_sha256 == hashlib.sha256(data).hexdigest()
         and not is_altered
-        and (previous.output is None or (folder / previous.output).is_file())
+        and (previous.output is None or folder.is_file(previous.output))
     ):
-        return previous, True
+        return _with_etags(previous, planned, run), True
     with work.memory.taken(decoded_bytes(data) * _COPIES), work.cores:
         row, encoded = colour(data, planned, work)
-    if encoded and is_altered and manifest.sha256_of(folder / str(row.output)) not in (None, row.output_sha256):
+    if encoded and is_altered and folder.sha256(str(row.output)) not in (None, row.output_sha256):
         row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
     if encoded:
         name, sha256 = str(row.output), str(row.output_sha256)
         is_its_own = previous is not None and previous.output == name
-        is_ours = name in work.run.outputs and manifest.sha256_of(folder / name) in work.run.outputs[name]
+        is_ours = is_its_own or (name in run.outputs and folder.sha256(name) in run.outputs[name])
         with work.gate.passed(), work.stages.timed("write") as cost:
             work.announce(name, sha256)
             cost.megabytes = len(encoded) / 1e6
-            _write(folder / name, encoded, sha256, folder, may_replace=is_its_own or is_ours)
-    return row, False
+            _write(folder, planned.input, name, encoded, may_replace=is_ours)
+    return _with_etags(row, planned, run), False
+
+
+def _output_sha256(row: Row, run: Run) -> str | None:
+    """Return the sha256 of the output that a row names as it is now; where its ETag is the same, it is not read."""
+    state = run.folder.state(str(row.output))
+    if state is not None and state.etag is not None and state.etag == row.output_etag:
+        return row.output_sha256
+    return None if state is None else run.folder.sha256(str(row.output))
+
+
+def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
+    """Return a row with what stores say of its source and its output now."""
+    state = None if row.output is None else run.folder.state(row.output)
+    return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
 
 
 def _but_for(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
@@ -324,19 +367,31 @@ def _marked(picture: Picture, origin: xmp.Origin) -> Picture:
     return replace(picture, frames=frames, warnings=tuple(warnings))
 
 
-def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_replace: bool) -> None:
+def _write(folder: Store, source: str, name: str, encoded: bytes, *, may_replace: bool) -> None:
     """Write an output below ``folder``, over nothing that colorbatch did not make.
 
     A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is known by its sha256 and kept.
+    it is known by its sha256 and kept. In a store, where nothing is announced, one of another model or other settings
+    is known by its mark.
     """
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise UnsafeOutputError(f"a link in the output folder leads out of it, to {target.parent.resolve()}")
-    if os.path.lexists(target) and not may_replace:
-        if target.is_symlink() or manifest.sha256_of(target) != sha256:
-            raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")
-        return
-    atomic.write_bytes(target, encoded)
+    try:
+        folder.write(name, encoded, may_replace=may_replace)
+    except FileExistsError as error:
+        if folder.is_same(name, hashlib.sha256(encoded).hexdigest()):
+            return
+        if not isinstance(folder, LocalStore) and _is_made_of(source, folder, name):
+            folder.write(name, encoded, may_replace=True)
+            return
+        raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs") from error
+
+
+def _is_made_of(source: str, folder: Store, name: str) -> bool:
+    """Return whether the mark of what stands in a folder says that colorbatch made it of that source."""
+    try:
+        picture = decode(folder.read(name))
+        return all(xmp.is_made_of(frame.metadata.xmp, in_utf_8(source)) for frame in picture.frames)
+    except (OSError, PictureError, ValueError):
+        return False
 
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
@@ -356,12 +411,13 @@ def failed(planned: PlannedPicture, run: Run, reason: str) -> Row:
 def with_earlier_output(row: Row, run: Run) -> Row:
     """Return a row without output; one of an earlier run that still stands stays on record as ours."""
     earlier = run.previous.get(row.input)
-    if earlier is None or not stands(earlier, run.job.output):
+    if earlier is None or not stands(earlier, run.folder):
         return row
     return replace(
         row,
         output=earlier.output,
         output_sha256=earlier.output_sha256,
+        output_etag=earlier.output_etag,
         input_sha256=row.input_sha256 or earlier.input_sha256,
         digital_source_type=earlier.digital_source_type,
     )

@@ -1,25 +1,27 @@
 """The record of a run: one row for each source, kept in a journal while it runs and in the manifest afterwards."""
 
 import contextlib
-import hashlib
 import json
 import logging
-import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import BinaryIO, get_args
+from typing import get_args
 
 from colorbatch import atomic
-from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
+from colorbatch.errors import OutputUnwritableError, StoreUnavailableError, UsageError
 from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
-from colorbatch.lock import open_locked
+from colorbatch.journal import is_beside, open_journal
+from colorbatch.location import Location, shown
+from colorbatch.naming import in_utf_8, of_the_locale
 from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.shard import Shard
-from colorbatch.state import StateFile, journal_path, record_path, state_files
+from colorbatch.state import StateFile, journal_name, record_name, state_files
+from colorbatch.store.failures import of_the_run
+from colorbatch.store.remote import RemoteStore
+from colorbatch.store.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ _ANNOUNCEMENT = b'{"announced"'
 SCHEMA = 1
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
-    *("digital_source_type", "finished_at", "version"),
+    *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
 )
 _NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds")
 
@@ -47,6 +49,9 @@ class Row:
     """Why it was skipped or failed."""
     input_sha256: str | None = None
     output_sha256: str | None = None
+    input_etag: str | None = None
+    """What a store says of the source that changes with its content: ETag or generation."""
+    output_etag: str | None = None
     input_bytes: int | None = None
     width: int | None = None
     height: int | None = None
@@ -108,7 +113,7 @@ class Row:
 class Manifest:
     """The rows of an output folder: those of earlier runs, and those that this one adds."""
 
-    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+    def __init__(self, folder: Location, shard: Shard | None = None) -> None:
         """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
 
         The shards of one split into as many may be at work at the same time; nothing else beside a run over all.
@@ -120,65 +125,32 @@ class Manifest:
         Raises:
             OutputInUseError: another run is at work in the folder.
             OutputUnwritableError: the output folder cannot be written.
+            StoreUnavailableError: its store does not answer, or refuses.
 
         """
         self._folder = folder
         self._shard = shard
-        self._journal_path = journal_path(folder, shard)
+        self._journal = open_journal(folder, shard)
         try:
-            was_killed = self._journal_path.exists()
-            self._journal = self._opened()
-            has_others = any(each.path != self._journal_path for each in state_files(folder))
-            if self._journal.tell():
-                self._journal.write(b"\n")  # ends a line that a crash may have torn
-        except OSError as error:
-            raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
-        if shard is None and (was_killed or has_others):  # a shard cannot tell what the others are writing
-            atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
-        self.previous = rows_of(folder, shard)
-        self.outputs = _written(folder, self.previous, shard)
-        self._lock = threading.Lock()
+            has_others = any(each.name != journal_name(shard) for each in _state_files(folder))
+            if shard is None and (self._journal.was_left or has_others):  # a shard cannot tell what others write
+                remove_left_behind(folder)
+            self.previous = rows_of(folder, shard)
+            self.outputs = _written(folder, self.previous, shard)
+        except BaseException:
+            self._journal.close()
+            raise
         self._rows: dict[str, Row] = {}
-
-    def _opened(self) -> BinaryIO:
-        """Return the journal, opened and locked, once it is sure that no other run is in the way.
-
-        Raises:
-            OutputInUseError: one is.
-            OSError: it cannot be opened.
-
-        """
-        journal = open_locked(self._journal_path)
-        if journal is None:
-            raise OutputInUseError(f"another run is at work in {self._folder}")
-        # each run locks its own journal before it looks at those of others: of two, at least one sees the other
-        in_the_way = next((each for each in state_files(self._folder) if self._is_in_the_way(each)), None)
-        if in_the_way is None:
-            return journal
-        if not journal.tell():
-            _delete(self._journal_path, journal)
-        journal.close()
-        if in_the_way.shard is None:
-            raise OutputInUseError(f"a run over all sources is at work in {self._folder}")
-        raise OutputInUseError(f"shard {in_the_way.shard} is at work in {self._folder}")
-
-    def _is_in_the_way(self, other: StateFile) -> bool:
-        if other.path == self._journal_path or _is_beside(other, self._shard):
-            return False
-        return other.is_held
 
     def append(self, row: Row) -> None:
         """Add a row, on disk before this returns. Call it after the output is in place, never before.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
+            OutputInUseError: another run took this one, which writes into a store, for dead.
 
         """
-        self._add(row.to_json())
-        try:
-            os.fsync(self._journal.fileno())
-        except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+        self._journal.add(row.to_json())
         self._rows[row.input] = row
 
     def announce(self, output: str, sha256: str) -> None:
@@ -188,14 +160,7 @@ class Manifest:
             OutputUnwritableError: the disk is full or gone.
 
         """
-        self._add(announcement(output, sha256))
-
-    def _add(self, line: bytes) -> None:
-        try:
-            with self._lock:
-                self._journal.write(line)
-        except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+        self._journal.announce(announcement(output, sha256))
 
     def __contains__(self, input_name: object) -> bool:
         """Return whether this run has added a row for that input."""
@@ -210,18 +175,19 @@ class Manifest:
 
         Raises:
             OutputUnwritableError: the disk is full or gone; the journal then stays.
+            OutputInUseError: another run took this one, which writes into a store, for dead; the journal is its own.
 
         """
         rows = {row.input: row for row in remaining} | self._rows
-        path = self._folder / MANIFEST_NAME if self._shard is None else record_path(self._folder, self._shard)
-        atomic.write_bytes(path, b"".join(rows[key].to_json() for key in sorted(rows)))
+        name = MANIFEST_NAME if self._shard is None else record_name(self._shard)
+        self._journal.hold()
+        open_store(self._folder).write(name, b"".join(rows[key].to_json() for key in sorted(rows)), may_replace=True)
         if self._shard is None and not keep_shards:
             with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
                 for each in state_files(self._folder):
-                    if each.path != self._journal_path:
-                        each.path.unlink()
-        _delete(self._journal_path, self._journal)
-        self._journal.close()
+                    if each.name != journal_name(None):
+                        each.delete()
+        self._journal.delete()
 
     def __enter__(self) -> "Manifest":
         return self
@@ -232,21 +198,22 @@ class Manifest:
         self._journal.close()
 
 
-def _delete(path: Path, journal: BinaryIO) -> None:
-    """Delete a journal, and the state folder if it is empty then; one that stays tells the next run nothing new."""
-    with contextlib.suppress(OSError):
-        if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
-            journal.close()
-        path.unlink()
-        path.parent.rmdir()
+def _state_files(folder: Location) -> Sequence[StateFile]:
+    try:
+        return state_files(folder)
+    except OSError as error:
+        raise _unreadable(error, folder) from error
 
 
-def _is_beside(other: StateFile, shard: Shard | None) -> bool:
-    """Return whether a file is of another shard of the same split: it knows nothing of the sources of ``shard``."""
-    return shard is not None and other.shard not in (None, shard) and other.shard.count == shard.count
+def remove_left_behind(folder: Location) -> None:
+    """Take away what killed processes left half written; call it when no other one writes in the output folder."""
+    if isinstance(folder, Path):
+        atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
+    else:
+        RemoteStore(folder).remove_left_behind()
 
 
-def rows_of(folder: Path, shard: Shard | None = None) -> Mapping[str, Row]:
+def rows_of(folder: Location, shard: Shard | None = None) -> Mapping[str, Row]:
     """Return the rows of an output folder by their inputs; those of unfinished runs and shards before the manifest's.
 
     Args:
@@ -255,26 +222,27 @@ def rows_of(folder: Path, shard: Shard | None = None) -> Mapping[str, Row]:
 
     Raises:
         OutputUnwritableError: they cannot be read.
+        StoreUnavailableError: they cannot be read from a store.
 
     """
-    paths = [folder / MANIFEST_NAME, *(each.path for each in _read_by(folder, shard))]
-    return {row.input: row for path in paths for row in read_rows(path)}
+    files = _read_by(folder, shard)
+    rows = {row.input: row for row in _rows_in(_manifest_lines(folder), MANIFEST_NAME)}
+    for each in files:
+        rows |= {row.input: row for row in read_rows(each)}
+    return rows
 
 
-def _read_by(folder: Path, shard: Shard | None) -> Sequence[StateFile]:
+def _read_by(folder: Location, shard: Shard | None) -> Sequence[StateFile]:
     """Return what is read besides the manifest, the latest last."""
-    try:
-        return [each for each in state_files(folder) if not _is_beside(each, shard)]
-    except OSError as error:
-        raise OutputUnwritableError(f"cannot read {folder}: {error.strerror or error}") from error
+    return [each for each in _state_files(folder) if not is_beside(each, shard)]
 
 
-def _written(folder: Path, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
+def _written(folder: Location, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
     found: dict[str, set[str]] = {}
     for each in _read_by(folder, shard):
         if each.is_journal:
-            for name, sha256 in announced_in(each.path):
+            for name, sha256 in _announced(_lines(each)):
                 found.setdefault(name, set()).add(sha256)
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
@@ -295,33 +263,45 @@ def announced_in(path: Path) -> Iterator[tuple[str, str]]:
         OutputUnwritableError: it cannot be read.
 
     """
-    for line in _lines(path):
+    try:
+        yield from _announced(path.read_bytes().splitlines())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputUnwritableError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _announced(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for line in lines:
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
                 yield of_the_locale(values["announced"]), str(values["output_sha256"])
 
 
-def is_unfinished(folder: Path) -> bool:
+def is_unfinished(folder: Location) -> bool:
     """Return whether a run is at work in an output folder, or was killed there."""
     return any(each.is_journal for each in _read_by(folder, None))
 
 
-def is_unmerged(folder: Path) -> bool:
+def is_unmerged(folder: Location) -> bool:
     """Return whether an output folder holds shards that were not merged into the manifest yet."""
     return any(each.shard is not None for each in _read_by(folder, None))
 
 
-def refuse_without_rows(folder: Path) -> None:
+def refuse_without_rows(folder: Location) -> None:
     """Raise where no run has left anything.
 
     Raises:
         UsageError: the folder has neither a manifest nor the journal or record of a run.
+        StoreUnavailableError: its store does not answer, or refuses.
 
     """
-    if not (folder / MANIFEST_NAME).is_file() and not _read_by(folder, None):
+    has_manifest = (folder / MANIFEST_NAME).is_file() if isinstance(folder, Path) else bool(_manifest_lines(folder))
+    if not has_manifest and not _read_by(folder, None):
         raise UsageError(
-            f"{folder} has no {MANIFEST_NAME}", advice="Give the folder that colorbatch run wrote its outputs to."
+            f"{shown(folder)} has no {MANIFEST_NAME}",
+            advice="Give the folder that colorbatch run wrote its outputs to.",
         )
 
 
@@ -331,46 +311,59 @@ def _is_inside(name: str) -> bool:
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
-def in_utf_8(name: str) -> str:
-    """Return a file name as it reads in UTF-8, so that the locale does not show in the manifest."""
-    return os.fsencode(name).decode("utf-8", "surrogateescape")
-
-
-def of_the_locale(name: str) -> str:
-    """Return a file name as the locale has it, from what it reads like in UTF-8."""
-    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
-
-
-def sha256_of(path: Path) -> str | None:
-    """Return the sha256 of a file, or ``None`` when it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a manifest, a journal or a record; lines that a crash tore are passed over.
+def read_rows(file: StateFile) -> list[Row]:
+    """Return the rows of a journal or a record; lines that a crash tore are passed over.
 
     Raises:
         OutputUnwritableError: it cannot be read.
+        StoreUnavailableError: it cannot be read from a store.
 
     """
+    return _rows_in(_lines(file), file.name)
+
+
+def count_lines(folder: Location) -> int:
+    """Return how many lines the manifest of an output folder has; 0 where there is none.
+
+    Raises:
+        OutputUnwritableError: it cannot be read.
+        StoreUnavailableError: it cannot be read from a store.
+
+    """
+    return sum(1 for line in _manifest_lines(folder) if line.strip())
+
+
+def _rows_in(lines: Iterable[bytes], name: str) -> list[Row]:
     rows: list[Row] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith(_ANNOUNCEMENT):
             continue
         try:
             rows.append(Row.from_json(line))
         except (ValueError, TypeError, RecursionError) as error:
-            logger.warning("%s, line %d is passed over: %s", path, number, error)
+            logger.warning("%s, line %d is passed over: %s", name, number, error)
     return rows
 
 
-def _lines(path: Path) -> list[bytes]:
+def _manifest_lines(folder: Location) -> list[bytes]:
     try:
-        return path.read_bytes().splitlines()
+        return open_store(folder).read(MANIFEST_NAME).splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OutputUnwritableError(f"cannot read {path}: {error.strerror or error}") from error
+        raise _unreadable(error, folder) from error
+
+
+def _lines(file: StateFile) -> list[bytes]:
+    try:
+        return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(error, file.folder) from error
+
+
+def _unreadable(error: OSError, folder: Location) -> OutputUnwritableError | StoreUnavailableError:
+    if isinstance(folder, Path):
+        return OutputUnwritableError(f"cannot read {error.filename or folder}: {error.strerror or error}")
+    return of_the_run(error, folder)

@@ -125,6 +125,20 @@ def digital_source_type(packet: bytes) -> str:
     return _taken(list(_rdf_of(_parse(packet))), "Iptc4xmpExt:DigitalSourceType").removeprefix(SOURCE_TYPES)
 
 
+def is_made_of(packet: bytes, source_name: str) -> bool:
+    """Return whether a packet says that colorbatch made its picture of a source of that name.
+
+    Raises:
+        ValueError: ``packet`` is not XMP.
+
+    """
+    if not packet:
+        return False
+    descriptions = list(_rdf_of(_parse(packet)))
+    paths = [path.text for each in descriptions for path in each.iter(_tag("stRef:filePath"))]
+    return _taken(descriptions, "xmp:CreatorTool").startswith("colorbatch ") and printable(source_name) in paths
+
+
 def extended_name(standard: bytes) -> bytes:
     """Return the name of what a packet says goes on elsewhere; empty when it says nothing of the kind.
 

@@ -1,7 +1,9 @@
 """Fixtures that many tests share."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +13,27 @@ from PIL import Image
 
 from colorbatch.cli.main import main
 from colorbatch.colorizer import Colorizer, open_model
+
+if TYPE_CHECKING:
+    from stores import S3, Bucket
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> "Iterator[Bucket]":
+    """A bucket of a real S3 server on loopback."""
+    from stores import s3_server
+
+    with s3_server() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def s3(s3_bucket: "Bucket", monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3]":
+    """That bucket, emptied, and reached through a proxy that can cut connections."""
+    from stores import emptied
+
+    with emptied(s3_bucket, monkeypatch) as empty:
+        yield empty
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What many tests share: the samples, and models small enough to build anew each time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from colorbatch.contract import ModelContract, Parity
+from colorbatch.job import BatchJob
 
 ROOT = Path(__file__).parents[1]
 CommandLine = Callable[..., int]
@@ -15,6 +17,19 @@ CommandLine = Callable[..., int]
 MakePictures = Callable[..., Path]
 """Makes a folder of pictures: its name, their names, and optionally their mode."""
 SAMPLES = ROOT / "samples"
+
+
+@dataclass(frozen=True)
+class LocalJob(BatchJob):
+    """A job of which a test knows that it reads and writes on this machine."""
+
+    source: Path
+    output: Path
+
+    def __reduce__(self) -> tuple[type[BatchJob], tuple[object, ...]]:  # workers of a cluster know no tests
+        return BatchJob, tuple(getattr(self, each.name) for each in fields(BatchJob))
+
+
 ORANGE = (-0.2, 0.15)
 """Cb and Cr that the small model gives every pixel."""
 

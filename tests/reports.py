@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers import LocalJob
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from colorbatch.batch import run_batch
-from colorbatch.job import BatchJob
 
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
 ODD_NAMES = (
@@ -30,14 +30,14 @@ def slope(number: int) -> Image.Image:
     return Image.fromarray(levels[None].repeat(40 + number, axis=0))
 
 
-def finished_job(folder: Path, model: Path) -> BatchJob:
+def finished_job(folder: Path, model: Path) -> LocalJob:
     source = folder / "in"
     (source / "album 1" / "b").mkdir(parents=True)
     for number, name in enumerate(("a.png", "album 1/c.tif", "album 1/b/d.webp", *ODD_NAMES)):
         slope(number).save(source / name)
     (source / "broken.jpg").write_bytes(b"no picture")
     (source / "notes.txt").write_text("of 1931")
-    job = BatchJob(source, folder / "out", str(model), "cpu", jobs=1)
+    job = LocalJob(source, folder / "out", str(model), "cpu", jobs=1)
     run_batch(job)
     return job
 

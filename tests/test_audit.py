@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers import SAMPLES, small_model
+from helpers import SAMPLES, LocalJob, small_model
 from PIL import Image, ImageDraw
 
 from colorbatch import batch, making
 from colorbatch.audit import Audit, audit_batch
 from colorbatch.errors import UsageError
 from colorbatch.formats import decode, encode
-from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME
 from colorbatch.picture import Frame, Picture
 from colorbatch.state import STATE_FOLDER
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     """Return a finished job over pictures of many kinds, a broken one, one in colour and a text among them."""
     source = tmp_path / "in"
     (source / "sub").mkdir(parents=True)
@@ -37,7 +36,7 @@ def job(tmp_path: Path, model_path: Path) -> BatchJob:
     quarters = np.zeros((40, 60, 3), np.uint8)
     quarters[:20, :, 0], quarters[20:, :, 1], quarters[:, 30:, 2] = 200, 102, 90
     Image.fromarray(quarters).save(source / "colour.png")
-    done = BatchJob(source, tmp_path / "out", str(model_path), "cpu", already_color="copy")
+    done = LocalJob(source, tmp_path / "out", str(model_path), "cpu", already_color="copy")
     batch.run_batch(done)
     return done
 
@@ -46,7 +45,7 @@ def problems(found: Audit) -> dict[str, str]:
     return {finding.path: finding.problem for finding in found.findings}
 
 
-def test_a_finished_folder_is_sound(job: BatchJob) -> None:
+def test_a_finished_folder_is_sound(job: LocalJob) -> None:
     found = audit_batch(job.output, job.source)
     assert found.findings == []
     assert (found.rows, found.done, found.skipped, found.failed) == (8, 6, 1, 1)
@@ -63,7 +62,7 @@ def test_scanned_text_in_a_poor_jpeg_is_sound(tmp_path: Path, model_path: Path) 
     for line in range(0, 400, 12):
         ImageDraw.Draw(page).text((5, line), "The quick brown fox jumps over the lazy dog 0123456789" * 2, fill=0)
     page.save(source / "page.jpg", quality=30)
-    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu", jpeg_luma="reencoded")
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu", jpeg_luma="reencoded")
     batch.run_batch(job)
     found = audit_batch(job.output, source)
     assert found.is_sound
@@ -74,7 +73,7 @@ def test_scanned_text_in_a_poor_jpeg_is_sound(tmp_path: Path, model_path: Path) 
     assert (found.luma_handed_on, found.largest_luma_difference) == (1, 0)
 
 
-def test_what_was_altered_removed_or_added_is_found(job: BatchJob) -> None:
+def test_what_was_altered_removed_or_added_is_found(job: LocalJob) -> None:
     (job.output / "a.jpg").unlink()
     (job.output / "b.png").write_bytes(b"other")
     (job.output / "stray.jpg").write_bytes(b"new")
@@ -85,7 +84,7 @@ def test_what_was_altered_removed_or_added_is_found(job: BatchJob) -> None:
     }
 
 
-def test_links_in_the_output_and_lines_that_are_no_rows_are_found(job: BatchJob) -> None:
+def test_links_in_the_output_and_lines_that_are_no_rows_are_found(job: LocalJob) -> None:
     (job.output / "link").symlink_to(job.source, target_is_directory=True)
     manifest = job.output / MANIFEST_NAME
     manifest.write_bytes(manifest.read_bytes() + manifest.read_bytes().splitlines()[0] + b"\n")
@@ -95,7 +94,7 @@ def test_links_in_the_output_and_lines_that_are_no_rows_are_found(job: BatchJob)
     }
 
 
-def forged(job: BatchJob, name: str, data: bytes) -> None:
+def forged(job: LocalJob, name: str, data: bytes) -> None:
     """Put other bytes in the place of an output, and their hash into its row."""
     manifest = job.output / MANIFEST_NAME
     before = hashlib.sha256((job.output / name).read_bytes()).hexdigest()
@@ -103,7 +102,7 @@ def forged(job: BatchJob, name: str, data: bytes) -> None:
     manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(data).hexdigest()))
 
 
-def test_another_alpha_another_size_and_a_missing_mark_are_found(job: BatchJob) -> None:
+def test_another_alpha_another_size_and_a_missing_mark_are_found(job: LocalJob) -> None:
     picture = decode((job.output / "b.png").read_bytes())
     assert picture.first.alpha is not None
     frame = replace(picture.first, alpha=255 - picture.first.alpha)
@@ -119,7 +118,7 @@ def test_another_alpha_another_size_and_a_missing_mark_are_found(job: BatchJob) 
     assert found["d.gif.png"] == "it does not say of itself that a model made its colours"
 
 
-def test_pictures_that_a_stopped_run_left_are_found(job: BatchJob) -> None:
+def test_pictures_that_a_stopped_run_left_are_found(job: LocalJob) -> None:
     stop = threading.Event()
     stop.set()
     again = replace(job, output=job.output.with_name("again"))
@@ -127,14 +126,14 @@ def test_pictures_that_a_stopped_run_left_are_found(job: BatchJob) -> None:
     assert {finding.problem for finding in audit_batch(again.output).findings} == {"not coloured yet"}
 
 
-def test_a_source_that_failed_this_time_is_not_said_to_be_altered(job: BatchJob, tmp_path: Path) -> None:
+def test_a_source_that_failed_this_time_is_not_said_to_be_altered(job: LocalJob, tmp_path: Path) -> None:
     bad = tmp_path / "bad.onnx"
     bad.write_bytes(small_model((float("nan"), 0.0)).SerializeToString())
     assert batch.run_batch(replace(job, model=str(bad))).failed == 6
     assert audit_batch(job.output, job.source).is_sound
 
 
-def test_a_source_that_changed_or_came_or_went_is_found(job: BatchJob) -> None:
+def test_a_source_that_changed_or_came_or_went_is_found(job: LocalJob) -> None:
     (job.source / "a.jpg").write_bytes((job.source / "a.jpg").read_bytes() + b"x")
     (job.source / "d.gif").unlink()
     (job.source / "new.png").write_bytes(b"")
@@ -148,7 +147,7 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: BatchJob) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "b.png", "sub/c.tif", "e.webp"])
-def test_luma_that_is_not_the_source_s_is_found(job: BatchJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_luma_that_is_not_the_source_s_is_found(job: LocalJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that shifts luma by 6 levels of 255 between decoding and encoding."""
 
     def shifted(picture: Picture, source: bytes = b"") -> bytes:
@@ -164,7 +163,7 @@ def test_luma_that_is_not_the_source_s_is_found(job: BatchJob, name: str, monkey
     assert problems(audit_batch(again.output, job.source))[name].startswith("its luma is not the source's")
 
 
-def test_an_output_without_the_mark_it_should_have_is_found(job: BatchJob) -> None:
+def test_an_output_without_the_mark_it_should_have_is_found(job: LocalJob) -> None:
     again = replace(job, output=job.output.with_name("again"), digital_source_type=None)
     batch.run_batch(again)
     assert audit_batch(again.output).unmarked == 6
@@ -180,7 +179,7 @@ def test_an_output_without_the_mark_it_should_have_is_found(job: BatchJob) -> No
     assert len(found.findings) == 5
 
 
-def test_an_unfinished_run_is_found(job: BatchJob) -> None:
+def test_an_unfinished_run_is_found(job: LocalJob) -> None:
     (job.output / STATE_FOLDER).mkdir()
     (job.output / STATE_FOLDER / "journal.jsonl").touch()
     assert "run it again first" in problems(audit_batch(job.output))[MANIFEST_NAME]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from helpers import SAMPLES, endless_model, small_model, vivid_model
+from helpers import SAMPLES, LocalJob, endless_model, small_model, vivid_model
 from PIL import Image, ImageFile
 
 import colorbatch
@@ -26,7 +26,7 @@ from colorbatch.audit import audit_batch
 from colorbatch.engines import local
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
 from colorbatch.formats import encode
-from colorbatch.job import BatchJob, ColorOptions
+from colorbatch.job import ColorOptions
 from colorbatch.manifest import MANIFEST_NAME
 from colorbatch.progress import SilentProgress
 from colorbatch.session import Session
@@ -79,12 +79,12 @@ def rows(output: Path) -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     make_tree(tmp_path / "in", "a.jpg", "sub/b.png", "sub/deeper/c.tif", "d.webp", "sub/e.png")
-    return BatchJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu")
+    return LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu")
 
 
-def test_a_tree_is_mirrored_and_every_file_accounted_for(job: BatchJob) -> None:
+def test_a_tree_is_mirrored_and_every_file_accounted_for(job: LocalJob) -> None:
     (job.source / "notes.txt").write_text("not a picture")
     before = tree(job.source)
     listener = Listener()
@@ -107,22 +107,22 @@ def test_a_tree_is_mirrored_and_every_file_accounted_for(job: BatchJob) -> None:
     assert not (job.output / STATE_FOLDER).exists()
 
 
-def test_the_number_of_jobs_changes_nothing(job: BatchJob, tmp_path: Path) -> None:
+def test_the_number_of_jobs_changes_nothing(job: LocalJob, tmp_path: Path) -> None:
     outputs = []
     for jobs in (1, 2, 7):
-        batch.run_batch(BatchJob(job.source, tmp_path / f"out{jobs}", "unet", "cpu", jobs=jobs))
+        batch.run_batch(LocalJob(job.source, tmp_path / f"out{jobs}", "unet", "cpu", jobs=jobs))
         outputs.append(tree(tmp_path / f"out{jobs}"))
     assert len(outputs[0]) == 5
     assert outputs[0] == outputs[1] == outputs[2]
 
 
-def test_jobs_must_be_one_or_more(job: BatchJob) -> None:
+def test_jobs_must_be_one_or_more(job: LocalJob) -> None:
     with pytest.raises(UsageError, match="jobs must be 1 or more"):
-        batch.run_batch(BatchJob(job.source, job.output, job.model, jobs=0))
+        batch.run_batch(LocalJob(job.source, job.output, job.model, jobs=0))
     assert not job.output.exists()
 
 
-def test_one_broken_picture_stops_no_other(job: BatchJob) -> None:
+def test_one_broken_picture_stops_no_other(job: LocalJob) -> None:
     (job.source / "broken.jpg").write_bytes((job.source / "a.jpg").read_bytes()[:200])
     (job.source / "empty.png").touch()
     (job.source / "page.tif").write_text("<html>")
@@ -136,7 +136,7 @@ def test_one_broken_picture_stops_no_other(job: BatchJob) -> None:
     assert "broken.jpg" not in tree(job.output)
 
 
-def test_a_second_run_keeps_what_is_unchanged(job: BatchJob) -> None:
+def test_a_second_run_keeps_what_is_unchanged(job: LocalJob) -> None:
     batch.run_batch(job)
     first = {name: (job.output / name).stat().st_mtime_ns for name in tree(job.output)}
     manifest = (job.output / MANIFEST_NAME).read_bytes()
@@ -146,7 +146,7 @@ def test_a_second_run_keeps_what_is_unchanged(job: BatchJob) -> None:
     assert (job.output / MANIFEST_NAME).read_bytes() == manifest
 
 
-def test_only_what_changed_is_done_again(job: BatchJob) -> None:
+def test_only_what_changed_is_done_again(job: LocalJob) -> None:
     batch.run_batch(job)
     good = tree(job.output)
     make_tree(job.source, "new.png")
@@ -160,7 +160,7 @@ def test_only_what_changed_is_done_again(job: BatchJob) -> None:
     assert Image.open(io.BytesIO(now["a.jpg"])).size == (9, 9)
 
 
-def test_a_source_that_was_broken_for_a_while_is_done_again(job: BatchJob) -> None:
+def test_a_source_that_was_broken_for_a_while_is_done_again(job: LocalJob) -> None:
     batch.run_batch(job)
     good = (job.source / "a.jpg").read_bytes()
     (job.source / "a.jpg").write_bytes(good[:100])
@@ -173,7 +173,7 @@ def test_a_source_that_was_broken_for_a_while_is_done_again(job: BatchJob) -> No
         assert output.size == (9, 9)
 
 
-def test_a_row_without_hashes_proves_nothing(job: BatchJob) -> None:
+def test_a_row_without_hashes_proves_nothing(job: LocalJob) -> None:
     batch.run_batch(job)
     lines = (job.output / MANIFEST_NAME).read_bytes().splitlines()
     stripped = [json.dumps(json.loads(line) | {"output_sha256": None}) for line in lines]
@@ -184,17 +184,17 @@ def test_a_row_without_hashes_proves_nothing(job: BatchJob) -> None:
     assert (job.output / "a.jpg").exists()
 
 
-def test_another_model_or_working_size_does_all_again(job: BatchJob, tmp_path: Path) -> None:
+def test_another_model_or_working_size_does_all_again(job: LocalJob, tmp_path: Path) -> None:
     batch.run_batch(job)
     assert (
-        batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", ColorOptions(working_size=64))).coloured == 5
+        batch.run_batch(LocalJob(job.source, job.output, job.model, "cpu", ColorOptions(working_size=64))).coloured == 5
     )
     green = tmp_path / "green.onnx"
     green.write_bytes(small_model((-0.1, -0.2)).SerializeToString())
-    assert batch.run_batch(BatchJob(job.source, job.output, str(green), "cpu")).coloured == 5
+    assert batch.run_batch(LocalJob(job.source, job.output, str(green), "cpu")).coloured == 5
 
 
-def test_a_file_of_the_users_is_never_overwritten(job: BatchJob) -> None:
+def test_a_file_of_the_users_is_never_overwritten(job: LocalJob) -> None:
     (job.output / "sub").mkdir(parents=True)
     (job.output / "sub" / "b.png").write_bytes(b"mine")
     (job.output / "a.jpg").symlink_to(job.source / "a.jpg")
@@ -206,7 +206,7 @@ def test_a_file_of_the_users_is_never_overwritten(job: BatchJob) -> None:
     assert "did not make" in str(rows(job.output)["sub/b.png"]["reason"])
 
 
-def test_an_output_whose_row_was_lost_is_known_again(job: BatchJob) -> None:
+def test_an_output_whose_row_was_lost_is_known_again(job: LocalJob) -> None:
     batch.run_batch(job)
     good = tree(job.output)
     (job.output / MANIFEST_NAME).unlink()  # as after a kill between rename and row
@@ -215,7 +215,7 @@ def test_an_output_whose_row_was_lost_is_known_again(job: BatchJob) -> None:
     assert tree(job.output) == good
 
 
-def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: BatchJob, tmp_path: Path) -> None:
+def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: LocalJob, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     job.output.mkdir()
     (job.output / "sub").symlink_to(tmp_path / "elsewhere")
@@ -224,7 +224,7 @@ def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: BatchJob
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
-def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -> None:
     make_tree(job.source, *(f"{number:02}.png" for number in range(30)))
     stop = threading.Event()
     summary = batch.run_batch(job, Listener(stop, after=3), stop)
@@ -240,12 +240,12 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: BatchJob, tmp_path: Path) -
     assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
     rest = batch.run_batch(job)
     assert (rest.done, rest.kept) == (35, summary.done)
-    whole = BatchJob(job.source, tmp_path / "whole", job.model, "cpu")
+    whole = LocalJob(job.source, tmp_path / "whole", job.model, "cpu")
     batch.run_batch(whole)
     assert tree(job.output) == tree(whole.output)
 
 
-def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes = atomic.write_bytes
 
     def full(path: Path, data: bytes) -> None:
@@ -257,7 +257,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, m
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_bytes", full)
         with pytest.raises(OutputUnwritableError, match="No space left"):
-            batch.run_batch(BatchJob(job.source, job.output, job.model, "cpu", jobs=1))
+            batch.run_batch(LocalJob(job.source, job.output, job.model, "cpu", jobs=1))
     found = rows(job.output)
     assert len(found) == 5
     assert found["sub/deeper/c.tif"]["reason"] == making.NOT_REACHED
@@ -266,7 +266,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: BatchJob, m
 
 
 def test_a_bug_met_at_one_picture_is_a_failed_row(
-    job: BatchJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def faulty(data: bytes, *_: object, **__: object) -> colorbatch.Picture:
         picture = colorbatch.decode(data)
@@ -284,26 +284,26 @@ def test_a_bug_met_at_one_picture_is_a_failed_row(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_model_that_gives_no_numbers_fails_the_pictures(job: BatchJob, tmp_path: Path) -> None:
+def test_a_model_that_gives_no_numbers_fails_the_pictures(job: LocalJob, tmp_path: Path) -> None:
     path = tmp_path / "nan.onnx"
     path.write_bytes(small_model((float("nan"), 0.0)).SerializeToString())
-    summary = batch.run_batch(BatchJob(job.source, job.output, str(path), "cpu"))
+    summary = batch.run_batch(LocalJob(job.source, job.output, str(path), "cpu"))
     assert (summary.done, summary.failed) == (0, 5)
     assert tree(job.output) == {}
 
 
-def test_nothing_is_written_when_the_job_cannot_start(job: BatchJob, tmp_path: Path) -> None:
+def test_nothing_is_written_when_the_job_cannot_start(job: LocalJob, tmp_path: Path) -> None:
     page = tmp_path / "page.onnx"
     page.write_text("<html>")
     with pytest.raises(ModelRefusedError):
-        batch.run_batch(BatchJob(job.source, job.output, str(page)))
+        batch.run_batch(LocalJob(job.source, job.output, str(page)))
     with pytest.raises(UsageError):
-        batch.run_batch(BatchJob(job.source, job.source, job.model))
+        batch.run_batch(LocalJob(job.source, job.source, job.model))
     assert not job.output.exists()
     assert not (job.source / MANIFEST_NAME).exists()
 
 
-def test_names_of_any_kind_are_done(job: BatchJob) -> None:
+def test_names_of_any_kind_are_done(job: LocalJob) -> None:
     names = ["new\nline.png", "\x1b[31mred.png", "-dash.png", "x" * 251 + ".png", os.fsdecode(b"\xff.png"), "日本.png"]
     make_tree(job.source, *names)
     summary = batch.run_batch(job)
@@ -312,7 +312,7 @@ def test_names_of_any_kind_are_done(job: BatchJob) -> None:
 
 
 def test_every_sample_keeps_its_grey_within_one_level(tmp_path: Path) -> None:
-    summary = batch.run_batch(BatchJob(SAMPLES, tmp_path / "out"))
+    summary = batch.run_batch(LocalJob(SAMPLES, tmp_path / "out"))
     assert summary.failed == 0
     assert summary.done >= 8
     for output in (path for path in (tmp_path / "out").rglob("*.*") if path.name != MANIFEST_NAME):
@@ -333,7 +333,7 @@ def test_depth_pages_and_warnings_stand_in_the_row(tmp_path: Path, model_path: P
     tifffile.imwrite(source / "deep.tif", np.stack([deep, deep]), photometric="minisblack", metadata=None)
     Image.new("L", (40, 30), 99).save(source / "small.gif")
     Image.new("L", (8, 8)).save(source / "profile.png", icc_profile=b"not a profile")
-    summary = batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu"))
+    summary = batch.run_batch(LocalJob(source, tmp_path / "out", str(model_path), "cpu"))
     assert (summary.done, summary.failed) == (3, 0)
     lines = (tmp_path / "out" / MANIFEST_NAME).read_text().splitlines()
     rows = {row["input"]: row for row in map(json.loads, lines)}
@@ -341,13 +341,13 @@ def test_depth_pages_and_warnings_stand_in_the_row(tmp_path: Path, model_path: P
     assert rows["small.gif"]["output"] == "small.gif.png"
     assert "ICC profile is damaged" in rows["profile.png"]["warnings"][0]
     assert tifffile.imread(tmp_path / "out" / "deep.tif").shape == (2, 64, 64, 3)
-    assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu")).kept == 3
+    assert batch.run_batch(LocalJob(source, tmp_path / "out", str(model_path), "cpu")).kept == 3
 
 
 def test_a_picture_of_too_many_pixels_fails_alone(tmp_path: Path, model_path: Path) -> None:
     make_tree(tmp_path / "source", "small.png")
     Image.new("L", (400, 300)).save(tmp_path / "source" / "large.png")
-    job = BatchJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", max_megapixels=0.1)
+    job = LocalJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", max_megapixels=0.1)
     summary = batch.run_batch(job)
     assert (summary.done, summary.failed) == (1, 1)
     assert summary.failures[0][0] == "large.png"
@@ -366,7 +366,7 @@ def colour_source(tmp_path: Path) -> Path:
 
 
 def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, model_path: Path) -> None:
-    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu")
+    job = LocalJob(colour_source, tmp_path / "out", str(model_path), "cpu")
     summary = batch.run_batch(job)
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
     found = rows(job.output)
@@ -381,7 +381,7 @@ def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, 
 def test_pictures_in_colour_can_be_copied_or_coloured_anew(
     colour_source: Path, tmp_path: Path, model_path: Path
 ) -> None:
-    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu", already_color="copy")
+    job = LocalJob(colour_source, tmp_path / "out", str(model_path), "cpu", already_color="copy")
     assert batch.run_batch(job).done == 3
     for name in ("colour.png", "colour.bmp"):
         assert (job.output / name).read_bytes() == (colour_source / name).read_bytes()
@@ -396,7 +396,7 @@ def test_pictures_in_colour_can_be_copied_or_coloured_anew(
 def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -> None:
     make_tree(tmp_path / "source", *(f"{number:02}.png" for number in range(30)))
     (tmp_path / "source" / "00.png").write_bytes(b"no picture")
-    job = BatchJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", jobs=1, fail_fast=True)
+    job = LocalJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", jobs=1, fail_fast=True)
     summary = batch.run_batch(job)
     assert summary.failed == 1
     assert summary.stopped
@@ -404,7 +404,7 @@ def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -
     assert summary.done + summary.failed + summary.skipped == 30
 
 
-def test_a_model_that_never_returns_fails_the_picture_after_the_timeout(job: BatchJob, tmp_path: Path) -> None:
+def test_a_model_that_never_returns_fails_the_picture_after_the_timeout(job: LocalJob, tmp_path: Path) -> None:
     path = tmp_path / "endless.onnx"
     path.write_bytes(endless_model().SerializeToString())
     summary = batch.run_batch(replace(job, model=str(path), timeout=0.2))
@@ -413,7 +413,7 @@ def test_a_model_that_never_returns_fails_the_picture_after_the_timeout(job: Bat
     assert list(tree(job.output)) == []
 
 
-def test_a_run_in_the_middle_of_an_inference_stops_within_5_seconds(job: BatchJob, tmp_path: Path) -> None:
+def test_a_run_in_the_middle_of_an_inference_stops_within_5_seconds(job: LocalJob, tmp_path: Path) -> None:
     path = tmp_path / "endless.onnx"
     path.write_bytes(endless_model().SerializeToString())
     stop = threading.Event()
@@ -427,7 +427,7 @@ def test_a_run_in_the_middle_of_an_inference_stops_within_5_seconds(job: BatchJo
 
 
 def test_what_cannot_be_broken_off_is_abandoned_and_writes_nothing(
-    job: BatchJob, monkeypatch: pytest.MonkeyPatch
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on, over = threading.Event(), threading.Event()
 
@@ -461,7 +461,7 @@ def test_salvage_colours_what_can_be_read_and_says_so(tmp_path: Path, model_path
         data = (source / name).read_bytes()
         (source / name).write_bytes(data[: len(data) // 2])
     (source / "empty.jpg").touch()
-    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu")
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu")
     assert batch.run_batch(job).failed == 3
     summary = batch.run_batch(replace(job, salvage=True))
     assert (summary.done, summary.kept, summary.failed) == (3, 1, 1)
@@ -486,7 +486,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (90, 120), dtype=np.uint8)
         Image.fromarray(pixels).resize((300, 200)).save(path)
-    straight = BatchJob(source, tmp_path / "straight", str(model_path), "cpu", jobs=1)
+    straight = LocalJob(source, tmp_path / "straight", str(model_path), "cpu", jobs=1)
     assert batch.run_batch(straight).done == 60
     output = tmp_path / "killed"
     command = [sys.executable, "-m", "colorbatch", "run", "-q", "--model", str(model_path), "--jobs", str(jobs)]
@@ -507,13 +507,13 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Pat
     assert audit_batch(output, source).is_sound
 
 
-def run_with(job: BatchJob, **changes: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+def run_with(job: LocalJob, **changes: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
     batch.run_batch(replace(job, **changes))
     assert audit_batch(job.output).is_sound
     return rows(job.output)
 
 
-def test_outputs_of_sources_that_are_left_out_for_once_stay_on_record(job: BatchJob) -> None:
+def test_outputs_of_sources_that_are_left_out_for_once_stay_on_record(job: LocalJob) -> None:
     first = run_with(job, include=["*.jpg"])
     second = run_with(job, include=["*.tif"])
     assert second["a.jpg"] == first["a.jpg"]
@@ -523,7 +523,7 @@ def test_outputs_of_sources_that_are_left_out_for_once_stay_on_record(job: Batch
     assert batch.run_batch(replace(job, options=ColorOptions(strength=0.5))).failed == 0
 
 
-def test_outputs_of_sources_that_are_gone_stay_on_record(job: BatchJob) -> None:
+def test_outputs_of_sources_that_are_gone_stay_on_record(job: LocalJob) -> None:
     before = run_with(job)
     (job.source / "a.jpg").unlink()
     after = run_with(job)
@@ -537,7 +537,7 @@ def test_outputs_of_sources_that_are_gone_stay_on_record(job: BatchJob) -> None:
 def test_outputs_of_other_choices_for_pictures_in_colour_stay_on_record(
     colour_source: Path, tmp_path: Path, model_path: Path
 ) -> None:
-    job = BatchJob(colour_source, tmp_path / "out", str(model_path), "cpu")
+    job = LocalJob(colour_source, tmp_path / "out", str(model_path), "cpu")
     for choice, options in (
         ("copy", ColorOptions()),
         ("skip", ColorOptions()),
@@ -551,7 +551,7 @@ def test_outputs_of_other_choices_for_pictures_in_colour_stay_on_record(
         assert {row["status"] for row in found.values()} <= {"done", "skipped"}
 
 
-def test_a_broken_source_that_is_not_reached_keeps_its_output(job: BatchJob) -> None:
+def test_a_broken_source_that_is_not_reached_keeps_its_output(job: LocalJob) -> None:
     run_with(job, jobs=1)
     good = (job.source / "d.webp").read_bytes()
     (job.source / "d.webp").write_bytes(b"torn")
@@ -563,7 +563,7 @@ def test_a_broken_source_that_is_not_reached_keeps_its_output(job: BatchJob) -> 
     assert batch.run_batch(replace(job, options=ColorOptions(strength=0.5))).failed == 0
 
 
-def test_an_output_whose_row_a_kill_prevented_is_replaced_when_the_settings_change(job: BatchJob) -> None:
+def test_an_output_whose_row_a_kill_prevented_is_replaced_when_the_settings_change(job: LocalJob) -> None:
     run_with(job)
     lines = (job.output / MANIFEST_NAME).read_bytes().splitlines(keepends=True)
     row = json.loads(lines[0])
@@ -580,7 +580,7 @@ def test_a_neighbour_that_takes_the_name_of_an_output_gets_it(tmp_path: Path, mo
     source = tmp_path / "in"
     source.mkdir()
     Image.linear_gradient("L").save(source / "c.gif")
-    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu")
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu")
     assert batch.run_batch(job).done == 1
     Image.linear_gradient("L").rotate(90).save(source / "c.gif.png")
     assert (batch.run_batch(job).done, batch.run_batch(job).kept) == (2, 2)
@@ -588,7 +588,7 @@ def test_a_neighbour_that_takes_the_name_of_an_output_gets_it(tmp_path: Path, mo
     assert audit_batch(job.output, source).is_sound
 
 
-def test_an_altered_output_is_made_again_with_a_warning(job: BatchJob) -> None:
+def test_an_altered_output_is_made_again_with_a_warning(job: LocalJob) -> None:
     run_with(job)
     (job.output / "a.jpg").write_bytes((job.output / "a.jpg").read_bytes() + b"caption")
     found = run_with(job)
@@ -608,7 +608,7 @@ def test_an_altered_output_is_made_again_with_a_warning(job: BatchJob) -> None:
     ],
     ids=str,
 )
-def test_every_setting_that_changes_an_output_makes_it_again(job: BatchJob, change: dict[str, Any]) -> None:
+def test_every_setting_that_changes_an_output_makes_it_again(job: LocalJob, change: dict[str, Any]) -> None:
     run_with(job)
     summary = batch.run_batch(replace(job, **change))
     assert (summary.done, summary.kept) == (5, 0)
@@ -623,7 +623,7 @@ def test_in_a_tiff_of_grey_and_coloured_pages_the_grey_ones_are_coloured(tmp_pat
     with tifffile.TiffWriter(source / "album.tif") as writer:
         for page in (grey, colour, grey.astype(np.uint16) * 200):
             writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
-    found = run_with(BatchJob(source, tmp_path / "out", str(model_path), "cpu"))
+    found = run_with(LocalJob(source, tmp_path / "out", str(model_path), "cpu"))
     assert found["album.tif"]["warnings"] == ["in colour already and left as they were: page 2"]
     with tifffile.TiffFile(tmp_path / "out" / "album.tif") as album:
         first, second, third = (page.asarray() for page in album.pages)
@@ -648,7 +648,7 @@ def test_merging_many_pages_does_not_count_as_the_model_s_time(
     source = tmp_path / "in"
     source.mkdir()
     tifffile.imwrite(source / "book.tif", np.full((8, 20, 30), 99, np.uint8), photometric="minisblack", metadata=None)
-    assert batch.run_batch(BatchJob(source, tmp_path / "out", str(model_path), "cpu", timeout=0.6)).done == 1
+    assert batch.run_batch(LocalJob(source, tmp_path / "out", str(model_path), "cpu", timeout=0.6)).done == 1
 
 
 def test_a_run_that_computes_in_batches_makes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -660,7 +660,7 @@ def test_a_run_that_computes_in_batches_makes_the_same_files(tmp_path: Path, mon
     for number in range(30):
         level = np.full((20 + number % 3, 30), 8 * number, np.uint8)
         Image.fromarray(level).save(source / f"{number}.png")
-    job = BatchJob(source, tmp_path / "plain", str(model_path), "cpu", jobs=8)
+    job = LocalJob(source, tmp_path / "plain", str(model_path), "cpu", jobs=8)
     batch.run_batch(job)
     monkeypatch.setattr(local, "Session", partial(Session, batched=True))
     assert batch.run_batch(replace(job, output=tmp_path / "batched")).coloured == 30
@@ -693,7 +693,7 @@ def test_pictures_in_work_keep_to_the_memory_limit(
                 in_work.discard(threading.get_ident())
 
     monkeypatch.setattr(making, "encode", counted)
-    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu", jobs=6)
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu", jobs=6)
     for limit, expected in ((6 * 540_000, 6), (2 * 540_000 + 5, 2), (1, 1)):
         most[0], wanted[0] = 0, expected
         assert batch.run_batch(replace(job, output=tmp_path / str(limit), memory_limit=limit)).done == 8
@@ -702,7 +702,7 @@ def test_pictures_in_work_keep_to_the_memory_limit(
     assert trees[0] == trees[1] == trees[2]
 
 
-def test_a_run_over_a_list_leaves_all_others_and_their_rows_as_they_are(job: BatchJob) -> None:
+def test_a_run_over_a_list_leaves_all_others_and_their_rows_as_they_are(job: LocalJob) -> None:
     (job.source / "broken.png").write_bytes(b"no picture")
     batch.run_batch(job)
     before, outputs = rows(job.output), tree(job.output)
@@ -722,7 +722,7 @@ def test_a_run_over_a_list_leaves_all_others_and_their_rows_as_they_are(job: Bat
     assert (whole.coloured, whole.kept, whole.failed) == (4, 2, 1)  # two in other settings, one missing, one new
 
 
-def test_a_stopped_run_over_a_list_leaves_all_rows_standing(job: BatchJob) -> None:
+def test_a_stopped_run_over_a_list_leaves_all_rows_standing(job: LocalJob) -> None:
     batch.run_batch(job)
     before = rows(job.output)
     stop = threading.Event()
@@ -732,13 +732,13 @@ def test_a_stopped_run_over_a_list_leaves_all_rows_standing(job: BatchJob) -> No
     assert summary.stopped
 
 
-def test_a_list_that_names_what_is_not_there_is_refused(job: BatchJob) -> None:
+def test_a_list_that_names_what_is_not_there_is_refused(job: LocalJob) -> None:
     with pytest.raises(UsageError, match=r"not in .*: x1, x2, x3 and 1 more$"):
         batch.run_batch(replace(job, only=frozenset({"a.jpg", "x1", "x2", "x3", "x4"})))
     assert not job.output.exists()
 
 
-def test_a_row_tells_when_its_output_was_finished(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_tells_when_its_output_was_finished(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dry run takes outputs that are newer than that for altered ones."""
 
     def slow(*arguments: Any) -> bytes:  # noqa: ANN401

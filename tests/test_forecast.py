@@ -3,25 +3,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import LocalJob
 from PIL import Image
 
 from colorbatch import batch
 from colorbatch.forecast import forecast
-from colorbatch.job import BatchJob, ColorOptions
+from colorbatch.job import ColorOptions
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     source = tmp_path / "in"
     source.mkdir()
     for number in range(30):
         noise = np.random.default_rng(number).integers(0, 256, (50 + number, 70), dtype=np.uint8)
         Image.fromarray(noise).save(source / f"{number:02}.png")
     (source / "notes.txt").touch()
-    return BatchJob(source, tmp_path / "out", str(model_path), "cpu", jobs=1)
+    return LocalJob(source, tmp_path / "out", str(model_path), "cpu", jobs=1)
 
 
-def test_nothing_is_written_and_the_estimate_is_near_what_is_then_written(job: BatchJob) -> None:
+def test_nothing_is_written_and_the_estimate_is_near_what_is_then_written(job: LocalJob) -> None:
     found = forecast(job)
     assert not job.output.exists()
     assert found.counts == {"colour": 30, "skipped": 1}
@@ -34,7 +35,7 @@ def test_nothing_is_written_and_the_estimate_is_near_what_is_then_written(job: B
     assert found.bytes_to_write == pytest.approx(written, rel=0.1)
 
 
-def test_it_tells_what_a_second_run_would_do(job: BatchJob) -> None:
+def test_it_tells_what_a_second_run_would_do(job: LocalJob) -> None:
     batch.run_batch(job)
     assert forecast(job).counts == {"kept": 30, "skipped": 1}
     (job.output / "03.png").unlink()
@@ -47,7 +48,7 @@ def test_it_tells_what_a_second_run_would_do(job: BatchJob) -> None:
     assert forecast(replace(job, options=ColorOptions(strength=0.5))).counts["again"] == 30
 
 
-def test_pictures_that_cannot_be_coloured_do_not_spoil_it(job: BatchJob) -> None:
+def test_pictures_that_cannot_be_coloured_do_not_spoil_it(job: LocalJob) -> None:
     for path in job.source.glob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     found = forecast(job)

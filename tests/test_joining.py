@@ -10,7 +10,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from helpers import CommandLine, small_model
+from helpers import CommandLine, LocalJob, small_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,7 +19,6 @@ from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import OutputInUseError, UsageError
-from colorbatch.job import BatchJob
 from colorbatch.joining import Joined, join_shards
 from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
 from colorbatch.progress import SilentProgress
@@ -37,7 +36,7 @@ def grey(path: Path, number: int = 0) -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     source = tmp_path / "in"
     for number, name in enumerate(NAMES):
         grey(source / name, number)
@@ -47,7 +46,7 @@ def job(tmp_path: Path, model_path: Path) -> BatchJob:
     rainbow = Image.effect_noise((32, 24), 90).convert("RGB")
     rainbow.putdata([(x * 8 % 256, x * 5 % 256, x * 3 % 256) for x in range(32 * 24)])
     rainbow.save(source / "colour.png")
-    return BatchJob(source, tmp_path / "out", str(model_path), "cpu", jobs=1)
+    return LocalJob(source, tmp_path / "out", str(model_path), "cpu", jobs=1)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -63,7 +62,7 @@ def rows(folder: Path) -> list[dict[str, object]]:
     return [{key: value for key, value in row.items() if key not in OF_THE_MOMENT} for row in found]
 
 
-def do(job: BatchJob, *indices: int, count: int) -> None:
+def do(job: LocalJob, *indices: int, count: int) -> None:
     for index in indices:
         run_batch(replace(job, shard=Shard(index, count)))
 
@@ -74,7 +73,7 @@ def shards_of(count: int) -> Sequence[int]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])
-def test_the_union_of_the_shards_is_the_whole_byte_for_byte(job: BatchJob, tmp_path: Path, count: int) -> None:
+def test_the_union_of_the_shards_is_the_whole_byte_for_byte(job: LocalJob, tmp_path: Path, count: int) -> None:
     whole = replace(job, output=tmp_path / "whole")
     run_batch(whole)
     do(job, *range(count, 0, -1), count=count)
@@ -113,7 +112,7 @@ def test_outputs_are_called_the_same_however_a_job_is_split(
     assert {each for plan in shards for each in plan} == set(whole)
 
 
-def test_a_shard_looks_into_no_file_of_the_others(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_looks_into_no_file_of_the_others(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     original = Path.open
 
@@ -129,7 +128,7 @@ def test_a_shard_looks_into_no_file_of_the_others(job: BatchJob, monkeypatch: py
     assert set(opened) <= allowed
 
 
-def test_shards_run_at_the_same_time_into_one_folder(job: BatchJob, tmp_path: Path) -> None:
+def test_shards_run_at_the_same_time_into_one_folder(job: LocalJob, tmp_path: Path) -> None:
     commands = [
         [sys.executable, "-m", "colorbatch", "run", "-q", "--model", job.model, "--shard", f"{index}/3"]
         for index in (1, 2, 3)
@@ -144,7 +143,7 @@ def test_shards_run_at_the_same_time_into_one_folder(job: BatchJob, tmp_path: Pa
     assert rows(job.output) == rows(whole.output)
 
 
-def test_what_is_missing_is_named_and_can_be_done_later(job: BatchJob) -> None:
+def test_what_is_missing_is_named_and_can_be_done_later(job: LocalJob) -> None:
     here, *_, away = shards_of(3)
     do(job, *(index for index in (1, 2, 3) if index != away), count=3)
     joined = join_shards(job.output)
@@ -162,7 +161,7 @@ def test_what_is_missing_is_named_and_can_be_done_later(job: BatchJob) -> None:
     assert here in shards_of(3)
 
 
-def test_a_killed_shard_is_missing_and_its_pictures_are_kept_when_it_is_done_again(job: BatchJob) -> None:
+def test_a_killed_shard_is_missing_and_its_pictures_are_kept_when_it_is_done_again(job: LocalJob) -> None:
     do(job, 1, 2, count=2)
     whole = files(job.output)
     record = job.output / STATE_FOLDER / "shard-1-of-2.jsonl"
@@ -179,7 +178,7 @@ def test_a_killed_shard_is_missing_and_its_pictures_are_kept_when_it_is_done_aga
     assert files(job.output) == {name: data for name, data in whole.items() if not name.startswith(STATE_FOLDER)}
 
 
-def test_a_shard_that_was_stopped_is_named(job: BatchJob) -> None:
+def test_a_shard_that_was_stopped_is_named(job: LocalJob) -> None:
     stopped, *others = shards_of(2)
 
     class StopsAtOnce(SilentProgress):
@@ -195,7 +194,7 @@ def test_a_shard_that_was_stopped_is_named(job: BatchJob) -> None:
     assert join_shards(job.output).is_whole
 
 
-def test_another_split_takes_over_what_is_there(job: BatchJob) -> None:
+def test_another_split_takes_over_what_is_there(job: LocalJob) -> None:
     do(job, 1, 2, count=2)
     for index in (1, 2, 3):
         summary = run_batch(replace(job, shard=Shard(index, 3)))
@@ -204,7 +203,7 @@ def test_another_split_takes_over_what_is_there(job: BatchJob) -> None:
     assert not (job.output / STATE_FOLDER).exists()
 
 
-def test_a_run_over_all_takes_over_what_shards_did(job: BatchJob) -> None:
+def test_a_run_over_all_takes_over_what_shards_did(job: LocalJob) -> None:
     do(job, 1, count=2)
     coloured = len([name for name in files(job.output) if not name.startswith(STATE_FOLDER)])
     summary = run_batch(job)
@@ -213,7 +212,7 @@ def test_a_run_over_all_takes_over_what_shards_did(job: BatchJob) -> None:
     assert audit_batch(job.output, job.source).is_sound
 
 
-def test_rows_of_sources_that_are_gone_stay_while_their_outputs_do(job: BatchJob, tmp_path: Path) -> None:
+def test_rows_of_sources_that_are_gone_stay_while_their_outputs_do(job: LocalJob, tmp_path: Path) -> None:
     run_batch(job)
     shutil.copytree(job.output, tmp_path / "whole")
     for name in ("a.jpg", "broken.jpg"):
@@ -225,7 +224,7 @@ def test_rows_of_sources_that_are_gone_stay_while_their_outputs_do(job: BatchJob
     assert "a.jpg" in {row["input"] for row in rows(job.output)}
 
 
-def test_different_models_are_told(job: BatchJob, tmp_path: Path) -> None:
+def test_different_models_are_told(job: LocalJob, tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     other.write_bytes(small_model((0.1, 0.1)).SerializeToString())
     first, second = shards_of(2)
@@ -234,7 +233,7 @@ def test_different_models_are_told(job: BatchJob, tmp_path: Path) -> None:
     assert join_shards(job.output).ways == 2
 
 
-def test_a_file_of_another_name_is_no_shard(job: BatchJob) -> None:
+def test_a_file_of_another_name_is_no_shard(job: LocalJob) -> None:
     do(job, 1, 2, count=2)
     for name in ("shard.jsonl", "shard-3-of-2.jsonl", "shard-1-of-2.jsonl.bak", "journal-0-of-0.jsonl"):
         (job.output / STATE_FOLDER / name).write_bytes(Row("evil.jpg", status="done").to_json())
@@ -285,7 +284,7 @@ def test_there_is_nothing_to_merge_where_nothing_ran(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_missing(
-    job: BatchJob, command_line: CommandLine, capsys: pytest.CaptureFixture[str]
+    job: LocalJob, command_line: CommandLine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (job.source / "broken.jpg").unlink()
     options = ("--model", job.model, "--quiet")
@@ -305,7 +304,7 @@ def test_the_command_says_what_is_missing(
 
 
 def test_the_task_of_a_slurm_array_is_its_shard(
-    job: BatchJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+    job: LocalJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job.source / "broken.jpg").unlink()
     for name, value in {"COUNT": "2", "MIN": "0", "MAX": "1", "STEP": "1"}.items():
@@ -318,13 +317,13 @@ def test_the_task_of_a_slurm_array_is_its_shard(
 
 @pytest.mark.parametrize("text", ["3", "0/2", "3/2", "x/y", "auto"])
 def test_what_is_no_shard_is_exit_2(
-    job: BatchJob, command_line: CommandLine, capsys: pytest.CaptureFixture[str], text: str
+    job: LocalJob, command_line: CommandLine, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     assert command_line("run", "--shard", text, job.source, job.output) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not job.output.exists()
 
 
-def test_a_shard_writes_no_report(job: BatchJob, command_line: CommandLine) -> None:
+def test_a_shard_writes_no_report(job: LocalJob, command_line: CommandLine) -> None:
     assert command_line("run", "--report", "--shard", "1/2", job.source, job.output) == 2
     assert not job.output.exists()

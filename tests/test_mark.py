@@ -13,12 +13,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from helpers import LocalJob
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from colorbatch import batch, making
 from colorbatch.formats import decode
-from colorbatch.job import BatchJob
 from colorbatch.manifest import rows_of
 from colorbatch.xmp import digital_source_type
 
@@ -35,7 +35,7 @@ needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="Ex
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path, ramp: NDArray[np.uint8]) -> BatchJob:
+def job(tmp_path: Path, model_path: Path, ramp: NDArray[np.uint8]) -> LocalJob:
     """Return a job over one picture of each format, all but the last two with XMP."""
     source = tmp_path / "in"
     source.mkdir()
@@ -54,7 +54,7 @@ def job(tmp_path: Path, model_path: Path, ramp: NDArray[np.uint8]) -> BatchJob:
     grey.save(source / "f.gif")
     grey.save(source / "g.png")
     grey.save(source / "h.jpg", xmp=b"<x:xmpmeta>torn")
-    return BatchJob(source, tmp_path / "out", str(model_path), "cpu")
+    return LocalJob(source, tmp_path / "out", str(model_path), "cpu")
 
 
 def exiftool(path: Path) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def exiftool(path: Path) -> dict[str, Any]:
 
 
 @needs_exiftool
-def test_exiftool_finds_the_mark_beside_what_was_there(job: BatchJob) -> None:
+def test_exiftool_finds_the_mark_beside_what_was_there(job: LocalJob) -> None:
     assert batch.run_batch(job).done == len(NAMES)
     rows = rows_of(job.output)
     for name in NAMES:
@@ -82,7 +82,7 @@ def test_exiftool_finds_the_mark_beside_what_was_there(job: BatchJob) -> None:
             assert found["XMP-o:Shelf"] == "7/b"
 
 
-def test_every_frame_is_marked_and_the_manifest_says_how(job: BatchJob) -> None:
+def test_every_frame_is_marked_and_the_manifest_says_how(job: LocalJob) -> None:
     batch.run_batch(replace(job, digital_source_type="algorithmicallyEnhanced"))
     rows = rows_of(job.output)
     assert {row.digital_source_type for row in rows.values()} == {"algorithmicallyEnhanced"}
@@ -92,14 +92,14 @@ def test_every_frame_is_marked_and_the_manifest_says_how(job: BatchJob) -> None:
         assert digital_source_type(frame.metadata.xmp) == "algorithmicallyEnhanced"
 
 
-def test_torn_xmp_is_a_warning_and_the_mark_is_there(job: BatchJob) -> None:
+def test_torn_xmp_is_a_warning_and_the_mark_is_there(job: LocalJob) -> None:
     batch.run_batch(job)
     (warning,) = rows_of(job.output)["h.jpg"].warnings
     assert warning.startswith("XMP is damaged and was left out")
     assert digital_source_type(decode((job.output / "h.jpg").read_bytes()).first.metadata.xmp) == COMPOSITE
 
 
-def test_without_the_mark_xmp_is_as_it_was_and_the_manifest_says_so(job: BatchJob) -> None:
+def test_without_the_mark_xmp_is_as_it_was_and_the_manifest_says_so(job: LocalJob) -> None:
     batch.run_batch(replace(job, digital_source_type=None))
     rows = rows_of(job.output)
     assert {(row.digital_source_type, row.reason) for row in rows.values()} == {(None, making.UNMARKED)}
@@ -133,7 +133,7 @@ def test_xmp_longer_than_a_jpeg_segment_survives(
     source = tmp_path / "in"
     source.mkdir()
     Image.fromarray(ramp).save(source / "a.jpg", xmp=note, extra=segments)
-    job = BatchJob(source, tmp_path / "out", str(model_path), "cpu", digital_source_type=mark)
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu", digital_source_type=mark)
     assert batch.run_batch(job).done == 1
     assert rows_of(job.output)["a.jpg"].warnings == ()
     output = (job.output / "a.jpg").read_bytes()

@@ -2,20 +2,20 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
+from colorbatch.location import Location
 from colorbatch.progress import printable
 
 
 @click.command("audit", short_help="Prove that nothing is missing and only colour was added.")
-@click.argument("output", type=options.PATH)
+@click.argument("output", type=options.LOCATION)
 @click.option(
     "--source",
-    type=options.PATH,
+    type=options.LOCATION,
     metavar="DIR",
     help="Where the outputs were made from: compares the luma of each with that of its source.",
 )
@@ -24,7 +24,7 @@ from colorbatch.progress import printable
 @options.quiet_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, output: Path, source: Path | None, jobs: int | None, *, as_json: bool, quiet: bool
+    ctx: click.Context, /, output: Location, source: Location | None, jobs: int | None, *, as_json: bool, quiet: bool
 ) -> None:
     """Check every file below OUTPUT, a folder that colorbatch run wrote to, against its manifest.
 

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
+from colorbatch.location import Location, shown
 from colorbatch.progress import printable
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @click.command("merge", short_help="Join the shards of a job into one manifest.")
-@click.argument("output", type=options.PATH)
+@click.argument("output", type=options.LOCATION)
 @options.json_option
 @options.quiet_option
 @click.pass_context
-def command(ctx: click.Context, /, output: Path, *, as_json: bool, quiet: bool) -> None:
+def command(ctx: click.Context, /, output: Location, *, as_json: bool, quiet: bool) -> None:
     """Write the manifest of OUTPUT, a folder that the shards of a job (colorbatch run --shard) wrote to.
 
     Shards that are missing are named; run them again and merge once more. Exit code 0 when every shard came to its end
@@ -44,9 +44,9 @@ def command(ctx: click.Context, /, output: Path, *, as_json: bool, quiet: bool) 
     ctx.exit(ExitCode.OK if joined.is_whole and not joined.failed else ExitCode.PICTURES_FAILED)
 
 
-def _lines(joined: "Joined", output: Path) -> list[str]:
+def _lines(joined: "Joined", output: Location) -> list[str]:
     if not joined.shards:
-        return [f"There are no shards to merge in {printable(str(output))}: its manifest is whole."]
+        return [f"There are no shards to merge in {printable(shown(output))}: its manifest is whole."]
     lines = [
         *(f"Missing: shard {index}/{joined.shards} was killed, or never begun" for index in joined.missing),
         *(f"Missing: shard {index}/{joined.shards} was stopped before its end" for index in joined.stopped),

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from colorbatch.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
+from colorbatch.location import is_url, location_of, without_secrets
 from colorbatch.shard import Shard
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -20,6 +21,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 class _Path(click.Path):
     """A path; an empty one, such as an unset variable of a script gives, is none."""
+
+    refuses_urls = True
 
     def convert(
         self,
@@ -29,6 +32,19 @@ class _Path(click.Path):
     ) -> Any:  # noqa: ANN401 (click's)
         if not os.fspath(value) or "\0" in os.fspath(value):
             self.fail("the path is empty, or no path", param, ctx)
+        if self.refuses_urls and is_url(os.fspath(value)):
+            self.fail(f"{without_secrets(os.fspath(value))} is in a store: copy it to a folder first", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Location(_Path):
+    """A path, or the URL of a store."""
+
+    refuses_urls = False
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        if isinstance(value, str) and is_url(value) and "\0" not in value:
+            return location_of(value)
         return super().convert(value, param, ctx)
 
 
@@ -95,6 +111,7 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
 
 
 PATH = _Path(path_type=Path)
+LOCATION = _Location(path_type=Path)
 MODEL = _Model()
 WORKING_SIZE = click.IntRange(1, MAX_SIZE)
 VIVIDNESS = FiniteRange(0, 1)

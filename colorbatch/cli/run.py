@@ -12,6 +12,7 @@ from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_in_force, config_option, settings_in_force
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, EngineName, JpegLuma
+from colorbatch.location import Location, shown
 from colorbatch.progress import printable
 from colorbatch.shard import Shard
 from colorbatch.version import __version__
@@ -22,8 +23,8 @@ _FAILURES_SHOWN = 10
 
 
 @click.command("run", short_help="Colour a folder of pictures.")
-@click.argument("source", type=options.PATH)
-@click.argument("output", type=options.PATH)
+@click.argument("source", type=options.LOCATION)
+@click.argument("output", type=options.LOCATION)
 @options.model_option
 @options.provider_option
 @options.color_options
@@ -141,7 +142,8 @@ def command(
     """Colour every picture below SOURCE, a folder or one file, into the same place below OUTPUT.
 
     SOURCE is never written to. One broken picture does not stop the others. OUTPUT/colorbatch-manifest.jsonl says of
-    every file what became of it, and a second run does only what is left to do.
+    every file what became of it, and a second run does only what is left to do. Both may be URLs of object stores or
+    servers, such as s3://bucket/photos, gs://, az:// or sftp://.
 
     \b
     Example:
@@ -162,6 +164,11 @@ def command(
         _refuse_unsafe_log(log_file, job)
     if report and job.shard is not None:
         raise UsageError("a shard has no report of its own", advice="Run colorbatch report after colorbatch merge.")
+    if report and not isinstance(job.output, Path):
+        raise UsageError(
+            "a report is a page in a folder, and the output is in a store",
+            advice="Copy the output to a folder, and run colorbatch report there.",
+        )
     if dry_run:
         from colorbatch.cli.plan import show_plan
 
@@ -169,14 +176,14 @@ def command(
         show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
-    if report:
+    if report and isinstance(job.output, Path):
         from colorbatch.report import refuse_foreign_folder
 
         refuse_foreign_folder(job.output)
     config = config_in_force(ctx)
     if config is not None and not quiet:
         terminal.say(f"Options from {printable(str(config))}")
-    logger.info("colorbatch %s: %s to %s", __version__, printable(str(job.source)), printable(str(job.output)))
+    logger.info("colorbatch %s: %s to %s", __version__, printable(shown(job.source)), printable(shown(job.output)))
     for name, (value, origin) in settings_in_force(ctx).items():
         logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
     with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
@@ -184,10 +191,11 @@ def command(
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     _show(summary, job.output, job.shard, quiet=quiet, verbose=verbose)
-    if report and not interruption.exit_code:
+    if report and not interruption.exit_code and isinstance(job.output, Path):
         from colorbatch.cli.report import write
 
-        write(job.output, job.source, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
+        source = job.source if isinstance(job.source, Path) else None
+        write(job.output, source, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
@@ -206,26 +214,28 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         (job.source, "source", "Nothing is ever written there."),
         (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
     ):
+        if not isinstance(folder, Path):
+            continue
         if contains(folder, log_file) or log_file.absolute().is_relative_to(folder.absolute()):
             raise UsageError(f"the log file {log_file} lies in the {name}", advice=reason)
     if log_file.is_file() and not terminal.is_log(log_file):
         raise UsageError(f"{log_file} is there already and is no log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Path, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
+def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
     """Log the closing lines; print them, as a table on a terminal, but with ``quiet`` only after failures."""
     last = []
     if quiet:  # they were not shown as they came
-        shown = summary.failures[:_FAILURES_SHOWN]
-        last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in shown]
-        if summary.failed > len(shown):
-            last.append(f"  and {summary.failed - len(shown)} more, all in the manifest")
+        named = summary.failures[:_FAILURES_SHOWN]
+        last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in named]
+        if summary.failed > len(named):
+            last.append(f"  and {summary.failed - len(named)} more, all in the manifest")
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
     if shard is None:
-        last.append(f"Manifest: {printable(str(output / 'colorbatch-manifest.jsonl'))}")
+        last.append(f"Manifest: {printable(shown(output / 'colorbatch-manifest.jsonl'))}")
     else:
-        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(str(output))}")
+        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(shown(output))}")
     if not quiet or summary.failed:
         first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
         terminal.say("\n".join([first, *(_stages(summary) if verbose else ()), *last]))

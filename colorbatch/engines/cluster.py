@@ -21,23 +21,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from colorbatch import atomic
 from colorbatch.colorizer import resolved
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, SECONDS_TO_WRITE
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
 from colorbatch.engines.local import READING_OR_WRITING, workers_of
 from colorbatch.engines.worker import Outcome, StopStep, Task, Worker
 from colorbatch.errors import ColorbatchError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.job import BatchJob
 from colorbatch.making import Run, failed
-from colorbatch.manifest import Row, announced_in
+from colorbatch.manifest import Row, announced_in, remove_left_behind
 from colorbatch.model_file import ModelFile, read_model_file
 from colorbatch.progress import ProgressReporter, printable
-from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.stages import StageTimer
 from colorbatch.state import announcements_path
+from colorbatch.store.store import open_store
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -117,7 +116,7 @@ class ClusterEngine:
         finally:
             self._pool.end()
             if dispatch.has_lost_any:
-                atomic.remove_left_behind(run.job.output, spared=REPORT_FOLDER)
+                remove_left_behind(run.job.output)
 
     def close(self) -> None:
         """End the workers, and the cluster if it was started here."""
@@ -390,7 +389,9 @@ class _Pool:
         """Kill every worker, once it writes nothing any more."""
         last = [self._called(hand.actor, "stop", "writing") for hand in self.hands if hand.started is None]
         if last:
-            self._ray.wait(last, num_returns=len(last), timeout=_SECONDS_TO_END)
+            self._ray.wait(
+                last, num_returns=len(last), timeout=_SECONDS_TO_END + open_store(self._job.output).seconds_to_write
+            )
         for hand in (*self.hands, *self._refused):
             self._ray.kill(hand.actor)
         self.hands, self._refused = [], []
@@ -440,7 +441,7 @@ class _Dispatch:
 
         """
         self._begin()
-        patience = _Patience(self._pool)
+        patience = _Patience(self._pool, self._run.folder.seconds_to_write)
         unwritable = ""
         try:
             while True:
@@ -475,11 +476,12 @@ class _Dispatch:
             OutputUnwritableError: the output folder cannot be written.
 
         """
-        mark = self._announcements_of(0)
-        try:
-            mark.touch()
-        except OSError as error:
-            raise OutputUnwritableError(f"cannot write {mark}: {error.strerror or error}") from error
+        if isinstance(self._run.job.output, Path):
+            mark = announcements_path(self._run.job.output, self._token, 0)
+            try:
+                mark.touch()
+            except OSError as error:
+                raise OutputUnwritableError(f"cannot write {mark}: {error.strerror or error}") from error
         self._pool.begin(self._token)
 
     def _forget(self) -> None:
@@ -512,7 +514,8 @@ class _Dispatch:
         outputs: dict[str, AbstractSet[str]] = {
             name: {*self._run.outputs.get(name, ()), *self._announced.get(name, ())} for name in names
         }
-        planned = replace(planned, source=planned.source.absolute())  # workers have other working folders
+        if isinstance(planned.source, Path):  # workers have other working folders
+            planned = replace(planned, source=planned.source.absolute())
         task = Task(planned, self._run.previous.get(planned.input), outputs)
         context = ExitStack()
         context.enter_context(self._progress.working_on(planned.input))
@@ -563,24 +566,24 @@ class _Dispatch:
     def _take_over(self, hand: _Hand) -> None:
         """Know what a worker that is gone may have written, and take its notes away: without them it writes no more.
 
-        It may be out of reach only, and still at work.
+        It may be out of reach only, and still at work. In a store, workers note nothing.
         """
-        notes = self._announcements_of(hand.number)
+        if not isinstance(self._run.job.output, Path):
+            return
+        notes = announcements_path(self._run.job.output, self._token, hand.number)
         for name, sha256 in announced_in(notes):
             self._announce(name, sha256)
             self._announced.setdefault(name, set()).add(sha256)
         with suppress(OSError):
             notes.unlink()
 
-    def _announcements_of(self, number: int) -> Path:
-        return announcements_path(self._run.job.output, self._token, number)
-
 
 class _Patience:
     """How long pictures in work are waited for once the run is to stop."""
 
-    def __init__(self, pool: _Pool) -> None:
+    def __init__(self, pool: _Pool, seconds_to_write: float) -> None:
         self._pool = pool
+        self._seconds_to_write = seconds_to_write
         self._since = 0.0
         self._steps = deque[tuple[float, StopStep]](
             [(0.0, "beginning"), (SECONDS_TO_FINISH, "computing"), (2 * SECONDS_TO_FINISH, "writing")]
@@ -592,4 +595,4 @@ class _Patience:
         self._since = self._since or now
         while self._steps and now - self._since >= self._steps[0][0]:
             self._pool.stop(self._steps.popleft()[1])
-        return now - self._since > 2 * SECONDS_TO_FINISH + SECONDS_TO_WRITE
+        return now - self._since > 2 * SECONDS_TO_FINISH + self._seconds_to_write

@@ -16,8 +16,6 @@ SECONDS_BETWEEN_LOOKS = 0.2
 """At whether the run is to stop."""
 SECONDS_TO_FINISH = 1.5
 """After which, once the run is to stop, inferences are broken off; after twice that, what goes on is abandoned."""
-SECONDS_TO_WRITE = 1.0
-"""For which outputs that are just being written are waited for then."""
 
 
 class Engine(Protocol):

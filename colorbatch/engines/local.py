@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
+from pathlib import Path
 
 from colorbatch.colorizer import Colorizer
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, SECONDS_TO_WRITE
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
 from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob
 from colorbatch.making import Run, Work, make
@@ -22,6 +23,10 @@ from colorbatch.stages import StageTimer
 
 READING_OR_WRITING = 2
 """Threads beyond those that compute, so that no core waits for a disk."""
+WAITING_FOR_A_STORE = 8
+"""The same for a store, which answers each of several requests for a picture after a while."""
+_SHARE_READ_AHEAD = 4
+"""Of the memory, 1 in so many is for files of a store that are read ahead."""
 _QUEUED_FOR_EACH_THREAD = 2
 
 
@@ -52,15 +57,17 @@ class LocalEngine:
         stop: threading.Event,
         progress: ProgressReporter,
     ) -> Iterator[tuple[Row, bool]]:
+        memory, reading = budgets_of(run.job)
         work = Work(
             run,
             self._colorizer,
             announce,
             cores=threading.Semaphore(self._workers),
-            memory=MemoryBudget(run.job.memory_limit or physical_memory() // 2),
+            memory=memory,
+            reading=reading,
             stages=self.stages,
         )
-        return _rows(plan, work, self._workers, stop, progress)
+        return _rows(plan, work, self._workers + waiting_threads(run.job), stop, progress)
 
     def close(self) -> None:
         """Do nothing: a session ends with its last user."""
@@ -92,8 +99,27 @@ def open_colorizer(job: BatchJob) -> Colorizer:
     return Colorizer(session, job.options, timeout=job.timeout)
 
 
+def budgets_of(job: BatchJob, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
+    """Return the memory for decoded pictures, and that for files of a store that are read ahead.
+
+    Args:
+        job: which may limit both together.
+        share: that we have of the machine, 0..1.
+
+    """
+    limit = round((job.memory_limit or physical_memory() // 2) * share)
+    ahead = 0 if isinstance(job.source, Path) else limit // _SHARE_READ_AHEAD
+    return MemoryBudget(limit - ahead), MemoryBudget(ahead)
+
+
+def waiting_threads(job: BatchJob) -> int:
+    """Return how many threads there are beyond those that compute."""
+    is_local = isinstance(job.source, Path) and isinstance(job.output, Path)
+    return READING_OR_WRITING if is_local else WAITING_FOR_A_STORE
+
+
 def _rows(
-    plan: Sequence[PlannedPicture], work: Work, workers: int, stop: threading.Event, progress: ProgressReporter
+    plan: Sequence[PlannedPicture], work: Work, threads: int, stop: threading.Event, progress: ProgressReporter
 ) -> Iterator[tuple[Row, bool]]:
     """Yield the row of each picture as it is finished, and whether its output was there already.
 
@@ -105,7 +131,6 @@ def _rows(
     pending: set[Future[tuple[Row, bool]]] = set()
     failure: OutputUnwritableError | None = None
     patience = _Patience(work)
-    threads = workers + READING_OR_WRITING
     pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
     try:
         while True:
@@ -131,7 +156,7 @@ def _rows(
     finally:
         if pending:  # left early: nobody will take their rows
             work.colorizer.session.stop()
-            work.gate.close(SECONDS_TO_WRITE)
+            work.gate.close(work.run.folder.seconds_to_write)
         pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
         raise failure
@@ -156,4 +181,4 @@ class _Patience:
         if now - self._since > SECONDS_TO_FINISH:
             self._work.colorizer.session.stop()
         if now - self._since > 2 * SECONDS_TO_FINISH:
-            self._work.gate.close(SECONDS_TO_WRITE)
+            self._work.gate.close(self._work.run.folder.seconds_to_write)

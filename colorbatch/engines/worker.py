@@ -13,16 +13,18 @@ from typing import Literal
 from colorbatch.colorizer import Colorizer
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_TO_WRITE
+from colorbatch.engines.local import budgets_of
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
 from colorbatch.job import BatchJob
 from colorbatch.making import Run, Work, make
 from colorbatch.manifest import Row, announcement
-from colorbatch.memory import MemoryBudget, keep_freed_memory, physical_memory
+from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile
 from colorbatch.session import Session
 from colorbatch.stages import Stage, StageCost, StageTimer
 from colorbatch.state import announcements_path
+from colorbatch.store.remote import RemoteStore
+from colorbatch.store.store import open_store
 from colorbatch.version import __version__
 
 _SECONDS_TO_SEE = 10.0
@@ -89,12 +91,14 @@ class Worker:
         job = self._job
         colorizer = Colorizer(Session(self._model, job.provider, threads=1), job.options, timeout=job.timeout)
         share = min(1.0, job.cpus_per_worker / usable_cores())
+        memory, reading = budgets_of(job, share)
         self._work = Work(
-            Run(job, self._model, colorizer.options),
+            Run(job, self._model, colorizer.options, open_store(job.output)),
             colorizer,
             self._announce,
             cores=threading.Semaphore(job.cpus_per_worker),
-            memory=MemoryBudget(round((job.memory_limit or physical_memory() // 2) * share)),
+            memory=memory,
+            reading=reading,
         )
         return colorizer.session.provider
 
@@ -110,26 +114,34 @@ class Worker:
         if self._work is None:
             self.open(version)
         job, node = self._job, platform.node()
+        assert self._work is not None
+        self._work.run.folder.look()  # raises where this node cannot reach a store
+        if not isinstance(job.source, Path):
+            RemoteStore(job.source).is_itself_a_file()  # the same
+        if isinstance(job.output, Path):
+            self._notes = self._begun(job.output, run, node)
+        if isinstance(job.source, Path) and not job.source.exists():
+            raise _unseen(f"the node {node} does not see the source {job.source}")
+
+    def _begun(self, folder: Path, run: str, node: str) -> Path:
+        """Return where this worker announces its outputs.
+
+        Raises:
+            EnvironmentFailure: the node does not see the output folder.
+            OutputUnwritableError: it cannot write there.
+
+        """
         deadline = time.monotonic() + _SECONDS_TO_SEE
-        while not announcements_path(job.output, run, 0).exists():
+        while not announcements_path(folder, run, 0).exists():
             if time.monotonic() > deadline:
-                raise EnvironmentFailure(
-                    f"the node {node} does not see the output folder {job.output}",
-                    advice="All nodes need source and output under the same path, on a file system that they share.",
-                )
+                raise _unseen(f"the node {node} does not see the output folder {folder}")
             time.sleep(0.1)
-        if not job.source.exists():
-            raise EnvironmentFailure(
-                f"the node {node} does not see the source {job.source}",
-                advice="All nodes need source and output under the same path, on a file system that they share.",
-            )
-        self._notes = announcements_path(job.output, run, self._number)
+        notes = announcements_path(folder, run, self._number)
         try:
-            self._notes.touch()
+            notes.touch()
         except OSError as error:
-            raise OutputUnwritableError(
-                f"the node {node} cannot write {self._notes}: {error.strerror or error}"
-            ) from error
+            raise OutputUnwritableError(f"the node {node} cannot write {notes}: {error.strerror or error}") from error
+        return notes
 
     def make(self, task: Task) -> Outcome:
         """Make the output of one source."""
@@ -154,17 +166,19 @@ class Worker:
         if step == "computing":
             self._work.colorizer.session.stop()
         elif step == "writing":
-            self._work.gate.close(SECONDS_TO_WRITE)
+            self._work.gate.close(self._work.run.folder.seconds_to_write)
+            self._work.run.folder.tidy()
 
     def _announce(self, output: str, sha256: str) -> None:
-        """Note that an output is about to be written.
+        """Note that an output is about to be written; a store knows it by its mark instead.
 
         Raises:
             InferenceStoppedError: the notes were taken away: the run goes on without this worker, or is over.
             OutputUnwritableError: the disk is full or gone.
 
         """
-        assert self._notes is not None
+        if self._notes is None:
+            return
         try:
             with self._lock, self._notes.open("r+b", buffering=0) as file:
                 file.seek(0, os.SEEK_END)
@@ -173,3 +187,8 @@ class Worker:
             raise InferenceStoppedError("the run goes on without this worker") from None
         except OSError as error:
             raise OutputUnwritableError(f"cannot write {self._notes}: {error.strerror or error}") from error
+
+
+def _unseen(message: str) -> EnvironmentFailure:
+    advice = "All nodes need source and output under the same path, on a file system that they share."
+    return EnvironmentFailure(message, advice=advice)

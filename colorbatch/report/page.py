@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from colorbatch.manifest import Row, in_utf_8
+from colorbatch.manifest import Row
+from colorbatch.naming import in_utf_8
 from colorbatch.progress import printable
 from colorbatch.report import previews, scores
 from colorbatch.report.overview import Overview

@@ -10,8 +10,9 @@ from colorbatch import atomic
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import UsageError
-from colorbatch.manifest import Row, in_utf_8, is_unfinished, is_unmerged, refuse_without_rows, rows_of
+from colorbatch.manifest import Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.memory import MemoryBudget, physical_memory
+from colorbatch.naming import in_utf_8
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.report import page, previews
 from colorbatch.report.folder import held_folder, remove_all_but

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CommandLine, endless_model, small_model
+from helpers import CommandLine, LocalJob, endless_model, small_model
 from PIL import Image
 
 from colorbatch.audit import audit_batch
@@ -27,7 +27,6 @@ from colorbatch.engines import cluster as cluster_module
 from colorbatch.engines import worker as worker_module
 from colorbatch.engines.worker import Outcome, Task, Worker
 from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
-from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME, announcement
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import SilentProgress
@@ -72,7 +71,7 @@ def nodes() -> Iterator[Any]:
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     random = np.random.default_rng(0)
     for number in range(PICTURES):
         path = tmp_path / "in" / f"box {number % 3}" / f"{number:02}.png"
@@ -80,10 +79,10 @@ def job(tmp_path: Path, model_path: Path) -> BatchJob:
         Image.fromarray(random.integers(20, 230, (200, 300 + number), dtype=np.uint8)).save(path)
     (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0no")
     (tmp_path / "in" / "notes.txt").touch()
-    return BatchJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", engine="ray")
+    return LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", engine="ray")
 
 
-def local(job: BatchJob) -> BatchJob:
+def local(job: LocalJob) -> LocalJob:
     return replace(job, engine="local", output=job.output.with_name("local"))
 
 
@@ -124,7 +123,7 @@ def kill_workers(count: int | None = None) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def assert_as_if_done_here(job: BatchJob) -> None:
+def assert_as_if_done_here(job: LocalJob) -> None:
     run_batch(local(job))
     assert files(job.output) == files(local(job).output)
     assert rows(job.output) == rows(local(job).output)
@@ -133,7 +132,7 @@ def assert_as_if_done_here(job: BatchJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_cluster_makes_the_same_files_and_rows(job: BatchJob) -> None:
+def test_a_cluster_makes_the_same_files_and_rows(job: LocalJob) -> None:
     watcher = Watcher()
     summary = run_batch(job, watcher)
     assert (summary.done, summary.kept, summary.skipped, summary.failed) == (PICTURES, 0, 1, 1)
@@ -146,7 +145,7 @@ def test_a_cluster_makes_the_same_files_and_rows(job: BatchJob) -> None:
     assert workers() == []
 
 
-def test_a_node_that_is_lost_costs_no_picture(job: BatchJob, nodes: Any) -> None:  # noqa: ANN401 (Ray's)
+def test_a_node_that_is_lost_costs_no_picture(job: LocalJob, nodes: Any) -> None:  # noqa: ANN401 (Ray's)
     third = nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
     watcher = Watcher(10, lambda: nodes.remove_node(third, allow_graceful=False))
@@ -156,7 +155,7 @@ def test_a_node_that_is_lost_costs_no_picture(job: BatchJob, nodes: Any) -> None
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_worker_that_is_killed_costs_no_picture(job: BatchJob) -> None:
+def test_a_worker_that_is_killed_costs_no_picture(job: LocalJob) -> None:
     watcher = Watcher(5, lambda: kill_workers(1))
     summary = run_batch(job, watcher)
     assert (summary.done, summary.failed) == (PICTURES, 1)
@@ -164,7 +163,7 @@ def test_a_worker_that_is_killed_costs_no_picture(job: BatchJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_picture_that_kills_its_worker_fails_alone(job: BatchJob) -> None:
+def test_a_picture_that_kills_its_worker_fails_alone(job: LocalJob) -> None:
     class Killer(SilentProgress):
         @contextmanager
         def working_on(self, name: str) -> Iterator[None]:
@@ -182,7 +181,7 @@ def test_a_picture_that_kills_its_worker_fails_alone(job: BatchJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_run_that_is_stopped_goes_on_later(job: BatchJob) -> None:
+def test_a_run_that_is_stopped_goes_on_later(job: LocalJob) -> None:
     stop = threading.Event()
     summary = run_batch(job, Watcher(8, stop.set), stop)
     assert summary.stopped
@@ -192,7 +191,7 @@ def test_a_run_that_is_stopped_goes_on_later(job: BatchJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
-def test_an_endless_inference_is_broken_off(job: BatchJob, tmp_path: Path) -> None:
+def test_an_endless_inference_is_broken_off(job: LocalJob, tmp_path: Path) -> None:
     model = tmp_path / "endless.onnx"
     model.write_bytes(endless_model().SerializeToString())
     stop = threading.Event()
@@ -208,7 +207,7 @@ def test_an_endless_inference_is_broken_off(job: BatchJob, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("nodes")
-def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: BatchJob, tmp_path: Path) -> None:
+def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: LocalJob, tmp_path: Path) -> None:
     broken = small_model()
     broken.graph.node[0].op_type = "NoSuchOperator"
     model = tmp_path / "broken.onnx"
@@ -219,7 +218,7 @@ def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: Ba
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_worker_for_which_there_is_no_room_is_told(job: BatchJob) -> None:
+def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
     with pytest.raises(EnvironmentFailure, match="it needs 2 CPUs, and there are 2 CPUs and 0 GPUs in all"):
         run_batch(replace(job, cpus_per_worker=2))  # two nodes of one core each
     with pytest.raises(EnvironmentFailure, match="1 GPUs"):
@@ -228,7 +227,7 @@ def test_a_worker_for_which_there_is_no_room_is_told(job: BatchJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_run_without_workers_gives_up(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_workers_gives_up(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "DEATHS_AT_START", 2)
 
     class Killer(SilentProgress):
@@ -256,14 +255,14 @@ def test_a_run_without_workers_gives_up(job: BatchJob, monkeypatch: pytest.Monke
     assert_as_if_done_here(job)
 
 
-def test_a_worker_that_does_not_see_the_folders_says_which_node(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_see_the_folders_says_which_node(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "_SECONDS_TO_SEE", 0.1)
     found = Worker(job, read_model_file(job.model), 1)
     with pytest.raises(EnvironmentFailure, match=r"the node .* does not see the output folder"):
         found.begin(__version__, "0" * 16)
 
 
-def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob) -> None:
+def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: LocalJob) -> None:
     (job.source / "broken.jpg").unlink()
     command = [sys.executable, "-m", "colorbatch", "run", "--engine", "ray", "--model", job.model]
     with subprocess.Popen(
@@ -276,7 +275,7 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: BatchJob)
     assert_as_if_done_here(job)
 
 
-def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: BatchJob) -> None:
+def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> None:
     announcements_path(job.output, "0" * 16, 0).parent.mkdir(parents=True)
     announcements_path(job.output, "0" * 16, 0).touch()
     found = Worker(job, read_model_file(job.model), 1)
@@ -289,7 +288,7 @@ def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: BatchJob) -> N
 
 
 @pytest.mark.usefixtures("nodes")
-def test_what_a_dead_worker_wrote_is_known_as_ours(job: BatchJob) -> None:
+def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
     """On another processor the bytes may differ: then they are known by what the worker noted."""
     written = job.output / "box 0" / "00.png"
 
@@ -313,20 +312,20 @@ def test_what_a_dead_worker_wrote_is_known_as_ours(job: BatchJob) -> None:
     assert_as_if_done_here(job)
 
 
-def test_a_worker_of_another_version_is_refused(job: BatchJob) -> None:
+def test_a_worker_of_another_version_is_refused(job: LocalJob) -> None:
     with pytest.raises(EnvironmentFailure, match=rf"has colorbatch {__version__}, and the driver 9\.9"):
         Worker(job, read_model_file(job.model), 1).open("9.9")
 
 
 @pytest.mark.usefixtures("nodes")
-def test_paths_may_be_relative(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_may_be_relative(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers have other working folders."""
     monkeypatch.chdir(job.source.parent)
     assert run_batch(replace(job, source=Path("in"), output=Path("out"), model="small.onnx")).done == PICTURES
     assert_as_if_done_here(job)
 
 
-def test_a_node_that_joins_is_used(job: BatchJob, nodes: Any, tmp_path: Path) -> None:  # noqa: ANN401 (Ray's)
+def test_a_node_that_joins_is_used(job: LocalJob, nodes: Any, tmp_path: Path) -> None:  # noqa: ANN401 (Ray's)
     model = tmp_path / "endless.onnx"
     model.write_bytes(endless_model().SerializeToString())
     stop = threading.Event()
@@ -342,7 +341,7 @@ def test_a_node_that_joins_is_used(job: BatchJob, nodes: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
-    job: BatchJob,
+    job: LocalJob,
     nodes: Any,  # noqa: ANN401 (Ray's)
     number: signal.Signals,
 ) -> None:
@@ -362,7 +361,7 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
     assert_as_if_done_here(job)
 
 
-def test_options_that_make_no_sense_are_refused(job: BatchJob, command_line: CommandLine) -> None:
+def test_options_that_make_no_sense_are_refused(job: LocalJob, command_line: CommandLine) -> None:
     assert command_line("run", "--engine", "ray", "--shard", "1/2", job.source, job.output) == 2
     assert command_line("run", "--ray-address", "auto", job.source, job.output) == 2
     assert command_line("run", "--engine", "ray", "--ray-address", "ray://x:1", job.source, job.output) == 2
@@ -372,7 +371,7 @@ def test_options_that_make_no_sense_are_refused(job: BatchJob, command_line: Com
 
 
 def test_ray_is_an_extra(
-    job: BatchJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    job: LocalJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert command_line("run", "--engine", "ray", "--model", job.model, job.source, job.output) == 4

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import small_model
+from helpers import LocalJob, small_model
 from playwright.sync_api import Browser, Page, sync_playwright
 from reports import finished_job, opened
 
-from colorbatch.job import BatchJob
 from colorbatch.report import write_report
 
 _FLAGS = (
@@ -20,7 +19,7 @@ _FLAGS = (
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     """Return a finished job over pictures with ordinary and odd names, a broken one and a text."""
     return finished_job(tmp_path, model_path)
 
@@ -39,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> BatchJob:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> LocalJob:
     """Return a finished job whose report is written; no test may change its folders."""
     folder = tmp_path_factory.mktemp("reported")
     model = folder / "small.onnx"
@@ -50,7 +49,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> BatchJob:
 
 
 @pytest.fixture
-def page(browser: Browser, reported: BatchJob) -> Iterator[Page]:
+def page(browser: Browser, reported: LocalJob) -> Iterator[Page]:
     """Return the report, opened from the file system in a fresh profile."""
     with opened(browser, reported.output / "colorbatch-report" / "index.html") as page:
         yield page

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from helpers import CommandLine
+from helpers import CommandLine, LocalJob
 from playwright.sync_api import Browser, Locator, Page, expect
 from reports import HOSTILE, ODD_NAMES, finished_job, opened
 
-from colorbatch.job import BatchJob
 from colorbatch.listing import read_list
 from colorbatch.manifest import MANIFEST_NAME, Row
 from colorbatch.report import write_report
@@ -110,7 +109,7 @@ def test_the_slider_follows_the_arrow_keys_and_says_where_it_is(page: Page) -> N
     expect(page.locator("#large-title")).to_have_text("a.png")
 
 
-def test_the_slider_follows_a_finger(browser: Browser, reported: BatchJob) -> None:
+def test_the_slider_follows_a_finger(browser: Browser, reported: LocalJob) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto((reported.output / "colorbatch-report" / "index.html").as_uri())
@@ -130,7 +129,7 @@ def test_the_slider_follows_a_finger(browser: Browser, reported: BatchJob) -> No
     context.close()
 
 
-def test_a_click_opens_the_picture_with_its_row(page: Page, reported: BatchJob) -> None:
+def test_a_click_opens_the_picture_with_its_row(page: Page, reported: LocalJob) -> None:
     card(page, "a.png").locator(".compare").click()
     rows = [json.loads(line) for line in (reported.output / MANIFEST_NAME).read_bytes().splitlines()]
     (row,) = [row for row in rows if row["input"] == "a.png"]
@@ -276,7 +275,7 @@ def test_axe_finds_no_fault(page: Page, scheme: str, width: int, is_open: bool) 
     assert faults(page) == []
 
 
-def test_it_works_from_a_web_server(browser: Browser, reported: BatchJob) -> None:
+def test_it_works_from_a_web_server(browser: Browser, reported: LocalJob) -> None:
     handler = partial(_Silent, directory=str(reported.output))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -314,7 +313,7 @@ def test_ten_thousand_sources_stay_usable(browser: Browser, tmp_path: Path) -> N
         expect(page.locator("#pages")).to_be_hidden()
 
 
-def test_without_scripts_the_page_says_what_failed(browser: Browser, reported: BatchJob) -> None:
+def test_without_scripts_the_page_says_what_failed(browser: Browser, reported: LocalJob) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((reported.output / "colorbatch-report" / "index.html").as_uri())

@@ -7,27 +7,26 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from helpers import SAMPLES
+from helpers import SAMPLES, LocalJob
 from numpy.typing import NDArray
 from PIL import Image
 from reports import pictures_of
 
 from colorbatch.batch import run_batch
-from colorbatch.job import BatchJob
 from colorbatch.report import Report, write_report
 
 
 @pytest.fixture
-def job(tmp_path: Path, model_path: Path) -> BatchJob:
+def job(tmp_path: Path, model_path: Path) -> LocalJob:
     (tmp_path / "in").mkdir()
-    return BatchJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", jobs=1)
+    return LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", jobs=1)
 
 
 def slope(height: int, width: int) -> NDArray[np.uint8]:
     return np.linspace(30, 220, width, dtype=np.uint8)[None].repeat(height, axis=0)
 
 
-def preview(job: BatchJob, name: str, ending: str) -> NDArray[np.uint8]:
+def preview(job: LocalJob, name: str, ending: str) -> NDArray[np.uint8]:
     report = job.output / "colorbatch-report"
     found = pictures_of(report / "index.html")[name]["preview"]
     with Image.open(report / "previews" / found[:2] / f"{found[2:]}-{ending}.webp") as image:
@@ -39,7 +38,7 @@ def in_grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("name", ["a.png", "deep.png", "deep.tif", "pages.tif", "a.jp2", "a.jpg", "a.webp"])
-def test_every_kind_of_picture_has_previews_of_its_luma_and_its_colours(job: BatchJob, name: str) -> None:
+def test_every_kind_of_picture_has_previews_of_its_luma_and_its_colours(job: LocalJob, name: str) -> None:
     levels = slope(300, 1500)
     deep = levels.astype(np.uint16) * 257
     match name:
@@ -68,14 +67,14 @@ def test_every_kind_of_picture_has_previews_of_its_luma_and_its_colours(job: Bat
     assert after.std(axis=2).mean() > 20  # orange
 
 
-def test_small_pictures_are_not_enlarged(job: BatchJob) -> None:
+def test_small_pictures_are_not_enlarged(job: LocalJob) -> None:
     Image.fromarray(slope(20, 30)).save(job.source / "a.png")
     run_batch(job)
     write_report(job.output)
     assert preview(job, "a.png", "after").shape == preview(job, "a.png", "after-large").shape == (20, 30, 3)
 
 
-def test_without_the_source_the_luma_of_the_output_is_shown_and_the_page_says_so(job: BatchJob) -> None:
+def test_without_the_source_the_luma_of_the_output_is_shown_and_the_page_says_so(job: LocalJob) -> None:
     Image.fromarray(slope(200, 300)).save(job.source / "a.png")
     run_batch(job)
     index = write_report(job.output).index
@@ -87,7 +86,7 @@ def test_without_the_source_the_luma_of_the_output_is_shown_and_the_page_says_so
     assert "luma of the output" not in index.read_text()
 
 
-def test_of_a_toned_source_its_luma_is_shown(job: BatchJob) -> None:
+def test_of_a_toned_source_its_luma_is_shown(job: LocalJob) -> None:
     levels = slope(200, 300)
     Image.fromarray(np.dstack([levels, (levels * 0.9).astype(np.uint8), levels // 2])).save(job.source / "sepia.png")
     run_batch(job)
@@ -98,7 +97,7 @@ def test_of_a_toned_source_its_luma_is_shown(job: BatchJob) -> None:
 
 
 @pytest.mark.parametrize("already_color", ["skip", "copy"])
-def test_what_was_in_colour_already_is_shown_by_itself(job: BatchJob, already_color: str) -> None:
+def test_what_was_in_colour_already_is_shown_by_itself(job: LocalJob, already_color: str) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 4, 3), np.uint8)).resize((64, 64), 0).save(
         job.source / "colour.png"
     )
@@ -111,7 +110,7 @@ def test_what_was_in_colour_already_is_shown_by_itself(job: BatchJob, already_co
     assert without_source.shown == (already_color == "copy")
 
 
-def test_what_did_not_change_is_not_made_again(job: BatchJob) -> None:
+def test_what_did_not_change_is_not_made_again(job: LocalJob) -> None:
     for name in ("a.png", "b.png", "c.png"):
         Image.fromarray(slope(20, 30)).save(job.source / name)
     run_batch(job)
@@ -139,7 +138,7 @@ def test_what_did_not_change_is_not_made_again(job: BatchJob) -> None:
     assert made(None) == 3
 
 
-def test_files_that_changed_since_are_noted_and_what_is_there_is_shown(job: BatchJob) -> None:
+def test_files_that_changed_since_are_noted_and_what_is_there_is_shown(job: LocalJob) -> None:
     for name in ("a.png", "b.png", "c.png", "d.png"):
         Image.fromarray(slope(20, 30)).save(job.source / name)
     run_batch(job)
@@ -161,7 +160,7 @@ def test_files_that_changed_since_are_noted_and_what_is_there_is_shown(job: Batc
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_links_out_of_the_folders_are_not_followed(job: BatchJob, tmp_path: Path) -> None:
+def test_links_out_of_the_folders_are_not_followed(job: LocalJob, tmp_path: Path) -> None:
     Image.fromarray(slope(20, 30)).save(job.source / "a.png")
     Image.fromarray(slope(20, 30)).save(job.source / "b.png")
     run_batch(job)
@@ -176,7 +175,7 @@ def test_links_out_of_the_folders_are_not_followed(job: BatchJob, tmp_path: Path
     assert "the source is not shown" in pictures["b.png"]["notes"][0]
 
 
-def test_a_picture_that_was_cut_short_and_salvaged_is_shown_before_too(job: BatchJob) -> None:
+def test_a_picture_that_was_cut_short_and_salvaged_is_shown_before_too(job: LocalJob) -> None:
     data = (SAMPLES / "portraits" / "astronaut.jpg").read_bytes()
     (job.source / "cut.jpg").write_bytes(data[: len(data) * 2 // 3])
     run_batch(replace(job, salvage=True))
@@ -186,7 +185,7 @@ def test_a_picture_that_was_cut_short_and_salvaged_is_shown_before_too(job: Batc
     assert facts["warnings"][0].startswith("salvaged")
 
 
-def test_an_output_that_is_no_picture_is_noted(job: BatchJob) -> None:
+def test_an_output_that_is_no_picture_is_noted(job: LocalJob) -> None:
     Image.fromarray(slope(20, 30)).save(job.source / "a.png")
     run_batch(job)
     (job.output / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")

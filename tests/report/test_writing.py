@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from helpers import CommandLine
+from helpers import CommandLine, LocalJob
 from reports import HOSTILE, pictures_of
 
 from colorbatch import batch
 from colorbatch.audit import audit_batch
 from colorbatch.discovery import plan_batch
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
-from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
 from colorbatch.progress import SilentProgress
 from colorbatch.report import refuse_foreign_folder, write_report
@@ -30,7 +29,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_report_changes_nothing_outside_of_its_folder(job: BatchJob) -> None:
+def test_a_report_changes_nothing_outside_of_its_folder(job: LocalJob) -> None:
     source, output = tree(job.source), tree(job.output)
     written = write_report(job.output, job.source)
     assert tree(job.source) == source
@@ -41,7 +40,7 @@ def test_a_report_changes_nothing_outside_of_its_folder(job: BatchJob) -> None:
     assert written.bytes == sum(map(len, parts))
 
 
-def test_audit_knows_the_files_of_a_report_and_finds_others_among_them(job: BatchJob) -> None:
+def test_audit_knows_the_files_of_a_report_and_finds_others_among_them(job: LocalJob) -> None:
     write_report(job.output, job.source)
     assert audit_batch(job.output, job.source).is_sound
     strangers = [f"{FOLDER}/notes.txt", f"{FOLDER}/previews/a.webp"]
@@ -52,7 +51,7 @@ def test_audit_knows_the_files_of_a_report_and_finds_others_among_them(job: Batc
     assert all((job.output / name).read_bytes() == b"x" for name in strangers)
 
 
-def test_a_later_run_leaves_a_report_alone_and_takes_none_for_sources(job: BatchJob, tmp_path: Path) -> None:
+def test_a_later_run_leaves_a_report_alone_and_takes_none_for_sources(job: LocalJob, tmp_path: Path) -> None:
     write_report(job.output)
     before = tree(job.output / FOLDER)
     assert batch.run_batch(job).kept == 9
@@ -62,7 +61,7 @@ def test_a_later_run_leaves_a_report_alone_and_takes_none_for_sources(job: Batch
     assert not any(name.startswith(f"{FOLDER}/") for name in planned)
 
 
-def test_a_folder_of_that_name_that_is_no_report_holds_sources_like_any_other(job: BatchJob, tmp_path: Path) -> None:
+def test_a_folder_of_that_name_that_is_no_report_holds_sources_like_any_other(job: LocalJob, tmp_path: Path) -> None:
     (job.source / FOLDER).mkdir()
     (job.source / "a.png").rename(job.source / FOLDER / "index.png")
     again = replace(job, output=tmp_path / "again")
@@ -75,7 +74,7 @@ def test_a_folder_of_that_name_that_is_no_report_holds_sources_like_any_other(jo
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "previews"])
-def test_what_a_report_did_not_make_is_never_overwritten(job: BatchJob, tmp_path: Path, kind: str) -> None:
+def test_what_a_report_did_not_make_is_never_overwritten(job: LocalJob, tmp_path: Path, kind: str) -> None:
     place = job.output / FOLDER
     other = tmp_path / "other"
     other.mkdir()
@@ -99,7 +98,7 @@ def test_what_a_report_did_not_make_is_never_overwritten(job: BatchJob, tmp_path
     assert tree(tmp_path) == before
 
 
-def test_an_empty_folder_and_one_of_a_killed_report_are_taken(job: BatchJob) -> None:
+def test_an_empty_folder_and_one_of_a_killed_report_are_taken(job: LocalJob) -> None:
     (job.output / FOLDER).mkdir()
     write_report(job.output)
     marker = job.output / FOLDER / f"{FOLDER}.json"
@@ -113,7 +112,7 @@ def test_an_empty_folder_and_one_of_a_killed_report_are_taken(job: BatchJob) -> 
     assert len(marker.read_bytes()) == len(first)
 
 
-def test_a_second_report_is_refused_while_the_first_is_written(job: BatchJob) -> None:
+def test_a_second_report_is_refused_while_the_first_is_written(job: LocalJob) -> None:
     with held_folder(job.output), pytest.raises(OutputInUseError, match="another report"):
         write_report(job.output)
     write_report(job.output)
@@ -150,7 +149,7 @@ def test_a_run_that_takes_over_a_killed_one_leaves_a_report_in_writing_alone(tmp
     assert not (tmp_path / half.name).exists()
 
 
-def test_bad_folders_are_refused(job: BatchJob, tmp_path: Path) -> None:
+def test_bad_folders_are_refused(job: LocalJob, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="has no colorbatch-manifest"):
         write_report(tmp_path / "empty")
@@ -161,7 +160,7 @@ def test_bad_folders_are_refused(job: BatchJob, tmp_path: Path) -> None:
     assert not (job.output / FOLDER).exists()
 
 
-def test_a_full_disk_is_said(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -171,7 +170,7 @@ def test_a_full_disk_is_said(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> 
     assert not (job.output / FOLDER / "index.html").exists()
 
 
-def test_a_report_that_is_stopped_makes_no_further_previews(job: BatchJob) -> None:
+def test_a_report_that_is_stopped_makes_no_further_previews(job: LocalJob) -> None:
     class Stopping(SilentProgress):
         def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:  # noqa: ARG002
             raise KeyboardInterrupt
@@ -185,7 +184,7 @@ def test_a_report_that_is_stopped_makes_no_further_previews(job: BatchJob) -> No
     assert write_report(job.output, jobs=1).made < 9
 
 
-def test_links_to_source_and_output_lead_there_from_the_page(job: BatchJob) -> None:
+def test_links_to_source_and_output_lead_there_from_the_page(job: LocalJob) -> None:
     index = write_report(job.output, job.source).index
     for picture in pictures_of(index).values():
         for key, folder in (("output_at", job.output), ("source_at", job.source)):
@@ -195,7 +194,7 @@ def test_links_to_source_and_output_lead_there_from_the_page(job: BatchJob) -> N
                 assert (index.parent / path).is_file()
 
 
-def test_the_page_forbids_all_but_its_own_files_and_escapes_names(job: BatchJob) -> None:
+def test_the_page_forbids_all_but_its_own_files_and_escapes_names(job: LocalJob) -> None:
     page = write_report(job.output).index.read_text()
     policy = page.split('http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
     directives = dict(each.strip().split(" ", 1) for each in policy.split(";"))
@@ -206,7 +205,7 @@ def test_the_page_forbids_all_but_its_own_files_and_escapes_names(job: BatchJob)
     assert "https:" not in page
 
 
-def test_a_report_of_one_source_file(job: BatchJob, tmp_path: Path) -> None:
+def test_a_report_of_one_source_file(job: LocalJob, tmp_path: Path) -> None:
     single = replace(job, source=job.source / "a.png", output=tmp_path / "single")
     batch.run_batch(single)
     index = write_report(single.output, single.source).index
@@ -241,14 +240,14 @@ def test_pictures_a_second_leave_out_breaks_and_count_what_was_done_at_the_same_
     assert overview_of([]).pictures_per_second == 0
 
 
-def test_a_report_needs_no_model(job: BatchJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_needs_no_model(job: LocalJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(job.model).unlink()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert command_line("report", "-q", job.output) == 0
 
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "journal-1-of-2.jsonl", "shard-1-of-2.jsonl"])
-def test_a_page_of_what_is_not_finished_says_so(job: BatchJob, name: str) -> None:
+def test_a_page_of_what_is_not_finished_says_so(job: LocalJob, name: str) -> None:
     assert "or was cut short" not in write_report(job.output).index.read_text()
     (job.output / STATE_FOLDER).mkdir()
     (job.output / STATE_FOLDER / name).touch()

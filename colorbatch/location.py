@@ -1,0 +1,137 @@
+"""What is given as SOURCE or OUTPUT: a path of this machine, or the URL of a store."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from colorbatch.errors import EnvironmentFailure, UsageError
+from colorbatch.extras import needs_extra
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+Location: TypeAlias = Union[Path, "UPath"]
+"""A :class:`pathlib.Path`, or a ``UPath`` of universal-pathlib for a store."""
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://", re.ASCII)
+"""At least two letters: ``C:`` is a drive of Windows."""
+_SECRETS = re.compile(r"(?<=://)[^/@]*@")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What begins a URL."""
+
+    package: str | None
+    """That fsspec needs for it; ``None``: none."""
+    module: str | None
+    is_object_store: bool
+    """Whether an upload is there whole or not at all; else there are files that can be renamed."""
+
+
+_S3, _GS = Scheme("s3fs", "s3fs", is_object_store=True), Scheme("gcsfs", "gcsfs", is_object_store=True)
+_AZ = Scheme("adlfs", "adlfs", is_object_store=True)
+_SFTP = Scheme("paramiko", "paramiko", is_object_store=False)
+SCHEMES = {
+    "s3": _S3,
+    "gs": _GS,
+    "gcs": _GS,
+    "az": _AZ,
+    "abfs": _AZ,
+    "abfss": _AZ,
+    "sftp": _SFTP,
+    "smb": Scheme("smbprotocol", "smbclient", is_object_store=False),
+    "memory": Scheme(None, None, is_object_store=True),
+}
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is meant as a URL."""
+    return _URL.match(text) is not None
+
+
+def location_of(text: str) -> Location:
+    """Return the location that a text names.
+
+    Raises:
+        UsageError: it is a URL of a kind that is not known, or names no place.
+        MissingExtraError: it is a URL, and the extra ``remote`` is not installed.
+        EnvironmentFailure: the package for this kind of URL is not installed.
+
+    """
+    found = _URL.match(text)
+    if found is None:
+        return Path(text)
+    name = found[1].lower()
+    if name == "file":
+        return _local(text)
+    scheme = SCHEMES.get(name)
+    if scheme is None:
+        known = ", ".join(f"{each}://" for each in (*SCHEMES, "file"))
+        raise UsageError(f"{without_secrets(text)}: {name}:// is not known", advice=f"Known are {known}.")
+    with needs_extra("remote"):
+        from upath import UPath
+    _refuse_without_package(name, scheme)
+    try:
+        location = UPath(name + text[len(found[1]) :])
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{without_secrets(text)} is no URL that can be used: {error}") from error
+    parts = location.path.rstrip("/").split("/")
+    if not any(parts) or any(part in (".", "..") for part in parts) or "" in parts[1:]:
+        raise UsageError(f"{without_secrets(text)} names no bucket or folder, or leads elsewhere on its way")
+    return location
+
+
+def shown(location: Location) -> str:
+    """Return a location as it may be shown and logged: without user and password."""
+    return without_secrets(str(location))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without what stands before the host in URLs."""
+    return _SECRETS.sub("", text)
+
+
+def overlaps(one: "UPath", other: "UPath", *, is_same: bool = False) -> bool:
+    """Return whether one of two locations lies in the other, or is the other; with ``is_same``: only the latter."""
+    kinds = [(SCHEMES.get(each.protocol), each.storage_options.get("host")) for each in (one, other)]
+    if kinds[0] != kinds[1]:
+        return False
+    first, second = ([part for part in each.path.split("/") if part] for each in (one, other))
+    shorter = max(len(first), len(second)) if is_same else min(len(first), len(second))
+    return first[:shorter] == second[:shorter]
+
+
+def _local(text: str) -> Path:
+    """Return the path that a ``file://`` URL names.
+
+    Raises:
+        UsageError: it is of another machine.
+
+    """
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost"):
+        raise UsageError(f"{text} is a file of another machine", advice="Write file:///path, or the path alone.")
+    return Path(url2pathname(parts.path))
+
+
+def _refuse_without_package(name: str, scheme: Scheme) -> None:
+    """Raise where the package is missing that fsspec needs.
+
+    Raises:
+        EnvironmentFailure: it is.
+
+    """
+    from importlib import import_module
+
+    if scheme.module is None:
+        return
+    try:
+        import_module(scheme.module)
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"the package {scheme.package} is not installed, which {name}:// needs",
+            advice=f"Install it with: pip install 'colorbatch[remote]' {scheme.package}",
+        ) from error

@@ -1,0 +1,1 @@
+"""Where sources and outputs lie: folders of this machine, and stores that fsspec reaches."""

@@ -1,0 +1,157 @@
+"""Keep others away from a folder of a store: an object that its holder writes anew again and again."""
+
+import json
+import logging
+import os
+import platform
+import secrets
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+from colorbatch.errors import OutputInUseError
+from colorbatch.store.remote import RemoteStore
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_BEATS = 5.0
+SECONDS_WATCHED = 60.0
+"""For which a holder of whom nothing is known must not have beaten before it is taken for dead. Clocks, which differ
+between machines, are not asked."""
+_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_TO_SETTLE = 2.0
+"""After which, of several that took it from a dead holder at once, the last one has it."""
+
+
+class Lease:
+    """Held from when it was taken until it is released; others see that it is."""
+
+    def __init__(self, store: RemoteStore, name: str) -> None:
+        """Take it.
+
+        Raises:
+            OutputInUseError: another process holds it.
+            OSError: the store cannot be read or written.
+
+        """
+        self._store = store
+        self._name = name
+        self._run = secrets.token_hex(8)
+        self._beats = 0
+        self.was_left = False
+        """Whether a process that died had it."""
+        while True:
+            try:
+                store.put(name, self._content(), may_replace=False)
+            except FileExistsError:
+                if self._is_ours():  # the answer to the first try was lost
+                    break
+                holder = holder_at_work(store, name)
+                if holder:
+                    raise OutputInUseError(f"another run is at work in {store.shown}: {holder}") from None
+                store.delete(name)
+                self.was_left = True
+            else:
+                break
+        if self.was_left or not store.can_create:
+            time.sleep(_SECONDS_TO_SETTLE)
+            self._refuse_loss()
+
+    def beat(self) -> None:
+        """Show that the holder is alive.
+
+        Raises:
+            OutputInUseError: it was taken by another process, which took this one for dead.
+            OSError: the store cannot be read or written.
+
+        """
+        self._refuse_loss()
+        self._beats += 1
+        self._store.put(self._name, self._content(), may_replace=True)
+
+    def release(self) -> None:
+        """Let others have it; when that fails, they find out that it is not held any more."""
+        with suppress(OSError):
+            if self._is_ours():
+                self._store.delete(self._name)
+
+    def _refuse_loss(self) -> None:
+        if not self._is_ours():
+            raise OutputInUseError(f"another run has taken {self._store.shown} over, and is at work there")
+
+    def _is_ours(self) -> bool:
+        content = _read(self._store, self._name)
+        return content is not None and _values(content).get("run") == self._run
+
+    def _content(self) -> bytes:
+        values = {
+            "host": _host(),
+            "pid": os.getpid(),
+            "run": self._run,
+            "beat": self._beats,
+            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        return json.dumps(values, sort_keys=True).encode() + b"\n"
+
+
+def holder_at_work(store: RemoteStore, name: str) -> str:
+    """Return who holds a lease, in words; empty when nobody does, be it that the holder is dead.
+
+    Raises:
+        OSError: the store cannot be read.
+
+    """
+    first = _read(store, name)
+    if first is None:
+        return ""
+    values = _values(first)
+    if values.get("host") == _host() and _is_dead(values.get("pid")):
+        return ""
+    logger.info("Looking for %g s whether %s is held by a run that is at work", SECONDS_WATCHED, store.shown)
+    deadline = time.monotonic() + SECONDS_WATCHED
+    while time.monotonic() < deadline:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        now = _read(store, name)
+        if now is None:
+            return ""
+        if now != first:
+            host = str(values.get("host", "an unknown machine")).partition(" ")[0]
+            return f"process {values.get('pid')} on {host}"
+    return ""
+
+
+def _read(store: RemoteStore, name: str) -> bytes | None:
+    try:
+        return store.read(name)
+    except FileNotFoundError:
+        return None
+
+
+def _values(content: bytes) -> dict[str, object]:
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _host() -> str:
+    """Return what tells where a process number means something: the machine, and the container on Linux."""
+    try:
+        return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return platform.node()
+
+
+def _is_dead(process: object) -> bool:
+    """Return whether it is sure that there is no process of that number on this machine."""
+    if os.name == "nt" or not isinstance(process, int) or process <= 0:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,428 @@
+"""A folder of a store that fsspec reaches: an object store, or a server of files."""
+
+import errno
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from colorbatch import atomic
+from colorbatch.errors import OutputUnwritableError
+from colorbatch.location import SCHEMES, shown
+from colorbatch.naming import in_utf_8, of_the_locale
+from colorbatch.progress import printable
+from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
+from colorbatch.store.failures import CutError, as_os_error, of_the_run, tried
+from colorbatch.store.state import FileState
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+logger = logging.getLogger(__name__)
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # pictures are read several at a time, and each by one request; what is listed here is kept here
+    "s3": {"max_concurrency": 1, "use_listings_cache": False},
+    "gs": {"use_listings_cache": False},
+    "gcs": {"use_listings_cache": False},
+    "az": {"use_listings_cache": False},
+    "abfs": {"use_listings_cache": False},
+    "abfss": {"use_listings_cache": False},
+}
+PART_BYTES = 16 * 2**20
+"""Of an upload in parts, each of which is tried again by itself; what has less than two is uploaded in one step."""
+_AT_ONCE = 16
+"""Requests for what is small: each waits for an answer most of the time."""
+
+
+class RemoteStore:
+    """A :class:`~colorbatch.store.store.Store` that is listed once, when that is needed first; it has no links."""
+
+    seconds_to_write = 20.0
+
+    def __init__(self, location: "UPath") -> None:
+        self.location = location
+        self._lock = threading.Lock()
+        self._states: dict[str, FileState] | None = None
+        self.can_create = True
+        """Whether the store can tell, as it writes an object, whether it is there already."""
+        self._opened: Any = None
+        self._untidy: set[str] = set()
+        """Paths of temporary files that could not be deleted, and of uploads that could not be given up."""
+
+    def __reduce__(self) -> tuple[type["RemoteStore"], tuple["UPath"]]:
+        return RemoteStore, (self.location,)
+
+    @property
+    def shown(self) -> str:  # noqa: D102 (as Store says, here and below)
+        return shown(self.location).rstrip("/")
+
+    @property
+    def is_object_store(self) -> bool:
+        """Whether an upload is there whole or not at all; else what is written gets its name when it is whole."""
+        scheme = SCHEMES.get(self.location.protocol)
+        return scheme is not None and scheme.is_object_store
+
+    @property
+    def _fs(self) -> Any:  # noqa: ANN401 (fsspec has no types)
+        """The library's file system.
+
+        Raises:
+            OSError: it cannot be opened.
+
+        """
+        if self._opened is None:
+            options = {**self.location.storage_options, **_OPTIONS.get(self.location.protocol, {})}
+            try:
+                self._opened = type(self.location.fs)(**options)
+            except Exception as error:
+                raise as_os_error(error) from error
+        return self._opened
+
+    def is_itself_a_file(self) -> bool:
+        """Return whether the location is a file, not a folder.
+
+        Raises:
+            StoreUnavailableError: that cannot be told.
+
+        """
+        try:
+            info = tried(lambda: self._fs.info(self._path("")), f"looking at {self.shown}")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise of_the_run(error, self.location) from error
+        return bool(info["type"] == "file")
+
+    def read(self, name: str) -> bytes:  # noqa: D102
+        path = self._path(name)
+
+        def whole() -> bytes:
+            data: bytes = self._fs.cat_file(path)
+            return self._checked(path, data)
+
+        return tried(whole, f"reading {name}")
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """Return several files that are small.
+
+        Raises:
+            OSError: one cannot be read.
+
+        """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self.read, names))
+
+    def read_of_size(self, name: str, size: int) -> bytes:
+        """Return a file whose size is known, whole.
+
+        Raises:
+            OSError: it cannot be read, or not whole.
+
+        """
+        path = self._path(name)
+
+        def whole() -> bytes:
+            data: bytes = self._fs.cat_file(path)
+            if len(data) == size:
+                return data
+            return self._checked(path, data)  # else it was replaced since
+
+        return tried(whole, f"reading {name}")
+
+    def head(self, name: str, count: int) -> bytes:
+        """Return at most ``count`` bytes from the start of a file.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        path = self._path(name)
+
+        def start() -> bytes:
+            data: bytes = self._fs.cat_file(path, start=0, end=count)
+            return data[:count]
+
+        return tried(start, f"looking into {name}")
+
+    def state(self, name: str) -> FileState | None:  # noqa: D102
+        return self.states().get(name)
+
+    def is_file(self, name: str) -> bool:  # noqa: D102
+        state = self.state(name)
+        return state is not None and state.is_file
+
+    def sha256(self, name: str) -> str | None:  # noqa: D102
+        try:
+            return hashlib.sha256(self.read(name)).hexdigest()
+        except OSError:
+            return None
+
+    def is_same(self, name: str, sha256: str) -> bool:  # noqa: D102
+        return self.sha256(name) == sha256
+
+    def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:  # noqa: D102
+        try:
+            state = self.put(name, data, may_replace=may_replace)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {error.strerror or error}") from error
+        with self._lock:
+            if self._states is not None:
+                self._states[name] = state
+        return state
+
+    def put(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
+        """Write a file whole or not at all; unlike :meth:`write`, not for outputs.
+
+        Raises:
+            FileExistsError: something of that name is there, which may not be replaced.
+            OSError: it cannot be written.
+
+        """
+        path = self._path(name)
+        return tried(lambda: self._put(path, data, may_replace=may_replace), f"writing {name}")
+
+    def delete(self, *names: str) -> None:
+        """Delete files that may be there.
+
+        Raises:
+            OSError: one is there and cannot be deleted.
+
+        """
+
+        def gone(name: str) -> None:
+            with suppress(FileNotFoundError):
+                tried(lambda: self._fs.rm_file(self._path(name)), f"deleting {name}")
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(gone, names))
+
+    def names(self, unreadable: list[OSError]) -> Iterator[str]:  # noqa: ARG002, D102
+        yield from sorted(self.states())
+
+    def has_report(self) -> bool:  # noqa: D102
+        return self.is_file(f"{REPORT_FOLDER}/{MARKER_NAME}")
+
+    def states(self) -> Mapping[str, FileState]:
+        """Return the state of every file, by name, as of the first time that this was asked for.
+
+        Raises:
+            StoreUnavailableError: it cannot be listed.
+
+        """
+        with self._lock:
+            if self._states is None:
+                try:
+                    self._states = self.listed()
+                except OSError as error:
+                    raise of_the_run(error, self.location) from error
+            return self._states
+
+    def listed(self, below: str = "") -> dict[str, FileState]:
+        """Return the state of every file below a folder as it is now, by name; folders are none.
+
+        Raises:
+            OSError: it cannot be listed.
+
+        """
+        root = self.location.path.rstrip("/")
+        path = self._path(below) if below else root
+        found = tried(lambda: self._fs.find(path, detail=True), f"listing {shown(self.location)}")
+        states = {}
+        for key, info in found.items():
+            name = str(key)[len(root) :].removeprefix("/")
+            is_folder = info["type"] == "directory" or (name.endswith("/") and not info["size"])
+            if not is_folder:
+                states[of_the_locale(name)] = _state_of(info)
+        return states
+
+    def remove_left_behind(self) -> None:
+        """Give up uploads and delete temporary files that a killed run left; call it when no other one writes here."""
+        if not self.is_object_store:
+            left = [name for name in self.states() if atomic.is_temporary(PurePosixPath(name).name)]
+            self.delete(*left)
+        if self._is_s3:
+            self._give_up_uploads(self._path("") + "/")
+
+    def look(self) -> None:  # noqa: D102
+        self.states()
+
+    def tidy(self) -> None:  # noqa: D102
+        for path in tuple(self._untidy):
+            self._untidy.discard(path)
+            if self._is_s3:
+                self._give_up_uploads(path)
+            else:
+                self._delete_temporary(path)
+        if self._untidy:
+            logger.warning("Left behind in the store: %s", printable(", ".join(sorted(self._untidy))))
+
+    def _give_up_uploads(self, path: str) -> None:
+        """Give up all uploads in parts to keys of S3 that begin so: until then their parts are kept, and paid for."""
+        bucket, _, prefix = path.partition("/")
+
+        def give_up() -> None:
+            found = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+            for each in found.get("Uploads", ()):
+                name = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+                self._fs.call_s3("abort_multipart_upload", **name)
+
+        try:
+            tried(give_up, f"looking for uploads to {path}")
+        except OSError as error:
+            logger.info("Uploads to %s could not be looked for: %s", path, error.strerror or error)
+            self._untidy.add(path)
+
+    def _delete_temporary(self, path: str) -> None:
+        try:
+            self._fs.rm_file(path)
+        except FileNotFoundError:
+            pass
+        except Exception as error:  # noqa: BLE001 (what went wrong first is what matters)
+            logger.info("%s could not be deleted: %s", path, as_os_error(error))
+            self._untidy.add(path)
+
+    @property
+    def _is_s3(self) -> bool:
+        return hasattr(self._fs, "list_multipart_uploads")
+
+    def _path(self, name: str) -> str:
+        root = self.location.path.rstrip("/")
+        return f"{root}/{in_utf_8(name)}" if name else root
+
+    def _checked(self, path: str, data: bytes) -> bytes:
+        """Return what was read if it is as long as the store says that it is.
+
+        Raises:
+            CutError: it is not.
+
+        """
+        size = self._info(path).bytes
+        if len(data) != size:
+            raise CutError(errno.ECONNRESET, f"the store sent {len(data)} of {size} bytes")
+        return data
+
+    def _info(self, path: str) -> FileState:
+        self._fs.invalidate_cache(path)
+        return _state_of(self._fs.info(path))
+
+    def _put(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
+        if self.is_object_store:
+            return self._uploaded(path, data, may_replace=may_replace)
+        parent, _, _ = path.rpartition("/")
+        temporary = f"{parent}/{atomic.temporary_name()}"
+        self._fs.makedirs(parent, exist_ok=True)
+        try:
+            self._fs.pipe_file(temporary, data)
+            state = self._stored(temporary, data)
+            self._refuse_existing(path, may_replace=may_replace)
+            self._fs.mv(temporary, path)
+        except BaseException:
+            self._delete_temporary(temporary)
+            raise
+        return state
+
+    def _uploaded(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
+        """Upload an object in one step, or in parts that are completed or given up."""
+        has_parts = self._is_s3 and len(data) >= 2 * PART_BYTES
+        try:
+            return self._uploaded_as_it_is(path, data, may_replace=may_replace)
+        except FileNotFoundError as error:
+            if not has_parts:
+                raise
+            # it may be complete, which the answer that was cut would have said: it is looked for, or done again
+            raise CutError(errno.ECONNRESET, str(error)) from error
+        finally:
+            if has_parts:  # the library does not know of one whose name was in an answer that was cut
+                self._give_up_uploads(path)
+
+    def _uploaded_as_it_is(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
+        parts = {"chunksize": PART_BYTES} if self._is_s3 else {}
+        if may_replace or not self.can_create:
+            self._refuse_existing(path, may_replace=may_replace)
+            answer = self._fs.pipe_file(path, data, **parts)
+        else:
+            try:
+                answer = self._fs.pipe_file(path, data, mode="create", **parts)
+            except (NotImplementedError, ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                    raise
+                logger.warning("%s cannot tell as it writes an object whether it is there: %s", self.shown, error)
+                self.can_create = False
+                return self._uploaded_as_it_is(path, data, may_replace=False)
+        etag = _etag_of(answer) if isinstance(answer, dict) else None
+        return self._stored(path, data) if etag is None else FileState(len(data), etag)
+
+    def _refuse_existing(self, path: str, *, may_replace: bool) -> None:
+        if not may_replace and self._fs.exists(path):
+            raise FileExistsError(errno.EEXIST, "it is there already")
+
+    def _stored(self, path: str, data: bytes) -> FileState:
+        """Return the state of what was written.
+
+        Raises:
+            CutError: it is not as long as it should be.
+
+        """
+        state = self._info(path)
+        if state.bytes != len(data):
+            raise CutError(errno.ECONNRESET, f"the store took {state.bytes} of {len(data)} bytes")
+        return state
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a store, as it was when that was listed."""
+
+    store: RemoteStore
+    name: str
+    state: FileState
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, as of a :class:`pathlib.Path`."""
+        return PurePosixPath(self.name or self.store.location.path).suffix
+
+    def read_bytes(self) -> bytes:
+        """Return it, whole.
+
+        Raises:
+            OSError: it cannot be read, or not whole.
+
+        """
+        return self.store.read_of_size(self.name, self.state.bytes)
+
+    def head(self, count: int) -> bytes:
+        """Return at most ``count`` bytes from its start.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        return self.store.head(self.name, count) if self.state.bytes else b""  # of nothing there is no range
+
+
+def _state_of(info: Mapping[str, Any]) -> FileState:
+    modified = info.get("LastModified") or info.get("mtime") or info.get("updated") or info.get("created")
+    if isinstance(modified, datetime):
+        modified = modified.timestamp()
+    return FileState(
+        int(info["size"] or 0),
+        _etag_of(info),
+        is_file=info["type"] == "file",
+        modified=float(modified) if isinstance(modified, int | float) else None,
+    )
+
+
+def _etag_of(info: Mapping[str, Any]) -> str | None:
+    """Return what a store says of an object that changes with its content; ``None``: nothing."""
+    found = info.get("ETag") or info.get("etag") or info.get("generation")
+    return str(found).strip('"') or None if found else None

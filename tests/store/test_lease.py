@@ -1,0 +1,127 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stores import S3
+from upath import UPath
+
+from colorbatch.errors import OutputInUseError
+from colorbatch.manifest import Manifest, Row, rows_of
+from colorbatch.store import lease
+from colorbatch.store.lease import Lease, holder_at_work
+from colorbatch.store.remote import RemoteStore
+
+NAME = ".colorbatch/journal.jsonl/lease"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteStore:
+    """Return a store in memory, where everything goes fast."""
+    quick(monkeypatch)
+    return RemoteStore(UPath(f"memory://{tmp_path.name}/out"))
+
+
+def quick(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lease, "SECONDS_WATCHED", 0.3)
+    patch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.02)
+    patch.setattr(lease, "_SECONDS_TO_SETTLE", 0.01)
+    patch.setattr("colorbatch.journal.SECONDS_BETWEEN_BEATS", 0.05)
+
+
+def left_by(store: RemoteStore, **values: object) -> None:
+    store.put(NAME, json.dumps(values).encode(), may_replace=True)
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_one_holds_it_until_it_is_released(store: RemoteStore) -> None:
+    first = Lease(store, NAME)
+    first.beat()
+    first.release()
+    assert not holder_at_work(store, NAME)
+    assert not Lease(store, NAME).was_left
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process numbers")
+def test_that_of_a_dead_process_of_this_machine_is_taken_at_once(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SECONDS_WATCHED", 60.0)
+    left_by(store, host=lease._host(), pid=dead_process(), run="x")  # noqa: SLF001
+    assert Lease(store, NAME).was_left
+
+
+@pytest.mark.parametrize(
+    "values", [{"host": "elsewhere", "pid": 1, "run": "x"}, {}, {"host": 1, "pid": "no", "run": []}], ids=str
+)
+def test_one_that_is_not_beaten_is_taken_after_a_while(store: RemoteStore, values: dict[str, object]) -> None:
+    left_by(store, **values)
+    taken = Lease(store, NAME)
+    assert taken.was_left
+    taken.beat()
+
+
+def test_one_that_is_no_json_is_taken_too(store: RemoteStore) -> None:
+    store.put(NAME, b"\xff", may_replace=True)
+    assert Lease(store, NAME).was_left
+
+
+def test_the_loser_learns_that_it_was_taken_over(store: RemoteStore) -> None:
+    first = Lease(store, NAME)
+    store.delete(NAME)
+    second = Lease(store, NAME)
+    with pytest.raises(OutputInUseError, match="taken"):
+        first.beat()
+    first.release()
+    second.beat()
+
+
+def test_a_second_run_is_refused_while_the_first_lasts(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    folder = s3.at("out")
+    with Manifest(folder) as first:
+        first.append(Row("a.jpg", status="failed", reason="broken"))
+        with pytest.raises(
+            OutputInUseError, match=f"another run is at work in s3://archive/out: process {os.getpid()}"
+        ):
+            Manifest(folder)
+        first.finish()
+    with Manifest(folder) as second:
+        assert list(second.previous) == ["a.jpg"]
+        second.finish()
+    assert list(s3.bucket.files("out/")) == ["colorbatch-manifest.jsonl"]
+
+
+def test_rows_are_there_a_few_seconds_later_and_on_leaving(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    folder = s3.at("out")
+    with Manifest(folder) as manifest:
+        manifest.append(Row("a.jpg", status="done"))
+        while not rows_of(folder):
+            pass
+        manifest.append(Row("b.jpg", status="done"))
+    assert set(rows_of(folder)) == {"a.jpg", "b.jpg"}
+    with Manifest(folder) as manifest:
+        manifest.append(Row("a.jpg", status="failed"))
+    assert rows_of(folder)["a.jpg"].status == "failed"  # the later row
+    assert not any(name.endswith("lease") for name in s3.bucket.files("out/"))
+
+
+def test_a_run_that_was_taken_for_dead_writes_no_manifest(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    folder = s3.at("out")
+    with Manifest(folder) as sleeper:
+        RemoteStore(folder).delete(NAME)
+        with Manifest(folder) as heir:
+            with pytest.raises(OutputInUseError, match="taken"):
+                sleeper.finish([Row("a.jpg")])
+            heir.append(Row("b.jpg", status="done"))
+            heir.finish()
+    assert list(rows_of(folder)) == ["b.jpg"]

@@ -1,0 +1,121 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from upath import UPath
+
+from colorbatch.errors import EnvironmentFailure, UsageError
+from colorbatch.location import SCHEMES, is_url, location_of, overlaps, shown
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("photos", Path("photos")),
+        ("/photos/a b", Path("/photos/a b")),
+        ("C:\\photos", Path("C:\\photos")),
+        ("C://photos", Path("C://photos")),  # a drive, however it is written
+        ("s3:/photos", Path("s3:/photos")),
+        ("file:///photos/a%20b", Path("/photos/a b")),
+        ("file://localhost/photos", Path("/photos")),
+        ("FILE:///photos", Path("/photos")),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX paths")
+def test_what_is_no_url_of_a_store_is_a_path(text: str, path: Path) -> None:
+    assert location_of(text) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "path"),
+    [
+        ("s3://bucket/photos", "s3", "bucket/photos"),
+        ("S3://bucket/photos/", "s3", "bucket/photos"),
+        ("s3://bucket", "s3", "bucket/"),
+        ("s3://bucket/a b#c?d%20", "s3", "bucket/a b#c?d%20"),
+        ("memory://photos", "memory", "/photos"),
+    ],
+)
+def test_urls_of_stores(text: str, protocol: str, path: str) -> None:
+    location = location_of(text)
+    assert isinstance(location, UPath)
+    assert (location.protocol, location.path) == (protocol, path)
+    assert is_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("http://example.org/photos", "http:// is not known"),
+        ("s3x://bucket", "s3x:// is not known"),
+        ("file://server/photos", "a file of another machine"),
+        ("s3://", "names no bucket"),
+        ("s3:///", "names no bucket"),
+        ("s3://bucket/../other", "leads elsewhere"),
+        ("s3://bucket//photos", "leads elsewhere"),
+        ("s3://bucket/./photos", "leads elsewhere"),
+    ],
+)
+def test_urls_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        location_of(text)
+    assert refused.value.exit_code == 2
+
+
+def test_an_unknown_scheme_is_told_all_known_ones() -> None:
+    with pytest.raises(UsageError) as refused:
+        location_of("htp://x")
+    assert all(f"{name}://" in refused.value.advice for name in (*SCHEMES, "file"))
+
+
+@pytest.mark.parametrize(
+    ("text", "package"), [("gs://bucket", "gcsfs"), ("az://container", "adlfs"), ("sftp://host/photos", "paramiko")]
+)
+def test_a_missing_package_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch, text: str, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(EnvironmentFailure, match=f"the package {package} is not installed") as failed:
+        location_of(text)
+    assert failed.value.exit_code == 4
+    assert failed.value.advice.endswith(f"pip install 'colorbatch[remote]' {package}")
+
+
+def test_secrets_are_not_shown() -> None:
+    assert shown(Path("a@b")) == "a@b"
+    assert shown(UPath("s3://bucket/photos")) == "s3://bucket/photos"
+    with pytest.raises(UsageError) as refused:
+        location_of("ftp://user:geheim@host/photos")
+    assert "geheim" not in str(refused.value)
+    assert "ftp://host/photos" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("s3://b/photos", "s3://b/photos", True),
+        ("s3://b/photos/", "s3://b/photos", True),
+        ("s3://b/photos", "s3://b/photos/out", True),
+        ("s3://b", "s3://b/out", True),
+        ("s3://b/photos", "s3://b/photos2", False),
+        ("s3://b/photos", "s3://c/photos", False),
+        ("s3://b/photos", "memory://b/photos", False),
+    ],
+)
+def test_overlaps(one: str, other: str, expected: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    assert overlaps(UPath(one), UPath(other)) is expected
+    assert overlaps(UPath(other), UPath(one)) is expected
+
+
+def test_a_local_run_imports_nothing_of_stores(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('fsspec', 'upath', 's3fs'): sys.modules[name] = None\n"
+        "from pathlib import Path\n"
+        "import colorbatch\n"
+        f"job = colorbatch.BatchJob(Path('samples/animals'), Path({str(tmp_path / 'out')!r}))\n"
+        "assert colorbatch.run_batch(job).done == 2\n"
+        "assert colorbatch.audit_batch(job.output, job.source).is_sound\n"
+    )
+    root = Path(__file__).parents[1]
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
+    assert found.returncode == 0, found.stderr
