@@ -19,6 +19,7 @@ ColorbatchError
 └── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 
 
@@ -48,10 +49,21 @@ class ColorbatchError(Exception):
         if advice is not None:
             self.advice = advice
 
+    def __reduce__(self) -> tuple[Callable[..., "ColorbatchError"], tuple[object, ...]]:
+        """Go through :mod:`pickle` whatever a class takes to be made, as from the worker of a cluster."""
+        return _again, (type(self), str(self), self.advice)
+
     @property
     def in_full(self) -> str:
         """What is wrong and what to do, on one line."""
         return f"{self}. {self.advice}" if self.advice else str(self)
+
+
+def _again(kind: type[ColorbatchError], message: str, advice: str) -> ColorbatchError:
+    """Return an error as it was before it was pickled."""
+    error = kind.__new__(kind, message)
+    error.advice = advice
+    return error
 
 
 class PictureError(ColorbatchError):

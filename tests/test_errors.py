@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -38,3 +39,11 @@ def test_advice_can_be_given_for_the_occasion() -> None:
     assert errors.UnreadablePictureError("x").advice
     assert errors.UnreadablePictureError("x", advice="y").advice == "y"
     assert "pip install 'colorbatch[cpu]'" in errors.MissingExtraError("onnxruntime", "cpu").advice
+
+
+@pytest.mark.parametrize("kind", list(tree()))
+def test_an_error_comes_whole_out_of_another_process(kind: type[ColorbatchError]) -> None:
+    error = errors.MissingExtraError("ray", "ray") if kind is errors.MissingExtraError else kind("what is wrong")
+    error.advice = "what to do"
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own)
+    assert (type(again), str(again), again.advice) == (kind, str(error), "what to do")

@@ -19,6 +19,7 @@ def open_engine(job: BatchJob) -> Engine:
         from colorbatch.engines.cluster import ClusterEngine
 
         return ClusterEngine(job)
-    if job.ray_address is not None or job.num_gpus_per_worker is not None:
+    of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
+    if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
         raise UsageError("options of Ray were given without --engine ray")
     return LocalEngine(job)

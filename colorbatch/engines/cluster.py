@@ -115,8 +115,7 @@ class ClusterEngine:
             yield from dispatch.rows(stop)
         finally:
             self._pool.end()
-            if dispatch.has_lost_any:
-                remove_left_behind(run.job.output)
+            dispatch.clean_up()
 
     def close(self) -> None:
         """End the workers, and the cluster if it was started here."""
@@ -375,9 +374,13 @@ class _Pool:
             raise
         except self._ray.exceptions.RayError as error:
             logger.warning("worker %d is gone: %s", hand.number, str(error).splitlines()[0])
-            with suppress(Exception):  # it may be out of reach only
-                self._ray.kill(hand.actor)
+            self.kill(hand)
             return _DEAD
+
+    def kill(self, hand: _Hand) -> None:
+        """Kill a worker, which may be dead already, or out of reach."""
+        with suppress(Exception):
+            self._ray.kill(hand.actor)
 
     def stop(self, step: StopStep) -> None:
         """Have every worker stop something."""
@@ -429,8 +432,11 @@ class _Dispatch:
         self._token = secrets.token_hex(8)
         self._announced: dict[str, set[str]] = {}
         """What workers of this run that died may have written."""
-        self.has_lost_any = False
-        """Whether a worker died, or was left while it was at work."""
+        self._claimed: set[str | None] = set()
+        """Outputs that rows tell of."""
+        self._lost: list[_Hand] = []
+        """Workers that died, or were left while they were at work."""
+        self._is_stopping = False
 
     def rows(self, stop: threading.Event) -> Iterator[tuple[Row, bool]]:
         """Yield the row of each picture, and whether its output was there already.
@@ -445,7 +451,8 @@ class _Dispatch:
         unwritable = ""
         try:
             while True:
-                if stop.is_set() or unwritable:
+                self._is_stopping = stop.is_set() or bool(unwritable)
+                if self._is_stopping:
                     self._upcoming.clear()
                     self._alone.clear()
                     if patience.wanes():
@@ -458,6 +465,7 @@ class _Dispatch:
                 for outcome in self._finished():
                     unwritable = unwritable or outcome.unwritable
                     if outcome.row is not None:
+                        self._claimed.add(outcome.row.output)
                         yield outcome.row, outcome.kept
         finally:
             self._forget()
@@ -486,11 +494,27 @@ class _Dispatch:
 
     def _forget(self) -> None:
         """Wait no more for what is in work."""
+        self._lost += [hand for hand in self._pool.hands if hand.in_work]
         for hand in self._pool.hands:
-            self.has_lost_any |= bool(hand.in_work)
             for _, context in hand.in_work.values():
                 context.close()
             hand.in_work.clear()
+
+    def clean_up(self) -> None:
+        """Leave nothing of workers that are gone but what a row tells of; call it when none writes any more."""
+        if not self._lost:
+            return
+        for hand in self._lost:
+            self._take_over(hand)
+        remove_left_behind(self._run.job.output)
+        folder = self._run.job.output
+        if not isinstance(folder, Path):
+            return
+        for name in self._announced.keys() - self._claimed:
+            found = self._run.folder.sha256(name)
+            if found in self._announced[name] and found not in self._run.outputs.get(name, ()):
+                with suppress(OSError):
+                    (folder / name).unlink()
 
     def _hand_out(self) -> None:
         """Give every worker as much as it can take."""
@@ -538,6 +562,11 @@ class _Dispatch:
             if outcome is _DEAD:
                 yield from self._mourned(hand)
                 continue
+            if outcome.row is None and not outcome.unwritable and not self._is_stopping:
+                logger.warning("worker %d is given up: what it notes its outputs in is gone", hand.number)
+                self._pool.kill(hand)
+                yield from self._mourned(hand)
+                continue
             _, context = hand.in_work.pop(promise)
             context.close()
             hand.is_alone = False
@@ -547,7 +576,7 @@ class _Dispatch:
 
     def _mourned(self, hand: _Hand) -> Iterator[Outcome]:
         """Take back what a worker had in work that died; yield rows of what is not tried again."""
-        self.has_lost_any = True
+        self._lost.append(hand)
         self._pool.hands.remove(hand)
         self._take_over(hand)
         for picture, context in hand.in_work.values():

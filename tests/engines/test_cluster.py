@@ -318,6 +318,41 @@ def test_a_worker_of_another_version_is_refused(job: LocalJob) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
+def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: LocalJob) -> None:
+    written = job.output / "box 1" / "07.png"
+
+    def write_and_die() -> None:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_bytes(b"whole, but its worker died before it could say so")
+        for notes in (job.output / STATE_FOLDER).glob("announced-*.jsonl"):
+            with notes.open("ab") as file:
+                file.write(announcement("box 1/07.png", hashlib.sha256(written.read_bytes()).hexdigest()))
+        kill_workers()
+
+    class Killer(SilentProgress):
+        @contextmanager
+        def working_on(self, name: str) -> Iterator[None]:
+            if name == "box 1/07.png":
+                write_and_die()
+            yield
+
+    assert run_batch(job, Killer()).failed == 2
+    assert not written.exists()
+    assert audit_batch(job.output, job.source).is_sound
+
+
+@pytest.mark.usefixtures("nodes")
+def test_notes_that_are_taken_away_by_somebody_cost_no_picture(job: LocalJob) -> None:
+    def take_away() -> None:
+        for notes in (job.output / STATE_FOLDER).glob("announced-*-1.jsonl"):
+            notes.unlink()
+
+    summary = run_batch(job, Watcher(5, take_away))
+    assert (summary.done, summary.not_reached) == (PICTURES, 0)
+    assert_as_if_done_here(job)
+
+
+@pytest.mark.usefixtures("nodes")
 def test_paths_may_be_relative(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers have other working folders."""
     monkeypatch.chdir(job.source.parent)
@@ -364,6 +399,7 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
 def test_options_that_make_no_sense_are_refused(job: LocalJob, command_line: CommandLine) -> None:
     assert command_line("run", "--engine", "ray", "--shard", "1/2", job.source, job.output) == 2
     assert command_line("run", "--ray-address", "auto", job.source, job.output) == 2
+    assert command_line("run", "--cpus-per-worker", 2, job.source, job.output) == 2
     assert command_line("run", "--engine", "ray", "--ray-address", "ray://x:1", job.source, job.output) == 2
     with pytest.raises(UsageError, match="jobs must be 1 or more"):
         run_batch(replace(job, jobs=0))
