@@ -221,6 +221,10 @@ class Files(LocalFileSystem):  # type: ignore[misc] # fsspec has no types
         if self.fails == "raises":
             raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
+    def cat_file(self, path: str, **kwargs: object) -> bytes:
+        data: bytes = super().cat_file(path, **kwargs)
+        return data[:-1] if self.fails == "reads short" else data
+
     def mv(self, path1: str, path2: str, **kwargs: object) -> None:
         if self.fails == "rename":
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -257,6 +261,14 @@ def test_on_a_server_of_files_a_write_that_fails_leaves_what_was_there(
             files.write("a.jpg", LARGE, may_replace=True)
     assert os.listdir(tmp_path / "out") == ["a.jpg"]
     assert (tmp_path / "out" / "a.jpg").read_bytes() == SMALL
+
+
+def test_a_read_that_ends_early_without_an_error_is_none(files: RemoteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write("a.jpg", SMALL, may_replace=False)
+    monkeypatch.setattr(Files, "fails", "reads short")
+    for read in (lambda: files.read("a.jpg"), lambda: files.read_of_size("a.jpg", len(SMALL))):
+        with pytest.raises(OSError, match="sent 131070 of 131071 bytes"):
+            read()
 
 
 def test_on_a_server_of_files_what_a_killed_run_left_is_deleted(files: RemoteStore, tmp_path: Path) -> None:
