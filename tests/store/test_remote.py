@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from stores import S3, Cut, Where
 from upath import UPath
 
@@ -161,6 +162,13 @@ def test_what_a_killed_run_left_of_uploads_is_given_up_and_no_other(s3: S3) -> N
     assert sorted(s3.bucket.uploads()) == ["other", "out2/a.jpg"]
 
 
+def test_an_upload_in_parts_gives_up_no_other(s3: S3) -> None:
+    for key in ("out/a.jpg", "out/a.jpg.png"):
+        s3.bucket.begin_upload(key)
+    RemoteStore(s3.at("out")).write("a.jpg", LARGE, may_replace=False)
+    assert s3.bucket.uploads() == ["out/a.jpg.png"]  # of another thread, say
+
+
 def test_a_bucket_that_is_not_there(s3: S3) -> None:
     store = RemoteStore(UPath("s3://no-such-bucket/out"))
     with pytest.raises(StoreUnavailableError, match="bucket does not exist") as failed:
@@ -285,3 +293,40 @@ def test_on_a_server_of_files_links_are_listed_and_are_no_files(files: RemoteSto
     (tmp_path / "out" / "link.jpg").symlink_to("nowhere")
     found = files.listed()
     assert {name: state.is_file for name, state in found.items()} == {"a.jpg": True, "link.jpg": False}
+
+
+class Simple(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
+    """A store that cannot write under a condition, and says so in one of the ways that there are."""
+
+    cachable = False
+    says: Exception = NotImplementedError()
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+        if mode == "create":
+            raise self.says
+        super().pipe_file(path, value, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        NotImplementedError(),
+        ValueError("mode"),
+        TypeError("unexpected keyword"),
+        OSError(errno.ENOSYS, "none"),
+    ],
+    ids=repr,
+)
+def test_a_store_that_cannot_write_under_a_condition_is_asked_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, says: Exception
+) -> None:
+    store = RemoteStore(UPath(f"memory://{tmp_path.name}/out"))
+    monkeypatch.setattr(store, "_opened", Simple())
+    monkeypatch.setattr(Simple, "says", says)
+    for name in ("a.jpg", "b.jpg"):
+        store.write(name, SMALL, may_replace=False)
+    with pytest.raises(FileExistsError):
+        store.write("a.jpg", LARGE, may_replace=False)
+    assert store.read("a.jpg") == SMALL
+    assert not store.can_create
+    assert len(caplog.records) == 1
