@@ -61,6 +61,8 @@ class Proxy:
     """Bytes that were sent to clients."""
     delay: float = 0.0
     """Seconds before a request is forwarded."""
+    stalled: str = ""
+    """Requests that match get no answer; empty: none."""
     watched: str = ""
     most_at_once: int = 0
     """Requests that match what is watched and were waiting for their answers at the same time."""
@@ -101,6 +103,10 @@ class Proxy:
                 self._at_once += is_watched
                 self.most_at_once = max(self.most_at_once, self._at_once)
             try:
+                if self.stalled and re.search(self.stalled, line):
+                    while self.stalled:
+                        time.sleep(0.01)
+                    return
                 time.sleep(self.delay)
                 self.answered += _relay(client, server, head, cut)
             finally:

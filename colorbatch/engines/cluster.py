@@ -25,7 +25,7 @@ from colorbatch.colorizer import resolved
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
-from colorbatch.engines.local import READING_OR_WRITING, workers_of
+from colorbatch.engines.local import waiting_threads, workers_of
 from colorbatch.engines.worker import Outcome, StopStep, Task, Worker
 from colorbatch.errors import ColorbatchError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.extras import needs_extra
@@ -236,7 +236,8 @@ class _Pool:
         self._ray = ray
         self._job = job
         self._model = ray.put(model)
-        self.room = job.cpus_per_worker + READING_OR_WRITING + QUEUED
+        at_a_time = job.cpus_per_worker + waiting_threads(job, job.cpus_per_worker)
+        self.room = at_a_time + QUEUED
         """Pictures that a worker is given at a time."""
         gpus = job.num_gpus_per_worker
         self._needs = {"CPU": job.cpus_per_worker, "GPU": float(job.provider == "cuda") if gpus is None else gpus}
@@ -245,7 +246,7 @@ class _Pool:
             num_gpus=self._needs["GPU"],
             max_restarts=0,
             max_task_retries=0,
-            concurrency_groups={"pictures": job.cpus_per_worker + READING_OR_WRITING, "control": 1},
+            concurrency_groups={"pictures": at_a_time, "control": 1},
         )(Worker)
         self.hands: list[_Hand] = []
         self._refused: list[_Hand] = []

@@ -24,7 +24,7 @@ from colorbatch.stages import StageTimer
 READING_OR_WRITING = 2
 """Threads beyond those that compute, so that no core waits for a disk."""
 WAITING_FOR_A_STORE = 8
-"""The same for a store, which answers each of several requests for a picture after a while."""
+"""The same for a store, at least: it answers each of several requests for a picture after a while."""
 _SHARE_READ_AHEAD = 4
 """Of the memory, 1 in so many is for files of a store that are read ahead."""
 _QUEUED_FOR_EACH_THREAD = 2
@@ -67,7 +67,7 @@ class LocalEngine:
             reading=reading,
             stages=self.stages,
         )
-        return _rows(plan, work, self._workers + waiting_threads(run.job), stop, progress)
+        return _rows(plan, work, self._workers + waiting_threads(run.job, self._workers), stop, progress)
 
     def close(self) -> None:
         """Do nothing: a session ends with its last user."""
@@ -112,10 +112,10 @@ def budgets_of(job: BatchJob, share: float = 1.0) -> tuple[MemoryBudget, MemoryB
     return MemoryBudget(limit - ahead), MemoryBudget(ahead)
 
 
-def waiting_threads(job: BatchJob) -> int:
+def waiting_threads(job: BatchJob, computing: int) -> int:
     """Return how many threads there are beyond those that compute."""
     is_local = isinstance(job.source, Path) and isinstance(job.output, Path)
-    return READING_OR_WRITING if is_local else WAITING_FOR_A_STORE
+    return READING_OR_WRITING if is_local else max(WAITING_FOR_A_STORE, computing)
 
 
 def _rows(

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from colorbatch.errors import ColorbatchError, StoreUnavailableError
 from colorbatch.location import Location, shown, without_secrets
+from colorbatch.progress import printable
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def as_os_error(error: Exception) -> OSError:
     text = _line(error)
     kinds: list[tuple[bool, OSError]] = [
         (bool(names & _OF_CREDENTIALS), CredentialsError(errno.EACCES, f"no credentials that the store takes: {text}")),
+        ("ResourceExistsError" in names, FileExistsError(errno.EEXIST, text)),
         ("FileNotFoundError" in names, FileNotFoundError(errno.ENOENT, text)),
         ("PermissionError" in names, PermissionError(errno.EACCES, f"the store refuses it: {text}")),
         ("TimeoutError" in names, TimeoutError(errno.ETIMEDOUT, f"the store took too long: {text}")),
@@ -97,7 +99,7 @@ def tried(action: Callable[[], _T], what: str) -> _T:
             lasts = isinstance(failure, FileNotFoundError | PermissionError | FileExistsError)
             if lasts or pause is None or failure.errno in _KEPT:
                 raise failure from error
-            logger.info("%s, tried again in %g s: %s", what, pause, failure.strerror or failure)
+            logger.info("%s, tried again in %g s: %s", printable(what), pause, failure.strerror or failure)
             time.sleep(pause)
     raise AssertionError  # the last pause is None
 

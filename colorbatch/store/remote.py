@@ -35,6 +35,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "abfs": {"use_listings_cache": False},
     "abfss": {"use_listings_cache": False},
 }
+_CREATE: dict[str, dict[str, Any]] = {key: {"overwrite": False} for key in ("az", "abfs", "abfss")}
+"""How a library is told to replace nothing, where it is not told by fsspec's ``mode="create"``."""
 PART_BYTES = 16 * 2**20
 """Of an upload in parts, each of which is tried again by itself; what has less than two is uploaded in one step."""
 _AT_ONCE = 16
@@ -266,14 +268,22 @@ class RemoteStore:
             logger.warning("Left behind in the store: %s", printable(", ".join(sorted(self._untidy))))
 
     def _give_up_uploads(self, path: str) -> None:
-        """Give up all uploads in parts to keys of S3 that begin so: until then their parts are kept, and paid for."""
+        """Give up all uploads in parts to a key of S3, or to all below a folder, which ends in a slash.
+
+        Until then their parts are kept, and paid for.
+        """
         bucket, _, prefix = path.partition("/")
+        is_folder = path.endswith("/")
 
         def give_up() -> None:
-            found = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-            for each in found.get("Uploads", ()):
-                name = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
-                self._fs.call_s3("abort_multipart_upload", **name)
+            is_left = True
+            while is_left:
+                found = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+                ours = [each for each in found.get("Uploads", ()) if is_folder or each["Key"] == prefix]
+                for each in ours:
+                    name = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+                    self._fs.call_s3("abort_multipart_upload", **name)
+                is_left = bool(ours) and bool(found.get("IsTruncated"))
 
         try:
             tried(give_up, f"looking for uploads to {path}")
@@ -351,8 +361,9 @@ class RemoteStore:
             answer = self._fs.pipe_file(path, data, **parts)
         else:
             try:
-                answer = self._fs.pipe_file(path, data, mode="create", **parts)
-            except (NotImplementedError, ValueError, OSError) as error:
+                create = _CREATE.get(self.location.protocol, {"mode": "create"})
+                answer = self._fs.pipe_file(path, data, **create, **parts)
+            except (NotImplementedError, TypeError, ValueError, OSError) as error:
                 if isinstance(error, OSError) and error.errno != errno.ENOSYS:
                     raise
                 logger.warning("%s cannot tell as it writes an object whether it is there: %s", self.shown, error)

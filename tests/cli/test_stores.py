@@ -11,11 +11,13 @@ from stores import ENVIRONMENT, S3, Cut
 
 from colorbatch.store import lease
 
+GREY = ROOT / "tests" / "cli" / "grey.png"
+
 
 @pytest.fixture
 def source(s3: S3) -> str:
     for name in ("a.png", "sub/b.png"):
-        s3.bucket.put(f"in/{name}", (ROOT / "tests" / "cli" / "grey.png").read_bytes())
+        s3.bucket.put(f"in/{name}", GREY.read_bytes())
     return s3.url("in")
 
 
@@ -144,7 +146,7 @@ def test_secrets_in_a_url_are_shown_nowhere(
 ) -> None:
     out = f"memory://user:geheim@{tmp_path.name}/out"
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.png").write_bytes((ROOT / "tests" / "cli" / "grey.png").read_bytes())
+    (tmp_path / "in" / "a.png").write_bytes(GREY.read_bytes())
     log = tmp_path / "log"
     assert command_line("run", "-v", "--model", model_path, "--log-file", log, tmp_path / "in", out) == 0
     assert "memory://" in log.read_text()
@@ -167,7 +169,7 @@ def test_a_missing_extra_is_exit_4_with_its_pip_line(tmp_path: Path, missing: st
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_signal_stops_a_run_that_can_go_on(s3: S3, source: str, model_path: Path) -> None:
     for number in range(40):
-        s3.bucket.put(f"in/{number:02}.png", s3.bucket.files("in/")["a.png"])
+        s3.bucket.put(f"in/{number:02}.png", GREY.read_bytes())
     s3.proxy.delay = 0.03
     command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", "--model", str(model_path), source]
     environment = os.environ | ENVIRONMENT | {"AWS_ENDPOINT_URL": s3.proxy.url}

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from helpers import CommandLine, LocalJob, endless_model, small_model
 from PIL import Image
+from stores import ENVIRONMENT, S3
 
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
@@ -273,6 +274,22 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: LocalJob)
         assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
     assert_as_if_done_here(job)
+
+
+def test_a_cluster_reads_and_writes_in_a_store(s3: S3, job: LocalJob) -> None:
+    paths = sorted(job.source.rglob("*.png"))[:6]
+    for path in paths:
+        s3.bucket.put(f"in/{path.relative_to(job.source).as_posix()}", path.read_bytes())
+    command = [sys.executable, "-m", "colorbatch", "run", "--engine", "ray", "--jobs", "1", "--model", job.model, "-q"]
+    environment = os.environ | ENVIRONMENT | {"AWS_ENDPOINT_URL": s3.proxy.url}
+    found = subprocess.run(
+        [*command, s3.url("in"), s3.url("out")], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    run_batch(replace(local(job), only={path.relative_to(job.source).as_posix() for path in paths}))
+    written = s3.bucket.files("out/")
+    assert len(written.pop(MANIFEST_NAME).splitlines()) == len(paths)
+    assert written == files(local(job).output)
 
 
 def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from stores import S3, Cut, Where
 from upath import UPath
 
@@ -161,6 +162,13 @@ def test_what_a_killed_run_left_of_uploads_is_given_up_and_no_other(s3: S3) -> N
     assert sorted(s3.bucket.uploads()) == ["other", "out2/a.jpg"]
 
 
+def test_an_upload_in_parts_gives_up_no_other(s3: S3) -> None:
+    for key in ("out/a.jpg", "out/a.jpg.png"):
+        s3.bucket.begin_upload(key)
+    RemoteStore(s3.at("out")).write("a.jpg", LARGE, may_replace=False)
+    assert s3.bucket.uploads() == ["out/a.jpg.png"]  # of another thread, say
+
+
 def test_a_bucket_that_is_not_there(s3: S3) -> None:
     store = RemoteStore(UPath("s3://no-such-bucket/out"))
     with pytest.raises(StoreUnavailableError, match="bucket does not exist") as failed:
@@ -221,6 +229,10 @@ class Files(LocalFileSystem):  # type: ignore[misc] # fsspec has no types
         if self.fails == "raises":
             raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
+    def cat_file(self, path: str, **kwargs: object) -> bytes:
+        data: bytes = super().cat_file(path, **kwargs)
+        return data[:-1] if self.fails == "reads short" else data
+
     def mv(self, path1: str, path2: str, **kwargs: object) -> None:
         if self.fails == "rename":
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -259,6 +271,15 @@ def test_on_a_server_of_files_a_write_that_fails_leaves_what_was_there(
     assert (tmp_path / "out" / "a.jpg").read_bytes() == SMALL
 
 
+def test_a_read_that_ends_early_without_an_error_is_none(files: RemoteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write("a.jpg", SMALL, may_replace=False)
+    monkeypatch.setattr(Files, "fails", "reads short")
+    with pytest.raises(OSError, match="sent 131070 of 131071 bytes"):
+        files.read("a.jpg")
+    with pytest.raises(OSError, match="sent 131070 of 131071 bytes"):
+        files.read_of_size("a.jpg", len(SMALL))
+
+
 def test_on_a_server_of_files_what_a_killed_run_left_is_deleted(files: RemoteStore, tmp_path: Path) -> None:
     files.write("a.jpg", SMALL, may_replace=False)
     (tmp_path / "out" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"half")
@@ -272,3 +293,40 @@ def test_on_a_server_of_files_links_are_listed_and_are_no_files(files: RemoteSto
     (tmp_path / "out" / "link.jpg").symlink_to("nowhere")
     found = files.listed()
     assert {name: state.is_file for name, state in found.items()} == {"a.jpg": True, "link.jpg": False}
+
+
+class Simple(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
+    """A store that cannot write under a condition, and says so in one of the ways that there are."""
+
+    cachable = False
+    says: Exception = NotImplementedError()
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+        if mode == "create":
+            raise self.says
+        super().pipe_file(path, value, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        NotImplementedError(),
+        ValueError("mode"),
+        TypeError("unexpected keyword"),
+        OSError(errno.ENOSYS, "none"),
+    ],
+    ids=repr,
+)
+def test_a_store_that_cannot_write_under_a_condition_is_asked_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, says: Exception
+) -> None:
+    store = RemoteStore(UPath(f"memory://{tmp_path.name}/out"))
+    monkeypatch.setattr(store, "_opened", Simple())
+    monkeypatch.setattr(Simple, "says", says)
+    for name in ("a.jpg", "b.jpg"):
+        store.write(name, SMALL, may_replace=False)
+    with pytest.raises(FileExistsError):
+        store.write("a.jpg", LARGE, may_replace=False)
+    assert store.read("a.jpg") == SMALL
+    assert not store.can_create
+    assert len(caplog.records) == 1
