@@ -73,7 +73,7 @@ def run_batch(
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
             for row, kept in _rows(plan, work, workers, stop, progress):
-                record.append(row)
+                record.append(row, is_durable=row.status == "done" and not kept)
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 _count(summary, row, kept=kept)
                 if row.status == "failed":

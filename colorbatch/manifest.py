@@ -167,18 +167,24 @@ class Manifest:
             return False
         return other.is_held
 
-    def append(self, row: Row) -> None:
-        """Add a row, on disk before this returns. Call it after the output is in place, never before.
+    def append(self, row: Row, *, is_durable: bool = True) -> None:
+        """Add a row. Call it after the output is in place, never before.
+
+        Args:
+            row: of a source.
+            is_durable: the row is on disk before this returns; one of which no output was written need not be: after
+                a power failure it is found out again.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
 
         """
         self._add(row.to_json())
-        try:
-            os.fsync(self._journal.fileno())
-        except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+        if is_durable:
+            try:
+                os.fsync(self._journal.fileno())
+            except OSError as error:
+                raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
         self._rows[row.input] = row
 
     def announce(self, output: str, sha256: str) -> None:
