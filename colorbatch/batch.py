@@ -53,7 +53,7 @@ def run_batch(
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
             for row, kept in engine.rows(plan, run, record.announce, stop, progress):
-                record.append(row)
+                record.append(row, is_durable=row.status == "done" and not kept)
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 for warning in () if kept else row.warnings:
                     logger.warning("%s: %s", printable(row.input), printable(warning))

@@ -32,8 +32,8 @@ class Journal(Protocol):
     was_left: bool
     """Whether a run that was killed left it."""
 
-    def add(self, line: bytes) -> None:
-        """Add a row, on disk before this returns, or in a store a few seconds later.
+    def add(self, line: bytes, *, is_durable: bool = True) -> None:
+        """Add a row; one that is durable is on disk before this returns, or in a store a few seconds later.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
@@ -129,8 +129,10 @@ class LocalJournal:
             raise
         return file
 
-    def add(self, line: bytes) -> None:  # noqa: D102 (as Journal says, here and below)
+    def add(self, line: bytes, *, is_durable: bool = True) -> None:  # noqa: D102 (as Journal says, here and below)
         self.announce(line)
+        if not is_durable:
+            return
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -186,7 +188,7 @@ class RemoteJournal:
         self._thread = threading.Thread(target=self._keep, name="journal", daemon=True)
         self._thread.start()
 
-    def add(self, line: bytes) -> None:  # noqa: D102
+    def add(self, line: bytes, *, is_durable: bool = True) -> None:  # noqa: ARG002, D102
         if self._failure is not None:
             raise self._failure
         with self._lock:

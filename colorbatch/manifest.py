@@ -142,15 +142,20 @@ class Manifest:
             raise
         self._rows: dict[str, Row] = {}
 
-    def append(self, row: Row) -> None:
-        """Add a row, on disk before this returns. Call it after the output is in place, never before.
+    def append(self, row: Row, *, is_durable: bool = True) -> None:
+        """Add a row. Call it after the output is in place, never before.
+
+        Args:
+            row: of a source.
+            is_durable: the row is on disk before this returns; one of which no output was written need not be: after
+                a power failure it is found out again.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
             OutputInUseError: another run took this one, which writes into a store, for dead.
 
         """
-        self._journal.add(row.to_json())
+        self._journal.add(row.to_json(), is_durable=is_durable)
         self._rows[row.input] = row
 
     def announce(self, output: str, sha256: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from contextlib import redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,17 +18,21 @@ logger = logging.getLogger(__name__)
 
 _ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _GPU_ADVICE = "Check the GPU driver and the CUDA and cuDNN libraries, or use --provider cpu."
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""The variable that keeps ONNX Runtime from its telemetry: recent packages, once imported, keep a device id and a
+data base in the home folder and send what they noted of the process. Its own switch is there too late for that."""
 _ONLY_FATAL = 4
 """ONNX Runtime's log severity: its warnings go to stderr, past every logger; what matters is raised."""
 
 
 def import_onnxruntime() -> ModuleType:
-    """Return the package ``onnxruntime``.
+    """Return the package ``onnxruntime``, which then tells nobody of it; import it nowhere else before this.
 
     Raises:
         MissingExtraError: it is not installed.
 
     """
+    os.environ.setdefault(_NO_TELEMETRY, "1")
     with needs_extra("cpu"):
         import onnxruntime as module
     onnxruntime: ModuleType = module

@@ -31,6 +31,19 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
 
 
+def test_only_a_row_of_an_output_that_was_written_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand files that are no pictures would wait for minutes."""
+    synced: list[int] = []
+    with Manifest(tmp_path) as manifest:
+        monkeypatch.setattr(os, "fsync", synced.append)
+        manifest.append(Row("notes.txt", status="skipped"), is_durable=False)
+        assert synced == []
+        manifest.append(Row("a.jpg", status="done"))
+        assert len(synced) == 1
+
+
 def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(Row("a.jpg", status="failed"))

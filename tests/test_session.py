@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -146,3 +149,14 @@ def test_stop_breaks_off_what_another_thread_waits_for_and_refuses_more(open_ses
     stopper.join()
     with pytest.raises(InferenceStoppedError):
         session.predict_chroma(luma)
+
+
+def test_onnx_runtime_keeps_no_telemetry_in_the_home_folder(tmp_path: Path) -> None:
+    """Once imported without its variable, it writes a device id there, and a data base of what it is going to send."""
+    (tmp_path / "small.onnx").write_bytes(small_model().SerializeToString())
+    code = "import sys; from colorbatch import open_model; open_model(sys.argv[1], provider='cpu')"
+    home = tmp_path / "home"
+    home.mkdir()
+    places = {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "small.onnx"], env={**os.environ, **places}, check=True)
+    assert list(home.rglob("*")) == []

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from colorbatch import contract
 from colorbatch.color import Plane
+from colorbatch.provider import import_onnxruntime
 from colorbatch_export.graph import forget_origins
 
 _SMALLEST_HALVED = 40_000
@@ -40,6 +41,7 @@ def halve_weights(model: onnx.ModelProto) -> None:
 
 def compute_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with all weights and all arithmetic in float16, and inputs and output in float32 as before."""
+    import_onnxruntime()
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
@@ -62,6 +64,7 @@ def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.Mo
         lumas: ``[1, 1, H, W]`` of each picture to calibrate with.
 
     """
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

@@ -1,0 +1,448 @@
+"""Where the command is attacked from outside: a tree, what surrounds it, a run, and what must be true after every one.
+
+Nothing here asks colorbatch what is right: pictures are decoded by Pillow and tifffile, hashes are hashlib's.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from helpers import small_model
+from PIL import Image, ImageSequence
+
+MANIFEST = "colorbatch-manifest.jsonl"
+STATE = ".colorbatch"
+FINISHED = frozenset({0, 1, 130, 143})
+"""Exit codes of runs that close their manifest."""
+REFUSED = frozenset({2, 3, 5})
+"""Exit codes of runs that leave the output folder as they found it."""
+_PATIENCE = 180.0
+"""Seconds after which a run counts as one that never ends, on a busy machine."""
+_GREY = ("jpg", "png", "tif", "webp")
+Row = dict[str, Any]
+Facts = tuple[object, ...]
+"""Of a file or folder: type, mode, size, time of the last change, and content."""
+
+
+def needs(reason: str, *, there: bool) -> None:
+    """Skip a case that this machine has no means for; where CI is set, fail."""
+    if not there:
+        if os.environ.get("CI"):
+            pytest.fail(f"this case needs {reason}")
+        pytest.skip(f"needs {reason}")
+
+
+def needs_root() -> None:
+    needs("root", there=os.geteuid() == 0)
+
+
+def unprivileged() -> Sequence[str]:
+    """Return what begins a command that heeds permissions: as root, one without root's way around them."""
+    if os.geteuid() != 0:
+        return ()
+    needs("setpriv", there=shutil.which("setpriv") is not None)
+    caps = "-dac_override,-dac_read_search"
+    return ("setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}")
+
+
+@contextmanager
+def mounted(folder: Path, *arguments: str) -> Iterator[Path]:
+    """Mount something on a folder of a case, and take it away again whatever happens."""
+    needs_root()
+    assert "pytest" in str(folder), "only below tmp_path"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = subprocess.run(["mount", *arguments, folder], capture_output=True, text=True, check=False)  # noqa: S607
+    needs(f"mount {' '.join(arguments)}: {found.stderr}", there=found.returncode == 0)
+    try:
+        yield folder
+    finally:
+        if subprocess.run(["umount", folder], check=False).returncode != 0:  # noqa: S607
+            subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607
+
+
+def remounted(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)  # noqa: S607
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    rows: Mapping[str, Row]
+    """Of the manifest, by their inputs; none where there is no manifest."""
+
+    @property
+    def statuses(self) -> Mapping[str, str]:
+        return {name: row["status"] for name, row in self.rows.items()}
+
+
+class Arena:
+    """A folder of pictures, a place for outputs, and bystanders, in a folder of their own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source, self.output = root / "source", root / "place" / "out"
+        self.elsewhere, self.scratch, self.home = (root / name for name in ("elsewhere", "scratch", "home"))
+        self.model = root / "models" / "small.onnx"
+        for folder in (self.source, self.output.parent, self.elsewhere, self.scratch, self.home, self.model.parent):
+            folder.mkdir(parents=True)
+        self.model.write_bytes(small_model().SerializeToString())
+        (self.elsewhere / "precious.txt").write_text("of the user's")
+        Image.linear_gradient("L").resize((40, 30)).save(self.elsewhere / "secret.png")
+
+    def fill(self, count: int, *, side: int = 24) -> None:
+        """Make grey pictures of several kinds, in several folders, and a file that is none."""
+        for number in range(count):
+            name = f"{number % 3}/{number:03}.{_GREY[number % len(_GREY)]}" if number % 5 else f"{number:03}.png"
+            self.add(name, seed=number, side=side)
+        (self.source / "notes.txt").write_text("no picture")
+
+    def add(self, name: str, *, seed: int = 0, side: int = 24) -> Path:
+        path = self.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey(seed, side).save(path)
+        return path
+
+    def run(
+        self,
+        *options: object,
+        codes: Collection[int],
+        source: Path | str | None = None,
+        output: Path | str | None = None,
+        really: Path | None = None,
+        foreign: Collection[str] = (),
+        gone: Collection[str] = (),
+        **how: Any,  # noqa: ANN401 (those of command)
+    ) -> Ended:
+        """Run ``colorbatch run`` over the tree, and assert all that must be true afterwards.
+
+        Args:
+            options: of the command, besides the model.
+            codes: of which one must be its exit code.
+            source: as the command is given it; by default the tree.
+            output: as the command is given it; by default the place for outputs.
+            really: where the output folder lies, if ``output`` is another spelling of it.
+            foreign: paths below the output folder that the user put there: they must stay as they are.
+            gone: sources that are not there any more, or never were, and may have rows.
+            how: as :meth:`command` has it.
+
+        """
+        arguments = ("--model", self.model, *options, "--", source or self.source, output or self.output)
+        folder = really or (Path(output) if output else self.output)
+        before, theirs = _snapshot(folder, ()), _facts_of(folder, foreign)
+        ended = self.command("run", *arguments, codes=codes, writes=(folder,), **how)
+        found: list[str] = []
+        is_killed = how.get("is_killed", False)
+        if ended.code in REFUSED and not is_killed:
+            found += _differences(before, _snapshot(folder, ()), "in OUT")
+        if _facts_of(folder, foreign) != theirs:
+            found.append("a file of the user's in OUT was changed")
+        found += _broken_files(folder, foreign, are_temporary_allowed=is_killed)
+        if ended.code in FINISHED and not is_killed:
+            found += _unfinished(folder, ended, foreign)
+            found += _unaccounted(Path(source) if source else self.source, ended.rows, gone)
+        _complain(found, ended)
+        return ended
+
+    def command(
+        self,
+        *arguments: object,
+        codes: Collection[int],
+        writes: Collection[Path] = (),
+        altered: Collection[Path] = (),
+        begin: Sequence[str] = (),
+        environment: Mapping[str, str | None] | None = None,
+        limits: Mapping[int, int] | None = None,
+        during: "Callable[[subprocess.Popen[bytes]], None] | None" = None,
+        is_killed: bool = False,
+        cwd: Path | None = None,
+        **streams: Any,  # noqa: ANN401 (subprocess's)
+    ) -> Ended:
+        """Run any ``colorbatch`` command, and assert what must be true of a process and of all that it may not touch.
+
+        Args:
+            arguments: of the command.
+            codes: of which one must be its exit code.
+            writes: folders that it may write to.
+            altered: files and folders that the case itself changes meanwhile.
+            begin: what comes before the command, such as a tool that starts it.
+            environment: what is set, or taken away by ``None``.
+            limits: of resources, by their numbers.
+            during: what the case does while the command runs.
+            is_killed: whether the case kills it, so that it cannot tidy up and has no exit code of its own.
+            cwd: where it is started.
+            streams: stdin, stdout, stderr.
+
+        """
+        before = _snapshot(self.root, writes, altered)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+        started = time.monotonic()
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            [*begin, sys.executable, "-m", "colorbatch", *map(os.fspath, map(_text, arguments))],
+            env=self._environment(environment or {}),
+            cwd=cwd or self.home,
+            preexec_fn=partial(_limit, limits or {}),  # noqa: PLW1509 (it takes no lock that another thread may hold)
+            **streams,
+        )
+        with process:
+            try:
+                if during is not None:
+                    during(process)
+                stdout, stderr = process.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                stdout, stderr = process.communicate()
+                pytest.fail(f"the command did not end within {_PATIENCE} s: {_shown(stderr or b'')}")
+            finally:
+                process.kill()
+        folder = next(iter(writes), self.output)
+        ended = Ended(
+            process.returncode, stdout or b"", stderr or b"", time.monotonic() - started, rows_of(folder / MANIFEST)
+        )
+        found = _differences(before, _snapshot(self.root, writes, altered), "outside OUT")
+        if b"Traceback" in ended.stdout + ended.stderr or b"met a bug" in ended.stderr:
+            found.append("a bug of colorbatch's came to light")
+        if is_killed:
+            codes = {*codes, -signal.SIGKILL}
+        if ended.code not in codes:
+            found.append(f"the exit code is none of {sorted(codes)}")
+        _complain(found, ended)
+        return ended
+
+    def outputs(self, folder: Path | None = None) -> Mapping[str, str]:
+        """Return the sha256 of every output, by its path."""
+        folder = folder or self.output
+        return {name: _sha256(folder / name) for name in _files(folder)}
+
+    def straight(self, *options: object) -> Mapping[str, str]:
+        """Return the outputs of a run that nothing disturbs."""
+        folder = self.root / "place" / "straight"
+        self.run(*options, codes={0}, output=folder)
+        return self.outputs(folder)
+
+    def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "LANG")
+        path = os.environ.get("PYTHONPATH", "")
+        given = {key: os.environ[key] for key in kept if key in os.environ} | {
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(each) for each in path.split(os.pathsep) if each),  # noqa: PTH100
+            "HOME": str(self.home),
+            "TMPDIR": str(self.scratch),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        return {key: value for key, value in {**given, **changes}.items() if value is not None}
+
+
+def grey(seed: int, side: int = 24) -> Image.Image:
+    """Return a grey picture that no other one is like."""
+    random = np.random.default_rng(seed)
+    slope = np.add.outer(np.arange(side), np.arange(side + 6)) * (200 / (2 * side + 6))
+    return Image.fromarray((slope + random.integers(0, 50, slope.shape)).astype(np.uint8))
+
+
+def at_outputs(
+    folder: Path, count: int, action: "Callable[[subprocess.Popen[bytes]], None]"
+) -> "Callable[[subprocess.Popen[bytes]], None]":
+    """Return what does something once there are so many outputs, or the run is over."""
+
+    def during(process: "subprocess.Popen[bytes]") -> None:
+        end = time.monotonic() + _PATIENCE
+        while len(_files(folder)) < count and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        action(process)
+
+    return during
+
+
+def sent(*numbers: signal.Signals) -> "Callable[[subprocess.Popen[bytes]], None]":
+    """Return what sends signals, one after the other."""
+
+    def action(process: "subprocess.Popen[bytes]") -> None:
+        for index, number in enumerate(numbers):
+            time.sleep(0.3 if index else 0)
+            process.send_signal(number)
+
+    return action
+
+
+def rows_of(manifest: Path) -> dict[str, Row]:
+    """Return the rows of a manifest by their inputs; each line must be one, and each source must have one only."""
+    try:
+        lines = manifest.read_bytes().splitlines()
+    except OSError:
+        return {}
+    try:
+        rows = [json.loads(line) for line in lines]
+    except ValueError:  # torn by the case; whether it is mended shows after the next run
+        return {}
+    twice = [name for name, times in Counter(row["input"] for row in rows).items() if times > 1]
+    assert not twice, f"several rows for {twice}"
+    return {row["input"]: row for row in rows}
+
+
+def decoded(path: Path) -> list[Any]:
+    """Return the levels of every frame of a picture, or raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head = path.read_bytes()[:12]
+        if head[:2] in (b"II", b"MM"):
+            with tifffile.TiffFile(path) as file:
+                return [page.asarray() for page in file.pages]
+        if head[4:8] == b"jP  ":
+            return [imagecodecs.jpeg2k_decode(path.read_bytes())]
+        with Image.open(path) as image:
+            return [np.asarray(frame) for frame in ImageSequence.Iterator(image)]
+
+
+def _limit(limits: Mapping[int, int]) -> None:
+    for each, most in limits.items():
+        resource.setrlimit(each, (most, most))
+
+
+def _text(argument: object) -> Any:  # noqa: ANN401 (str, bytes or a path)
+    return argument if isinstance(argument, str | bytes | os.PathLike) else str(argument)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the paths of all files that are no business of colorbatch's own."""
+    return [
+        path.relative_to(folder).as_posix()
+        for path in _entries(folder)
+        if not path.is_dir() and path.name != MANIFEST and not path.name.endswith(".tmp") and STATE not in path.parts
+    ]
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            yield Path(parent, name)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _snapshot(root: Path, leaving_out: Collection[Path], altered: Collection[Path] = ()) -> dict[str, Facts]:
+    """Return the facts of everything below a folder, but for some folders, and the times of those that hold them."""
+    holding = {above for each in (*leaving_out, *altered) for above in each.parents}
+    found: dict[str, Facts] = {}
+    for parent, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if path not in leaving_out and path not in altered:
+                found[str(path.relative_to(root))] = _facts(path, is_changing=path in holding)
+        folders[:] = [name for name in folders if Path(parent, name) not in leaving_out]
+    return found
+
+
+def _facts(path: Path, *, is_changing: bool = False) -> Facts:
+    found = path.lstat()
+    kind, mode = stat.S_IFMT(found.st_mode), stat.S_IMODE(found.st_mode)
+    if is_changing:
+        return kind, mode
+    if stat.S_ISLNK(found.st_mode):
+        return kind, mode, os.readlink(path)  # noqa: PTH115 (as it is written)
+    content = _sha256(path) if stat.S_ISREG(found.st_mode) and found.st_size else ""
+    return kind, mode, found.st_size, found.st_mtime_ns, content
+
+
+def _facts_of(folder: Path, names: Collection[str]) -> Mapping[str, Facts]:
+    return {name: _facts(folder / name, is_changing=(folder / name).is_dir()) for name in names}
+
+
+def _differences(before: Mapping[str, Facts], after: Mapping[str, Facts], where: str) -> list[str]:
+    return [
+        f"{where}, {name!r} was {before.get(name, 'not there')}, and is {after.get(name, 'gone')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _broken_files(folder: Path, foreign: Collection[str], *, are_temporary_allowed: bool) -> Iterator[str]:
+    """Yield what is wrong with files in OUT, whoever says that they are outputs."""
+    if not folder.is_dir():
+        return
+    for path in _entries(folder):
+        if path.name.endswith(".tmp") and not are_temporary_allowed:
+            yield f"a temporary name was left: {path}"
+    for name in _files(folder):
+        if name not in foreign and not (folder / name).is_symlink():
+            try:
+                decoded(folder / name)
+            except Exception as error:  # noqa: BLE001 (decoders raise whatever they like)
+                yield f"the output {name!r} does not decode: {error}"
+
+
+def _unfinished(folder: Path, ended: Ended, foreign: Collection[str]) -> Iterator[str]:
+    """Yield where manifest, exit code and outputs of a run that came to an end disagree."""
+    failed = [name for name, row in ended.rows.items() if row["status"] == "failed"]
+    if (ended.code == 0 and failed) or (ended.code == 1 and not failed):
+        yield f"exit code {ended.code}, and these failed: {failed}"
+    if (folder / STATE).exists() and STATE not in foreign:
+        yield "the state of a run that is over was left"
+    bugs = [row["reason"] for row in ended.rows.values() if "a bug in" in row["reason"]]
+    if bugs:
+        yield f"bugs: {bugs}"
+    named = {os.fsdecode(os.fsencode(row["output"])): row for row in ended.rows.values() if row["output"]}
+    strangers = set(_files(folder)) - {*named, *foreign}
+    if strangers:
+        yield f"no row names {sorted(strangers)}"
+    for name, row in named.items():
+        path = folder / name
+        if row["status"] != "done" or name in foreign:
+            continue
+        if not path.is_file():
+            yield f"the output {name!r} is not there"
+        elif _sha256(path) != row["output_sha256"]:
+            yield f"the output {name!r} is not the one of its row"
+        elif row["digital_source_type"] and row["digital_source_type"].encode() not in path.read_bytes():
+            yield f"the output {name!r} does not say how its colours were made"
+
+
+def _unaccounted(source: Path, rows: Mapping[str, Row], gone: Collection[str]) -> Iterator[str]:
+    """Yield the entries of the source that are not named once: by themselves, or with a folder that was left out."""
+    if source.is_dir():
+        paths = [path for path in _entries(source) if path.is_symlink() or not path.is_dir()]
+        entries = {path.relative_to(source).as_posix() for path in paths}
+    else:
+        entries = {source.name}
+    for name in sorted(entries - {*gone}):
+        by = [row for row in (name, *map(str, Path(name).parents)) if row in rows]
+        if len(by) != 1:
+            yield f"the source {name!r} is named by {by}"
+    for name in sorted(set(rows) - entries - {*gone}):
+        if not (source / name).is_dir():
+            yield f"the manifest names {name!r}, which was never there"
+
+
+def _complain(found: list[str], ended: Ended) -> None:
+    assert not found, "\n".join(
+        [*found[:20], f"exit code {ended.code}, {ended.seconds:.1f} s", _shown(ended.stderr), _shown(ended.stdout)]
+    )
+
+
+def _shown(said: bytes) -> str:
+    return said.decode(errors="backslashreplace")[-2000:]

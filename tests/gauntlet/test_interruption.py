@@ -1,0 +1,139 @@
+"""A run may be stopped or killed at any moment: nothing half done is ever seen, and the next run completes it."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gauntlet.arena import Arena, at_outputs, decoded, sent
+from helpers import endless_model
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+
+
+def killed_after(seconds: float, process: "subprocess.Popen[bytes]") -> None:
+    time.sleep(seconds)
+    process.kill()
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_killed_after_the_5th_output_and_resumed_it_is_as_if_nothing_had_been(arena: Arena, jobs: int) -> None:
+    arena.fill(40)
+    straight = arena.straight("--jobs", 1)
+    kill = at_outputs(arena.output, 5, sent(signal.SIGKILL))
+    killed = arena.run("--jobs", jobs, codes={0}, during=kill, is_killed=True)
+    assert killed.code == -signal.SIGKILL
+    arena.run("--jobs", jobs, codes={0})
+    assert arena.outputs() == straight
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_five_random_moments_and_resumed_it_is_as_if_nothing_had_been(arena: Arena, seed: int) -> None:
+    arena.fill(60)
+    started = time.monotonic()
+    straight = arena.straight()
+    whole = time.monotonic() - started
+    for moment in np.random.default_rng(seed).uniform(0.2, 0.9, 5):
+        arena.run(codes={0}, during=partial(killed_after, moment * whole), is_killed=True)
+    arena.run(codes={0})
+    assert arena.outputs() == straight
+
+
+def test_who_looks_into_the_output_folder_never_sees_a_part_of_a_file(arena: Arena) -> None:
+    arena.fill(24, side=500)
+    over, seen, broken = threading.Event(), set[str](), list[str]()
+
+    def look() -> None:
+        while not over.is_set():
+            for path in arena.output.rglob("[!.]*.*"):
+                if ".colorbatch" in path.parts or path.suffix == ".jsonl":
+                    continue
+                size = path.stat().st_size
+                seen.add(path.name)
+                try:
+                    decoded(path)
+                except Exception as error:  # noqa: BLE001 (decoders raise whatever they like)
+                    broken.append(f"{path.name} of {size} bytes: {error}")
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        arena.run(codes={0})
+    finally:
+        over.set()
+        reader.join()
+    assert broken == []
+    assert len(seen) > 5
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_signal_closes_the_manifest_and_the_next_run_goes_on(arena: Arena, number: signal.Signals, jobs: int) -> None:
+    arena.fill(120)
+    stop = at_outputs(arena.output, 5, sent(number))
+    stopped = arena.run("--jobs", jobs, codes={CODES[number]}, during=stop)
+    left = [name for name, row in stopped.rows.items() if row["reason"].startswith("not reached")]
+    assert left, "the case needs more pictures"
+    arena.run(codes={0})
+    assert arena.outputs() == arena.straight()
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.5])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_command_starts(arena: Arena, number: signal.Signals, delay: float) -> None:
+    """Before Python has got to our handler, a signal has its default effect."""
+    arena.fill(5)
+
+    def during(process: "subprocess.Popen[bytes]") -> None:
+        time.sleep(delay)
+        process.send_signal(number)
+
+    ended = arena.command(
+        *("run", "--model", arena.model, arena.source, arena.output),
+        codes={0, CODES[number], -number},
+        writes=(arena.output,),
+        during=during,
+        stderr=subprocess.DEVNULL,  # Python's own traceback, where its start itself was interrupted
+    )
+    if ended.code != 0:
+        arena.run(codes={0})
+    assert len(arena.outputs()) == 5
+
+
+@pytest.mark.parametrize(
+    ("numbers", "codes"),
+    [
+        ((signal.SIGINT,), {130}),
+        ((signal.SIGTERM,), {143}),
+        ((signal.SIGINT, signal.SIGINT), {130, -signal.SIGINT}),  # the second one has its default effect
+        ((signal.SIGINT, signal.SIGTERM), {130, 143}),
+    ],
+    ids=lambda each: "-".join(str(one) for one in each),
+)
+def test_a_signal_in_the_middle_of_an_endless_inference(
+    arena: Arena, tmp_path: Path, numbers: Sequence[signal.Signals], codes: set[int]
+) -> None:
+    arena.fill(5)
+    straight, model = arena.straight(), arena.model
+    arena.model = tmp_path / "endless.onnx"
+    arena.model.write_bytes(endless_model().SerializeToString())
+    sent_at: list[float] = []
+
+    def during(process: "subprocess.Popen[bytes]") -> None:
+        while not (arena.output / ".colorbatch" / "journal.jsonl").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        sent_at.append(time.monotonic())
+        sent(*numbers)(process)
+
+    arena.run(codes=codes, during=during)
+    assert time.monotonic() - sent_at[0] < 10, "promised are 5 seconds, on a machine that is not busy"
+    assert arena.outputs() == {}
+    arena.model = model
+    arena.run(codes={0})
+    assert arena.outputs() == straight
