@@ -198,14 +198,18 @@ class Arena:
 
         """
         before = _snapshot(self.root, writes, altered)
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+        channels: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        } | streams
         started = time.monotonic()
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [*begin, sys.executable, "-m", "colorbatch", *map(os.fspath, map(_text, arguments))],
             env=self._environment(environment or {}),
             cwd=cwd or self.home,
             preexec_fn=partial(_limit, limits or {}),  # noqa: PLW1509 (it takes no lock that another thread may hold)
-            **streams,
+            **channels,
         )
         with process:
             try:
