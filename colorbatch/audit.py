@@ -19,6 +19,7 @@ from colorbatch.making import NOT_REACHED
 from colorbatch.manifest import MANIFEST_NAME, Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.reading import read_regular
 from colorbatch.report_folder import REPORT_FOLDER, is_part_of_report, is_report
 from colorbatch.state import STATE_FOLDER
 
@@ -123,7 +124,7 @@ def audit_batch(
 
 def _lines_of(manifest: Path) -> int:
     try:
-        return sum(1 for line in manifest.read_bytes().splitlines() if line.strip())
+        return sum(1 for line in read_regular(manifest).splitlines() if line.strip())
     except FileNotFoundError:
         return 0
 
@@ -151,7 +152,7 @@ def _check(row: Row, folder: Path, source: Path | None) -> _Outcome:
     """Check one output against its row and its source."""
     outcome = _Outcome()
     try:
-        output = (folder / str(row.output)).read_bytes()
+        output = read_regular(folder / str(row.output))
     except OSError as error:
         outcome.problems.append(f"the output cannot be read: {error.strerror or error}")
         return outcome
@@ -161,7 +162,7 @@ def _check(row: Row, folder: Path, source: Path | None) -> _Outcome:
     original = None
     if source is not None:
         try:
-            original = (source if source.is_file() else source / row.input).read_bytes()
+            original = read_regular(source if source.is_file() else source / row.input)
         except OSError as error:
             outcome.problems.append(f"the source {row.input} cannot be read: {error.strerror or error}")
     if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):

@@ -14,6 +14,7 @@ from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
 from colorbatch.making import Work, colour, is_settled
 from colorbatch.manifest import Row, rows_of
+from colorbatch.reading import read_regular
 from colorbatch.space import bytes_free
 
 _TRIED = 12
@@ -108,7 +109,7 @@ def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row
     for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
         began = time.perf_counter()
         try:
-            row, encoded = colour(planned.source.read_bytes(), planned, work)
+            row, encoded = colour(read_regular(planned.source), planned, work)
         except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
             continue
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)

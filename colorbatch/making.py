@@ -30,6 +30,7 @@ from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import printable
+from colorbatch.reading import read_regular
 from colorbatch.stages import StageTimer
 from colorbatch.toning import measure_tone
 from colorbatch.version import __version__
@@ -250,7 +251,7 @@ def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     """Read, colour and write one picture."""
     try:
         with work.stages.timed("read") as cost:
-            data = planned.source.read_bytes()
+            data = read_regular(planned.source)
             cost.megabytes = len(data) / 1e6
     except OSError as error:
         raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}") from error
@@ -321,8 +322,9 @@ def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_repla
     A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
     it is known by its sha256 and kept.
     """
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise UnsafeOutputError(f"a link in the output folder leads out of it, to {target.parent.resolve()}")
+    parent = Path(os.path.realpath(target.parent))  # unlike resolve, it bears a link that leads to itself
+    if not parent.is_relative_to(folder.resolve()):
+        raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
     if os.path.lexists(target) and not may_replace:
         if target.is_symlink() or manifest.sha256_of(target) != sha256:
             raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")

@@ -17,6 +17,7 @@ from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageErro
 from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
 from colorbatch.lock import open_locked
+from colorbatch.reading import read_regular
 from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.shard import Shard
 from colorbatch.state import StateFile, journal_path, record_path, state_files
@@ -331,7 +332,7 @@ def of_the_locale(name: str) -> str:
 def sha256_of(path: Path) -> str | None:
     """Return the sha256 of a file, or ``None`` when it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path)).hexdigest()
     except OSError:
         return None
 
@@ -356,7 +357,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def _lines(path: Path) -> list[bytes]:
     try:
-        return path.read_bytes().splitlines()
+        return read_regular(path).splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
