@@ -13,6 +13,7 @@ from typing import Literal
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 from colorbatch.progress import printable
+from colorbatch.reading import open_regular
 from colorbatch.report_folder import is_report
 from colorbatch.shard import Shard
 
@@ -72,6 +73,7 @@ def plan_batch(
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, shard)
+    _refuse_source_among(plan, source, output)
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=UNLISTED)
         for each in plan
@@ -89,7 +91,7 @@ def _found(source: Path, output: Path) -> list[PlannedPicture]:
             raise UsageError(f"the output {output} is not a folder")
         if source.is_dir():
             refuse_overlap(source, output)
-            return sorted(_walk(source), key=lambda each: each.input)
+            return sorted(_walk(source, output), key=lambda each: each.input)
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
         if output.exists() and output.samefile(source.resolve().parent):
@@ -203,7 +205,7 @@ def _cut(stem: str, ending: str) -> str:
 
 def _sniffed(planned: PlannedPicture) -> PlannedPicture:
     try:
-        with planned.source.open("rb") as file:
+        with open_regular(planned.source) as file:
             kind, size = sniff(file.read(SNIFFED)), os.fstat(file.fileno()).st_size
     except OSError as error:
         return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
@@ -246,8 +248,42 @@ def contains(outer: Path, inner: Path) -> bool:
     return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
 
 
-def _walk(root: Path) -> Iterator[PlannedPicture]:
+def _refuse_source_among(plan: Sequence[PlannedPicture], source: Path, output: Path) -> None:
+    """Raise where a folder that outputs go to is, by a second mount, the source or holds it.
+
+    Raises:
+        UsageError: it does.
+
+    """
+    places = _identities(source)
+    for name in {each.output_name.rpartition("/")[0] for each in plan}:
+        with suppress(OSError):  # it is not there yet
+            if _identity(os.lstat(output / name)) in places:
+                raise UsageError(
+                    f"{output / name} is the source {source} or holds it, by a second mount",
+                    advice="Choose an output folder that does not hold the source.",
+                )
+
+
+def _identities(path: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells a path and the folders above it from all others, whatever they are called."""
+    resolved = path.resolve()
+    return frozenset(_identity(each.stat()) for each in (resolved, *resolved.parents) if each.exists())
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _walk(root: Path, output: Path) -> Iterator[PlannedPicture]:
+    """Yield what is in the source.
+
+    Raises:
+        UsageError: a folder in it is, by a second mount, the output or holds it.
+
+    """
     real_root = root.resolve()
+    places = _identities(output)
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -259,6 +295,11 @@ def _walk(root: Path) -> Iterator[PlannedPicture]:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
+                if _identity(os.lstat(path)) in places:
+                    raise UsageError(
+                        f"the output {output} lies in the source {root}, by a second mount: it is {path}, or in it",
+                        advice="Choose an output folder outside of the source.",
+                    )
                 if path.name.startswith("."):
                     yield _plan(root, path, "skipped", "a hidden folder")
                 elif is_report(path):
