@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from colorbatch.durable import fsync_folder, make_folder
 from colorbatch.errors import OutputUnwritableError
 
 _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
@@ -26,7 +27,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
     """
     temporary = temporary_path(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with temporary.open("xb") as file:
             yield file
             if is_durable:
@@ -34,7 +35,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         temporary.replace(path)
         if is_durable:
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
     except OSError as error:
         raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -78,17 +79,3 @@ def remove_left_behind(folder: Path, spared: str = "") -> None:
             if is_temporary(name):
                 with suppress(OSError):
                     Path(parent, name).unlink()
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the platform lets a folder be opened."""
-    if os.name == "nt":
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that may be written but not read
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

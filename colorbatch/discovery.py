@@ -15,6 +15,7 @@ from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 from colorbatch.location import Location, overlaps, shown
 from colorbatch.progress import printable
+from colorbatch.reading import open_regular, read_regular
 from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER, is_report
 from colorbatch.shard import Shard
 from colorbatch.store.keys import names_of, refusal
@@ -68,6 +69,16 @@ class Known:
     output: str
 
 
+def read_source(planned: PlannedPicture) -> bytes:
+    """Return the file of a planned picture, whole.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file any more.
+
+    """
+    return read_regular(planned.source) if isinstance(planned.source, Path) else planned.source.read_bytes()
+
+
 def plan_batch(
     source: Location,
     output: Location,
@@ -96,6 +107,8 @@ def plan_batch(
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, shard, known or {})
+    if isinstance(source, Path) and isinstance(output, Path):
+        _refuse_source_among(plan, source, output)
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=UNLISTED)
         for each in plan
@@ -122,7 +135,7 @@ def _found_here(source: Path, output: Location) -> list[PlannedPicture]:
         if source.is_dir():
             if isinstance(output, Path):
                 refuse_overlap(source, output)
-            return list(_walk(source))
+            return list(_walk(source, output if isinstance(output, Path) else None))
         if not source.is_file():
             raise UsageError(f"the source {source} is neither a folder nor a regular file")
         if isinstance(output, Path) and output.exists() and output.samefile(source.resolve().parent):
@@ -308,7 +321,7 @@ def _sniffed(planned: PlannedPicture, known: Known | None) -> PlannedPicture:
         return replace(planned, output_name=known.output)
     try:
         if isinstance(planned.source, Path):
-            with planned.source.open("rb") as file:
+            with open_regular(planned.source) as file:
                 start, size = file.read(SNIFFED), os.fstat(file.fileno()).st_size
         else:
             start, size = planned.source.head(SNIFFED), planned.bytes
@@ -354,8 +367,42 @@ def contains(outer: Path, inner: Path) -> bool:
     return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
 
 
-def _walk(root: Path) -> Iterator[PlannedPicture]:
+def _refuse_source_among(plan: Sequence[PlannedPicture], source: Path, output: Path) -> None:
+    """Raise where a folder that outputs go to is, by a second mount, the source or holds it.
+
+    Raises:
+        UsageError: it does.
+
+    """
+    places = _identities(source)
+    for name in {each.output_name.rpartition("/")[0] for each in plan}:
+        with suppress(OSError):  # it is not there yet
+            if _identity(os.lstat(output / name)) in places:
+                raise UsageError(
+                    f"{output / name} is the source {source} or holds it, by a second mount",
+                    advice="Choose an output folder that does not hold the source.",
+                )
+
+
+def _identities(path: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells a path and the folders above it from all others, whatever they are called."""
+    resolved = path.resolve()
+    return frozenset(_identity(each.stat()) for each in (resolved, *resolved.parents) if each.exists())
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _walk(root: Path, output: Path | None) -> Iterator[PlannedPicture]:
+    """Yield what is in the source.
+
+    Raises:
+        UsageError: a folder in it is, by a second mount, the output or holds it.
+
+    """
     real_root = root.resolve()
+    places = frozenset() if output is None else _identities(output)
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -367,6 +414,11 @@ def _walk(root: Path) -> Iterator[PlannedPicture]:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
+                if _identity(os.lstat(path)) in places:
+                    raise UsageError(
+                        f"the output {output} lies in the source {root}, by a second mount: it is {path}, or in it",
+                        advice="Choose an output folder outside of the source.",
+                    )
                 if path.name.startswith("."):
                     yield _plan(root, path, "skipped", "a hidden folder")
                 elif is_report(path):

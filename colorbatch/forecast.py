@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from colorbatch.discovery import PlannedPicture, plan_batch
+from colorbatch.discovery import PlannedPicture, plan_batch, read_source
 from colorbatch.engines.local import open_colorizer, workers_of
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
@@ -118,7 +118,7 @@ def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row
     for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
         began = time.perf_counter()
         try:
-            row, encoded = colour(planned.source.read_bytes(), planned, work)
+            row, encoded = colour(read_source(planned), planned, work)
         except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
             continue
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)

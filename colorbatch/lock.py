@@ -2,10 +2,13 @@
 
 import errno
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from colorbatch.durable import fsync_folder, make_folder
 
 if sys.platform == "win32":
     import msvcrt
@@ -56,9 +59,9 @@ def open_locked(path: Path) -> BinaryIO | None:
 
     """
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
-            file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+            file = _open_own(path)
         except FileNotFoundError:  # one that just finished took the folder away
             continue
         if not try_lock(file):
@@ -66,8 +69,26 @@ def open_locked(path: Path) -> BinaryIO | None:
             return None
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                fsync_folder(path.parent)
                 return file
         file.close()  # one that just finished deleted it after it was opened here
+
+
+def _open_own(path: Path) -> BinaryIO:
+    """Return a file opened for appending; it is in its folder itself, not at the end of a link.
+
+    Raises:
+        OSError: it cannot be opened, or it or its folder is a link, or it is no regular file.
+
+    """
+    if path.parent.is_symlink():
+        raise OSError(errno.ELOOP, f"{path.parent.name} is a link", str(path.parent))
+    flags = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | flags, 0o666), "ab", buffering=0)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file  # unbuffered: nothing is left to write when it is closed
+    file.close()
+    raise OSError(errno.EINVAL, f"{path.name} is not a regular file", str(path))
 
 
 def is_held(path: Path) -> bool:

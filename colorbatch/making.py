@@ -16,7 +16,7 @@ from pathlib import Path
 
 from colorbatch import xmp
 from colorbatch.colorizer import Colorizer
-from colorbatch.discovery import Known, PlannedPicture
+from colorbatch.discovery import Known, PlannedPicture, read_source
 from colorbatch.errors import (
     InferenceStoppedError,
     OutputUnwritableError,
@@ -289,7 +289,7 @@ def _read_and_made(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
     """Read, colour and write one picture."""
     try:
         with work.stages.timed("read") as cost:
-            data = planned.source.read_bytes()
+            data = read_source(planned)
             cost.megabytes = len(data) / 1e6
     except OSError as error:
         advice = None if isinstance(planned.source, Path) else "Run the same command again"

@@ -16,6 +16,7 @@ from colorbatch.job import Status
 from colorbatch.journal import is_beside, open_journal
 from colorbatch.location import Location, shown
 from colorbatch.naming import in_utf_8, of_the_locale
+from colorbatch.reading import read_regular
 from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.shard import Shard
 from colorbatch.state import StateFile, journal_name, record_name, state_files
@@ -269,7 +270,7 @@ def announced_in(path: Path) -> Iterator[tuple[str, str]]:
 
     """
     try:
-        yield from _announced(path.read_bytes().splitlines())
+        yield from _announced(read_regular(path).splitlines())
     except FileNotFoundError:
         return
     except OSError as error:

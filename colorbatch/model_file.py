@@ -9,6 +9,7 @@ from colorbatch import contract
 from colorbatch.contract import ModelContract
 from colorbatch.errors import ModelRefusedError
 from colorbatch.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from colorbatch.reading import read_regular
 
 MAX_BYTES = 2 * 2**30
 """Largest file that can be one protobuf message."""
@@ -44,7 +45,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
             raise ModelRefusedError(f"the model {path} is not a regular file")
         if path.stat().st_size > MAX_BYTES:
             raise ModelRefusedError(f"{path} is larger than any model can be")
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise ModelRefusedError(
             f"cannot read the model {name_or_path}: {error.strerror or error}",

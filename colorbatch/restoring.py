@@ -10,6 +10,7 @@ from colorbatch.discovery import refuse_overlap
 from colorbatch.formats import jpeg
 from colorbatch.manifest import Row, refuse_without_rows, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.reading import read_regular
 
 
 @dataclass
@@ -55,7 +56,7 @@ def _restore(row: Row, folder: Path, destination: Path) -> str:
     """Write one grey picture; return why that was not done, or nothing."""
     target = destination / row.input
     try:
-        data = (folder / str(row.output)).read_bytes()
+        data = read_regular(folder / str(row.output))
         is_inside = target.parent.resolve().is_relative_to(destination.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         return f"cannot read it: {error}"

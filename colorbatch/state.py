@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from colorbatch.errors import UsageError
 from colorbatch.location import Location
 from colorbatch.lock import is_held
+from colorbatch.reading import read_regular
 from colorbatch.shard import Shard
 from colorbatch.store.lease import holder_at_work
 from colorbatch.store.remote import RemoteStore
@@ -63,7 +64,7 @@ class StateFile:
 
         """
         if isinstance(self.folder, Path):
-            return (self.folder / self.name).read_bytes()
+            return read_regular(self.folder / self.name)
         store = RemoteStore(self.folder)
         return b"".join(store.read_all([part for part in self.parts if not part.endswith(f"/{LEASE_NAME}")]))
 

@@ -224,6 +224,35 @@ def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(job: LocalJob
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
+def test_a_link_in_the_output_that_leads_to_itself_is_no_bug(job: LocalJob) -> None:
+    job.output.mkdir()
+    (job.output / "sub").symlink_to("sub")
+    assert batch.run_batch(job).failed == 3
+    assert "cannot write" in str(rows(job.output)["sub/b.png"]["reason"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+def test_a_journal_that_is_a_link_or_a_pipe_is_refused(job: LocalJob, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("of the user's")
+    state = job.output / STATE_FOLDER
+    state.mkdir(parents=True)
+    (state / "journal.jsonl").symlink_to(tmp_path / "precious.txt")
+    with pytest.raises(OutputUnwritableError):
+        batch.run_batch(job)
+    (state / "journal.jsonl").unlink()
+    os.mkfifo(state / "journal.jsonl")
+    with pytest.raises(OutputUnwritableError):
+        batch.run_batch(job)
+    (state / "journal.jsonl").unlink()
+    state.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    state.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputUnwritableError, match="is a link"):
+        batch.run_batch(job)
+    assert (tmp_path / "precious.txt").read_text() == "of the user's"
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
 def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -> None:
     make_tree(job.source, *(f"{number:02}.png" for number in range(30)))
     stop = threading.Event()

@@ -206,3 +206,27 @@ def test_names_that_would_become_too_long_are_cut_and_still_differ(tmp_path: Pat
     names = [each.output_name for each in plan_batch(source, tmp_path / "out")]
     assert len(set(names)) == 3
     assert all(len(os.fsencode(name)) <= 255 and name.endswith(".png") for name in names)
+
+
+def test_a_second_mount_of_the_same_folder_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers have it; what is mounted twice has the same device and number."""
+    for name in ("in/sub", "out/sub", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "in" / "sub" / "a.png").touch()
+    twins = {"out": "in/sub"}
+    lstat, stat = os.lstat, Path.stat
+
+    def same(path: Path) -> Path:
+        name = path.relative_to(tmp_path).as_posix() if path.is_relative_to(tmp_path) else ""
+        return tmp_path / twins[name] if name in twins else path
+
+    monkeypatch.setattr(os, "lstat", lambda path: lstat(same(Path(path))))
+    monkeypatch.setattr(Path, "stat", lambda path, **named: stat(same(path), **named))
+    with pytest.raises(UsageError, match=r"lies in the source .* by a second mount"):
+        plan_batch(tmp_path / "in", tmp_path / "out")
+    twins.clear()
+    twins["out/sub"] = "in"
+    with pytest.raises(UsageError, match=r"is the source .* or holds it, by a second mount"):
+        plan_batch(tmp_path / "in", tmp_path / "out")
+    twins.clear()
+    assert len(plan_batch(tmp_path / "in", tmp_path / "out")) == 1

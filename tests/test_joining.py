@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from colorbatch import discovery
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.discovery import plan_batch
@@ -22,6 +24,7 @@ from colorbatch.errors import OutputInUseError, UsageError
 from colorbatch.joining import Joined, join_shards
 from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
 from colorbatch.progress import SilentProgress
+from colorbatch.reading import open_regular
 from colorbatch.shard import Shard
 from colorbatch.state import STATE_FOLDER
 
@@ -114,13 +117,12 @@ def test_outputs_are_called_the_same_however_a_job_is_split(
 
 def test_a_shard_looks_into_no_file_of_the_others(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    original = Path.open
 
-    def noted(path: Path, *arguments: object, **named: object) -> object:
+    def noted(path: Path) -> BinaryIO:
         opened.append(path.relative_to(job.source).as_posix())
-        return original(path, *arguments, **named)  # type: ignore[call-overload]
+        return open_regular(path)
 
-    monkeypatch.setattr(Path, "open", noted)
+    monkeypatch.setattr(discovery, "open_regular", noted)
     shard = next(Shard(index, 7) for index in range(1, 8) if Shard(index, 7).holds("a.jpg"))
     plan = plan_batch(job.source, job.output, shard=shard)
     allowed = {each.input for each in plan} | {"c.gif", "c.gif.png", "e.bmp", "e.bmp.png"}  # whose outputs could meet

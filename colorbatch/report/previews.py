@@ -19,6 +19,7 @@ from colorbatch.errors import PictureError
 from colorbatch.formats import decode, decoded_bytes
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget
+from colorbatch.reading import read_regular
 from colorbatch.report.folder import PREVIEWS
 from colorbatch.report.scores import Measures, measure
 
@@ -93,7 +94,7 @@ def stamp_of(row: Row, place: Place) -> list[Any]:
 def read_kept(path: Path) -> Mapping[str, tuple[list[Any], Preview]]:
     """Return stamps and previews of an earlier report by their inputs; none where the file makes no sense."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
         return {str(name): (list(each["stamp"]), _preview_of(each["preview"])) for name, each in found.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}
@@ -194,7 +195,7 @@ def _shrunk(
         if not path.resolve().is_relative_to(root.resolve()):
             notes.append(f"the {kind} is not shown: a link leads out of its folder")
             return None
-        data = path.read_bytes()
+        data = read_regular(path)
         if hashlib.sha256(data).hexdigest() != expected:
             notes.append(f"the {kind} was altered after {'it' if kind == 'output' else 'the output'} was made")
             if kind == "source":  # what was coloured is another picture

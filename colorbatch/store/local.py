@@ -8,6 +8,7 @@ from pathlib import Path
 
 from colorbatch import atomic
 from colorbatch.errors import UnsafeOutputError
+from colorbatch.reading import read_regular
 from colorbatch.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.state import FileState
 
@@ -28,7 +29,7 @@ class LocalStore:
         """Do nothing: every file is looked at when that is needed."""
 
     def read(self, name: str) -> bytes:  # noqa: D102
-        return (self.path / name).read_bytes()
+        return read_regular(self.path / name)
 
     def state(self, name: str) -> FileState | None:  # noqa: D102
         path = self.path / name
@@ -52,8 +53,9 @@ class LocalStore:
 
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:  # noqa: D102
         target = self.path / name
-        if not target.parent.resolve().is_relative_to(self.path.resolve()):
-            raise UnsafeOutputError(f"a link in the output folder leads out of it, to {target.parent.resolve()}")
+        parent = Path(os.path.realpath(target.parent))  # unlike resolve, it bears a link that leads to itself
+        if not parent.is_relative_to(self.path.resolve()):
+            raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
         if os.path.lexists(target) and not may_replace:
             raise FileExistsError(errno.EEXIST, "it is there already", str(target))
         atomic.write_bytes(target, data)

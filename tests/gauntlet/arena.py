@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import imagecodecs
 import numpy as np
@@ -158,9 +158,10 @@ class Arena:
         is_killed = how.get("is_killed", False)
         if ended.code in REFUSED and not is_killed:
             found += _differences(before, _snapshot(folder, ()), "in OUT")
+        else:
+            found += _broken_files(folder, foreign, are_temporary_allowed=is_killed)
         if _facts_of(folder, foreign) != theirs:
             found.append("a file of the user's in OUT was changed")
-        found += _broken_files(folder, foreign, are_temporary_allowed=is_killed)
         if ended.code in FINISHED and not is_killed:
             found += _unfinished(folder, ended, foreign)
             found += _unaccounted(Path(source) if source else self.source, ended.rows, gone)
@@ -179,7 +180,9 @@ class Arena:
         during: "Callable[[subprocess.Popen[bytes]], None] | None" = None,
         is_killed: bool = False,
         cwd: Path | None = None,
-        **streams: Any,  # noqa: ANN401 (subprocess's)
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        stderr: int | IO[bytes] = subprocess.PIPE,
     ) -> Ended:
         """Run any ``colorbatch`` command, and assert what must be true of a process and of all that it may not touch.
 
@@ -194,37 +197,35 @@ class Arena:
             during: what the case does while the command runs.
             is_killed: whether the case kills it, so that it cannot tidy up and has no exit code of its own.
             cwd: where it is started.
-            streams: stdin, stdout, stderr.
+            stdin: of the process.
+            stdout: of the process.
+            stderr: of the process.
 
         """
         before = _snapshot(self.root, writes, altered)
-        channels: dict[str, Any] = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        } | streams
         started = time.monotonic()
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        process = subprocess.Popen(
             [*begin, sys.executable, "-m", "colorbatch", *map(os.fspath, map(_text, arguments))],
             env=self._environment(environment or {}),
             cwd=cwd or self.home,
             preexec_fn=partial(_limit, limits or {}),  # noqa: PLW1509 (it takes no lock that another thread may hold)
-            **channels,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
         with process:
             try:
                 if during is not None:
                     during(process)
-                stdout, stderr = process.communicate(timeout=_PATIENCE)
+                said, told = process.communicate(timeout=_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                stdout, stderr = process.communicate()
-                pytest.fail(f"the command did not end within {_PATIENCE} s: {_shown(stderr or b'')}")
+                pytest.fail(f"it did not end within {_PATIENCE} s: {_shown(process.communicate()[1] or b'')}")
             finally:
                 process.kill()
         folder = next(iter(writes), self.output)
         ended = Ended(
-            process.returncode, stdout or b"", stderr or b"", time.monotonic() - started, rows_of(folder / MANIFEST)
+            process.returncode, said or b"", told or b"", time.monotonic() - started, rows_of(folder / MANIFEST)
         )
         found = _differences(before, _snapshot(self.root, writes, altered), "outside OUT")
         if b"Traceback" in ended.stdout + ended.stderr or b"met a bug" in ended.stderr:
@@ -268,7 +269,7 @@ def grey(seed: int, side: int = 24) -> Image.Image:
 
 
 def at_outputs(
-    folder: Path, count: int, action: "Callable[[subprocess.Popen[bytes]], None]"
+    folder: Path, count: int, action: "Callable[[subprocess.Popen[bytes]], object]"
 ) -> "Callable[[subprocess.Popen[bytes]], None]":
     """Return what does something once there are so many outputs, or the run is over."""
 
@@ -294,12 +295,10 @@ def sent(*numbers: signal.Signals) -> "Callable[[subprocess.Popen[bytes]], None]
 
 def rows_of(manifest: Path) -> dict[str, Row]:
     """Return the rows of a manifest by their inputs; each line must be one, and each source must have one only."""
-    try:
-        lines = manifest.read_bytes().splitlines()
-    except OSError:
+    if not manifest.is_file():
         return {}
     try:
-        rows = [json.loads(line) for line in lines]
+        rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
     except ValueError:  # torn by the case; whether it is mended shows after the next run
         return {}
     twice = [name for name, times in Counter(row["input"] for row in rows).items() if times > 1]

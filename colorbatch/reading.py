@@ -1,0 +1,36 @@
+"""Read files whose place anybody may have filled: nothing that waits, and nothing that never ends."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Return a regular file, opened for reading; it may have become something else since it was found.
+
+    Raises:
+        OSError: it cannot be opened, or is a pipe, a device, a socket or a folder.
+
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (Path.open takes no opener)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: as :func:`open_regular`, or it cannot be read.
+
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
