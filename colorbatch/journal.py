@@ -108,7 +108,7 @@ class LocalJournal:
         self._path = folder / journal_name(shard)
         self._lock = threading.Lock()
         try:
-            self.was_left = self._path.exists()
+            self.was_left = self._path.parent.exists()  # whatever became of what was in it
             self._file = self._opened(folder, shard)
             if self._file.tell():
                 self._file.write(b"\n")  # ends a line that a crash may have torn
