@@ -23,7 +23,7 @@ from run import SIDES, make_pictures
 PICTURES = {0.1: (4, 8), 1: (64, 320), 12: (16, 64)}
 """Few and many, by megapixels."""
 ADDRESS = "127.0.0.1:63790"
-SHARDS = "2 shards of 1 job at once"
+SHARDS = "2 shards at once, each kept to a core"
 WAYS = {
     "1 job": ["--jobs", "1"],
     "2 jobs": ["--jobs", "2"],
@@ -103,9 +103,10 @@ def seconds(way: str, source: Path) -> float:
     with tempfile.TemporaryDirectory() as out:
         shards = [["--shard", f"{index}/2"] for index in (1, 2)] if way == SHARDS else [[]]
         command = [sys.executable, "-m", "colorbatch", "run", "-q", "--json", *WAYS[way]]
+        kept = [["taskset", "-c", str(core)] for core in (0, 1)] if way == SHARDS else [[]]  # as a SLURM task is
         runs = [
-            subprocess.Popen([*command, *shard, str(source), out], stdout=subprocess.PIPE, text=True)
-            for shard in shards
+            subprocess.Popen([*own, *command, *shard, str(source), out], stdout=subprocess.PIPE, text=True)
+            for own, shard in zip(kept, shards, strict=True)
         ]
         answers = [run.communicate()[0] for run in runs]
         if any(run.returncode for run in runs):
