@@ -110,7 +110,7 @@ class Servers:
 def simulate(scene: Scene, workers: int) -> float:
     """Return pictures a second, each picture taken from the store, computed, put back and written down by itself.
 
-    Times of computing vary by a tenth (one standard deviation), as those of pictures of one size do.
+    Times of computing vary by a tenth (one standard deviation), which is assumed.
     """
     chance = np.random.default_rng(0)
     store, driver = Servers(), Servers()

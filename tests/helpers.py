@@ -1,5 +1,6 @@
 """What many tests share: the samples, and models small enough to build anew each time."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from colorbatch.contract import ModelContract, Parity
 from colorbatch.job import BatchJob
+from colorbatch.manifest import MANIFEST_NAME
 
 ROOT = Path(__file__).parents[1]
 CommandLine = Callable[..., int]
@@ -116,3 +118,18 @@ def model_of(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, small_contract(vividness=vividness).to_metadata())
     return model
+
+
+def outputs_below(folder: Path) -> dict[str, bytes]:
+    """Return every file below an output folder but the manifest."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME
+    }
+
+
+def comparable_rows(folder: Path) -> list[dict[str, object]]:
+    """Return the rows of a manifest, but for what differs from run to run."""
+    found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "finished_at")} for row in found]

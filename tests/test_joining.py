@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
-from helpers import CommandLine, LocalJob, small_model
+from helpers import CommandLine, LocalJob, comparable_rows, outputs_below, small_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -28,7 +28,6 @@ from colorbatch.reading import open_regular
 from colorbatch.shard import Shard
 from colorbatch.state import STATE_FOLDER
 
-OF_THE_MOMENT = ("seconds", "finished_at")
 NAMES = ("a.jpg", "b/1.png", "b/2.tif", "b/deep/3.webp", "c.gif", "c.gif.png", "d.jpg", "e.bmp", "e.bmp.png", "f.png")
 
 
@@ -52,19 +51,6 @@ def job(tmp_path: Path, model_path: Path) -> LocalJob:
     return LocalJob(source, tmp_path / "out", str(model_path), "cpu", jobs=1)
 
 
-def files(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
-    }
-
-
-def rows(folder: Path) -> list[dict[str, object]]:
-    found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
-    return [{key: value for key, value in row.items() if key not in OF_THE_MOMENT} for row in found]
-
-
 def do(job: LocalJob, *indices: int, count: int) -> None:
     for index in indices:
         run_batch(replace(job, shard=Shard(index, count)))
@@ -82,9 +68,9 @@ def test_the_union_of_the_shards_is_the_whole_byte_for_byte(job: LocalJob, tmp_p
     do(job, *range(count, 0, -1), count=count)
     assert not (job.output / MANIFEST_NAME).exists()
     assert join_shards(job.output) == Joined(shards=count, done=10, skipped=2, failed=1, ways=1)
-    assert files(job.output) == files(whole.output)
-    assert len(files(whole.output)) == 10
-    assert rows(job.output) == rows(whole.output)
+    assert outputs_below(job.output) == outputs_below(whole.output)
+    assert len(outputs_below(whole.output)) == 10
+    assert comparable_rows(job.output) == comparable_rows(whole.output)
     assert not (job.output / STATE_FOLDER).exists()
     assert audit_batch(job.output, job.source).is_sound
 
@@ -141,8 +127,8 @@ def test_shards_run_at_the_same_time_into_one_folder(job: LocalJob, tmp_path: Pa
     assert join_shards(job.output).is_whole
     whole = replace(job, output=tmp_path / "whole")
     run_batch(whole)
-    assert files(job.output) == files(whole.output)
-    assert rows(job.output) == rows(whole.output)
+    assert outputs_below(job.output) == outputs_below(whole.output)
+    assert comparable_rows(job.output) == comparable_rows(whole.output)
 
 
 def test_what_is_missing_is_named_and_can_be_done_later(job: LocalJob) -> None:
@@ -151,13 +137,13 @@ def test_what_is_missing_is_named_and_can_be_done_later(job: LocalJob) -> None:
     joined = join_shards(job.output)
     assert joined.missing == [away]
     assert not joined.is_whole
-    assert not any(Shard(away, 3).holds(str(row["input"])) for row in rows(job.output))
+    assert not any(Shard(away, 3).holds(str(row["input"])) for row in comparable_rows(job.output))
     assert "run colorbatch merge first" in str(audit_batch(job.output).findings)
-    before = files(job.output)
+    before = outputs_below(job.output)
     do(job, away, count=3)
     assert join_shards(job.output).is_whole
     assert audit_batch(job.output, job.source).is_sound
-    assert {name: data for name, data in files(job.output).items() if name in before} == {
+    assert {name: data for name, data in outputs_below(job.output).items() if name in before} == {
         name: data for name, data in before.items() if not name.startswith(STATE_FOLDER)
     }
     assert here in shards_of(3)
@@ -165,7 +151,7 @@ def test_what_is_missing_is_named_and_can_be_done_later(job: LocalJob) -> None:
 
 def test_a_killed_shard_is_missing_and_its_pictures_are_kept_when_it_is_done_again(job: LocalJob) -> None:
     do(job, 1, 2, count=2)
-    whole = files(job.output)
+    whole = outputs_below(job.output)
     record = job.output / STATE_FOLDER / "shard-1-of-2.jsonl"
     lines = record.read_bytes().splitlines(keepends=True)
     record.unlink()
@@ -177,7 +163,9 @@ def test_a_killed_shard_is_missing_and_its_pictures_are_kept_when_it_is_done_aga
     assert kept.kept == (json.loads(lines[0])["status"] == "done")
     assert join_shards(job.output).is_whole
     assert not left_behind.exists()
-    assert files(job.output) == {name: data for name, data in whole.items() if not name.startswith(STATE_FOLDER)}
+    assert outputs_below(job.output) == {
+        name: data for name, data in whole.items() if not name.startswith(STATE_FOLDER)
+    }
 
 
 def test_a_shard_that_was_stopped_is_named(job: LocalJob) -> None:
@@ -207,7 +195,7 @@ def test_another_split_takes_over_what_is_there(job: LocalJob) -> None:
 
 def test_a_run_over_all_takes_over_what_shards_did(job: LocalJob) -> None:
     do(job, 1, count=2)
-    coloured = len([name for name in files(job.output) if not name.startswith(STATE_FOLDER)])
+    coloured = len([name for name in outputs_below(job.output) if not name.startswith(STATE_FOLDER)])
     summary = run_batch(job)
     assert summary.kept == coloured
     assert not (job.output / STATE_FOLDER).exists()
@@ -222,8 +210,8 @@ def test_rows_of_sources_that_are_gone_stay_while_their_outputs_do(job: LocalJob
     run_batch(replace(job, output=tmp_path / "whole"))
     do(job, 1, 2, 3, count=3)
     join_shards(job.output)
-    assert rows(job.output) == rows(tmp_path / "whole")
-    assert "a.jpg" in {row["input"] for row in rows(job.output)}
+    assert comparable_rows(job.output) == comparable_rows(tmp_path / "whole")
+    assert "a.jpg" in {row["input"] for row in comparable_rows(job.output)}
 
 
 def test_different_models_are_told(job: LocalJob, tmp_path: Path) -> None:
@@ -240,7 +228,7 @@ def test_a_file_of_another_name_is_no_shard(job: LocalJob) -> None:
     for name in ("shard.jsonl", "shard-3-of-2.jsonl", "shard-1-of-2.jsonl.bak", "journal-0-of-0.jsonl"):
         (job.output / STATE_FOLDER / name).write_bytes(Row("evil.jpg", status="done").to_json())
     assert join_shards(job.output).shards == 2
-    assert "evil.jpg" not in {row["input"] for row in rows(job.output)}
+    assert "evil.jpg" not in {row["input"] for row in comparable_rows(job.output)}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A real Ray cluster of two nodes on this machine; a third one comes and goes."""
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -17,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CommandLine, LocalJob, endless_model, small_model
+from helpers import CommandLine, LocalJob, comparable_rows, endless_model, outputs_below, small_model
 from PIL import Image
 from stores import ENVIRONMENT, S3
 
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.discovery import plan_batch
-from colorbatch.engines import cluster as cluster_module
+from colorbatch.engines import pool as pool_module
 from colorbatch.engines import worker as worker_module
 from colorbatch.engines.worker import Outcome, Task, Worker
 from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
@@ -39,7 +38,6 @@ ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 MARK = f"COLORBATCH_TESTED_BY={os.getpid()}"
 """In the environment of all that is started here."""
-OF_THE_MOMENT = ("seconds", "finished_at")
 PICTURES = 40
 
 
@@ -55,6 +53,20 @@ class Watcher(SilentProgress):
         before, self.steps = self.steps, self.steps + steps
         if before < self._after <= self.steps:
             self._act()
+
+
+class Foe(SilentProgress):
+    """Does something whenever a picture, or any, is given to a worker."""
+
+    def __init__(self, act: Callable[[], object], name: str | None = None) -> None:
+        self._act = act
+        self._name = name
+
+    @contextmanager
+    def working_on(self, name: str) -> Iterator[None]:
+        if self._name in (None, name):
+            self._act()
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +99,6 @@ def local(job: LocalJob) -> LocalJob:
     return replace(job, engine="local", output=job.output.with_name("local"))
 
 
-def files(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
-    }
-
-
-def rows(folder: Path) -> list[dict[str, object]]:
-    found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
-    return [{key: value for key, value in row.items() if key not in OF_THE_MOMENT} for row in found]
-
-
 def workers() -> list[int]:
     """Return the processes of workers of clusters that this process has started, by what Ray calls them."""
     found = []
@@ -126,8 +125,8 @@ def kill_workers(count: int | None = None) -> None:
 
 def assert_as_if_done_here(job: LocalJob) -> None:
     run_batch(local(job))
-    assert files(job.output) == files(local(job).output)
-    assert rows(job.output) == rows(local(job).output)
+    assert outputs_below(job.output) == outputs_below(local(job).output)
+    assert comparable_rows(job.output) == comparable_rows(local(job).output)
     assert not (job.output / STATE_FOLDER).exists()
     assert audit_batch(job.output, job.source).is_sound
 
@@ -165,18 +164,11 @@ def test_a_worker_that_is_killed_costs_no_picture(job: LocalJob) -> None:
 
 @pytest.mark.usefixtures("nodes")
 def test_a_picture_that_kills_its_worker_fails_alone(job: LocalJob) -> None:
-    class Killer(SilentProgress):
-        @contextmanager
-        def working_on(self, name: str) -> Iterator[None]:
-            if name == "box 1/07.png":
-                kill_workers()
-            yield
-
-    summary = run_batch(job, Killer())
+    summary = run_batch(job, Foe(kill_workers, "box 1/07.png"))
     assert (summary.done, summary.failed) == (PICTURES - 1, 2)
     (reason,) = (reason for name, reason in summary.failures if name == "box 1/07.png")
     assert reason.startswith("the worker that coloured it died 4 times")
-    assert "box 1/07.png" not in files(job.output)
+    assert "box 1/07.png" not in outputs_below(job.output)
     assert run_batch(job).coloured == 1
     assert_as_if_done_here(job)
 
@@ -229,13 +221,7 @@ def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
 
 @pytest.mark.usefixtures("nodes")
 def test_a_run_without_workers_gives_up(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "DEATHS_AT_START", 2)
-
-    class Killer(SilentProgress):
-        @contextmanager
-        def working_on(self, name: str) -> Iterator[None]:  # noqa: ARG002
-            killing.set()
-            yield
+    monkeypatch.setattr(pool_module, "DEATHS_AT_START", 2)
 
     def kill_on() -> None:
         killing.wait(60)
@@ -247,7 +233,7 @@ def test_a_run_without_workers_gives_up(job: LocalJob, monkeypatch: pytest.Monke
     thread.start()
     try:
         with pytest.raises(EnvironmentFailure, match="died when they started"):
-            run_batch(job, Killer())
+            run_batch(job, Foe(killing.set))
     finally:
         over.set()
         killing.set()
@@ -289,7 +275,7 @@ def test_a_cluster_reads_and_writes_in_a_store(s3: S3, job: LocalJob) -> None:
     run_batch(replace(local(job), only={path.relative_to(job.source).as_posix() for path in paths}))
     written = s3.bucket.files("out/")
     assert len(written.pop(MANIFEST_NAME).splitlines()) == len(paths)
-    assert written == files(local(job).output)
+    assert written == outputs_below(local(job).output)
 
 
 def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> None:
@@ -301,7 +287,7 @@ def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> N
     assert found.make(Task(first, None, {})).row is not None
     announcements_path(job.output, "0" * 16, 1).unlink()
     assert found.make(Task(second, None, {})) == Outcome()
-    assert list(files(job.output / "box 0")) == [Path(first.input).name]
+    assert list(outputs_below(job.output / "box 0")) == [Path(first.input).name]
 
 
 @pytest.mark.usefixtures("nodes")
@@ -310,6 +296,8 @@ def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
     written = job.output / "box 0" / "00.png"
 
     def die_after_writing() -> None:
+        if written.exists():
+            return
         written.parent.mkdir(parents=True, exist_ok=True)
         written.write_bytes(b"of another processor")
         for notes in (job.output / STATE_FOLDER).glob("announced-*-[1-9].jsonl"):
@@ -317,14 +305,7 @@ def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
                 file.write(announcement("box 0/00.png", hashlib.sha256(written.read_bytes()).hexdigest()))
         kill_workers()
 
-    class Killer(SilentProgress):
-        @contextmanager
-        def working_on(self, name: str) -> Iterator[None]:
-            if name == "box 0/00.png" and not written.exists():
-                die_after_writing()
-            yield
-
-    summary = run_batch(job, Killer())
+    summary = run_batch(job, Foe(die_after_writing, "box 0/00.png"))
     assert (summary.done, summary.failed) == (PICTURES, 1)
     assert_as_if_done_here(job)
 
@@ -346,14 +327,7 @@ def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: Local
                 file.write(announcement("box 1/07.png", hashlib.sha256(written.read_bytes()).hexdigest()))
         kill_workers()
 
-    class Killer(SilentProgress):
-        @contextmanager
-        def working_on(self, name: str) -> Iterator[None]:
-            if name == "box 1/07.png":
-                write_and_die()
-            yield
-
-    assert run_batch(job, Killer()).failed == 2
+    assert run_batch(job, Foe(write_and_die, "box 1/07.png")).failed == 2
     assert not written.exists()
     assert audit_batch(job.output, job.source).is_sound
 
@@ -389,6 +363,32 @@ def test_a_node_that_joins_is_used(job: LocalJob, nodes: Any, tmp_path: Path) ->
         stop.set()
         assert summary.result().stopped
     nodes.remove_node(third)
+
+
+def test_a_node_that_cannot_work_is_left_alone(
+    job: LocalJob,
+    nodes: Any,  # noqa: ANN401 (Ray's)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Another version of colorbatch is there, as far as it can tell."""
+    (tmp_path / "sitecustomize.py").write_text("import colorbatch.version as v\nv.__version__ = '9.9'\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+        third = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(run_batch, replace(job, model=str(model)), None, stop)
+        wait_until(lambda: "has colorbatch 9.9, and the driver" in caplog.text)
+        stop.set()
+        assert summary.result().stopped
+    assert run_batch(job).done == PICTURES
+    nodes.remove_node(third)
+    assert_as_if_done_here(job)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

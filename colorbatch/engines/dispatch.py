@@ -1,0 +1,251 @@
+"""Give pictures to the workers of a cluster, and take their rows: whatever dies, no picture is lost."""
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from colorbatch.discovery import PlannedPicture
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
+from colorbatch.engines.pool import DEAD, Hand, Pending, Pool
+from colorbatch.engines.worker import Outcome, StopStep, Task
+from colorbatch.errors import OutputUnwritableError
+from colorbatch.making import Run, failed
+from colorbatch.manifest import Row, announced_in, remove_left_behind
+from colorbatch.progress import ProgressReporter
+from colorbatch.stages import StageTimer
+from colorbatch.state import announcements_path
+
+logger = logging.getLogger(__name__)
+
+DEATHS_IN_COMPANY = 2
+"""Of workers that had a picture in work, after which one gets it alone: perhaps it was another one that kills."""
+DEATHS_ALONE = 2
+"""After which a picture is given up."""
+
+
+class Dispatch:
+    """Gives pictures to workers, and takes their rows."""
+
+    def __init__(
+        self,
+        ray: ModuleType,
+        pool: Pool,
+        plan: Sequence[PlannedPicture],
+        run: Run,
+        announce: Callable[[str, str], None],
+        progress: ProgressReporter,
+        stages: StageTimer,
+    ) -> None:
+        self._ray = ray
+        self._pool = pool
+        self._run = run
+        self._announce = announce
+        self._progress = progress
+        self._stages = stages
+        self._upcoming = deque(map(Pending, plan))
+        self._alone: deque[Pending] = deque()
+        """Those that are given to a worker that does nothing else."""
+        self._token = secrets.token_hex(8)
+        self._announced: dict[str, set[str]] = {}
+        """What workers of this run that died may have written."""
+        self._claimed: set[str | None] = set()
+        """Outputs that rows tell of."""
+        self._lost: list[Hand] = []
+        """Workers that died, or were left while they were at work."""
+        self._is_stopping = False
+
+    def rows(self, stop: threading.Event) -> Iterator[tuple[Row, bool]]:
+        """Yield the row of each picture, and whether its output was there already.
+
+        Raises:
+            OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
+            EnvironmentFailure: a worker does not see source or output, or none is left and none comes.
+
+        """
+        self._begin()
+        patience = _Patience(self._pool, self._run.folder.seconds_to_write)
+        unwritable = ""
+        try:
+            while True:
+                self._is_stopping = stop.is_set() or bool(unwritable)
+                if self._is_stopping:
+                    self._upcoming.clear()
+                    self._alone.clear()
+                    if patience.wanes():
+                        break
+                elif self._is_left:
+                    self._pool.fill()
+                    self._hand_out()
+                if not self._is_left and not any(hand.in_work for hand in self._pool.hands):
+                    break
+                for outcome in self._finished():
+                    unwritable = unwritable or outcome.unwritable
+                    if outcome.row is not None:
+                        self._claimed.add(outcome.row.output)
+                        yield outcome.row, outcome.kept
+        finally:
+            self._forget()
+        if unwritable:
+            raise OutputUnwritableError(unwritable)
+
+    @property
+    def _is_left(self) -> bool:
+        """Whether there are pictures that no worker has."""
+        return bool(self._upcoming or self._alone)
+
+    def _begin(self) -> None:
+        """Have the workers look for the folders.
+
+        Raises:
+            OutputUnwritableError: the output folder cannot be written.
+
+        """
+        if isinstance(self._run.job.output, Path):
+            mark = announcements_path(self._run.job.output, self._token, 0)
+            try:
+                mark.touch()
+            except OSError as error:
+                raise OutputUnwritableError(f"cannot write {mark}: {error.strerror or error}") from error
+        self._pool.begin(self._token)
+
+    def _forget(self) -> None:
+        """Wait no more for what is in work."""
+        self._lost += [hand for hand in self._pool.hands if hand.in_work]
+        for hand in self._pool.hands:
+            for _, context in hand.in_work.values():
+                context.close()
+            hand.in_work.clear()
+
+    def clean_up(self) -> None:
+        """Leave nothing of workers that are gone but what a row tells of; call it when none writes any more."""
+        if not self._lost:
+            return
+        for hand in self._lost:
+            self._take_over(hand)
+        remove_left_behind(self._run.job.output)
+        folder = self._run.job.output
+        if not isinstance(folder, Path):
+            return
+        for name in self._announced.keys() - self._claimed:
+            found = self._run.folder.sha256(name)
+            if found in self._announced[name] and found not in self._run.outputs.get(name, ()):
+                with suppress(OSError):
+                    (folder / name).unlink()
+
+    def _hand_out(self) -> None:
+        """Give every worker as much as it can take."""
+        self._pool.take_on()
+        hands = [hand for hand in self._pool.hands if hand.started is None and not hand.is_alone]
+        if self._alone and hands:  # one of them is given no more until it has nothing left
+            reserved = min(hands, key=lambda hand: len(hand.in_work))
+            hands.remove(reserved)
+            if not reserved.in_work:
+                reserved.is_alone = True
+                self._give(reserved, self._alone.popleft())
+        while self._upcoming and hands:
+            hand = min(hands, key=lambda hand: len(hand.in_work))
+            if len(hand.in_work) >= self._pool.room:
+                break
+            self._give(hand, self._upcoming.popleft())
+
+    def _give(self, hand: Hand, picture: Pending) -> None:
+        planned = picture.planned
+        names = (planned.output_name, planned.input)
+        outputs: dict[str, AbstractSet[str]] = {
+            name: {*self._run.outputs.get(name, ()), *self._announced.get(name, ())} for name in names
+        }
+        if isinstance(planned.source, Path):  # workers have other working folders
+            planned = replace(planned, source=planned.source.absolute())
+        task = Task(planned, self._run.previous.get(planned.input), outputs)
+        context = ExitStack()
+        context.enter_context(self._progress.working_on(planned.input))
+        hand.in_work[self._pool.hand_over(hand, task)] = (picture, context)
+
+    def _finished(self) -> Iterator[Outcome]:
+        """Yield what came of the pictures that were finished since the last look; wait a moment if none was."""
+        of_promise = {promise: hand for hand in self._pool.hands for promise in hand.in_work}
+        if not of_promise:
+            return
+        promises = list(of_promise)
+        ready, _ = self._ray.wait(promises, num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
+        if ready:
+            ready, _ = self._ray.wait(promises, num_returns=len(promises), timeout=0)
+        for promise in ready:
+            hand = of_promise[promise]
+            if promise not in hand.in_work:  # its worker was found dead by another one
+                continue
+            outcome = self._pool.outcome(hand, promise)
+            if outcome is DEAD:
+                yield from self._mourned(hand)
+                continue
+            if outcome.row is None and not outcome.unwritable and not self._is_stopping:
+                logger.warning("worker %d is given up: what it notes its outputs in is gone", hand.number)
+                self._pool.kill(hand)
+                yield from self._mourned(hand)
+                continue
+            _, context = hand.in_work.pop(promise)
+            context.close()
+            hand.is_alone = False
+            for stage, cost in outcome.stages.items():
+                self._stages.add(stage, cost)
+            yield outcome
+
+    def _mourned(self, hand: Hand) -> Iterator[Outcome]:
+        """Take back what a worker had in work that died; yield rows of what is not tried again."""
+        self._lost.append(hand)
+        self._pool.hands.remove(hand)
+        self._take_over(hand)
+        for picture, context in hand.in_work.values():
+            context.close()
+            picture.deaths += 1
+            picture.deaths_alone += hand.is_alone
+            if picture.deaths_alone >= DEATHS_ALONE:
+                reason = f"the worker that coloured it died {picture.deaths} times; perhaps it needs too much memory"
+                yield Outcome(failed(picture.planned, self._run, reason))
+            elif picture.deaths >= DEATHS_IN_COMPANY:
+                self._alone.append(picture)
+            else:
+                self._upcoming.appendleft(picture)
+        hand.in_work.clear()
+
+    def _take_over(self, hand: Hand) -> None:
+        """Know what a worker that is gone may have written, and take its notes away: without them it writes no more.
+
+        It may be out of reach only, and still at work. In a store, workers note nothing.
+        """
+        if not isinstance(self._run.job.output, Path):
+            return
+        notes = announcements_path(self._run.job.output, self._token, hand.number)
+        for name, sha256 in announced_in(notes):
+            self._announce(name, sha256)
+            self._announced.setdefault(name, set()).add(sha256)
+        with suppress(OSError):
+            notes.unlink()
+
+
+class _Patience:
+    """How long pictures in work are waited for once the run is to stop."""
+
+    def __init__(self, pool: Pool, seconds_to_write: float) -> None:
+        self._pool = pool
+        self._seconds_to_write = seconds_to_write
+        self._since = 0.0
+        self._steps = deque[tuple[float, StopStep]](
+            [(0.0, "beginning"), (SECONDS_TO_FINISH, "computing"), (2 * SECONDS_TO_FINISH, "writing")]
+        )
+
+    def wanes(self) -> bool:
+        """Break off what takes too long; return whether to leave it. Call it again and again."""
+        now = time.monotonic()
+        self._since = self._since or now
+        while self._steps and now - self._since >= self._steps[0][0]:
+            self._pool.stop(self._steps.popleft()[1])
+        return now - self._since > 2 * SECONDS_TO_FINISH + self._seconds_to_write
