@@ -19,7 +19,7 @@ from colorbatch.making import NOT_REACHED
 from colorbatch.manifest import MANIFEST_NAME, Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.reading import read_regular
+from colorbatch.reading import read_below, read_regular
 from colorbatch.report_folder import REPORT_FOLDER, is_part_of_report, is_report
 from colorbatch.state import STATE_FOLDER
 
@@ -152,7 +152,7 @@ def _check(row: Row, folder: Path, source: Path | None) -> _Outcome:
     """Check one output against its row and its source."""
     outcome = _Outcome()
     try:
-        output = read_regular(folder / str(row.output))
+        output = read_below(folder, str(row.output))
     except OSError as error:
         outcome.problems.append(f"the output cannot be read: {error.strerror or error}")
         return outcome
