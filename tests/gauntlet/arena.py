@@ -6,6 +6,7 @@ Nothing here asks colorbatch what is right: pictures are decoded by Pillow and t
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -418,6 +419,8 @@ def _unfinished(folder: Path, ended: Ended, foreign: Collection[str]) -> Iterato
             continue
         if not path.is_file():
             yield f"the output {name!r} is not there"
+        elif not re.fullmatch(r"(\.[a-z0-9]{2,4})*", name.removeprefix(row["input"])) and len(Path(name).name) < 200:
+            yield f"the output {name!r} is not named as its source {row['input']!r}"
         elif _sha256(path) != row["output_sha256"]:
             yield f"the output {name!r} is not the one of its row"
         elif row["digital_source_type"] and row["digital_source_type"].encode() not in path.read_bytes():
