@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.colorizer import Colorizer
-from colorbatch.errors import UnsupportedPictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode
 
 Samples = NDArray[Any]
@@ -124,6 +124,16 @@ def test_floats_are_taken_as_0_to_1_or_stretched(deep: Samples) -> None:
 def test_samples_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(UnsupportedPictureError, match="not finite"):
         decode(tiff_of(np.array([[0.5, value]], np.float32)))
+
+
+@pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength"])
+def test_a_page_without_pixels_is_refused(deep: Samples, tag: str) -> None:
+    data = bytearray(tiff_of(deep))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[0].tags[tag].valueoffset
+    data[place : place + 2] = b"\0\0"
+    with pytest.raises(UnreadablePictureError):
+        decode(bytes(data))
 
 
 def test_channels_without_a_meaning_are_refused(deep: Samples) -> None:
