@@ -138,6 +138,8 @@ def refused() -> Mapping[str, bytes]:
         "deep.ppm": f"P6 {SIDE + 8} {SIDE} 65535\n".encode() + colour16,
         "complex.tif": tiff(levels(1, np.float64).astype(np.complex64)),
         "nan.tif": tiff(np.full((8, 8), np.nan, np.float32)),
+        "flat.tif": without_pixels("ImageLength"),
+        "thin.tif": without_pixels("ImageWidth"),
         "five.tif": tiff(np.dstack([levels()] * 5), extrasamples=[0] * 4),
     }
 
@@ -200,6 +202,15 @@ def _tiff_with_a_huge_page() -> bytes:
         for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
             tag = file.pages[1].tags[name]
             struct.pack_into("<I" if tag.dtype == 4 else "<H", data, tag.valueoffset, 22_000)
+    return bytes(data)
+
+
+def without_pixels(tag: str) -> bytes:
+    """Return a TIFF whose page has no height, or no width: a crash that the fuzz target found."""
+    data = bytearray(tiff(levels()))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        found = file.pages[0].tags[tag]
+        struct.pack_into("<I" if found.dtype == 4 else "<H", data, found.valueoffset, 0)
     return bytes(data)
 
 
