@@ -138,8 +138,8 @@ def refused() -> Mapping[str, bytes]:
         "deep.ppm": f"P6 {SIDE + 8} {SIDE} 65535\n".encode() + colour16,
         "complex.tif": tiff(levels(1, np.float64).astype(np.complex64)),
         "nan.tif": tiff(np.full((8, 8), np.nan, np.float32)),
-        "flat.tif": without_pixels("ImageLength"),
-        "thin.tif": without_pixels("ImageWidth"),
+        "flat.tif": _without_pixels("ImageLength"),
+        "thin.tif": _without_pixels("ImageWidth"),
         "five.tif": tiff(np.dstack([levels()] * 5), extrasamples=[0] * 4),
     }
 
@@ -205,12 +205,11 @@ def _tiff_with_a_huge_page() -> bytes:
     return bytes(data)
 
 
-def without_pixels(tag: str) -> bytes:
-    """Return a TIFF whose page has no height, or no width: a crash that the fuzz target found."""
-    data = bytearray(tiff(levels()))
+def _without_pixels(tag: str) -> bytes:
+    """Return a TIFF whose page says no height, or no width: a crash that the fuzz target found."""
+    data = bytearray(tiff(np.dstack([levels()] * 3), photometric="rgb", compression="webp"))
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        found = file.pages[0].tags[tag]
-        struct.pack_into("<I" if found.dtype == 4 else "<H", data, found.valueoffset, 0)
+        struct.pack_into("<H", data, file.pages[0].tags[tag].offset, 253)  # the number of no tag
     return bytes(data)
 
 
