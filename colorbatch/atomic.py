@@ -3,26 +3,30 @@
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from colorbatch.durable import fsync_folder, make_folder
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputUnwritableError, UnsafeOutputError
 
+_NAMING = threading.Lock()
+"""Held between the look for a name and its use: two names may be one to a file system that folds case."""
 _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
 
-    The folder of ``path`` is made if need be. An existing ``path`` is replaced. What is not durable may be lost or cut
-    short when the power fails, and is written much faster.
+    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may be
+    lost or cut short when the power fails, and is written much faster.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
+        UnsafeOutputError: ``path`` is there, and may not be replaced.
 
     """
     temporary = temporary_path(path.parent)
@@ -33,7 +37,10 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
             if is_durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        with _NAMING:
+            if not may_replace and os.path.lexists(path):
+                raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")
+            temporary.replace(path)
         if is_durable:
             fsync_folder(path.parent)
     except OSError as error:
@@ -48,9 +55,9 @@ def temporary_path(folder: Path) -> Path:
     return folder / f".colorbatch-{secrets.token_hex(8)}.tmp"
 
 
-def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:
+def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True) -> None:
     """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
-    with atomic_writer(path, is_durable=is_durable) as file:
+    with atomic_writer(path, is_durable=is_durable, may_replace=may_replace) as file:
         file.write(data)
 
 

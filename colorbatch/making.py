@@ -329,7 +329,7 @@ def _write(target: Path, encoded: bytes, sha256: str, folder: Path, *, may_repla
         if target.is_symlink() or manifest.sha256_of(target) != sha256:
             raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs")
         return
-    atomic.write_bytes(target, encoded)
+    atomic.write_bytes(target, encoded, may_replace=may_replace)
 
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
