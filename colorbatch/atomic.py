@@ -21,8 +21,8 @@ _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
 
-    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may be
-    lost or cut short when the power fails, and is written much faster.
+    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may
+    be lost or cut short when the power fails, and is written much faster.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
