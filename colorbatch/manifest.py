@@ -127,14 +127,13 @@ class Manifest:
         self._shard = shard
         self._journal_path = journal_path(folder, shard)
         try:
-            was_killed = self._journal_path.exists()
             self._journal = self._opened()
             self._others = [each for each in state_files(folder) if each.path != self._journal_path]
             if self._journal.tell():
                 self._journal.write(b"\n")  # ends a line that a crash may have torn
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
-        if shard is None and (was_killed or self._others):  # a shard cannot tell what the others are writing
+        if shard is None:  # a shard cannot tell what the others are writing
             atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
         self.previous = rows_of(folder, shard)
         self.outputs = _written(folder, self.previous, shard)
