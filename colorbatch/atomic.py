@@ -1,8 +1,10 @@
 """Write a file whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
+import errno
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,18 +13,21 @@ from typing import BinaryIO
 from colorbatch.durable import fsync_folder, make_folder
 from colorbatch.errors import OutputUnwritableError
 
+_NAMING = threading.Lock()
+"""Held between the look for a name and its use: two names may be one to a file system that folds case."""
 _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
 
-    The folder of ``path`` is made if need be. An existing ``path`` is replaced. What is not durable may be lost or cut
-    short when the power fails, and is written much faster.
+    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may
+    be lost or cut short when the power fails, and is written much faster.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
+        FileExistsError: ``path`` is there, and may not be replaced.
 
     """
     temporary = temporary_path(path.parent)
@@ -33,7 +38,10 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
             if is_durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        with _NAMING:
+            is_taken = not may_replace and os.path.lexists(path)
+            if not is_taken:
+                temporary.replace(path)
         if is_durable:
             fsync_folder(path.parent)
     except OSError as error:
@@ -41,6 +49,8 @@ def atomic_writer(path: Path, *, is_durable: bool = True) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # it is gone when all went well, and was never there when its folder could not be made
             temporary.unlink()
+    if is_taken:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def temporary_path(folder: Path) -> Path:
@@ -58,9 +68,9 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def write_bytes(path: Path, data: bytes, *, is_durable: bool = True) -> None:
+def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True) -> None:
     """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
-    with atomic_writer(path, is_durable=is_durable) as file:
+    with atomic_writer(path, is_durable=is_durable, may_replace=may_replace) as file:
         file.write(data)
 
 

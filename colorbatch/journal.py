@@ -29,9 +29,6 @@ LINES_AT_ONCE = 1000
 class Journal(Protocol):
     """Held by one run; keeps others away until it is closed."""
 
-    was_left: bool
-    """Whether a run that was killed left it."""
-
     def add(self, line: bytes, *, is_durable: bool = True) -> None:
         """Add a row; one that is durable is on disk before this returns, or in a store a few seconds later.
 
@@ -108,7 +105,6 @@ class LocalJournal:
         self._path = folder / journal_name(shard)
         self._lock = threading.Lock()
         try:
-            self.was_left = self._path.parent.exists()  # whatever became of what was in it
             self._file = self._opened(folder, shard)
             if self._file.tell():
                 self._file.write(b"\n")  # ends a line that a crash may have torn
@@ -177,7 +173,6 @@ class RemoteJournal:
             parts = own.parts if own is not None else ()
             self._number = len(parts)
             self._lease = Lease(self._store, f"{self._name}/{LEASE_NAME}")
-            self.was_left = bool(parts) or self._lease.was_left
             try:
                 _refuse_others(folder, shard)
             except BaseException:

@@ -133,8 +133,7 @@ class Manifest:
         self._shard = shard
         self._journal = open_journal(folder, shard)
         try:
-            has_others = any(each.name != journal_name(shard) for each in _state_files(folder))
-            if shard is None and (self._journal.was_left or has_others):  # a shard cannot tell what others write
+            if shard is None:  # a shard cannot tell what the others are writing
                 remove_left_behind(folder)
             self.previous = rows_of(folder, shard)
             self.outputs = _written(folder, self.previous, shard)

@@ -32,5 +32,18 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def read_below(folder: Path, name: str) -> bytes:
+    """Return the content of a regular file in a folder or below it.
+
+    Raises:
+        OSError: as :func:`read_regular`, or a link on the way leads out of the folder.
+
+    """
+    path = Path(os.path.realpath(folder / name))
+    if not path.is_relative_to(os.path.realpath(folder)):
+        raise OSError(errno.ELOOP, "a link leads out of its folder", str(folder / name))
+    return read_regular(path)
+
+
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

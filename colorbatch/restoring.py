@@ -10,7 +10,7 @@ from colorbatch.discovery import refuse_overlap
 from colorbatch.formats import jpeg
 from colorbatch.manifest import Row, refuse_without_rows, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.reading import read_regular
+from colorbatch.reading import read_below
 
 
 @dataclass
@@ -56,10 +56,10 @@ def _restore(row: Row, folder: Path, destination: Path) -> str:
     """Write one grey picture; return why that was not done, or nothing."""
     target = destination / row.input
     try:
-        data = read_regular(folder / str(row.output))
+        data = read_below(folder, str(row.output))
         is_inside = target.parent.resolve().is_relative_to(destination.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        return f"cannot read it: {error}"
+        return f"cannot read it: {getattr(error, 'strerror', None) or error}"
     if hashlib.sha256(data).hexdigest() != row.output_sha256:
         return "it was altered after it was made"
     grey = jpeg.in_grey(data)

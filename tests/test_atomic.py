@@ -36,6 +36,23 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_file_that_has_come_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def write() -> None:
+        with atomic.atomic_writer(path, may_replace=False) as file:
+            file.write(b"new")
+            path.write_bytes(b"of the user's")
+
+    with pytest.raises(FileExistsError):
+        write()
+    assert path.read_bytes() == b"of the user's"
+    assert os.listdir(tmp_path) == ["file"]
+    path.unlink()
+    atomic.write_bytes(path, b"new", may_replace=False)
+    assert path.read_bytes() == b"new"
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -277,11 +277,11 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
 def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes = atomic.write_bytes
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, **how: bool) -> None:
         if path.name == "c.tif":
             cause = OSError(errno.ENOSPC, "No space left on device")
             raise OutputUnwritableError("cannot write c.tif: No space left on device") from cause
-        write_bytes(path, data)
+        write_bytes(path, data, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_bytes", full)

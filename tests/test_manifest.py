@@ -44,6 +44,16 @@ def test_only_a_row_of_an_output_that_was_written_waits_for_the_disk(
         assert len(synced) == 1
 
 
+def test_what_a_killed_run_left_half_written_is_deleted_even_if_its_journal_is_lost(tmp_path: Path) -> None:
+    half = tmp_path / "sub" / ".colorbatch-0123456789abcdef.tmp"
+    half.parent.mkdir()
+    half.touch()
+    (half.parent / "of the user's.tmp").touch()
+    with Manifest(tmp_path) as manifest:
+        manifest.finish()
+    assert os.listdir(half.parent) == ["of the user's.tmp"]
+
+
 def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(Row("a.jpg", status="failed"))

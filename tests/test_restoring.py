@@ -50,6 +50,16 @@ def test_nothing_is_written_through_a_link_that_leads_out(job: LocalJob, tmp_pat
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_nothing_is_read_through_a_link_that_leads_out(job: LocalJob, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (job.output / "sub").rename(tmp_path / "elsewhere" / "sub")
+    (job.output / "sub").symlink_to(tmp_path / "elsewhere" / "sub")
+    left_out = dict(restore_batch(job.output, tmp_path / "again").left_out)
+    assert [left_out[name] for name in left_out if name.startswith("sub/")] == [
+        "cannot read it: a link leads out of its folder"
+    ]
+
+
 @pytest.mark.parametrize("destination", ["out", "out/grey", "."])
 def test_folders_that_overlap_are_refused(job: LocalJob, tmp_path: Path, destination: str) -> None:
     with pytest.raises(UsageError):

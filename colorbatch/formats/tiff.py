@@ -68,6 +68,8 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         samples = page.asarray()
     except Exception as error:  # a damaged file makes tifffile raise errors of many kinds
         raise UnreadablePictureError(f"broken or cut short: {error}") from error
+    if samples.ndim < 2 or samples.size == 0:
+        raise UnreadablePictureError("broken or cut short: a page without pixels")
     channels = page.samplesperpixel
     if channels > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)

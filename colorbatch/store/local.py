@@ -1,6 +1,5 @@
 """A folder of this machine."""
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -8,13 +7,13 @@ from pathlib import Path
 
 from colorbatch import atomic
 from colorbatch.errors import UnsafeOutputError
-from colorbatch.reading import read_regular
+from colorbatch.reading import read_below
 from colorbatch.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.state import FileState
 
 
 class LocalStore:
-    """A :class:`~colorbatch.store.store.Store` of files, which may be links."""
+    """A :class:`~colorbatch.store.store.Store` of files, which may be links to others in it."""
 
     seconds_to_write = 1.0
 
@@ -29,7 +28,7 @@ class LocalStore:
         """Do nothing: every file is looked at when that is needed."""
 
     def read(self, name: str) -> bytes:  # noqa: D102
-        return read_regular(self.path / name)
+        return read_below(self.path, name)
 
     def state(self, name: str) -> FileState | None:  # noqa: D102
         path = self.path / name
@@ -56,9 +55,7 @@ class LocalStore:
         parent = Path(os.path.realpath(target.parent))  # unlike resolve, it bears a link that leads to itself
         if not parent.is_relative_to(self.path.resolve()):
             raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
-        if os.path.lexists(target) and not may_replace:
-            raise FileExistsError(errno.EEXIST, "it is there already", str(target))
-        atomic.write_bytes(target, data)
+        atomic.write_bytes(target, data, may_replace=may_replace)
         return FileState(len(data))
 
     def tidy(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.colorizer import Colorizer
-from colorbatch.errors import UnsupportedPictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode
 
 Samples = NDArray[Any]
@@ -124,6 +124,16 @@ def test_floats_are_taken_as_0_to_1_or_stretched(deep: Samples) -> None:
 def test_samples_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(UnsupportedPictureError, match="not finite"):
         decode(tiff_of(np.array([[0.5, value]], np.float32)))
+
+
+@pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength"])
+def test_a_page_that_says_no_size_is_refused(tag: str) -> None:
+    data = bytearray(tiff_of(np.zeros((16, 16, 3), np.uint8), photometric="rgb", compression="webp"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[0].tags[tag].offset
+    data[place : place + 2] = b"\xfd\0"  # the number of no tag
+    with pytest.raises(UnreadablePictureError, match="a page without pixels"):
+        decode(bytes(data))
 
 
 def test_channels_without_a_meaning_are_refused(deep: Samples) -> None:

@@ -6,6 +6,7 @@ Nothing here asks colorbatch what is right: pictures are decoded by Pillow and t
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,7 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -91,8 +92,8 @@ class Ended:
     stdout: bytes
     stderr: bytes
     seconds: float
-    rows: Mapping[str, Row]
-    """Of the manifest, by their inputs; none where there is no manifest."""
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    """Of the manifest that a run closed, by their inputs."""
 
     @property
     def statuses(self) -> Mapping[str, str]:
@@ -152,17 +153,19 @@ class Arena:
         """
         arguments = ("--model", self.model, *options, "--", source or self.source, output or self.output)
         folder = really or (Path(output) if output else self.output)
-        before, theirs = _snapshot(folder, ()), _facts_of(folder, foreign)
+        times_aside = (folder / STATE / "journal",)  # of the folders that hold it: a look at a lock leaves its time
+        before, theirs = _snapshot(folder, times_aside), _facts_of(folder, foreign)
         ended = self.command("run", *arguments, codes=codes, writes=(folder,), **how)
         found: list[str] = []
         is_killed = how.get("is_killed", False)
         if ended.code in REFUSED and not is_killed:
-            found += _differences(before, _snapshot(folder, ()), "in OUT")
+            found += _differences(before, _snapshot(folder, times_aside), "in OUT")
         else:
             found += _broken_files(folder, foreign, are_temporary_allowed=is_killed)
         if _facts_of(folder, foreign) != theirs:
             found.append("a file of the user's in OUT was changed")
         if ended.code in FINISHED and not is_killed:
+            ended = replace(ended, rows=rows_of(folder / MANIFEST))
             found += _unfinished(folder, ended, foreign)
             found += _unaccounted(Path(source) if source else self.source, ended.rows, gone)
         _complain(found, ended)
@@ -223,10 +226,7 @@ class Arena:
                 pytest.fail(f"it did not end within {_PATIENCE} s: {_shown(process.communicate()[1] or b'')}")
             finally:
                 process.kill()
-        folder = next(iter(writes), self.output)
-        ended = Ended(
-            process.returncode, said or b"", told or b"", time.monotonic() - started, rows_of(folder / MANIFEST)
-        )
+        ended = Ended(process.returncode, said or b"", told or b"", time.monotonic() - started)
         found = _differences(before, _snapshot(self.root, writes, altered), "outside OUT")
         if b"Traceback" in ended.stdout + ended.stderr or b"met a bug" in ended.stderr:
             found.append("a bug of colorbatch's came to light")
@@ -297,10 +297,7 @@ def rows_of(manifest: Path) -> dict[str, Row]:
     """Return the rows of a manifest by their inputs; each line must be one, and each source must have one only."""
     if not manifest.is_file():
         return {}
-    try:
-        rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
-    except ValueError:  # torn by the case; whether it is mended shows after the next run
-        return {}
+    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
     twice = [name for name, times in Counter(row["input"] for row in rows).items() if times > 1]
     assert not twice, f"several rows for {twice}"
     return {row["input"]: row for row in rows}
@@ -310,14 +307,17 @@ def decoded(path: Path) -> list[Any]:
     """Return the levels of every frame of a picture, or raise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        head = path.read_bytes()[:12]
+        head = path.read_bytes()[:25]
         if head[:2] in (b"II", b"MM"):
             with tifffile.TiffFile(path) as file:
                 return [page.asarray() for page in file.pages]
         if head[4:8] == b"jP  ":
             return [imagecodecs.jpeg2k_decode(path.read_bytes())]
+        if head[1:4] == b"PNG" and head[24] == 16:  # which Pillow would cut down to 8 bits
+            return [imagecodecs.png_decode(path.read_bytes())]
         with Image.open(path) as image:
-            return [np.asarray(frame) for frame in ImageSequence.Iterator(image)]
+            frames = ImageSequence.Iterator(image)
+            return [np.asarray(frame.convert("RGB") if frame.mode == "P" else frame) for frame in frames]
 
 
 def _limit(limits: Mapping[int, int]) -> None:
@@ -419,6 +419,8 @@ def _unfinished(folder: Path, ended: Ended, foreign: Collection[str]) -> Iterato
             continue
         if not path.is_file():
             yield f"the output {name!r} is not there"
+        elif not re.fullmatch(r"(\.[a-z0-9]{2,4})*", name.removeprefix(row["input"])) and len(Path(name).name) < 200:
+            yield f"the output {name!r} is not named as its source {row['input']!r}"
         elif _sha256(path) != row["output_sha256"]:
             yield f"the output {name!r} is not the one of its row"
         elif row["digital_source_type"] and row["digital_source_type"].encode() not in path.read_bytes():
