@@ -40,11 +40,8 @@ class Mutant:
         return content.replace(self.text, self.fault)
 
 
-_WRITE = "_write(folder / name, encoded, sha256, folder, may_replace=is_its_own or is_ours)"
-_WRITE_LATER = (
-    "threading.Timer(0.5, _write, (folder / name, encoded, sha256, folder), "
-    '{"may_replace": is_its_own or is_ours}).start()'
-)
+_WRITE = "_write(folder, planned.input, name, encoded, may_replace=is_ours)"
+_WRITE_LATER = 'threading.Timer(0.5, _write, (folder, planned.input, name, encoded), {"may_replace": is_ours}).start()'
 PROTOCOL = ("test_write_protocol.py", "")
 MUTANTS = (
     Mutant(
@@ -90,10 +87,10 @@ MUTANTS = (
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
-        *("row not brought to disk", "colorbatch/manifest.py", "os.fsync(self._journal.fileno())", "pass", PROTOCOL),
+        *("row not brought to disk", "colorbatch/journal.py", "os.fsync(self._file.fileno())", "pass", PROTOCOL),
     ),
     Mutant(
-        *("links in OUT followed", "colorbatch/making.py", "if not parent.is_relative_to(folder.resolve()):"),
+        *("links in OUT followed", "colorbatch/store/local.py", "if not parent.is_relative_to(self.path.resolve()):"),
         *("if not parent:", ("test_paths.py", "written_through")),
     ),
     Mutant(
