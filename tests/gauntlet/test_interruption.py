@@ -1,16 +1,21 @@
 """A run may be stopped or killed at any moment: nothing half done is ever seen, and the next run completes it."""
 
+import os
+import select
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gauntlet.arena import Arena, at_outputs, decoded, sent
+from gauntlet.arena import Arena, at_outputs, decoded, descendants, sent
 from helpers import endless_model
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
@@ -135,5 +140,93 @@ def test_a_signal_in_the_middle_of_an_endless_inference(
     assert time.monotonic() - sent_at[0] < 10, "promised are 5 seconds, on a machine that is not busy"
     assert arena.outputs() == {}
     arena.model = model
+    arena.run(codes={0})
+    assert arena.outputs() == straight
+
+
+PICTURES = 60
+
+
+@pytest.fixture
+def of_ray() -> Iterator[Mapping[str, str]]:
+    """Return the environment for a cluster of the command's own, which keeps its sockets and logs outside the arena."""
+    pytest.importorskip("ray")
+    place = tempfile.mkdtemp(prefix="ray-")  # a short path, as those of sockets must be
+    yield {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": place}
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def opened(processes: Sequence[int], beginning: bytes = b"") -> list[int]:
+    """Return descriptors of those processes whose command lines begin so; they stand for no others ever."""
+    found = []
+    for each in processes:
+        with suppress(OSError):  # it has just ended
+            if Path(f"/proc/{each}/cmdline").read_bytes().startswith(beginning):
+                found.append(os.pidfd_open(each))
+    return found
+
+
+def kill(processes: Sequence[int]) -> None:
+    for each in processes:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(each, signal.SIGKILL)
+
+
+def wait_for_the_end(processes: Sequence[int]) -> None:
+    for each in processes:
+        ended, _, _ = select.select([each], [], [], 60)
+        os.close(each)
+        assert ended, "a process does not end"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_ray_actor_that_is_killed_costs_no_picture(arena: Arena, of_ray: Mapping[str, str], jobs: int) -> None:
+    arena.fill(PICTURES, side=200)
+    straight = arena.straight()
+    killed: list[int] = []
+    made_by_then: list[int] = []
+
+    def kill_one(process: "subprocess.Popen[bytes]") -> None:
+        first, *others = opened(descendants(process.pid), b"ray::Worker")
+        killed.append(first)
+        kill(killed)
+        wait_for_the_end(killed)
+        made_by_then.append(len(arena.outputs()))
+        for each in others:
+            os.close(each)
+
+    arena.run(
+        *("--engine", "ray", "--jobs", jobs),
+        codes={0},
+        environment=of_ray,
+        during=at_outputs(arena.output, 5, kill_one),
+    )
+    assert killed
+    assert 5 <= made_by_then[0] < PICTURES, "the case needs more pictures"
+    assert arena.outputs() == straight
+
+
+def test_a_driver_of_ray_that_is_killed_leaves_what_a_local_run_completes(
+    arena: Arena, of_ray: Mapping[str, str]
+) -> None:
+    arena.fill(PICTURES, side=200)
+    straight = arena.straight()
+    actors: list[int] = []
+    others: list[int] = []
+
+    def kill_it(process: "subprocess.Popen[bytes]") -> None:
+        actors.extend(opened(descendants(process.pid), b"ray::Worker"))
+        others.extend(opened(descendants(process.pid)))
+        process.kill()
+
+    killed = arena.run(
+        *("--engine", "ray"), codes={0}, environment=of_ray, during=at_outputs(arena.output, 5, kill_it), is_killed=True
+    )
+    assert killed.code == -signal.SIGKILL
+    assert actors, "none was at work"
+    wait_for_the_end(actors)  # by themselves
+    kill(others)  # Ray's, some of which stay for a minute
+    wait_for_the_end(others)
+    assert 5 <= len(arena.outputs()) < PICTURES, "the case needs more pictures"
     arena.run(codes={0})
     assert arena.outputs() == straight
