@@ -1,5 +1,7 @@
 """Colour many pictures of mixed kinds, with stops and restarts, and watch what a run holds: memory, files, threads.
 
+What is counted is the process of the command with all below it.
+
 Run it by hand: PYTHONPATH=tests python tests/gauntlet/soak.py --pictures 5000 --stops 6 PLACE
 """
 
@@ -18,6 +20,7 @@ from statistics import median
 
 import numpy as np
 from gauntlet import kinds
+from gauntlet.arena import descendants
 from helpers import small_model
 from PIL import Image
 
@@ -81,22 +84,34 @@ def watched(command: list[str], stop_after: float | None, number: signal.Signals
             if stop_after is not None and seconds > stop_after:
                 process.send_signal(number)
                 stop_after = None
-            look(Path(f"/proc/{process.pid}"), found)
+            look(process.pid, found)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     found.code, found.seconds = process.returncode, time.monotonic() - started
     return found
 
 
-def look(process: Path, found: Watched) -> None:
+def look(process: int, found: Watched) -> None:
+    """Note what a process and all below it hold, memory that several share once in all."""
+    held = [each for each in map(held_by, (process, *descendants(process))) if each is not None]
+    if held:
+        megabytes, files, threads = zip(*held, strict=True)
+        found.megabytes.append(sum(megabytes))
+        found.files.append(sum(files))
+        found.threads.append(sum(threads))
+
+
+def held_by(process: int) -> tuple[float, int, int] | None:
+    """Return megabytes, open files and threads of a process; ``None`` where it has just ended."""
+    place = Path(f"/proc/{process}")
     try:
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        files = sum(1 for _ in (process / "fd").iterdir())
-        megabytes, threads = int(status["VmRSS"].split()[0]) / 1000, int(status["Threads"])
-    except (OSError, KeyError, ValueError):  # it has just ended
-        return
-    found.megabytes.append(megabytes)
-    found.files.append(files)
-    found.threads.append(threads)
+        memory = dict(line.split(":", 1) for line in (place / "smaps_rollup").read_text().splitlines()[1:])
+        return (
+            int(memory["Pss"].split()[0]) / 1000,  # its share of what is shared
+            sum(1 for _ in (place / "fd").iterdir()),
+            sum(1 for _ in (place / "task").iterdir()),
+        )
+    except (OSError, KeyError):
+        return None
 
 
 def main() -> int:
