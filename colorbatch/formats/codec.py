@@ -108,12 +108,13 @@ def decoded_bytes(data: bytes) -> int:
         if kind.name == "TIFF":
             with tifffile.TiffFile(io.BytesIO(data)) as file:
                 pages = [file.pages[number] for number in range(len(file.pages))]
-                sizes = (page.imagewidth * page.imagelength * (2 if tiff.is_deep(page) else 1) for page in pages)
-                return 3 * sum(int(size) for size in sizes)
+                pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
+                return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
+        if kind.name == "PNG":  # whose header says all, also where Pillow opens it only to salvage it
+            width, height = png.size_of(data)
+            return 3 * width * height * (2 if png.bit_depth(data) == 16 else 1)
         with _open(data, kind) as image:
-            is_deep = image.mode.startswith("I") or (  # Pillow says RGB of 16 bits too
-                png.bit_depth(data) == 16 if kind.name == "PNG" else kind.name == "JPEG2000" and jpeg2000.is_deep(data)
-            )
+            is_deep = image.mode.startswith("I") or (kind.name == "JPEG2000" and jpeg2000.is_deep(data))
             return 3 * int(image.width) * int(image.height) * (2 if is_deep else 1)
     except Exception:  # noqa: BLE001 (a damaged file raises whatever it likes; decoding will say what is wrong)
         return 0
@@ -226,7 +227,9 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         for number in range(len(file.pages)):
             page = file.pages[number]
             assert isinstance(page, tifffile.TiffPage)
-            refuse_too_large(page.imagewidth, page.imagelength, max_megapixels)
+            for width, height in tiff.sizes_of(page):
+                refuse_too_large(width, height, max_megapixels)
+            tiff.refuse_unsound(page)
             metadata = tiff.metadata_of(file, page, data, warnings)
             orientation = tiff.orientation_of(page)
             if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
@@ -234,6 +237,10 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             else:
                 with _open(data, kind) as image:
                     image.seek(number)
+                    if {*image.size} != {page.imagewidth, page.imagelength}:  # it turns some
+                        raise UnreadablePictureError(
+                            "broken or cut short: what it says of its size can be read in two ways"
+                        )
                     image.info.pop("xmp", None)  # for its orientation, Pillow would turn the picture too
                     image.load()  # which turns a TIFF upright as its tag says
                     pixels, alpha = planes_of(image)

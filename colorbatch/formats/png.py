@@ -17,6 +17,8 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _KEPT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME"})
 _INCH = 0.0254
 """In metres: PNG counts pixels a metre."""
+_LARGEST_XMP = 2**26
+"""Bytes of an unpacked packet, more of which are left out: a few can claim gigabytes."""
 _LEVEL = 6
 """Of zlib: higher ones cost much time for a percent or two of a photograph."""
 
@@ -37,6 +39,17 @@ def bit_depth(data: bytes) -> int:
     return data[24] if len(data) > 24 else 8
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return width and height by IHDR, whether the rest is sound or not.
+
+    Raises:
+        struct.error: the file ends before.
+
+    """
+    width, height = struct.unpack_from(">2I", data, 16)
+    return width, height
+
+
 def has_frames(data: bytes) -> bool:
     """Return whether it is an animation of more than one frame (section 11.3.6.1)."""
     return any(kind == b"acTL" and content[:4] > b"\0\0\0\1" for kind, content in chunks(data))
@@ -48,7 +61,7 @@ def xmp_of(data: bytes) -> bytes:
         if kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0"):
             is_compressed = content[len(_XMP_KEYWORD) + 1 : len(_XMP_KEYWORD) + 2] == b"\1"
             text = content[len(_XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
-            return zlib.decompress(text) if is_compressed else text
+            return zlib.decompressobj().decompress(text, _LARGEST_XMP) if is_compressed else text
     return b""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import tiff_strips
+from colorbatch.formats import tiff_images, tiff_strips
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.metadata import Metadata, RawTag
 from colorbatch.picture import Frame, Pixels
@@ -46,6 +46,29 @@ def is_deep(page: tifffile.TiffPage) -> bool:
     return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
 
 
+def sizes_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], ...]:
+    """Return width and height of what is decoded at once: the page, and each of its tiles, which may be larger."""
+    tile = ((page.tilewidth, page.tilelength),) if page.is_tiled else ()
+    return (page.imagewidth, page.imagelength), *tile
+
+
+def refuse_unsound(page: tifffile.TiffPage) -> None:
+    """Raise before a page is decoded of which something would be missing, or made up.
+
+    Raises:
+        UnsupportedPictureError: it has more planes than one.
+        UnreadablePictureError: it has no pixels, or not all strips or tiles.
+
+    """
+    if page.imagedepth > 1:
+        raise UnsupportedPictureError(f"it is a volume of {page.imagedepth} planes")
+    if 0 in page.shaped:
+        raise UnreadablePictureError("broken or cut short: a page without pixels")
+    parts = math.prod(page.chunked)
+    if len(page.dataoffsets) < parts and page.compression != tifffile.COMPRESSION.OJPEG:  # which may have none
+        raise UnreadablePictureError(f"broken or cut short: it has {len(page.dataoffsets)} of {parts} strips or tiles")
+
+
 def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
     """Return whether Pillow reads the compression of a page, all of it."""
     return (
@@ -64,25 +87,15 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         UnreadablePictureError: broken or cut short.
 
     """
+    colors, extra = _channels_of(page)
     try:
-        samples = page.asarray()
+        samples = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
+    except UnreadablePictureError:
+        raise
     except Exception as error:  # a damaged file makes tifffile raise errors of many kinds
         raise UnreadablePictureError(f"broken or cut short: {error}") from error
-    if samples.ndim < 2 or samples.size == 0:
-        raise UnreadablePictureError("broken or cut short: a page without pixels")
-    channels = page.samplesperpixel
-    if channels > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+    if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)
-    extra = [int(kind) for kind in page.extrasamples]
-    colors = channels - len(extra)
-    if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors or samples.ndim > 3:
-        raise UnsupportedPictureError(
-            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
-        )
-    if len(extra) > 1 or 0 in extra:
-        raise UnsupportedPictureError(
-            f"it has {len(extra)} channels beside its colours, and what they mean is not said"
-        )
     planes = _to_levels(samples, int(page.bitspersample))
     top = np.iinfo(planes.dtype).max
     pixels = planes if planes.ndim == 2 else planes[..., 0] if colors == 1 else planes[..., :colors]
@@ -94,6 +107,26 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         shape = opacity if pixels.ndim == 2 else opacity[..., None]
         pixels = np.clip(pixels / shape + 0.5, 0, top).astype(planes.dtype)
     return pixels, alpha
+
+
+def _channels_of(page: tifffile.TiffPage) -> tuple[int, list[int]]:
+    """Return how many colours a page has, and of what kind its other channels are; before room is made for them.
+
+    Raises:
+        UnsupportedPictureError: they have no clear meaning.
+
+    """
+    channels, extra = page.samplesperpixel, [int(kind) for kind in page.extrasamples]
+    colors = channels - len(extra)
+    if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors:
+        raise UnsupportedPictureError(
+            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
+        )
+    if len(extra) > 1 or 0 in extra:
+        raise UnsupportedPictureError(
+            f"it has {len(extra)} channels beside its colours, and what they mean is not said"
+        )
+    return colors, extra
 
 
 def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:

@@ -6,11 +6,12 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from gauntlet import kinds
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import decode, decoded_bytes, encode
+from colorbatch.formats import decode, decoded_bytes, encode, png
 from colorbatch.picture import Frame, Picture
 
 Levels = NDArray[Any]
@@ -303,6 +304,17 @@ def test_decoded_bytes_are_told_by_the_header(image: Image.Image, picture_format
 def test_decoded_bytes_of_deep_colour(code: Callable[..., bytes]) -> None:
     assert decoded_bytes(bytes(code(np.zeros((30, 40, 3), np.uint16)))) == 6 * 40 * 30
     assert decoded_bytes(bytes(code(np.zeros((30, 40, 3), np.uint8)))) == 3 * 40 * 30
+
+
+def test_decoded_bytes_of_a_damaged_png_that_can_be_salvaged() -> None:
+    data = bytearray(saved(Image.new("L", (40, 30)), "PNG", transparency=7))
+    data[data.index(b"tRNS") + 6] ^= 1  # of its checksum
+    assert decoded_bytes(bytes(data)) == 3 * 40 * 30
+    assert decode(bytes(data), salvage=True).first.width == 40
+
+
+def test_a_packed_packet_of_xmp_does_not_fill_the_memory() -> None:
+    assert len(png.xmp_of(kinds.bombs()["xmp.png"])) == 2**26
 
 
 def test_decoded_bytes_of_the_first_heic_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,13 @@ def target(data: bytes) -> None:
     """Decode, colour, mark, encode and decode again; only a ``PictureError`` or too little memory may come of it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        decoded_bytes(data)
+        counted = decoded_bytes(data)
         for salvage in (False, True):
             try:
                 picture = decode(data, _MEGAPIXELS, salvage=salvage)
+                pixels = [frame.width * frame.height for frame in picture.frames]
+                assert max(pixels) <= _MEGAPIXELS * 1e6, "larger than is allowed"
+                assert sum(pixels) * 3 <= counted, "larger than its memory was counted"
                 frames = tuple(
                     replace(frame, chroma=np.full((2, 4, 4), 0.1, np.float32), metadata=frame.metadata)
                     for frame in picture.frames

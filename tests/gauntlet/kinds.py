@@ -138,6 +138,7 @@ def refused() -> Mapping[str, bytes]:
         "deep.ppm": f"P6 {SIDE + 8} {SIDE} 65535\n".encode() + colour16,
         "complex.tif": tiff(levels(1, np.float64).astype(np.complex64)),
         "nan.tif": tiff(np.full((8, 8), np.nan, np.float32)),
+        "volume.tif": tiff(np.stack([levels()] * 3), volumetric=True),
         "flat.tif": _without_pixels("ImageLength"),
         "thin.tif": _without_pixels("ImageWidth"),
         "five.tif": tiff(np.dstack([levels()] * 5), extrasamples=[0] * 4),
@@ -158,6 +159,17 @@ def bombs() -> Mapping[str, bytes]:
         "entities.png": _with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _laughs()),
         "later-frame.tif": _tiff_with_a_huge_page(),
         "endless.tif": _tiff_that_leads_to_itself(),
+        "no-height.tif": _tiff_of_no_height(),
+        "one-strip.tif": with_tag(with_tag(tiff(small), "RowsPerStrip", SIDE), "ImageLength", 2_000_000),
+        "channels.tif": with_tag(tiff(np.zeros((1000, 1000), np.uint16), compression="lzw"), "SamplesPerPixel", 600),
+        "tile.tif": with_tag(
+            tiff(np.zeros((64, 64), np.uint16), tile=(64, 64), compression="zstd"), "TileWidth", 10**7
+        ),
+        "lerc.tif": with_strip(tiff(small, compression="lerc"), _coded(imagecodecs.lerc_encode, _plane(5_000))),
+        "webp.tif": with_strip(
+            tiff(np.dstack([small] * 3), photometric="rgb", compression="webp"), _webp_of(16_383, 16_383)
+        ),
+        "jpegxr.tif": with_strip(tiff(small, compression="jpegxr"), _jpegxr_of(15_000, 15_000)),
         "strips.tif": tiff(np.zeros((12_000, 12_000), np.uint8), compression="deflate", rowsperstrip=12_000),
         "pages.tif": tiff(*[np.zeros((1000, 1000), np.uint8)] * 100, compression="deflate"),
         "pixels.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x80\0\0" + bytes(6) + _gif_frame(65535),
@@ -205,6 +217,29 @@ def _tiff_with_a_huge_page() -> bytes:
     return bytes(data)
 
 
+def with_tag(data: bytes, name: str, value: int) -> bytes:
+    """Return a TIFF with another value in a tag of its first page."""
+    changed = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[0].tags[name]
+        assert tag.dtype == 4 or value < 2**16
+        struct.pack_into("<I" if tag.dtype == 4 else "<H", changed, tag.valueoffset, value)
+    return bytes(changed)
+
+
+def with_strip(data: bytes, strip: bytes) -> bytes:
+    """Return a TIFF whose first page has this strip."""
+    return with_tag(with_tag(data, "StripOffsets", len(data)), "StripByteCounts", len(strip)) + strip
+
+
+def _tiff_of_no_height() -> bytes:
+    """Return a TIFF whose height is the first of five values elsewhere, or none: the fuzz target found it."""
+    data = bytearray(tiff(levels() > 90))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        struct.pack_into("<II", data, file.pages[0].tags["ImageLength"].offset + 4, 5, 0)
+    return bytes(data)
+
+
 def _without_pixels(tag: str) -> bytes:
     """Return a TIFF whose page says no height, or no width: a crash that the fuzz target found."""
     data = bytearray(tiff(np.dstack([levels()] * 3), photometric="rgb", compression="webp"))
@@ -237,6 +272,21 @@ def _webp_of(width: int, height: int) -> bytes:
     data = bytearray(saved(Image.new("L", (8, 8)), "WEBP", lossless=True))
     struct.pack_into("<I", data, data.index(b"VP8L") + 9, (width - 1) | (height - 1) << 14)
     return bytes(data)
+
+
+def _jpegxr_of(width: int, height: int) -> bytes:
+    data = bytearray(imagecodecs.jpegxr_encode(levels()))
+    (directory,) = struct.unpack_from("<I", data, 4)
+    for entry in range(directory + 2, directory + 2 + 12 * 8, 12):
+        (tag,) = struct.unpack_from("<H", data, entry)
+        if tag in (0xBC80, 0xBC81):
+            struct.pack_into("<I", data, entry + 8, width if tag == 0xBC80 else height)
+    struct.pack_into(">HH", data, data.index(b"WMPHOTO") + 12, width - 1, height - 1)
+    return bytes(data)
+
+
+def _plane(side: int) -> Levels:
+    return np.zeros((side, side), np.uint8)
 
 
 def _jp2_of(width: int, height: int) -> bytes:
