@@ -31,8 +31,16 @@ def refuse_foreign_folder(output: Path) -> None:
             f"{folder} is there already, and was not made by colorbatch report",
             advice="Move it away, or give it another name: a report never overwrites it.",
         )
-    if (folder / PREVIEWS).is_symlink():
-        raise UsageError(f"{folder / PREVIEWS} is a link", advice="Delete it: a report is written into its own folder.")
+    for link in _links_for_folders(folder / PREVIEWS):
+        raise UsageError(f"{link} is a link", advice="Delete it: a report is written into its own folder.")
+
+
+def _links_for_folders(previews: Path) -> Iterator[Path]:
+    """Yield the folders of previews that are links, through which a report would be written elsewhere."""
+    if previews.is_symlink():
+        yield previews
+    with suppress(OSError):  # there are none yet, or they cannot be looked at, nor written
+        yield from (each for each in previews.iterdir() if each.is_symlink())
 
 
 def _is_empty(folder: Path) -> bool:

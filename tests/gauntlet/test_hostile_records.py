@@ -3,13 +3,17 @@
 import hashlib
 import json
 import os
+import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena
+from gauntlet.arena import MANIFEST, STATE, Arena, decoded, mounted, remounted
 from PIL import Image
 
 Row = dict[str, Any]
@@ -193,6 +197,105 @@ def test_hostile_rows_are_text_in_the_report_and_in_json(arena: Arena) -> None:
     assert [tag for tag in pages[0].tags if tag[0] == "script"] == [tag for tag in pages[1].tags if tag[0] == "script"]
     ended = arena.command("audit", "--json", arena.output, codes={1}, writes=(arena.output,))
     assert json.loads(ended.stdout)["rows"] == len(HOSTILE)
+
+
+def links_of_a_report(arena: Arena) -> dict[str, Path]:
+    """Return links that somebody may have put where a report writes, and where they lead to."""
+    folder = arena.output / "colorbatch-report"
+    one = next(folder.glob("previews/*/*-before.webp")).relative_to(folder)
+    return {
+        "whole": Path(),
+        "previews": Path("previews"),
+        "part of the previews": one.parent,
+        "a preview": one,
+        "index": Path("index.html"),
+        "marker": Path("colorbatch-report.json"),
+        "index of previews": Path("previews.json"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", ["whole", "previews", "part of the previews", "a preview", "index", "marker", "index of previews"]
+)
+@pytest.mark.parametrize("again", ["report", "run --report"])
+def test_a_report_is_not_written_through_links(arena: Arena, kind: str, again: str) -> None:
+    arena.fill(4)
+    arena.run(codes={0})
+    arena.command("report", arena.output, "--source", arena.source, codes={0}, writes=(arena.output,))
+    link = arena.output / "colorbatch-report" / links_of_a_report(arena)[kind]
+    if link.is_dir():
+        shutil.rmtree(link)
+        target = arena.elsewhere / "theirs"
+        target.mkdir()
+        (target / "colorbatch-report.json").write_bytes(b'{"colorbatch-report": 1}')
+    else:
+        link.unlink()
+        target = arena.elsewhere / "precious.txt"
+    link.symlink_to(target)
+    arena.add("000.png", seed=1000)  # so that it has to be written anew
+    if again == "report":
+        arguments: tuple[object, ...] = ("report", arena.output, "--source", arena.source)
+    else:
+        arguments = ("run", "--report", "--model", arena.model, arena.source, arena.output)
+    arena.command(*arguments, codes={0, 1, 2, 4}, writes=(arena.output,))
+
+
+def test_a_report_that_is_killed_is_written_by_the_next_one(arena: Arena) -> None:
+    arena.fill(40, side=300)
+    arena.run(codes={0})
+    folder, outputs = arena.output / "colorbatch-report", arena.outputs()
+    report = ("report", arena.output, "--source", arena.source)
+
+    def kill(process: "subprocess.Popen[bytes]") -> None:
+        while len(list(folder.glob("previews/*/*.webp"))) < 10 and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+
+    ended = arena.command(*report, codes={0}, writes=(arena.output,), during=kill, is_killed=True)
+    assert ended.code == -signal.SIGKILL
+    arena.command(*report, codes={0}, writes=(arena.output,))
+    assert not list(arena.output.rglob("*.tmp"))
+    assert len(list(folder.glob("previews/*/*-before.webp"))) == 40
+    for path in folder.glob("previews/*/*.webp"):
+        assert decoded(path)
+    assert {name: sha256 for name, sha256 in arena.outputs().items() if name in outputs} == outputs
+    arena.command("audit", arena.output, "--source", arena.source, codes={0})
+
+
+@pytest.mark.parametrize("kilobytes", [8, 40])
+def test_a_full_disk_ends_a_report_and_leaves_the_outputs(arena: Arena, kilobytes: int) -> None:
+    arena.fill(20, side=200)
+    arena.run(codes={0})
+    report = ("report", arena.output, "--source", arena.source)
+    with mounted(arena.output / "colorbatch-report", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs"):
+        ended = arena.command(*report, codes={4}, writes=(arena.output,))
+        assert b"No space left" in ended.stderr
+        remounted(arena.output / "colorbatch-report", "size=50m")
+        arena.command(*report, codes={0}, writes=(arena.output,))
+    arena.command("audit", arena.output, "--source", arena.source, codes={0})
+
+
+@pytest.mark.parametrize("kind", ["itself", "above", "below", "a link to it", "a folder that leads out"])
+def test_grey_pictures_are_given_back_to_no_other_place(arena: Arena, kind: str) -> None:
+    for number in range(3):
+        arena.add(f"1/{number}.jpg", seed=number)
+    arena.run(codes={0})
+    place = arena.root / "place" / "restored"
+    match kind:
+        case "itself":
+            place = arena.output
+        case "above":
+            place = arena.output.parent
+        case "below":
+            place = arena.output / "1"
+        case "a link to it":
+            place.symlink_to(arena.output)
+        case _:
+            place.mkdir()
+            (place / "1").symlink_to(arena.elsewhere)
+    leads_out = kind == "a folder that leads out"
+    ended = arena.command("restore", arena.output, place, codes={0 if leads_out else 2})
+    assert (b"0 restored, 3 left out" in ended.stderr) == leads_out
 
 
 def test_a_shard_s_record_that_claims_everything_is_merged_and_found_out(arena: Arena) -> None:

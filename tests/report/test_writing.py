@@ -73,7 +73,7 @@ def test_a_folder_of_that_name_that_is_no_report_holds_sources_like_any_other(jo
     assert tree(again.output) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "link", "previews"])
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "previews", "part of the previews"])
 def test_what_a_report_did_not_make_is_never_overwritten(job: LocalJob, tmp_path: Path, kind: str) -> None:
     place = job.output / FOLDER
     other = tmp_path / "other"
@@ -90,6 +90,11 @@ def test_what_a_report_did_not_make_is_never_overwritten(job: LocalJob, tmp_path
             write_report(job.output)
             (place / "previews").rename(tmp_path / "moved")
             (place / "previews").symlink_to(other, target_is_directory=True)
+        case "part of the previews":
+            write_report(job.output)
+            part = next((place / "previews").iterdir())
+            part.rename(tmp_path / "moved")
+            part.symlink_to(other, target_is_directory=True)
     before = tree(tmp_path)
     with pytest.raises(UsageError):
         refuse_foreign_folder(job.output)
