@@ -122,3 +122,15 @@ def test_nor_do_other_options_let_broken_pictures_through_as_bugs(arena: Arena, 
     placed(arena, dict(kinds.flips({**kinds.whole(), **kinds.refused()}, 130, 77)))
     arena.run(*options, codes={0, 1})
     assert arena.outputs()
+
+
+def test_a_sheet_of_a_bomb_is_refused(arena: Arena) -> None:
+    bombs, sheet = kinds.bombs(), arena.root / "place" / "sheet.png"
+    for name in ("pixels.png", "later-frame.tif", "no-height.tif", "jpegxr.tif", "channels.tif"):
+        placed(arena, {name: bombs[name]})
+        arena.command(
+            *("preview", "--model", arena.model, arena.source / name, "-o", sheet),
+            codes={1, 2},
+            limits={resource.RLIMIT_AS: 2 * 2**30},
+        )
+        assert not sheet.exists(), name

@@ -1,13 +1,16 @@
 """Whatever paths are given and found: nothing is written outside of OUT, and no file over another one."""
 
+import json
 import os
+import re
 import shutil
+import stat
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena, grey, mounted
+from gauntlet.arena import MANIFEST, STATE, Arena, grey, mounted, needs_root
 
 Prepare = Callable[[Arena], str]
 
@@ -198,6 +201,40 @@ def test_names_of_any_kind_are_coloured_under_any_locale(arena: Arena, environme
     assert set(names) <= set(arena.outputs())
     again = arena.run(codes={0}, environment={"LC_ALL": "C.UTF-8"})
     assert b" 0 coloured" in b" " + again.stderr
+
+
+def test_hostile_names_are_text_in_json_and_in_the_log(arena: Arena) -> None:
+    """Each is on a line of its own, and no terminal that shows it obeys it."""
+    names = [*HOSTILE, *map(os.fsdecode, BYTES)]
+    for name in names:
+        (arena.source / name).write_bytes(b"broken")
+    log = arena.root.parent / "log"
+    planned = arena.command(
+        *("run", "--json", "--dry-run", "--model", arena.model, arena.source, arena.output), codes={0, 1}
+    )
+    ended = arena.run("--json", "--log-file", log, codes={1}, environment={"LC_ALL": "C"})
+    assert json.loads(ended.stdout)["failed"] == len(names)
+    assert json.loads(planned.stdout)
+    lines = log.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    assert len(lines) >= len(names)
+    assert all(re.match(rb"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", line) for line in lines)
+    for said in (log.read_bytes(), ended.stderr, ended.stdout, planned.stdout, planned.stderr):
+        assert not set(said) & {*range(9), *range(11, 32), 127}
+
+
+def test_sockets_and_devices_in_the_source_are_not_read(arena: Arena) -> None:
+    needs_root()
+    arena.fill(5)
+    os.mknod(arena.source / "zero.png", stat.S_IFCHR | 0o644, os.makedev(1, 5))
+    os.mknod(arena.source / "disk.tif", stat.S_IFBLK | 0o644, os.makedev(7, 0))
+    os.mknod(arena.source / "socket.jpg", stat.S_IFSOCK | 0o644)
+    ended = arena.run(codes={0})
+    assert {name for name, status in ended.statuses.items() if status == "skipped"} == {
+        *("zero.png", "disk.tif", "socket.jpg", "notes.txt"),
+    }
+    for name in ("zero.png", "disk.tif", "socket.jpg"):
+        arena.run(codes={1, 2}, source=arena.source / name, output=arena.root / "place" / name)
 
 
 def test_no_two_sources_meet_in_one_output(arena: Arena) -> None:
