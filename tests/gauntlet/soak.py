@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 from gauntlet import kinds
@@ -25,10 +25,12 @@ from helpers import small_model
 from PIL import Image
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-_WARM_UP = 10
-"""Looks at a run that do not count: it still opens what it keeps."""
 _LARGEST_GROWTH = 1.15
-"""Of memory, from the first to the last third of the looks at one run."""
+"""Of memory, from the second to the last third of the looks at one run: in the first, it is still filled, or a run that
+goes on looks at what is there already, which takes little."""
+
+_FEWEST_LOOKS = 30
+"""In a third of a run: in fewer, a few large pictures weigh more than what grows."""
 
 
 @dataclass
@@ -43,17 +45,25 @@ class Watched:
 
     @property
     def growth(self) -> float:
-        """Memory in the last third of the run, as a multiple of that in the first; 1 where it was too short to say."""
-        steady = self.megabytes[_WARM_UP:]
-        third = len(steady) // 3
-        return median(steady[-third:]) / median(steady[:third]) if third >= 3 else 1.0
+        """Memory in the last third of the run, as a multiple of that in the second; 1 where it was too short to say."""
+        third = len(self.megabytes) // 3
+        return (
+            _middle(self.megabytes[-third:]) / _middle(self.megabytes[-2 * third : -third])
+            if third >= _FEWEST_LOOKS
+            else 1.0
+        )
 
     @property
     def files_grew_by(self) -> int:
-        """Files more in the last third than in the first."""
-        steady = self.files[_WARM_UP:]
-        third = len(steady) // 3
-        return int(median(steady[-third:]) - median(steady[:third])) if third >= 3 else 0
+        """Files more in the last third than in the second, of those that are open all the while."""
+        third = len(self.files) // 3
+        return min(self.files[-third:]) - min(self.files[-2 * third : -third]) if third >= _FEWEST_LOOKS else 0
+
+
+def _middle(values: Sequence[float]) -> float:
+    """Return the mean of what is left when the tenth that is lowest and the tenth that is highest are taken away."""
+    cut = len(values) // 10
+    return mean(sorted(values)[cut : len(values) - cut])
 
 
 def pictures(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -135,7 +145,7 @@ def main() -> int:
     base = [sys.executable, "-m", "colorbatch"]
     command = [*base, "run", "-q", "--model", asked.model or str(model), str(source), str(output)]
     chance = random.Random(asked.seed)  # noqa: S311 (no secret)
-    print("run  ended by  exit  seconds  MB median  MB most  memory last/first third  files most  more files  threads")
+    print("run  ended by  exit  seconds  MB median  MB most  memory last/second third  files most  more files  threads")
     faults: int = 0
     for number in range(asked.stops + 1):
         how = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[number % 3]
@@ -143,7 +153,7 @@ def main() -> int:
         run = watched(command, None if is_last else asked.every * chance.uniform(0.5, 1.5), how)
         print(
             f"{number + 1:3}  {'itself' if is_last else how.name:8}  {run.code:4}  {run.seconds:7.1f}  "
-            f"{median(run.megabytes or [0]):9.0f}  {max(run.megabytes, default=0):7.0f}  {run.growth:23.2f}  "
+            f"{median(run.megabytes or [0]):9.0f}  {max(run.megabytes, default=0):7.0f}  {run.growth:24.2f}  "
             f"{max(run.files, default=0):10}  {run.files_grew_by:10}  {max(run.threads, default=0):7}",
             flush=True,
         )
