@@ -4,6 +4,7 @@ What each figure means, and what was measured, is in benchmarks/README.md.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,8 @@ SIDES = {0.1: (400, 300), 1: (1200, 900), 12: (4000, 3000), 50: (8160, 6120)}
 """Width and height by megapixels."""
 PICTURES = {0.1: 8, 1: 480, 12: 120, 50: 32}
 """For each size, so many that start and end do not count for much."""
+_SECONDS_BETWEEN_LOOKS = 0.2
+"""At memory: each costs a few milliseconds."""
 OF_PLAIN_LOOP = 24
 """Pictures at most that the plain loop does: it has no start to speak of."""
 
@@ -148,15 +152,40 @@ def show(title: str, figures: dict[str, Any]) -> None:
 
 
 def measured_command(command: list[str]) -> tuple[bytes, float]:
-    """Run a command; return its stdout, and the most memory it had, in MB."""
+    """Run a command; return its stdout, and the most memory it had with its children, in MB, as looks at it saw it."""
+    most, is_over = 0.0, threading.Event()
+
+    def look(process: int) -> None:
+        nonlocal most
+        while not is_over.wait(_SECONDS_BETWEEN_LOOKS):
+            most = max(most, sum(map(_megabytes, (process, *_children(process)))))
+
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        answer = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        watcher = threading.Thread(target=look, args=(process.pid,))
+        watcher.start()
+        answer, _ = process.communicate()
+        is_over.set()
+        watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return answer, usage.ru_maxrss / 1024
+    return answer, most
+
+
+def _children(process: int) -> list[int]:
+    found: list[int] = []
+    for each in Path(f"/proc/{process}/task").glob("*/children"):  # of the thread that started them
+        with contextlib.suppress(OSError):  # it has just ended
+            found += map(int, each.read_text().split())
+    return found
+
+
+def _megabytes(process: int) -> float:
+    """Return the memory of a process; what it shares with others is divided among them."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def _processor() -> str:

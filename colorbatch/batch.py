@@ -43,7 +43,7 @@ def run_batch(
     started = time.perf_counter()
     found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard, _known_sources(job))
     plan = [each for each in found if each.reason != UNLISTED]
-    engine = open_engine(job)
+    engine = open_engine(job, sum(each.verdict == "colour" for each in plan))
     summary = BatchSummary(provider=engine.provider, model=engine.model.contract.name)
 
     with closing(engine), Manifest(job.output, job.shard) as record:

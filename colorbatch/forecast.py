@@ -8,13 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import PlannedPicture, plan_batch, read_source
 from colorbatch.engines.local import open_colorizer, workers_of
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import Run, Work, colour, is_settled, known_sources
+from colorbatch.making import Run, colour, is_settled, known_sources
 from colorbatch.manifest import Row, rows_of
 from colorbatch.space import bytes_free
+from colorbatch.stages import StageTimer
 from colorbatch.store.state import FileState
 from colorbatch.store.store import open_store
 
@@ -65,7 +67,7 @@ def forecast(job: BatchJob) -> Forecast:
     pictures = [_with_prospect(each, run) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_colour)
-    tried = list(_tried(to_colour, Work(run, colorizer, lambda *_: None)))
+    tried = list(_tried(to_colour, run, colorizer))
     tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
     seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
     return Forecast(
@@ -112,13 +114,13 @@ def _is_missing_or_newer(output: FileState | None, row: Row) -> bool:
     return output is None or output.modified is None or output.modified > finished + _CLOCKS_APART
 
 
-def _tried(pictures: Sequence[PlannedPicture], work: Work) -> Iterator[tuple[Row, int]]:
+def _tried(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[tuple[Row, int]]:
     """Colour some of the pictures, evenly spread; yield the row of each, and the bytes that it would take."""
     started = time.perf_counter()
     for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
         began = time.perf_counter()
         try:
-            row, encoded = colour(read_source(planned), planned, work)
+            row, encoded = colour(read_source(planned), planned, run, colorizer, StageTimer())
         except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
             continue
         yield replace(row, seconds=time.perf_counter() - began), len(encoded)

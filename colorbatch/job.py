@@ -16,7 +16,7 @@ DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmic
 """Of IPTC's NewsCodes: how the output says that its colours were made by a model."""
 JpegLuma = Literal["exact", "reencoded"]
 """``exact``: that of a grey JPEG is handed on as it is coded, where that can be; ``reencoded``: from its pixels."""
-EngineName = Literal["local", "ray"]
+EngineName = Literal["auto", "threads", "processes", "ray"]
 Status = Literal["done", "skipped", "failed"]
 
 WORKER_NAME = "colour"
@@ -76,8 +76,9 @@ class BatchJob:
     """The share of the sources to do; ``None``: all."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
-    engine: EngineName = "local"
-    """``local``: threads of this process; ``ray``: the workers of a cluster, of which there are ``jobs`` at most."""
+    engine: EngineName = "auto"
+    """``threads``: those of this process; ``processes``: a child process for each job; ``auto``: the latter for many
+    pictures on the CPU; ``ray``: the workers of a cluster, of which there are ``jobs`` at most."""
     ray_address: str | None = None
     """Of a Ray cluster, or ``auto`` for the one that runs here; ``None``: one is started on this machine."""
     cpus_per_worker: int = 1

@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from colorbatch import xmp
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import Known, PlannedPicture, read_source
 from colorbatch.errors import (
+    EnvironmentFailure,
     InferenceStoppedError,
     OutputUnwritableError,
     PictureError,
@@ -110,18 +112,33 @@ class Run:
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
+class Executor(Protocol):
+    """Where pictures are computed with. May be used from several threads at once."""
+
+    def colour(self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer) -> tuple[Row, bytes]:
+        """Wait until a core is free, and do what :func:`colour` does.
+
+        Raises:
+            PictureError: it cannot be coloured.
+            InferenceStoppedError: :meth:`stop` was called.
+            EnvironmentFailure: no picture can be computed with any more.
+
+        """
+
+    def stop(self) -> None:
+        """Break off what is being computed, and refuse all that comes."""
+
+
 @dataclass(frozen=True)
 class Work:
     """A run, and what it is done with."""
 
     run: Run
-    colorizer: Colorizer
+    executor: Executor
     announce: Callable[[str, str], None]
     """Called with name and sha256 of an output before it is written."""
     gate: Gate = field(default_factory=Gate)
     """Through which outputs are written."""
-    cores: threading.Semaphore = field(default_factory=threading.Semaphore)
-    """One for each picture that may be computed with at a time; others are read and written meanwhile."""
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
     """For decoded pictures."""
     reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
@@ -139,7 +156,7 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
 
     Raises:
         InferenceStoppedError: the run was stopped; nothing of this picture was written.
-        OutputUnwritableError: for a reason that the next picture would meet as well.
+        EnvironmentFailure: for a reason that the next picture would meet as well.
 
     """
     if planned.verdict != "colour":
@@ -153,6 +170,8 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
             raise
         row, kept = failed(planned, work.run, str(error)), False
+    except EnvironmentFailure:
+        raise
     except PictureError as error:
         row, kept = failed(planned, work.run, error.in_full), False
     except MemoryError:
@@ -215,15 +234,17 @@ def is_settled(previous: Row, planned: PlannedPicture, run: Run) -> bool:
     return previous.status == "done" and has_output
 
 
-def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes]:
-    """Return the row of one source, and the output's bytes; empty when there is none. Nothing is written.
+def colour(
+    data: bytes, planned: PlannedPicture, run: Run, colorizer: Colorizer, stages: StageTimer
+) -> tuple[Row, bytes]:
+    """Return the row of one source, and the output's bytes; empty when there is none. Nothing is read or written.
 
     Raises:
         PictureError: it cannot be coloured.
 
     """
-    job, contract = work.job, work.colorizer.session.contract
-    with work.stages.timed("decode") as cost:
+    job, contract = run.job, colorizer.session.contract
+    with stages.timed("decode") as cost:
         picture = decode(data, job.max_megapixels, salvage=job.salvage)
         cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
     input_sha256 = hashlib.sha256(data).hexdigest()
@@ -236,23 +257,22 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
         bits=picture.first.bits,
         frames=len(picture.frames),
         model=contract.name,
-        model_sha256=work.run.model.sha256,
-        settings_sha256=work.run.settings_sha256,
+        model_sha256=run.model.sha256,
+        settings_sha256=run.settings_sha256,
     )
     name, encoded = planned.output_name, b""
     in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
     if all(in_colour):
         if job.already_color == "skip":
-            skipped = replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings)
-            return with_earlier_output(skipped, work.run), b""
+            return replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings), b""
         row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
         name, encoded = planned.input, data
     else:
-        with work.stages.timed("network") as cost:
-            coloured = work.colorizer.predict(picture)
+        with stages.timed("network") as cost:
+            coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
         picture = _but_for(in_colour, picture, coloured)
-        row = replace(row, provider=work.colorizer.session.provider, digital_source_type=job.digital_source_type)
+        row = replace(row, provider=colorizer.session.provider, digital_source_type=job.digital_source_type)
         if job.digital_source_type is None:
             row = replace(row, reason=UNMARKED)
         else:
@@ -260,12 +280,12 @@ def colour(data: bytes, planned: PlannedPicture, work: Work) -> tuple[Row, bytes
                 in_utf_8(planned.input),
                 input_sha256,
                 contract.name,
-                work.run.model.sha256,
-                work.run.settings_sha256,
+                run.model.sha256,
+                run.settings_sha256,
                 job.digital_source_type,
             )
             picture = _marked(picture, origin)
-        with work.stages.timed("encode") as cost:
+        with stages.timed("encode") as cost:
             encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
             cost.megabytes = len(encoded) / 1e6
     sha256 = hashlib.sha256(encoded).hexdigest()
@@ -309,8 +329,10 @@ def _read_and_made(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         and (previous.output is None or folder.is_file(previous.output))
     ):
         return _with_etags(previous, planned, run), True
-    with work.memory.taken(decoded_bytes(data) * _COPIES), work.cores:
-        row, encoded = colour(data, planned, work)
+    with work.memory.taken(decoded_bytes(data) * _COPIES):
+        row, encoded = work.executor.colour(data, planned, run, work.stages)
+    if not encoded:
+        row = with_earlier_output(row, run)
     if encoded and is_altered and folder.sha256(str(row.output)) not in (None, row.output_sha256):
         row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
     if encoded:

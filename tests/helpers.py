@@ -1,17 +1,21 @@
 """What many tests share: the samples, and models small enough to build anew each time."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from colorbatch.contract import ModelContract, Parity
 from colorbatch.job import BatchJob
 from colorbatch.manifest import MANIFEST_NAME
+from colorbatch.progress import SilentProgress
 
 ROOT = Path(__file__).parents[1]
 CommandLine = Callable[..., int]
@@ -133,3 +137,38 @@ def comparable_rows(folder: Path) -> list[dict[str, object]]:
     """Return the rows of a manifest, but for what differs from run to run."""
     found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
     return [{key: value for key, value in row.items() if key not in ("seconds", "finished_at")} for row in found]
+
+
+class Foe(SilentProgress):
+    """Does something whenever a picture, or any, is given to a worker."""
+
+    def __init__(self, act: Callable[[], object], name: str | None = None) -> None:
+        self._act = act
+        self._name = name
+
+    @contextmanager
+    def working_on(self, name: str) -> Iterator[None]:
+        if self._name in (None, name):
+            self._act()
+        yield
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it took longer than a minute")
+
+
+def descendants(of: int) -> list[int]:
+    """Return the processes below one, nearest first."""
+    below: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            below.setdefault(int(parent), []).append(int(process.name))
+    found = list(below.get(of, ()))
+    for each in found:  # which grows meanwhile
+        found += below.get(each, ())
+    return found

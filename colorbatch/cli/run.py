@@ -66,7 +66,7 @@ _FAILURES_SHOWN = 10
     type=click.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
-    help="Colour with the threads of this process, or with the workers of a Ray cluster.",
+    help="Colour in this process, in child processes, or on a Ray cluster. auto: in children if that is faster.",
 )
 @click.option("--ray-address", metavar="auto|ADDRESS", help="Of the cluster. [default: start one on this machine]")
 @click.option(

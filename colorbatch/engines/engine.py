@@ -47,7 +47,7 @@ class Engine(Protocol):
             progress: hears what is being worked on.
 
         Raises:
-            OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
+            EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
 
         """
 

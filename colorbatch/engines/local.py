@@ -1,4 +1,4 @@
-"""The threads of this process: some that compute, one for each core, and some that read and write meanwhile."""
+"""The threads of this process: as many as compute at a time, and some that read and write meanwhile."""
 
 import threading
 import time
@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from colorbatch.colorizer import Colorizer
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
-from colorbatch.errors import InferenceStoppedError, OutputUnwritableError, UsageError
-from colorbatch.job import WORKER_NAME, BatchJob
-from colorbatch.making import Run, Work, make
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, UsageError
+from colorbatch.job import WORKER_NAME, BatchJob, ColorOptions
+from colorbatch.making import Executor, Run, Work, colour, make
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
-from colorbatch.model_file import read_model_file
+from colorbatch.model_file import ModelFile, read_model_file
 from colorbatch.progress import ProgressReporter
 from colorbatch.session import Session
 from colorbatch.stages import StageTimer
@@ -30,23 +31,51 @@ _SHARE_READ_AHEAD = 4
 _QUEUED_FOR_EACH_THREAD = 2
 
 
+class OpenedExecutor(Executor, Protocol):
+    """An executor that has opened the model of a job."""
+
+    model: ModelFile
+    options: ColorOptions
+    """Of the job, with the contract's values for what it leaves open."""
+    provider: str
+
+    def close(self) -> None:
+        """Give back what was opened; nothing is computed any more."""
+
+
+class ThisProcess:
+    """An :class:`OpenedExecutor`: this process computes."""
+
+    def __init__(self, colorizer: Colorizer, cores: int) -> None:
+        """Let as many pictures be computed with at a time as there are ``cores``."""
+        self.model = colorizer.session.model
+        self.options = colorizer.options
+        self.provider = colorizer.session.provider
+        self._colorizer = colorizer
+        self._cores = threading.Semaphore(cores)
+
+    def colour(  # noqa: D102 (as Executor says)
+        self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
+    ) -> tuple[Row, bytes]:
+        with self._cores:
+            return colour(data, planned, run, self._colorizer, stages)
+
+    def stop(self) -> None:  # noqa: D102
+        self._colorizer.session.stop()
+
+    def close(self) -> None:
+        """Do nothing: a session ends with its last user."""
+
+
 class LocalEngine:
-    """An :class:`~colorbatch.engines.engine.Engine` of threads."""
+    """An :class:`~colorbatch.engines.engine.Engine` of this machine."""
 
-    def __init__(self, job: BatchJob) -> None:
-        """Open the model of a job.
-
-        Raises:
-            ModelRefusedError: the model does not keep the contract.
-            EnvironmentFailure: ONNX Runtime or the provider is missing.
-            UsageError: the options do not fit the model, or make no sense.
-
-        """
+    def __init__(self, job: BatchJob, executor: OpenedExecutor) -> None:
         self._workers = workers_of(job)
-        self._colorizer = open_colorizer(job)
-        self.model = self._colorizer.session.model
-        self.options = self._colorizer.options
-        self.provider = self._colorizer.session.provider
+        self._executor = executor
+        self.model = executor.model
+        self.options = executor.options
+        self.provider = executor.provider
         self.stages = StageTimer()
 
     def rows(  # noqa: D102 (as Engine says)
@@ -58,19 +87,12 @@ class LocalEngine:
         progress: ProgressReporter,
     ) -> Iterator[tuple[Row, bool]]:
         memory, reading = budgets_of(run.job)
-        work = Work(
-            run,
-            self._colorizer,
-            announce,
-            cores=threading.Semaphore(self._workers),
-            memory=memory,
-            reading=reading,
-            stages=self.stages,
-        )
+        work = Work(run, self._executor, announce, memory=memory, reading=reading, stages=self.stages)
         return _rows(plan, work, self._workers + waiting_threads(run.job, self._workers), stop, progress)
 
     def close(self) -> None:
-        """Do nothing: a session ends with its last user."""
+        """End the executor."""
+        self._executor.close()
 
 
 def workers_of(job: BatchJob) -> int:
@@ -85,6 +107,11 @@ def workers_of(job: BatchJob) -> int:
     return job.jobs or usable_cores()
 
 
+def threads_of(job: BatchJob) -> int:
+    """Return the threads of ONNX Runtime within one inference: all cores are used, however few pictures are."""
+    return max(1, usable_cores() // workers_of(job))
+
+
 def open_colorizer(job: BatchJob) -> Colorizer:
     """Open the model of a job.
 
@@ -94,8 +121,7 @@ def open_colorizer(job: BatchJob) -> Colorizer:
         UsageError: the options do not fit the model.
 
     """
-    threads = max(1, usable_cores() // workers_of(job))
-    session = Session(read_model_file(job.model), job.provider, threads=threads)
+    session = Session(read_model_file(job.model), job.provider, threads=threads_of(job))
     return Colorizer(session, job.options, timeout=job.timeout)
 
 
@@ -124,12 +150,12 @@ def _rows(
     """Yield the row of each picture as it is finished, and whether its output was there already.
 
     Raises:
-        OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
+        EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
 
     """
     upcoming = iter(plan)
     pending: set[Future[tuple[Row, bool]]] = set()
-    failure: OutputUnwritableError | None = None
+    failure: EnvironmentFailure | None = None
     patience = _Patience(work)
     pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
     try:
@@ -147,7 +173,7 @@ def _rows(
             for future in finished:
                 try:
                     yield future.result()
-                except OutputUnwritableError as error:
+                except EnvironmentFailure as error:
                     failure = failure or error
                 except InferenceStoppedError:  # the next run does this picture
                     pass
@@ -155,7 +181,7 @@ def _rows(
                 break
     finally:
         if pending:  # left early: nobody will take their rows
-            work.colorizer.session.stop()
+            work.executor.stop()
             work.gate.close(work.run.folder.seconds_to_write)
         pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
@@ -179,6 +205,6 @@ class _Patience:
         now = time.monotonic()
         self._since = self._since or now
         if now - self._since > SECONDS_TO_FINISH:
-            self._work.colorizer.session.stop()
+            self._work.executor.stop()
         if now - self._since > 2 * SECONDS_TO_FINISH:
             self._work.gate.close(self._work.run.folder.seconds_to_write)

@@ -13,7 +13,7 @@ from typing import Literal
 from colorbatch.colorizer import Colorizer
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.local import budgets_of
+from colorbatch.engines.local import ThisProcess, budgets_of
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
 from colorbatch.job import BatchJob
 from colorbatch.making import Run, Work, make
@@ -94,9 +94,8 @@ class Worker:
         memory, reading = budgets_of(job, share)
         self._work = Work(
             Run(job, self._model, colorizer.options, open_store(job.output)),
-            colorizer,
+            ThisProcess(colorizer, job.cpus_per_worker),
             self._announce,
-            cores=threading.Semaphore(job.cpus_per_worker),
             memory=memory,
             reading=reading,
         )
@@ -154,7 +153,7 @@ class Worker:
             row, kept = make(task.planned, replace(self._work, run=run, stages=timer))
         except InferenceStoppedError:
             return Outcome()
-        except OutputUnwritableError as error:
+        except EnvironmentFailure as error:
             return Outcome(unwritable=str(error))
         return Outcome(row, kept, timer.costs)
 
@@ -164,7 +163,7 @@ class Worker:
         if self._work is None:
             return
         if step == "computing":
-            self._work.colorizer.session.stop()
+            self._work.executor.stop()
         elif step == "writing":
             self._work.gate.close(self._work.run.folder.seconds_to_write)
             self._work.run.folder.tidy()

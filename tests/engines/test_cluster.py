@@ -6,17 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CommandLine, LocalJob, comparable_rows, endless_model, outputs_below, small_model
+from helpers import CommandLine, Foe, LocalJob, comparable_rows, endless_model, outputs_below, small_model, wait_until
 from PIL import Image
 from stores import ENVIRONMENT, S3
 
@@ -55,20 +54,6 @@ class Watcher(SilentProgress):
             self._act()
 
 
-class Foe(SilentProgress):
-    """Does something whenever a picture, or any, is given to a worker."""
-
-    def __init__(self, act: Callable[[], object], name: str | None = None) -> None:
-        self._act = act
-        self._name = name
-
-    @contextmanager
-    def working_on(self, name: str) -> Iterator[None]:
-        if self._name in (None, name):
-            self._act()
-        yield
-
-
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
@@ -96,7 +81,7 @@ def job(tmp_path: Path, model_path: Path) -> LocalJob:
 
 
 def local(job: LocalJob) -> LocalJob:
-    return replace(job, engine="local", output=job.output.with_name("local"))
+    return replace(job, engine="threads", output=job.output.with_name("local"))
 
 
 def workers() -> list[int]:
@@ -108,14 +93,6 @@ def workers() -> list[int]:
             if is_worker and MARK.encode() in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
     return found
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail("it took longer than a minute")
 
 
 def kill_workers(count: int | None = None) -> None:

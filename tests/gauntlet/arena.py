@@ -17,7 +17,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -291,19 +291,6 @@ def sent(*numbers: signal.Signals) -> "Callable[[subprocess.Popen[bytes]], None]
             process.send_signal(number)
 
     return action
-
-
-def descendants(of: int) -> list[int]:
-    """Return the processes below one, nearest first."""
-    below: dict[int, list[int]] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended
-            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            below.setdefault(int(parent), []).append(int(process.name))
-    found = list(below.get(of, ()))
-    for each in found:  # which grows meanwhile
-        found += below.get(each, ())
-    return found
 
 
 def rows_of(manifest: Path) -> dict[str, Row]:

@@ -20,8 +20,7 @@ from statistics import mean, median
 
 import numpy as np
 from gauntlet import kinds
-from gauntlet.arena import descendants
-from helpers import small_model
+from helpers import descendants, small_model
 from PIL import Image
 
 _SECONDS_BETWEEN_LOOKS = 0.5

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gauntlet.arena import Arena, at_outputs, decoded, descendants, sent
-from helpers import endless_model
+from gauntlet.arena import Arena, at_outputs, decoded, sent
+from helpers import descendants, endless_model
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
@@ -177,6 +177,41 @@ def wait_for_the_end(processes: Sequence[int]) -> None:
         ended, _, _ = select.select([each], [], [], 60)
         os.close(each)
         assert ended, "a process does not end"
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_child_process_that_is_killed_costs_no_picture(arena: Arena, jobs: int) -> None:
+    arena.fill(PICTURES, side=200)
+    straight = arena.straight("--engine", "threads")
+    killed: list[int] = []
+    made_by_then: list[int] = []
+
+    def kill_all(process: "subprocess.Popen[bytes]") -> None:
+        killed.extend(opened(descendants(process.pid)))
+        kill(killed)
+        wait_for_the_end(killed)
+        made_by_then.append(len(arena.outputs()))
+
+    arena.run(*("--engine", "processes", "--jobs", jobs), codes={0}, during=at_outputs(arena.output, 5, kill_all))
+    assert killed
+    assert 5 <= made_by_then[0] < PICTURES, "the case needs more pictures"
+    assert arena.outputs() == straight
+
+
+def test_a_run_that_is_killed_takes_its_child_processes_with_it(arena: Arena) -> None:
+    arena.fill(PICTURES, side=200)
+    straight = arena.straight()
+    children: list[int] = []
+
+    def kill_it(process: "subprocess.Popen[bytes]") -> None:
+        children.extend(opened(descendants(process.pid)))
+        process.kill()
+        wait_for_the_end(children)
+
+    arena.run(*("--engine", "processes"), codes={0}, during=at_outputs(arena.output, 5, kill_it), is_killed=True)
+    assert children
+    arena.run(codes={0})
+    assert arena.outputs() == straight
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

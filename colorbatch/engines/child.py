@@ -1,0 +1,171 @@
+"""What runs in a child process: it computes with one picture at a time, and neither reads nor writes any file.
+
+Requests come on stdin and answers go to stdout, pickled. At the end of stdin it ends at once, whatever it is doing: its
+parent is gone, or does not want it any more.
+"""
+
+import contextlib
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from colorbatch.colorizer import Colorizer
+from colorbatch.discovery import PlannedPicture
+from colorbatch.job import BatchJob, ColorOptions
+from colorbatch.making import Run, colour
+from colorbatch.manifest import Row
+from colorbatch.memory import keep_freed_memory
+from colorbatch.model_file import ModelFile
+from colorbatch.session import Session
+from colorbatch.stages import Stage, StageCost, StageTimer
+from colorbatch.store.local import LocalStore
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first request."""
+
+    job: BatchJob
+    model: ModelFile
+    threads: int
+    """Of ONNX Runtime within one inference."""
+    log_level: int
+    """From which on messages are answered with."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What came of the opening."""
+
+    provider: str
+    options: ColorOptions
+
+
+@dataclass(frozen=True)
+class Coloured:
+    """What came of a picture."""
+
+    row: Row
+    encoded: bytes
+    stages: Mapping[Stage, StageCost]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one request."""
+
+    value: Opened | Coloured | None = None
+    error: Exception | None = None
+    """Raised instead of a value."""
+    trace: str = ""
+    """Of the error."""
+    messages: list[logging.LogRecord] = field(default_factory=list)
+    """What was logged meanwhile."""
+
+
+class Messages(logging.Handler):
+    """Keeps what is logged, ready to be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record as text."""
+        record.msg, record.args = record.getMessage(), None
+        if record.exc_info:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info = None
+        self._kept.append(record)
+
+    def taken(self) -> list[logging.LogRecord]:
+        """Return what was kept since the last time."""
+        kept, self._kept = self._kept, []
+        return kept
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are meant for the parent, which takes what is finished
+    answers = os.fdopen(os.dup(1), "wb")
+    _keep_stdout_clean()
+    requests: queue.SimpleQueue[object] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+    keep_freed_memory()
+    logging.captureWarnings(capture=True)
+    messages = Messages()
+    logging.getLogger().addHandler(messages)
+    painter: _Painter | None = None
+    while True:
+        request = requests.get()
+        value: Opened | Coloured | None = None
+        failure: Exception | None = None
+        trace = ""
+        try:
+            if isinstance(request, Opening):
+                logging.getLogger().setLevel(request.log_level)
+                painter = _Painter(request)
+                value = painter.opened
+            elif painter is not None and isinstance(request, tuple):
+                value = painter.colour(*request)
+        except Exception as error:  # noqa: BLE001 (the parent raises it again)
+            failure, trace = as_it_travels(error), traceback.format_exc()
+        _send(Answer(value, failure, trace, messages.taken()), answers)
+
+
+def _keep_stdout_clean() -> None:
+    """Have whatever a library prints on stdout go to stderr, or nowhere where that is closed."""
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+class _Painter:
+    """An opened model, and what rows are made by."""
+
+    def __init__(self, opening: Opening) -> None:
+        job, model = opening.job, opening.model
+        session = Session(model, job.provider, threads=opening.threads)
+        self._colorizer = Colorizer(session, job.options, timeout=job.timeout)
+        self.opened = Opened(session.provider, self._colorizer.options)
+        self._run = Run(job, model, self._colorizer.options, LocalStore(Path()))
+
+    def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
+        timer = StageTimer()
+        row, encoded = colour(data, planned, self._run, self._colorizer, timer)
+        return Coloured(row, encoded, timer.costs)
+
+
+def _receive(source: BinaryIO, requests: "queue.SimpleQueue[object]") -> None:
+    with contextlib.suppress(Exception):  # it ends, or was cut short
+        while True:
+            requests.put(pickle.load(source))  # noqa: S301 (of our parent)
+    os._exit(0)
+
+
+def _send(answer: Answer, answers: BinaryIO) -> None:
+    try:
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+    except OSError:  # nobody listens
+        os._exit(0)
+
+
+def as_it_travels(error: Exception) -> Exception:
+    """Return an error that can be pickled and unpickled: this one, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 (made just now)
+    except Exception:  # noqa: BLE001 (whatever the class of an error does)
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

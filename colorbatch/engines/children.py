@@ -1,0 +1,250 @@
+"""Child processes that compute: Python's lock is not shared with them, and a picture that kills one fails alone."""
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from colorbatch.discovery import PlannedPicture
+from colorbatch.engines.child import Answer, Coloured, Opened, Opening
+from colorbatch.engines.local import threads_of
+from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
+from colorbatch.job import BatchJob
+from colorbatch.making import Run
+from colorbatch.manifest import Row
+from colorbatch.model_file import read_model_file
+from colorbatch.progress import printable
+from colorbatch.stages import StageTimer
+
+logger = logging.getLogger(__name__)
+
+DEATHS_OF_A_PICTURE = 2
+"""Of child processes that computed with it, after which it is given up."""
+_SECONDS_TO_END = 2.0
+"""For which a child may take to end by itself."""
+_BOOT = (
+    "import sys; sys.path[:] = filter(None, sys.path); import pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from colorbatch.engines.child import main; main()"
+)
+"""What a child is started with: the working folder is no place for modules, and it sees those that we see."""
+
+
+class ChildDiedError(Exception):
+    """A child process ended that was not told to, or could not be started."""
+
+
+class _InChild(Exception):  # noqa: N818 (it is no failure of its own)
+    """Shows where in the child an error was raised."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class Child:
+    """One process, which has opened the model."""
+
+    def __init__(self, opening: Opening) -> None:
+        """Start it.
+
+        Raises:
+            ChildDiedError: it does not start, or died at that.
+            ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
+
+        """
+        flags = ["-B"] if sys.dont_write_bytecode else []
+        if not sys.executable or getattr(sys, "frozen", False):  # else it would be the whole program once more
+            raise ChildDiedError("no child process can be started: there is no interpreter of Python")
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (ourselves)
+                [sys.executable, *flags, "-c", _BOOT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # its threads would fight those of the others
+                start_new_session=True,  # Ctrl-C is for us
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
+            )
+        except OSError as error:
+            raise ChildDiedError(f"no child process can be started: {error.strerror or error}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests: IO[bytes] = self._process.stdin
+        self._answers: IO[bytes] = self._process.stdout
+        try:
+            self._send(sys.path)
+            opened = self._asked(opening)
+        except BaseException:
+            self.kill()
+            raise
+        assert isinstance(opened, Opened)
+        self.opened = opened
+
+    def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
+        """Do what :func:`colorbatch.making.colour` does.
+
+        Raises:
+            ChildDiedError: it did not live to answer.
+            Exception: whatever was raised there.
+
+        """
+        found = self._asked((data, planned))
+        assert isinstance(found, Coloured)
+        return found
+
+    def kill(self) -> None:
+        """End it whatever it does. May be called from any thread, also several times."""
+        self._process.kill()
+
+    def dismiss(self) -> None:
+        """Have it end by itself; the thread that asked it must be done."""
+        with suppress(OSError):
+            self._requests.close()
+
+    def close(self) -> None:
+        """Wait until it has ended."""
+        self.dismiss()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._answers.close()
+
+    def _asked(self, request: object) -> Opened | Coloured | None:
+        self._send(request)
+        try:
+            answer = pickle.load(self._answers)  # noqa: S301 (of our child)
+        except Exception as error:  # whatever a pickle that was cut short may raise
+            raise self._died() from error
+        assert isinstance(answer, Answer)
+        for record in answer.messages:
+            logging.getLogger(record.name).handle(record)
+        if answer.error is not None:
+            raise answer.error from _InChild(answer.trace)
+        return answer.value
+
+    def _send(self, request: object) -> None:
+        try:
+            pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)
+            self._requests.flush()
+        except OSError as error:
+            raise self._died() from error
+
+    def _died(self) -> ChildDiedError:
+        self._process.kill()
+        code = self._process.wait()
+        self.close()
+        try:
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        except ValueError:
+            how = f"signal {-code}"
+        return ChildDiedError(f"a child process died ({how})")
+
+
+class ChildProcesses:
+    """An :class:`~colorbatch.engines.local.OpenedExecutor` of child processes, each started when it is first needed."""
+
+    def __init__(self, job: BatchJob, count: int) -> None:
+        """Open the model in the first of ``count`` processes.
+
+        Raises:
+            ChildDiedError: it does not start, or died at that.
+            ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
+
+        """
+        self.model = read_model_file(job.model)
+        nowhere = replace(job, source=Path(), output=Path(), only=None)  # it reads and writes no files
+        self._opening = Opening(nowhere, self.model, threads_of(job), logging.getLogger().getEffectiveLevel())
+        first = Child(self._opening)
+        self.provider = first.opened.provider
+        self.options = first.opened.options
+        self._living = {first}
+        self._is_stopped = False
+        self._lock = threading.Lock()
+        self._places = count
+        self._free: queue.LifoQueue[Child | None] = queue.LifoQueue()
+        """``None``: a place for one that is not started yet."""
+        for place in (*[None] * (count - 1), first):
+            self._free.put(place)
+
+    def colour(  # noqa: D102 (as Executor says)
+        self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
+    ) -> tuple[Row, bytes]:
+        del run  # the children made one like it, from the same job
+        request = replace(planned, source=Path())
+        for _ in range(DEATHS_OF_A_PICTURE):
+            child = self._taken()
+            is_alive = True
+            try:
+                found = child.colour(data, request)
+            except ChildDiedError as error:
+                is_alive, death = False, str(error)
+                if self._is_stopped:
+                    raise InferenceStoppedError("the run was stopped") from error
+                logger.warning("%s: %s at work on it", printable(planned.input), error)
+            else:
+                for stage, cost in found.stages.items():
+                    stages.add(stage, cost)
+                return found.row, found.encoded
+            finally:
+                if not is_alive:
+                    self._living.discard(child)
+                self._free.put(child if is_alive else None)
+        raise PictureError(
+            f"{death} at work on it, {DEATHS_OF_A_PICTURE} times", advice="Perhaps it needs too much memory."
+        )
+
+    def stop(self) -> None:  # noqa: D102
+        self._is_stopped = True
+        for child in tuple(self._living):
+            child.kill()
+
+    def close(self) -> None:
+        """End all of them."""
+        self._is_stopped = True
+        for child in tuple(self._living):
+            child.dismiss()
+        for child in tuple(self._living):
+            child.close()
+
+    def _taken(self) -> Child:
+        """Return a child that no other thread has; start one if need be.
+
+        Raises:
+            InferenceStoppedError: :meth:`stop` was called.
+            EnvironmentFailure: none can be started, and there is no other.
+
+        """
+        while True:
+            child = self._free.get()
+            if self._is_stopped:
+                self._free.put(child)  # for the next one who waits
+                raise InferenceStoppedError("the run was stopped")
+            if child is not None:
+                return child
+            try:
+                return self._started()
+            except (ChildDiedError, ColorbatchError) as error:
+                with self._lock:
+                    is_last = self._places == 1
+                    self._places -= not is_last
+                if is_last:
+                    self._free.put(None)
+                    raise EnvironmentFailure(
+                        str(error), advice="Is there memory enough? Then run the same command again to go on."
+                    ) from error
+                logger.warning("%s; the others go on without it", error)
+
+    def _started(self) -> Child:
+        child = Child(self._opening)
+        self._living.add(child)
+        if self._is_stopped:
+            child.kill()
+        return child

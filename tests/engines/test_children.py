@@ -1,0 +1,268 @@
+"""Child processes: the same files as threads make, and whatever dies, the run goes on."""
+
+import errno
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import (
+    Foe,
+    LocalJob,
+    comparable_rows,
+    descendants,
+    endless_model,
+    outputs_below,
+    small_model,
+    wait_until,
+)
+from PIL import Image
+
+from colorbatch import engines
+from colorbatch.audit import audit_batch
+from colorbatch.batch import run_batch
+from colorbatch.discovery import PlannedPicture
+from colorbatch.engines import children as children_module
+from colorbatch.engines.child import Coloured, Messages, Opening, as_it_travels
+from colorbatch.engines.children import Child, ChildDiedError, ChildProcesses
+from colorbatch.errors import EnvironmentFailure, InferenceError, ModelRefusedError, UnreadablePictureError
+from colorbatch.job import EngineName
+from colorbatch.model_file import read_model_file
+
+PICTURES = 12
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> LocalJob:
+    for number in range(PICTURES):
+        path = tmp_path / "in" / f"{number % 2}" / f"{number:02}.{('png', 'jpg', 'tif')[number % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels = np.random.default_rng(number).integers(0, 256, (40, 60), np.uint8)
+        Image.fromarray(levels).save(path)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    colours = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256))])
+    colours.save(tmp_path / "in" / "in colour.png")
+    model = tmp_path / "small.onnx"
+    model.write_bytes(small_model().SerializeToString())
+    return LocalJob(tmp_path / "in", tmp_path / "out", str(model), "cpu", engine="processes", jobs=2)
+
+
+def opening(job: LocalJob) -> Opening:
+    return Opening(job, read_model_file(job.model), 1, logging.WARNING)
+
+
+def assert_as_if_done_by_threads(job: LocalJob) -> None:
+    threads = replace(job, engine="threads", output=job.output.with_name("threads"))
+    run_batch(threads)
+    assert outputs_below(job.output) == outputs_below(threads.output)
+    assert comparable_rows(job.output) == comparable_rows(threads.output)
+    assert audit_batch(job.output, job.source).is_sound
+
+
+def test_they_make_what_threads_make(job: LocalJob) -> None:
+    summary = run_batch(job)
+    assert (summary.done, summary.skipped, summary.failed) == (PICTURES, 1, 1)
+    assert summary.stages["network"].cpu_seconds > 0
+    assert_as_if_done_by_threads(job)
+    assert run_batch(job).kept == PICTURES
+
+
+@linux
+@pytest.mark.parametrize(("engine", "enough", "expected"), [("auto", 5, 2), ("auto", 8, 0), ("threads", 1, 0)])
+def test_they_are_started_where_there_are_pictures_enough(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, engine: EngineName, enough: int, expected: int
+) -> None:
+    """There are 14 files of pictures, for two jobs."""
+    monkeypatch.setattr(engines, "PICTURES_FOR_A_PROCESS", enough)
+    before, seen = set(descendants(os.getpid())), set[int]()
+
+    def look() -> None:
+        time.sleep(0.3)
+        seen.update(descendants(os.getpid()))
+
+    run_batch(replace(job, engine=engine), Foe(look))
+    assert len(seen - before) == expected
+    assert not set(descendants(os.getpid())) - before
+
+
+@linux
+def test_one_that_is_killed_costs_no_picture(job: LocalJob, caplog: pytest.LogCaptureFixture) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        if not killed:
+            killed.extend(descendants(os.getpid()))
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    run_batch(job, Foe(kill, "0/06.png"))
+    assert killed
+    assert "a child process died (SIGKILL) at work on it" in caplog.text
+    assert_as_if_done_by_threads(job)
+
+
+def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = Child.colour
+
+    def killing(self: Child, data: bytes, planned: PlannedPicture) -> Coloured:
+        if planned.input == "1/07.jpg":
+            self.kill()
+        return colour(self, data, planned)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "colour", killing)
+        summary = run_batch(job)
+    assert (summary.done, summary.failed) == (PICTURES - 1, 2)
+    (reason,) = (reason for name, reason in summary.failures if name == "1/07.jpg")
+    assert reason.startswith("a child process died (SIGKILL) at work on it, 2 times")
+    assert not (job.output / "1/07.jpg").exists()
+    assert run_batch(job).coloured == 1
+    assert_as_if_done_by_threads(job)
+
+
+@linux
+def test_a_stop_reaches_an_inference_in_work(job: LocalJob, tmp_path: Path) -> None:
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    before, stop, begun = set(descendants(os.getpid())), threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run_batch, replace(job, model=str(model)), Foe(begun.set), stop)
+        assert begun.wait(60)
+        time.sleep(0.5)
+        stop.set()
+        assert running.result(30).stopped
+    assert not set(descendants(os.getpid())) - before
+    assert run_batch(job).done == PICTURES
+
+
+@linux
+def test_none_outlives_a_killed_parent(job: LocalJob, tmp_path: Path) -> None:
+    model = tmp_path / "endless.onnx"
+    model.write_bytes(endless_model().SerializeToString())
+    command = [sys.executable, "-m", "colorbatch", "run", "-q", "--engine", "processes", "--jobs", "2"]
+    with subprocess.Popen([*command, "--model", model, job.source, job.output]) as process:
+        wait_until(lambda: len(descendants(process.pid)) == 2)
+        time.sleep(0.5)
+        children = descendants(process.pid)
+        process.kill()
+    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in children))
+
+
+@linux
+def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
+    child = Child(opening(job))
+    (pid,) = descendants(os.getpid())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pid, number)
+    assert os.getsid(pid) != os.getsid(0)
+    assert child.opened.provider == "cpu"
+    data = (job.source / "0/00.png").read_bytes()
+    assert child.colour(data, PlannedPicture(Path(), "a.png", "a.png")).row.status == "done"
+    child.close()
+
+
+def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None:
+    child = Child(opening(job))
+    planned = PlannedPicture(Path(), "a.png", "a.png")
+    with pytest.raises(UnreadablePictureError) as unreadable:
+        child.colour(b"\xff\xd8\xff", planned)
+    assert unreadable.value.advice == UnreadablePictureError.advice
+    nothing: Any = None
+    with pytest.raises(AttributeError) as bug:
+        child.colour((job.source / "0/00.png").read_bytes(), nothing)
+    assert "making.py" in str(bug.value.__cause__)
+    assert child.colour((job.source / "0/00.png").read_bytes(), planned).encoded
+    child.close()
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(b"no model")
+    with pytest.raises(ModelRefusedError):
+        ChildProcesses(replace(job, model=str(wrong)), 2)
+
+
+def test_an_error_that_does_not_travel_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class HereError(Exception):
+        pass
+
+    there = as_it_travels(HereError("only here"))
+    assert str(pickle.loads(pickle.dumps(there))) == "HereError: only here"  # noqa: S301 (made here)
+    error = InferenceError("the model failed")
+    assert as_it_travels(error) is error
+    assert not caplog.text
+
+
+def test_what_is_logged_there_travels_whole() -> None:
+    handler = Messages()
+    try:
+        int("of a library")
+    except ValueError:
+        record = logging.LogRecord("a.b", logging.WARNING, "x.py", 3, "met at %s", (object(),), sys.exc_info())
+    handler.emit(record)
+    (taken,) = pickle.loads(pickle.dumps(handler.taken()))  # noqa: S301 (made here)
+    assert taken.getMessage().startswith("met at <object")
+    assert "ValueError: invalid literal" in taken.exc_text
+    assert handler.taken() == []
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_where_none_can_be_started_this_process_computes(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engines, "PICTURES_FOR_A_PROCESS", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(EnvironmentFailure, match="no child process can be started"):
+            run_batch(job)
+        assert not job.output.exists()
+        assert run_batch(replace(job, engine="auto")).done == PICTURES
+    assert "this process computes by itself" in caplog.text
+    assert_as_if_done_by_threads(job)
+
+
+def test_where_no_further_one_can_be_started_the_first_does_all(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, started = children_module.Child, list[Child]()
+
+    def only_one(asked: Opening) -> Child:
+        if started:
+            raise ChildDiedError("there is room for one")
+        started.append(start(asked))
+        return started[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children_module, "Child", only_one)
+        assert run_batch(job).done == PICTURES
+        assert "there is room for one; the others go on without it" in caplog.text
+    assert_as_if_done_by_threads(job)
+
+
+def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = children_module.Child, list[Child]()
+
+    def dying(asked: Opening) -> Child:
+        if started:
+            raise ChildDiedError("there is no room")
+        started.append(start(asked))
+        started[0].kill()
+        return started[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children_module, "Child", dying)
+        with pytest.raises(EnvironmentFailure, match="there is no room"):
+            run_batch(job)
+    assert run_batch(job).done == PICTURES
+    assert_as_if_done_by_threads(job)
