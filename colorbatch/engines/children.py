@@ -82,6 +82,7 @@ class Child:
             opened = self._asked(opening)
         except BaseException:
             self.kill()
+            self.close()
             raise
         assert isinstance(opened, Opened)
         self.opened = opened

@@ -28,7 +28,8 @@ def source(tmp_path: Path) -> Path:
     folder.mkdir()
     names = [*(f"scan_{number}.png" for number in range(8)), "\u65e5\u672c.png", "\x1b[31mevil\n.png"]
     for name in names:
-        noise = np.random.default_rng(0).integers(0, 256, (900, 1100), dtype=np.uint8)
+        side = 2700 if "evil" in name else 900  # so large that it is in work when the bar is drawn
+        noise = np.random.default_rng(0).integers(0, 256, (side, side + 200), dtype=np.uint8)
         Image.fromarray(noise).save(folder / name, compress_level=0)
     (folder / "broken.png").write_bytes(b"broken")
     return folder

@@ -166,6 +166,8 @@ def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
     assert os.getsid(pid) != os.getsid(0)
+    scores = [int(Path("/proc", str(each), "oom_score").read_text()) for each in (pid, os.getpid())]
+    assert scores[0] > scores[1], "when there is no memory left, the child is killed first"
     assert child.opened.provider == "cpu"
     data = (job.source / "0/00.png").read_bytes()
     assert child.colour(data, PlannedPicture(Path(), "a.png", "a.png")).row.status == "done"
