@@ -321,6 +321,7 @@ def decoded(path: Path) -> list[Any]:
 
 
 def _limit(limits: Mapping[int, int]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests under nohup ignores it
     for each, most in limits.items():
         resource.setrlimit(each, (most, most))
 
