@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from colorbatch.colouring import Run, row_of
 from colorbatch.discovery import UNLISTED, Known, PlannedPicture, plan_batch
 from colorbatch.engines import open_engine
 from colorbatch.job import BatchJob, BatchSummary
-from colorbatch.making import NOT_REACHED, Run, is_settled, known_sources, of_other_sources, row_of, with_earlier_output
+from colorbatch.making import NOT_REACHED, is_settled, known_sources, of_other_sources, with_earlier_output
 from colorbatch.manifest import Manifest, Row, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
 from colorbatch.store.store import open_store

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 from colorbatch.location import Location, overlaps, shown
+from colorbatch.overlap import identities, identity, refuse_overlap, refuse_source_among
 from colorbatch.progress import printable
 from colorbatch.reading import open_regular, read_regular
 from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER, is_report
 from colorbatch.shard import Shard
 from colorbatch.store.keys import names_of, refusal
-from colorbatch.store.remote import RemoteFile, RemoteStore
+from colorbatch.store.remote import RemoteStore
+from colorbatch.store.remote_file import RemoteFile
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -108,7 +110,7 @@ def plan_batch(
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, shard, known or {})
     if isinstance(source, Path) and isinstance(output, Path):
-        _refuse_source_among(plan, source, output)
+        refuse_source_among({each.output_name.rpartition("/")[0] for each in plan}, source, output)
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=UNLISTED)
         for each in plan
@@ -332,68 +334,6 @@ def _sniffed(planned: PlannedPicture, known: Known | None) -> PlannedPicture:
     return replace(planned, output_name=planned.input + appended, bytes=size)
 
 
-def refuse_overlap(source: Path, output: Path) -> None:
-    """Raise when one of two folders lies in the other.
-
-    Raises:
-        UsageError: they overlap.
-
-    """
-    if contains(source, output):
-        raise UsageError(
-            f"the output {output} is the source {source} or lies in it",
-            advice="Choose an output folder outside of the source.",
-        )
-    if contains(output, source):
-        raise UsageError(
-            f"the source {source} lies in the output {output}, so outputs could land among the sources",
-            advice="Choose an output folder that does not hold the source.",
-        )
-
-
-def contains(outer: Path, inner: Path) -> bool:
-    """Return whether ``inner`` is ``outer`` or lies below it, however the two are spelled.
-
-    Raises:
-        UsageError: a link leads to itself.
-
-    """
-    if not outer.exists():
-        return False
-    try:
-        resolved = inner.resolve()
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot look at {inner}: {error}") from error
-    return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
-
-
-def _refuse_source_among(plan: Sequence[PlannedPicture], source: Path, output: Path) -> None:
-    """Raise where a folder that outputs go to is, by a second mount, the source or holds it.
-
-    Raises:
-        UsageError: it does.
-
-    """
-    places = _identities(source)
-    for name in {each.output_name.rpartition("/")[0] for each in plan}:
-        with suppress(OSError):  # it is not there yet
-            if _identity(os.lstat(output / name)) in places:
-                raise UsageError(
-                    f"{output / name} is the source {source} or holds it, by a second mount",
-                    advice="Choose an output folder that does not hold the source.",
-                )
-
-
-def _identities(path: Path) -> frozenset[tuple[int, int]]:
-    """Return what tells a path and the folders above it from all others, whatever they are called."""
-    resolved = path.resolve()
-    return frozenset(_identity(each.stat()) for each in (resolved, *resolved.parents) if each.exists())
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
-
-
 def _walk(root: Path, output: Path | None) -> Iterator[PlannedPicture]:
     """Yield what is in the source.
 
@@ -402,7 +342,7 @@ def _walk(root: Path, output: Path | None) -> Iterator[PlannedPicture]:
 
     """
     real_root = root.resolve()
-    places = frozenset() if output is None else _identities(output)
+    places = frozenset() if output is None else identities(output)
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -414,7 +354,7 @@ def _walk(root: Path, output: Path | None) -> Iterator[PlannedPicture]:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                if _identity(os.lstat(path)) in places:
+                if identity(os.lstat(path)) in places:
                     raise UsageError(
                         f"the output {output} lies in the source {root}, by a second mount: it is {path}, or in it",
                         advice="Choose an output folder outside of the source.",

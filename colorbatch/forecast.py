@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.colouring import Run, colour
 from colorbatch.discovery import PlannedPicture, plan_batch, read_source
 from colorbatch.engines.local import open_colorizer, workers_of
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import Run, colour, is_settled, known_sources
+from colorbatch.making import is_settled, known_sources
 from colorbatch.manifest import Row, rows_of
 from colorbatch.space import bytes_free
 from colorbatch.stages import StageTimer

@@ -2,21 +2,17 @@
 
 import errno
 import hashlib
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from colorbatch import xmp
-from colorbatch.colorizer import Colorizer
+from colorbatch.colouring import IN_COLOUR, Run, now, row_of
 from colorbatch.discovery import Known, PlannedPicture, read_source
 from colorbatch.errors import (
     EnvironmentFailure,
@@ -26,25 +22,19 @@ from colorbatch.errors import (
     UnreadablePictureError,
     UnsafeOutputError,
 )
-from colorbatch.formats import decode, decoded_bytes, encode
-from colorbatch.job import BatchJob, ColorOptions, Status
+from colorbatch.formats import decode, decoded_bytes
+from colorbatch.job import BatchJob
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
-from colorbatch.model_file import ModelFile
 from colorbatch.naming import in_utf_8
-from colorbatch.picture import Frame, Picture
 from colorbatch.progress import printable
 from colorbatch.stages import StageTimer
 from colorbatch.store.local import LocalStore
 from colorbatch.store.store import Store
-from colorbatch.toning import measure_tone
-from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
 
 NOT_REACHED = "not reached: the run was stopped before it"
-IN_COLOUR = "it is in colour already"
-UNMARKED = "without the mark that its colours were made by a model, as asked"
 _COPIES = 3
 """How many times a picture in colour, decoded, a picture in work takes at most: as read, in colour, and encoded."""
 _ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
@@ -85,38 +75,11 @@ class Gate:
             self._condition.wait_for(lambda: self._inside == 0, seconds)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What all rows of a run are made by, and what earlier runs left."""
-
-    job: BatchJob
-    model: ModelFile
-    options: ColorOptions
-    """Those of the job, with the contract's values for what it leaves open."""
-    folder: Store
-    """Of the outputs."""
-    previous: Mapping[str, Row] = field(default_factory=dict)
-    """Rows of earlier runs, by input."""
-    outputs: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
-    """The sha256 of what earlier runs wrote, by the names of the outputs."""
-
-    @cached_property
-    def settings_sha256(self) -> str:
-        """Hash of all options that decide what becomes of a source."""
-        settings = {
-            **asdict(self.options),
-            "already_color": self.job.already_color,
-            "jpeg_luma": self.job.jpeg_luma,
-            "digital_source_type": self.job.digital_source_type,
-        }
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
 class Executor(Protocol):
     """Where pictures are computed with. May be used from several threads at once."""
 
     def colour(self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer) -> tuple[Row, bytes]:
-        """Wait until a core is free, and do what :func:`colour` does.
+        """Wait until a core is free, and do what :func:`colorbatch.colouring.colour` does.
 
         Raises:
             PictureError: it cannot be coloured.
@@ -181,7 +144,7 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
         row, kept = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
     if kept:
         return row, True
-    return replace(row, seconds=round(time.perf_counter() - started, 4), finished_at=_now()), False
+    return replace(row, seconds=round(time.perf_counter() - started, 4), finished_at=now()), False
 
 
 def _settled_by_plan(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
@@ -232,64 +195,6 @@ def is_settled(previous: Row, planned: PlannedPicture, run: Run) -> bool:
         return previous.reason == IN_COLOUR
     has_output = previous.output in (planned.output_name, planned.input) and previous.output_sha256 is not None
     return previous.status == "done" and has_output
-
-
-def colour(
-    data: bytes, planned: PlannedPicture, run: Run, colorizer: Colorizer, stages: StageTimer
-) -> tuple[Row, bytes]:
-    """Return the row of one source, and the output's bytes; empty when there is none. Nothing is read or written.
-
-    Raises:
-        PictureError: it cannot be coloured.
-
-    """
-    job, contract = run.job, colorizer.session.contract
-    with stages.timed("decode") as cost:
-        picture = decode(data, job.max_megapixels, salvage=job.salvage)
-        cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
-    input_sha256 = hashlib.sha256(data).hexdigest()
-    row = replace(
-        row_of(planned, "done"),
-        input_sha256=input_sha256,
-        input_bytes=len(data),
-        width=picture.first.width,
-        height=picture.first.height,
-        bits=picture.first.bits,
-        frames=len(picture.frames),
-        model=contract.name,
-        model_sha256=run.model.sha256,
-        settings_sha256=run.settings_sha256,
-    )
-    name, encoded = planned.output_name, b""
-    in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
-    if all(in_colour):
-        if job.already_color == "skip":
-            return replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings), b""
-        row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
-        name, encoded = planned.input, data
-    else:
-        with stages.timed("network") as cost:
-            coloured = colorizer.predict(picture)
-            cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _but_for(in_colour, picture, coloured)
-        row = replace(row, provider=colorizer.session.provider, digital_source_type=job.digital_source_type)
-        if job.digital_source_type is None:
-            row = replace(row, reason=UNMARKED)
-        else:
-            origin = xmp.Origin(
-                in_utf_8(planned.input),
-                input_sha256,
-                contract.name,
-                run.model.sha256,
-                run.settings_sha256,
-                job.digital_source_type,
-            )
-            picture = _marked(picture, origin)
-        with stages.timed("encode") as cost:
-            encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
-            cost.megabytes = len(encoded) / 1e6
-    sha256 = hashlib.sha256(encoded).hexdigest()
-    return replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), encoded
 
 
 def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
@@ -360,35 +265,6 @@ def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
     return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
 
 
-def _but_for(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
-    """Return the coloured picture with those frames of the source that are in colour already."""
-    if not any(in_colour):
-        return coloured
-    pairs = zip(in_colour, source.frames, coloured.frames, strict=True)
-    pages = ", ".join(str(number) for number, is_in_colour in enumerate(in_colour, start=1) if is_in_colour)
-    return replace(
-        coloured,
-        frames=tuple(before if is_in_colour else after for is_in_colour, before, after in pairs),
-        warnings=(*coloured.warnings, f"in colour already and left as they were: page {pages}"),
-    )
-
-
-def _marked(picture: Picture, origin: xmp.Origin) -> Picture:
-    """Return the picture with the mark in the XMP of every frame."""
-    warnings = list(picture.warnings)
-
-    def mark(frame: Frame) -> Frame:
-        try:
-            packet = xmp.marked(frame.metadata.xmp, origin)
-        except ValueError as error:
-            warnings.append(f"XMP is damaged and was left out: {error}")
-            packet = xmp.marked(b"", origin)
-        return replace(frame, metadata=replace(frame.metadata, xmp=packet))
-
-    frames = tuple(map(mark, picture.frames))
-    return replace(picture, frames=frames, warnings=tuple(warnings))
-
-
 def _write(folder: Store, source: str, name: str, encoded: bytes, *, may_replace: bool) -> None:
     """Write an output below ``folder``, over nothing that colorbatch did not make.
 
@@ -414,15 +290,6 @@ def _is_made_of(source: str, folder: Store, name: str) -> bool:
         return all(xmp.is_made_of(frame.metadata.xmp, in_utf_8(source)) for frame in picture.frames)
     except (OSError, PictureError, ValueError):
         return False
-
-
-def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
-    """Return a row of this moment."""
-    return Row(input=planned.input, status=status, reason=reason, finished_at=_now(), version=__version__)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def failed(planned: PlannedPicture, run: Run, reason: str) -> Row:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colorbatch import atomic
-from colorbatch.discovery import refuse_overlap
 from colorbatch.formats import jpeg
 from colorbatch.manifest import Row, refuse_without_rows, rows_of
+from colorbatch.overlap import refuse_overlap
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.reading import read_below
 

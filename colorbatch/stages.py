@@ -1,4 +1,4 @@
-"""Where the time of a run goes: seconds and megabytes of each stage, over all threads."""
+"""Where the time of a run goes: seconds and megabytes of each stage, over all threads and child processes."""
 
 import threading
 import time

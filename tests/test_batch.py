@@ -21,7 +21,7 @@ from helpers import SAMPLES, LocalJob, endless_model, small_model, vivid_model
 from PIL import Image, ImageFile
 
 import colorbatch
-from colorbatch import atomic, batch, making
+from colorbatch import atomic, batch, colouring, making
 from colorbatch.audit import audit_batch
 from colorbatch.engines import local
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
@@ -399,7 +399,7 @@ def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, 
     summary = batch.run_batch(job)
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
     found = rows(job.output)
-    assert found["colour.png"]["reason"] == making.IN_COLOUR
+    assert found["colour.png"]["reason"] == colouring.IN_COLOUR
     assert found["colour.png"]["input_sha256"] is not None
     assert list(tree(job.output)) == ["grey.png"]
     before = (job.output / MANIFEST_NAME).read_bytes()

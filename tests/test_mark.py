@@ -17,7 +17,7 @@ from helpers import LocalJob
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from colorbatch import batch, making
+from colorbatch import batch, colouring
 from colorbatch.formats import decode
 from colorbatch.manifest import rows_of
 from colorbatch.xmp import digital_source_type
@@ -102,7 +102,7 @@ def test_torn_xmp_is_a_warning_and_the_mark_is_there(job: LocalJob) -> None:
 def test_without_the_mark_xmp_is_as_it_was_and_the_manifest_says_so(job: LocalJob) -> None:
     batch.run_batch(replace(job, digital_source_type=None))
     rows = rows_of(job.output)
-    assert {(row.digital_source_type, row.reason) for row in rows.values()} == {(None, making.UNMARKED)}
+    assert {(row.digital_source_type, row.reason) for row in rows.values()} == {(None, colouring.UNMARKED)}
     for name in NAMES[:5]:
         assert decode((job.output / str(rows[name].output)).read_bytes()).first.metadata.xmp == TITLE
     assert decode((job.output / "g.png").read_bytes()).first.metadata.xmp == b""

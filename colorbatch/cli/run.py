@@ -208,7 +208,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         UsageError: it would.
 
     """
-    from colorbatch.discovery import contains
+    from colorbatch.overlap import contains
 
     for folder, name, reason in (
         (job.source, "source", "Nothing is ever written there."),

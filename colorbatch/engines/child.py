@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.colouring import Run, colour
 from colorbatch.discovery import PlannedPicture
 from colorbatch.job import BatchJob, ColorOptions
-from colorbatch.making import Run, colour
 from colorbatch.manifest import Row
 from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile

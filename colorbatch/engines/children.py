@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.child import Answer, Coloured, Opened, Opening
 from colorbatch.engines.local import threads_of
 from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import Run
 from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import printable
@@ -78,7 +78,8 @@ class Child:
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
         try:
-            self._send(sys.path)
+            with suppress(OSError):  # it has died, as the next request will find
+                self._send(sys.path)
             opened = self._asked(opening)
         except BaseException:
             self.kill()
@@ -88,7 +89,7 @@ class Child:
         self.opened = opened
 
     def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
-        """Do what :func:`colorbatch.making.colour` does.
+        """Do what :func:`colorbatch.colouring.colour` does.
 
         Raises:
             ChildDiedError: it did not live to answer.
@@ -119,26 +120,39 @@ class Child:
         self._answers.close()
 
     def _asked(self, request: object) -> Opened | Coloured | None:
-        self._send(request)
-        try:
-            answer = pickle.load(self._answers)  # noqa: S301 (of our child)
-        except Exception as error:  # whatever a pickle that was cut short may raise
-            raise self._died() from error
-        assert isinstance(answer, Answer)
+        answer = self._exchanged(request)
         for record in answer.messages:
             logging.getLogger(record.name).handle(record)
         if answer.error is not None:
             raise answer.error from _InChild(answer.trace)
         return answer.value
 
-    def _send(self, request: object) -> None:
+    def _exchanged(self, request: object) -> Answer:
+        """Send a request, and return its answer.
+
+        Raises:
+            ChildDiedError: there is none; the child is of no use any more, since its pipes may hold parts of something.
+
+        """
         try:
-            pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)
-            self._requests.flush()
-        except OSError as error:
+            self._send(request)
+            answer = pickle.load(self._answers)  # noqa: S301 (of our child)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:  # it ended before it, or in the middle of it
             raise self._died() from error
+        except Exception as error:  # no memory here, for one
+            self._died()
+            raise ChildDiedError(
+                f"a child process had to be ended: nothing can be exchanged with it ({type(error).__name__}: {error})"
+            ) from error
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _send(self, request: object) -> None:
+        pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)
+        self._requests.flush()
 
     def _died(self) -> ChildDiedError:
+        """Return how it died, or end it."""
         self._process.kill()
         code = self._process.wait()
         self.close()

@@ -16,6 +16,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from colorbatch.colorizer import resolved
+from colorbatch.colouring import Run
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.dispatch import Dispatch
@@ -24,7 +25,6 @@ from colorbatch.engines.pool import Pool, first_line
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.job import BatchJob
-from colorbatch.making import Run
 from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import ProgressReporter, printable

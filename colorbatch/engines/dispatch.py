@@ -3,21 +3,22 @@
 import logging
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, Patience
 from colorbatch.engines.pool import DEAD, Hand, Pending, Pool
 from colorbatch.engines.worker import Outcome, StopStep, Task
 from colorbatch.errors import OutputUnwritableError
-from colorbatch.making import Run, failed
+from colorbatch.making import failed
 from colorbatch.manifest import Row, announced_in, remove_left_behind
 from colorbatch.progress import ProgressReporter
 from colorbatch.stages import StageTimer
@@ -71,7 +72,9 @@ class Dispatch:
 
         """
         self._begin()
-        patience = _Patience(self._pool, self._run.folder.seconds_to_write)
+        steps: tuple[StopStep, ...] = ("beginning", "computing", "writing")
+        patience = Patience(*(partial(self._pool.stop, step) for step in steps))
+        longest = (len(steps) - 1) * SECONDS_TO_FINISH + self._run.folder.seconds_to_write
         unwritable = ""
         try:
             while True:
@@ -79,7 +82,7 @@ class Dispatch:
                 if self._is_stopping:
                     self._upcoming.clear()
                     self._alone.clear()
-                    if patience.wanes():
+                    if patience.wane() > longest:
                         break
                 elif self._is_left:
                     self._pool.fill()
@@ -229,23 +232,3 @@ class Dispatch:
             self._announced.setdefault(name, set()).add(sha256)
         with suppress(OSError):
             notes.unlink()
-
-
-class _Patience:
-    """How long pictures in work are waited for once the run is to stop."""
-
-    def __init__(self, pool: Pool, seconds_to_write: float) -> None:
-        self._pool = pool
-        self._seconds_to_write = seconds_to_write
-        self._since = 0.0
-        self._steps = deque[tuple[float, StopStep]](
-            [(0.0, "beginning"), (SECONDS_TO_FINISH, "computing"), (2 * SECONDS_TO_FINISH, "writing")]
-        )
-
-    def wanes(self) -> bool:
-        """Break off what takes too long; return whether to leave it. Call it again and again."""
-        now = time.monotonic()
-        self._since = self._since or now
-        while self._steps and now - self._since >= self._steps[0][0]:
-            self._pool.stop(self._steps.popleft()[1])
-        return now - self._since > 2 * SECONDS_TO_FINISH + self._seconds_to_write

@@ -1,12 +1,14 @@
 """What every engine does."""
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
 from colorbatch.job import ColorOptions
-from colorbatch.making import Run
 from colorbatch.manifest import Row
 from colorbatch.model_file import ModelFile
 from colorbatch.progress import ProgressReporter
@@ -53,3 +55,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what was opened."""
+
+
+class Patience:
+    """How long pictures in work are waited for once the run is to stop: then what takes too long is broken off."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        """Take what is to be done at once, after :data:`SECONDS_TO_FINISH`, after twice that, and so on."""
+        self._steps = deque((number * SECONDS_TO_FINISH, step) for number, step in enumerate(steps))
+        self._since: float | None = None
+
+    def wane(self) -> float:
+        """Take the steps whose time has come; return the seconds since the first call. Call it again and again."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        while self._steps and now - self._since >= self._steps[0][0]:
+            self._steps.popleft()[1]()
+        return now - self._since

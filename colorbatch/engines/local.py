@@ -1,7 +1,6 @@
 """The threads of this process: as many as compute at a time, and some that read and write meanwhile."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.colouring import Run, colour
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, Patience
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, UsageError
 from colorbatch.job import WORKER_NAME, BatchJob, ColorOptions
-from colorbatch.making import Executor, Run, Work, colour, make
+from colorbatch.making import Executor, Work, make
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.model_file import ModelFile, read_model_file
@@ -156,7 +156,11 @@ def _rows(
     upcoming = iter(plan)
     pending: set[Future[tuple[Row, bool]]] = set()
     failure: EnvironmentFailure | None = None
-    patience = _Patience(work)
+    patience = Patience(
+        lambda: None,  # no further one is begun
+        work.executor.stop,
+        lambda: work.gate.close(work.run.folder.seconds_to_write),
+    )
     pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
     try:
         while True:
@@ -191,20 +195,3 @@ def _rows(
 def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> tuple[Row, bool]:
     with progress.working_on(planned.input):
         return make(planned, work)
-
-
-class _Patience:
-    """How long pictures in work are waited for once the run is to stop."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._since: float | None = None
-
-    def wane(self) -> None:
-        """Break off what takes too long; call it again and again."""
-        now = time.monotonic()
-        self._since = self._since or now
-        if now - self._since > SECONDS_TO_FINISH:
-            self._work.executor.stop()
-        if now - self._since > 2 * SECONDS_TO_FINISH:
-            self._work.gate.close(self._work.run.folder.seconds_to_write)

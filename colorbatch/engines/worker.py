@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from colorbatch.colorizer import Colorizer
+from colorbatch.colouring import Run
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.local import ThisProcess, budgets_of
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
 from colorbatch.job import BatchJob
-from colorbatch.making import Run, Work, make
+from colorbatch.making import Work, make
 from colorbatch.manifest import Row, announcement
 from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ from colorbatch.naming import in_utf_8, of_the_locale
 from colorbatch.progress import printable
 from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.failures import CutError, as_os_error, of_the_run, tried
-from colorbatch.store.state import FileState
+from colorbatch.store.state import FileState, etag_of, state_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -243,7 +241,7 @@ class RemoteStore:
             name = str(key)[len(root) :].removeprefix("/")
             is_folder = info["type"] == "directory" or (name.endswith("/") and not info["size"])
             if not is_folder:
-                states[of_the_locale(name)] = _state_of(info)
+                states[of_the_locale(name)] = state_of(info)
         return states
 
     def remove_left_behind(self) -> None:
@@ -322,7 +320,7 @@ class RemoteStore:
 
     def _info(self, path: str) -> FileState:
         self._fs.invalidate_cache(path)
-        return _state_of(self._fs.info(path))
+        return state_of(self._fs.info(path))
 
     def _put(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
         if self.is_object_store:
@@ -369,7 +367,7 @@ class RemoteStore:
                 logger.warning("%s cannot tell as it writes an object whether it is there: %s", self.shown, error)
                 self.can_create = False
                 return self._uploaded_as_it_is(path, data, may_replace=False)
-        etag = _etag_of(answer) if isinstance(answer, dict) else None
+        etag = etag_of(answer) if isinstance(answer, dict) else None
         return self._stored(path, data) if etag is None else FileState(len(data), etag)
 
     def _refuse_existing(self, path: str, *, may_replace: bool) -> None:
@@ -387,53 +385,3 @@ class RemoteStore:
         if state.bytes != len(data):
             raise CutError(errno.ECONNRESET, f"the store took {state.bytes} of {len(data)} bytes")
         return state
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a store, as it was when that was listed."""
-
-    store: RemoteStore
-    name: str
-    state: FileState
-
-    @property
-    def suffix(self) -> str:
-        """The ending of its name, as of a :class:`pathlib.Path`."""
-        return PurePosixPath(self.name or self.store.location.path).suffix
-
-    def read_bytes(self) -> bytes:
-        """Return it, whole.
-
-        Raises:
-            OSError: it cannot be read, or not whole.
-
-        """
-        return self.store.read_of_size(self.name, self.state.bytes)
-
-    def head(self, count: int) -> bytes:
-        """Return at most ``count`` bytes from its start.
-
-        Raises:
-            OSError: it cannot be read.
-
-        """
-        return self.store.head(self.name, count) if self.state.bytes else b""  # of nothing there is no range
-
-
-def _state_of(info: Mapping[str, Any]) -> FileState:
-    modified = info.get("LastModified") or info.get("mtime") or info.get("updated") or info.get("created")
-    if isinstance(modified, datetime):
-        modified = modified.timestamp()
-    return FileState(
-        int(info["size"] or 0),
-        _etag_of(info),
-        is_file=info["type"] == "file",
-        modified=float(modified) if isinstance(modified, int | float) else None,
-    )
-
-
-def _etag_of(info: Mapping[str, Any]) -> str | None:
-    """Return what a store says of an object that changes with its content; ``None``: nothing."""
-    found = info.get("ETag") or info.get("etag") or info.get("generation")
-    return str(found).strip('"') or None if found else None

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -183,7 +183,7 @@ def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None
     nothing: Any = None
     with pytest.raises(AttributeError) as bug:
         child.colour((job.source / "0/00.png").read_bytes(), nothing)
-    assert "making.py" in str(bug.value.__cause__)
+    assert "colouring.py" in str(bug.value.__cause__)
     assert child.colour((job.source / "0/00.png").read_bytes(), planned).encoded
     child.close()
     wrong = tmp_path / "wrong.onnx"
@@ -214,6 +214,26 @@ def test_what_is_logged_there_travels_whole() -> None:
     assert taken.getMessage().startswith("met at <object")
     assert "ValueError: invalid literal" in taken.exc_text
     assert handler.taken() == []
+
+
+def test_a_child_with_which_nothing_can_be_exchanged_is_ended_and_replaced(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its pipe holds half of an answer: the next picture must not get the other half."""
+    load, lost = pickle.load, list[object]()
+
+    def without_memory(file: IO[bytes]) -> object:
+        answer = load(file)
+        if isinstance(answer.value, Coloured) and not lost:
+            lost.append(answer)
+            raise MemoryError("no room for it")
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pickle, "load", without_memory)
+        run_batch(job)
+    assert "nothing can be exchanged with it (MemoryError: no room for it) at work on it" in caplog.text
+    assert_as_if_done_by_threads(job)
 
 
 def refuse(*_: object, **__: object) -> None:

@@ -100,6 +100,16 @@ def kill_workers(count: int | None = None) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def write_and_note(job: LocalJob, name: str, data: bytes) -> None:
+    """Do what a worker does before it dies: note an output, and write it."""
+    for notes in (job.output / STATE_FOLDER).glob("announced-*-[1-9].jsonl"):
+        with notes.open("ab") as file:
+            file.write(announcement(name, hashlib.sha256(data).hexdigest()))
+    path = job.output / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
 def assert_as_if_done_here(job: LocalJob) -> None:
     run_batch(local(job))
     assert outputs_below(job.output) == outputs_below(local(job).output)
@@ -275,11 +285,7 @@ def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
     def die_after_writing() -> None:
         if written.exists():
             return
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_bytes(b"of another processor")
-        for notes in (job.output / STATE_FOLDER).glob("announced-*-[1-9].jsonl"):
-            with notes.open("ab") as file:
-                file.write(announcement("box 0/00.png", hashlib.sha256(written.read_bytes()).hexdigest()))
+        write_and_note(job, "box 0/00.png", b"of another processor")
         kill_workers()
 
     summary = run_batch(job, Foe(die_after_writing, "box 0/00.png"))
@@ -297,11 +303,7 @@ def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: Local
     written = job.output / "box 1" / "07.png"
 
     def write_and_die() -> None:
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_bytes(b"whole, but its worker died before it could say so")
-        for notes in (job.output / STATE_FOLDER).glob("announced-*.jsonl"):
-            with notes.open("ab") as file:
-                file.write(announcement("box 1/07.png", hashlib.sha256(written.read_bytes()).hexdigest()))
+        write_and_note(job, "box 1/07.png", b"whole, but its worker died before it could say so")
         kill_workers()
 
     assert run_batch(job, Foe(write_and_die, "box 1/07.png")).failed == 2

@@ -14,6 +14,7 @@ from upath import UPath
 from colorbatch.errors import OutputUnwritableError, StoreUnavailableError
 from colorbatch.store import failures, remote
 from colorbatch.store.remote import RemoteStore
+from colorbatch.store.remote_file import RemoteFile
 
 PART = 2**16
 SMALL, LARGE = os.urandom(2 * PART - 1), os.urandom(3 * PART - 1)
@@ -139,7 +140,7 @@ def test_the_head_of_a_file_costs_no_more_than_that(s3: S3) -> None:
     s3.bucket.put("in/a.jpg", SMALL)
     s3.bucket.put("in/empty.jpg", b"")
     store = RemoteStore(s3.at("in"))
-    files = {name: remote.RemoteFile(store, name, state) for name, state in store.states().items()}
+    files = {name: RemoteFile(store, name, state) for name, state in store.states().items()}
     s3.proxy.answered = 0
     assert files["a.jpg"].head(32) == SMALL[:32]
     assert files["empty.jpg"].head(32) == b""

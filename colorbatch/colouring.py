@@ -1,0 +1,150 @@
+"""Colour one source in memory: its bytes in, the bytes of its output and its row out. Nothing is read or written."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from functools import cached_property
+
+from colorbatch import xmp
+from colorbatch.colorizer import Colorizer
+from colorbatch.discovery import PlannedPicture
+from colorbatch.formats import decode, encode
+from colorbatch.job import BatchJob, ColorOptions, Status
+from colorbatch.manifest import Row
+from colorbatch.model_file import ModelFile
+from colorbatch.naming import in_utf_8
+from colorbatch.picture import Frame, Picture
+from colorbatch.stages import StageTimer
+from colorbatch.store.store import Store
+from colorbatch.toning import measure_tone
+from colorbatch.version import __version__
+
+IN_COLOUR = "it is in colour already"
+UNMARKED = "without the mark that its colours were made by a model, as asked"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all rows of a run are made by, and what earlier runs left."""
+
+    job: BatchJob
+    model: ModelFile
+    options: ColorOptions
+    """Those of the job, with the contract's values for what it leaves open."""
+    folder: Store
+    """Of the outputs."""
+    previous: Mapping[str, Row] = field(default_factory=dict)
+    """Rows of earlier runs, by input."""
+    outputs: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
+    """The sha256 of what earlier runs wrote, by the names of the outputs."""
+
+    @cached_property
+    def settings_sha256(self) -> str:
+        """Hash of all options that decide what becomes of a source."""
+        settings = {
+            **asdict(self.options),
+            "already_color": self.job.already_color,
+            "jpeg_luma": self.job.jpeg_luma,
+            "digital_source_type": self.job.digital_source_type,
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def colour(
+    data: bytes, planned: PlannedPicture, run: Run, colorizer: Colorizer, stages: StageTimer
+) -> tuple[Row, bytes]:
+    """Return the row of one source, and the output's bytes; empty when there is none. Nothing is read or written.
+
+    Raises:
+        PictureError: it cannot be coloured.
+
+    """
+    job, contract = run.job, colorizer.session.contract
+    with stages.timed("decode") as cost:
+        picture = decode(data, job.max_megapixels, salvage=job.salvage)
+        cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
+    input_sha256 = hashlib.sha256(data).hexdigest()
+    row = replace(
+        row_of(planned, "done"),
+        input_sha256=input_sha256,
+        input_bytes=len(data),
+        width=picture.first.width,
+        height=picture.first.height,
+        bits=picture.first.bits,
+        frames=len(picture.frames),
+        model=contract.name,
+        model_sha256=run.model.sha256,
+        settings_sha256=run.settings_sha256,
+    )
+    name, encoded = planned.output_name, b""
+    in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
+    if all(in_colour):
+        if job.already_color == "skip":
+            return replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings), b""
+        row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
+        name, encoded = planned.input, data
+    else:
+        with stages.timed("network") as cost:
+            coloured = colorizer.predict(picture)
+            cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
+        picture = _but_for(in_colour, picture, coloured)
+        row = replace(row, provider=colorizer.session.provider, digital_source_type=job.digital_source_type)
+        if job.digital_source_type is None:
+            row = replace(row, reason=UNMARKED)
+        else:
+            origin = xmp.Origin(
+                in_utf_8(planned.input),
+                input_sha256,
+                contract.name,
+                run.model.sha256,
+                run.settings_sha256,
+                job.digital_source_type,
+            )
+            picture = _marked(picture, origin)
+        with stages.timed("encode") as cost:
+            encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
+            cost.megabytes = len(encoded) / 1e6
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    return replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), encoded
+
+
+def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
+    """Return a row of this moment."""
+    return Row(input=planned.input, status=status, reason=reason, finished_at=now(), version=__version__)
+
+
+def now() -> str:
+    """Return this moment as rows have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _but_for(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
+    """Return the coloured picture with those frames of the source that are in colour already."""
+    if not any(in_colour):
+        return coloured
+    pairs = zip(in_colour, source.frames, coloured.frames, strict=True)
+    pages = ", ".join(str(number) for number, is_in_colour in enumerate(in_colour, start=1) if is_in_colour)
+    return replace(
+        coloured,
+        frames=tuple(before if is_in_colour else after for is_in_colour, before, after in pairs),
+        warnings=(*coloured.warnings, f"in colour already and left as they were: page {pages}"),
+    )
+
+
+def _marked(picture: Picture, origin: xmp.Origin) -> Picture:
+    """Return the picture with the mark in the XMP of every frame."""
+    warnings = list(picture.warnings)
+
+    def mark(frame: Frame) -> Frame:
+        try:
+            packet = xmp.marked(frame.metadata.xmp, origin)
+        except ValueError as error:
+            warnings.append(f"XMP is damaged and was left out: {error}")
+            packet = xmp.marked(b"", origin)
+        return replace(frame, metadata=replace(frame.metadata, xmp=packet))
+
+    frames = tuple(map(mark, picture.frames))
+    return replace(picture, frames=frames, warnings=tuple(warnings))
