@@ -9,7 +9,7 @@ import tifffile
 from helpers import SAMPLES, LocalJob, small_model
 from PIL import Image, ImageDraw
 
-from colorbatch import batch, making
+from colorbatch import batch, colouring
 from colorbatch.audit import Audit, audit_batch
 from colorbatch.errors import UsageError
 from colorbatch.formats import decode, encode
@@ -157,7 +157,7 @@ def test_luma_that_is_not_the_source_s_is_found(job: LocalJob, name: str, monkey
 
         return encode(replace(picture, frames=tuple(map(of, picture.frames))), source)
 
-    monkeypatch.setattr(making, "encode", shifted)
+    monkeypatch.setattr(colouring, "encode", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")
     batch.run_batch(again)
     assert problems(audit_batch(again.output, job.source))[name].startswith("its luma is not the source's")

@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 import colorbatch
 from colorbatch import atomic, batch, colouring, making
 from colorbatch.audit import audit_batch
-from colorbatch.engines import local
+from colorbatch.engines import engine, local
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
 from colorbatch.formats import encode
 from colorbatch.job import ColorOptions
@@ -305,7 +305,7 @@ def test_a_bug_met_at_one_picture_is_a_failed_row(
             raise MemoryError
         return picture
 
-    monkeypatch.setattr(making, "decode", faulty)
+    monkeypatch.setattr(colouring, "decode", faulty)
     assert batch.run_batch(job).failed == 2
     found = rows(job.output)
     assert found["d.webp"]["reason"] == "a bug in colorbatch: ZeroDivisionError: oh"
@@ -465,8 +465,8 @@ def test_what_cannot_be_broken_off_is_abandoned_and_writes_nothing(
         over.set()
         return encode(picture)
 
-    monkeypatch.setattr(making, "encode", slow)
-    monkeypatch.setattr(local, "SECONDS_TO_FINISH", 0.1)
+    monkeypatch.setattr(colouring, "encode", slow)
+    monkeypatch.setattr(engine, "SECONDS_TO_FINISH", 0.1)
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     summary = batch.run_batch(replace(job, jobs=2), stop=stop)
@@ -721,7 +721,7 @@ def test_pictures_in_work_keep_to_the_memory_limit(
             with lock:
                 in_work.discard(threading.get_ident())
 
-    monkeypatch.setattr(making, "encode", counted)
+    monkeypatch.setattr(colouring, "encode", counted)
     job = LocalJob(source, tmp_path / "out", str(model_path), "cpu", jobs=6)
     for limit, expected in ((6 * 540_000, 6), (2 * 540_000 + 5, 2), (1, 1)):
         most[0], wanted[0] = 0, expected
@@ -774,7 +774,7 @@ def test_a_row_tells_when_its_output_was_finished(job: LocalJob, monkeypatch: py
         time.sleep(0.6)
         return encode(*arguments)
 
-    monkeypatch.setattr(making, "encode", slow)
+    monkeypatch.setattr(colouring, "encode", slow)
     batch.run_batch(replace(job, include=("a.jpg",)))
     row = rows(job.output)["a.jpg"]
     finished = datetime.fromisoformat(str(row["finished_at"])).timestamp()
