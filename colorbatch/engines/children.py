@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -49,14 +51,13 @@ class _InChild(Exception):  # noqa: N818 (it is no failure of its own)
 
 
 class Child:
-    """One process, which has opened the model."""
+    """One process, of use once it has opened the model."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self) -> None:
         """Start it.
 
         Raises:
-            ChildDiedError: it does not start, or died at that.
-            ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
+            ChildDiedError: it does not start.
 
         """
         flags = ["-B"] if sys.dont_write_bytecode else []
@@ -77,6 +78,16 @@ class Child:
         assert self._process.stdout is not None
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
+        self.opened: Opened | None = None
+
+    def open(self, opening: Opening) -> Opened:
+        """Have it open the model; where it cannot, it is ended.
+
+        Raises:
+            ChildDiedError: it died at that.
+            ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
+
+        """
         try:
             with suppress(OSError):  # it has died, as the next request will find
                 self._send(sys.path)
@@ -87,6 +98,7 @@ class Child:
             raise
         assert isinstance(opened, Opened)
         self.opened = opened
+        return opened
 
     def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
         """Do what :func:`colorbatch.colouring.colour` does.
@@ -105,13 +117,17 @@ class Child:
         self._process.kill()
 
     def dismiss(self) -> None:
-        """Have it end by itself; the thread that asked it must be done."""
+        """Have it end by itself, or end it while it opens the model; the thread that asked it for more must be done."""
+        if self.opened is None:
+            self.kill()
+            return
         with suppress(OSError):
             self._requests.close()
 
     def close(self) -> None:
         """Wait until it has ended."""
-        self.dismiss()
+        with suppress(OSError):
+            self._requests.close()
         try:
             self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
@@ -164,30 +180,37 @@ class Child:
 
 
 class ChildProcesses:
-    """An :class:`~colorbatch.engines.local.OpenedExecutor` of child processes, each started when it is first needed."""
+    """An :class:`~colorbatch.engines.local.OpenedExecutor` of child processes."""
 
     def __init__(self, job: BatchJob, count: int) -> None:
-        """Open the model in the first of ``count`` processes.
+        """Start ``count`` processes, and wait until one of them has opened the model.
 
         Raises:
-            ChildDiedError: it does not start, or died at that.
+            ChildDiedError: they do not start, or died at that.
             ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
 
         """
         self.model = read_model_file(job.model)
         nowhere = replace(job, source=Path(), output=Path(), only=None)  # it reads and writes no files
         self._opening = Opening(nowhere, self.model, threads_of(job), logging.getLogger().getEffectiveLevel())
-        first = Child(self._opening)
-        self.provider = first.opened.provider
-        self.options = first.opened.options
-        self._living = {first}
+        self._living = set[Child]()
         self._is_stopped = False
         self._lock = threading.Lock()
         self._places = count
-        self._free: queue.LifoQueue[Child | None] = queue.LifoQueue()
-        """``None``: a place for one that is not started yet."""
-        for place in (*[None] * (count - 1), first):
+        self._free: queue.LifoQueue[Future[Child]] = queue.LifoQueue()
+        """Those that no thread has, some still to open the model."""
+        self._starters = ThreadPoolExecutor(count, thread_name_prefix="start")
+        places = [self._begun() for _ in range(count)]
+        for place in places:
             self._free.put(place)
+        try:
+            opened = _first_of(places).opened
+        except BaseException:
+            self.close()
+            raise
+        assert opened is not None
+        self.provider = opened.provider
+        self.options = opened.options
 
     def colour(  # noqa: D102 (as Executor says)
         self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
@@ -195,12 +218,14 @@ class ChildProcesses:
         del run  # the children made one like it, from the same job
         request = replace(planned, source=Path())
         for _ in range(DEATHS_OF_A_PICTURE):
-            child = self._taken()
-            is_alive = True
+            place = self._taken()
+            child = place.result()
             try:
                 found = child.colour(data, request)
             except ChildDiedError as error:
-                is_alive, death = False, str(error)
+                death = str(error)
+                self._living.discard(child)
+                place = self._begun()
                 if self._is_stopped:
                     raise InferenceStoppedError("the run was stopped") from error
                 logger.warning("%s: %s at work on it", printable(planned.input), error)
@@ -209,9 +234,7 @@ class ChildProcesses:
                     stages.add(stage, cost)
                 return found.row, found.encoded
             finally:
-                if not is_alive:
-                    self._living.discard(child)
-                self._free.put(child if is_alive else None)
+                self._free.put(place)
         raise PictureError(
             f"{death} at work on it, {DEATHS_OF_A_PICTURE} times", advice="Perhaps it needs too much memory."
         )
@@ -223,14 +246,16 @@ class ChildProcesses:
 
     def close(self) -> None:
         """End all of them."""
-        self._is_stopped = True
+        with self._lock:
+            self._is_stopped = True
         for child in tuple(self._living):
             child.dismiss()
+        self._starters.shutdown()
         for child in tuple(self._living):
             child.close()
 
-    def _taken(self) -> Child:
-        """Return a child that no other thread has; start one if need be.
+    def _taken(self) -> Future[Child]:
+        """Return the place of a child that is open, and that no other thread has.
 
         Raises:
             InferenceStoppedError: :meth:`stop` was called.
@@ -238,28 +263,50 @@ class ChildProcesses:
 
         """
         while True:
-            child = self._free.get()
+            place = self._free.get()
+            failure = place.exception()  # once it is open, or is not
             if self._is_stopped:
-                self._free.put(child)  # for the next one who waits
+                self._free.put(place)  # for the next one who waits
                 raise InferenceStoppedError("the run was stopped")
-            if child is not None:
-                return child
-            try:
-                return self._started()
-            except (ChildDiedError, ColorbatchError) as error:
-                with self._lock:
-                    is_last = self._places == 1
-                    self._places -= not is_last
-                if is_last:
-                    self._free.put(None)
-                    raise EnvironmentFailure(
-                        str(error), advice="Is there memory enough? Then run the same command again to go on."
-                    ) from error
-                logger.warning("%s; the others go on without it", error)
+            if failure is None:
+                return place
+            if not isinstance(failure, ChildDiedError | ColorbatchError):
+                raise failure
+            with self._lock:
+                is_last = self._places == 1
+                self._places -= not is_last
+            if is_last:
+                self._free.put(self._begun())
+                raise EnvironmentFailure(
+                    str(failure), advice="Is there memory enough? Then run the same command again to go on."
+                ) from failure
+            logger.warning("%s; the others go on without it", failure)
 
-    def _started(self) -> Child:
-        child = Child(self._opening)
+    def _begun(self) -> Future[Child]:
+        """Start one more, and do not wait until it is open."""
+        with self._lock:
+            if not self._is_stopped:
+                return self._starters.submit(self._opened)
+        never: Future[Child] = Future()
+        never.set_exception(InferenceStoppedError("the run was stopped"))
+        return never
+
+    def _opened(self) -> Child:
+        child = Child()
         self._living.add(child)
         if self._is_stopped:
             child.kill()
+        try:
+            child.open(self._opening)
+        except BaseException:
+            self._living.discard(child)
+            raise
         return child
+
+
+def _first_of(places: Sequence[Future[Child]]) -> Child:
+    """Return the child that is open first; where none is, raise why."""
+    for place in as_completed(places):
+        if place.exception() is None:
+            return place.result()
+    return places[0].result()

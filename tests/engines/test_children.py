@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines import children as children_module
-from colorbatch.engines.child import Coloured, Messages, Opening, as_it_travels
+from colorbatch.engines.child import Coloured, Messages, Opened, Opening, as_it_travels
 from colorbatch.engines.children import Child, ChildDiedError, ChildProcesses
 from colorbatch.errors import EnvironmentFailure, InferenceError, ModelRefusedError, UnreadablePictureError
 from colorbatch.job import EngineName
@@ -161,21 +162,23 @@ def test_none_outlives_a_killed_parent(job: LocalJob, tmp_path: Path) -> None:
 
 @linux
 def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
-    child = Child(opening(job))
+    child = Child()
+    opened = child.open(opening(job))
     (pid,) = descendants(os.getpid())
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
     assert os.getsid(pid) != os.getsid(0)
     scores = [int(Path("/proc", str(each), "oom_score").read_text()) for each in (pid, os.getpid())]
     assert scores[0] > scores[1], "when there is no memory left, the child is killed first"
-    assert child.opened.provider == "cpu"
+    assert opened.provider == "cpu"
     data = (job.source / "0/00.png").read_bytes()
     assert child.colour(data, PlannedPicture(Path(), "a.png", "a.png")).row.status == "done"
     child.close()
 
 
 def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None:
-    child = Child(opening(job))
+    child = Child()
+    child.open(opening(job))
     planned = PlannedPicture(Path(), "a.png", "a.png")
     with pytest.raises(UnreadablePictureError) as unreadable:
         child.colour(b"\xff\xd8\xff", planned)
@@ -257,34 +260,37 @@ def test_where_none_can_be_started_this_process_computes(
 def test_where_no_further_one_can_be_started_the_first_does_all(
     job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start, started = children_module.Child, list[Child]()
-
-    def only_one(asked: Opening) -> Child:
-        if started:
-            raise ChildDiedError("there is room for one")
-        started.append(start(asked))
-        return started[0]
-
     with monkeypatch.context() as patch:
-        patch.setattr(children_module, "Child", only_one)
+        patch.setattr(children_module, "Child", only_one(Child, "there is room for one"))
         assert run_batch(job).done == PICTURES
         assert "there is room for one; the others go on without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
 def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    start, started = children_module.Child, list[Child]()
-
-    def dying(asked: Opening) -> Child:
-        if started:
-            raise ChildDiedError("there is no room")
-        started.append(start(asked))
-        started[0].kill()
-        return started[0]
+    class Dying(Child):
+        def open(self, opening: Opening) -> Opened:
+            opened = super().open(opening)
+            self.kill()
+            return opened
 
     with monkeypatch.context() as patch:
-        patch.setattr(children_module, "Child", dying)
+        patch.setattr(children_module, "Child", only_one(Dying, "there is no room"))
         with pytest.raises(EnvironmentFailure, match="there is no room"):
             run_batch(job)
     assert run_batch(job).done == PICTURES
     assert_as_if_done_by_threads(job)
+
+
+def only_one(kind: type[Child], reason: str) -> Callable[[], Child]:
+    """Return what starts a child of a kind once, and fails from then on."""
+    lock, started = threading.Lock(), list[Child]()
+
+    def start() -> Child:
+        with lock:
+            if started:
+                raise ChildDiedError(reason)
+            started.append(kind())
+            return started[0]
+
+    return start
