@@ -24,7 +24,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 SIDES = {0.1: (400, 300), 1: (1200, 900), 12: (4000, 3000), 50: (8160, 6120)}
 """Width and height by megapixels."""
-PICTURES = {0.1: 8, 1: 480, 12: 120, 50: 32}
+PICTURES = {0.1: 8, 1: 960, 12: 240, 50: 64}
 """For each size, so many that start and end do not count for much."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 """At memory: each costs a few milliseconds."""
