@@ -19,7 +19,7 @@ from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.child import Answer, Coloured, Opened, Opening
 from colorbatch.engines.local import threads_of
-from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, PictureError
 from colorbatch.job import BatchJob
 from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
@@ -283,17 +283,16 @@ class ChildProcesses:
                 raise InferenceStoppedError("the run was stopped")
             if failure is None:
                 return place
-            if not isinstance(failure, ChildDiedError | ColorbatchError):
-                raise failure
+            reason = str(failure) or type(failure).__name__
             with self._lock:
                 is_last = self._places == 1
                 self._places -= not is_last
             if is_last:
                 self._free.put(self._begun())
                 raise EnvironmentFailure(
-                    str(failure), advice="Is there memory enough? Then run the same command again to go on."
+                    reason, advice="Is there memory enough? Then run the same command again to go on."
                 ) from failure
-            logger.warning("%s; the others go on without it", failure)
+            logger.warning("%s; the others go on without it", reason)
 
     def _begun(self) -> Future[Child]:
         """Start one more, and do not wait until it is open."""

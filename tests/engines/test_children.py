@@ -282,6 +282,28 @@ def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.Monk
     assert_as_if_done_by_threads(job)
 
 
+def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock, opened = threading.Lock(), list[Child]()
+
+    class Forgetful(Child):
+        def open(self, opening: Opening) -> Opened:
+            with lock:
+                opened.append(self)
+                if len(opened) > 1:
+                    self.kill()
+                    self.close()
+                    raise MemoryError
+            return super().open(opening)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children_module, "Child", Forgetful)
+        assert run_batch(job).done == PICTURES
+    assert "MemoryError; the others go on without it" in caplog.text
+    assert_as_if_done_by_threads(job)
+
+
 def only_one(kind: type[Child], reason: str) -> Callable[[], Child]:
     """Return what starts a child of a kind once, and fails from then on."""
     lock, started = threading.Lock(), list[Child]()
