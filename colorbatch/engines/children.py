@@ -19,7 +19,7 @@ from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.child import Answer, Coloured, Opened, Opening
 from colorbatch.engines.local import threads_of
-from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, PictureError
+from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
 from colorbatch.job import BatchJob
 from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
@@ -283,7 +283,8 @@ class ChildProcesses:
                 raise InferenceStoppedError("the run was stopped")
             if failure is None:
                 return place
-            reason = str(failure) or type(failure).__name__
+            is_told = isinstance(failure, ChildDiedError | ColorbatchError)  # by itself; of others the class says more
+            reason = str(failure) if is_told else f"{type(failure).__name__}: {failure}"
             with self._lock:
                 is_last = self._places == 1
                 self._places -= not is_last

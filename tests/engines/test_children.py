@@ -294,13 +294,13 @@ def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
                 if len(opened) > 1:
                     self.kill()
                     self.close()
-                    raise MemoryError
+                    raise MemoryError("no room for it")
             return super().open(opening)
 
     with monkeypatch.context() as patch:
         patch.setattr(children_module, "Child", Forgetful)
         assert run_batch(job).done == PICTURES
-    assert "MemoryError; the others go on without it" in caplog.text
+    assert "MemoryError: no room for it; the others go on without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
