@@ -34,11 +34,8 @@ _SECONDS_TO_END = 2.0
 """For which a child may take to end by itself."""
 _PIPE_BYTES = 2**18
 """Of a picture that are on their way at a time, where that can be chosen: four times the usual, for fewer turns."""
-_BOOT = (
-    "import sys; sys.path[:] = filter(None, sys.path); import pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from colorbatch.engines.child import main; main()"
-)
-"""What a child is started with: the working folder is no place for modules, and it sees those that we see."""
+_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from colorbatch.engines.child import main; main()"
+"""What a child is started with: it sees the modules that we see."""
 
 
 class ChildDiedError(Exception):
@@ -67,7 +64,7 @@ class Child:
             raise ChildDiedError("no child process can be started: there is no interpreter of Python")
         try:
             self._process = subprocess.Popen(  # noqa: S603 (ourselves)
-                [sys.executable, *flags, "-c", _BOOT],
+                [sys.executable, *flags, "-c", _BOOT, *filter(None, sys.path)],  # without the working folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # its threads would fight those of the others
@@ -93,8 +90,6 @@ class Child:
 
         """
         try:
-            with suppress(OSError):  # it has died, as the next request will find
-                self._send(sys.path)
             opened = self._asked(opening)
         except BaseException:
             self.kill()

@@ -160,6 +160,21 @@ def test_none_outlives_a_killed_parent(job: LocalJob, tmp_path: Path) -> None:
     wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in children))
 
 
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_one_whose_parent_dies_before_it_has_asked_for_anything_ends_in_silence(
+    job: LocalJob, capfd: pytest.CaptureFixture[str], part: float
+) -> None:
+    request = pickle.dumps(opening(job), pickle.HIGHEST_PROTOCOL)
+    child = Child()
+    pipes = child._process  # noqa: SLF001 (what dies with a parent)
+    assert pipes.stdin is not None
+    pipes.stdin.write(request[: round(len(request) * part)])
+    pipes.stdin.close()
+    assert pipes.wait(60) == 0
+    child.close()
+    assert capfd.readouterr() == ("", "")
+
+
 @linux
 def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
     child = Child()
