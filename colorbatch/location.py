@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
@@ -114,6 +113,8 @@ def _local(text: str) -> Path:
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         raise UsageError(f"{text} is a file of another machine", advice="Write file:///path, or the path alone.")
+    from urllib.request import url2pathname  # a sixth of the time that the help takes
+
     return Path(url2pathname(parts.path))
 
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,14 @@ def test_the_help_lists_every_command(command_line: CommandLine, capsys: pytest.
     assert command_line("--help") == 0
     shown = capsys.readouterr().out
     assert all(f"  {command} " in shown for command in COMMANDS)
+
+
+def test_the_help_waits_for_nothing_that_only_work_needs() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "colorbatch", "--help"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
+    imported = {line.split("|")[-1].strip() for line in lines}
+    assert "colorbatch.cli.main" in imported
+    assert not imported & {"numpy", "PIL", "onnxruntime", "onnx", "torch", "rich", "fsspec", "urllib.request"}
 
 
 def test_inspect_tells_the_contract(
