@@ -11,7 +11,7 @@ from colorbatch.training.unet import ColorizationUNet
 ARCHITECTURES: dict[str, Callable[[], ColorNetwork]] = {
     "unet": ColorizationUNet,
     "lite0-unet": partial(LiteUNet, "lite0"),
-    "lite2-unet": partial(LiteUNet, "lite2"),
+    "lite2-unet": partial(LiteUNet, "lite2", has_hints=True),
 }
 
 

@@ -51,11 +51,29 @@ class Decoder(nn.Module):
             self.stages.append(nn.Sequential(ConvNormReLU(below + skip, channels), ConvNormReLU(channels, channels)))
             below = channels
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Decode the five maps of the encoder, largest first."""
+    def forward(self, features: Sequence[Tensor], hints: Sequence[Tensor] | None = None) -> Tensor:
+        """Decode the five maps of the encoder, largest first.
+
+        Args:
+            features: at strides 2 to 32.
+            hints: what a :class:`colorbatch.training.hints.HintEncoder` adds at strides 32, 16, 8 and 4.
+
+        """
         _, f4, f8, f16, f32 = features
-        x: Tensor = self.dropout(self.context(self.top(f32)))  # [N, 256, H/32, W/32]
+        added = iter(hints or ())
+
+        def with_hints(x: Tensor) -> Tensor:
+            return x + next(added) if hints is not None else x
+
+        x: Tensor = self.dropout(self.context(with_hints(self.top(f32))))  # [N, 256, H/32, W/32]
         for stage, skip in zip(self.stages, (self.dropout(f16), f8, f4), strict=True):
             x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
-            x = stage(torch.cat([x, skip], dim=1))  # [N, 192, H/16, W/16], [N, 128, H/8, W/8], [N, 96, H/4, W/4]
+            assert isinstance(stage, nn.Sequential)
+            first, second = stage  # [N, 192, H/16, W/16], [N, 128, H/8, W/8], [N, 96, H/4, W/4]
+            x = second(with_hints(first(torch.cat([x, skip], dim=1))))
         return x
+
+
+def decoder_channels() -> tuple[int, ...]:
+    """Return the channels of the maps to which hints are added, at strides 32, 16, 8 and 4."""
+    return (TOP_CHANNELS, *STAGE_CHANNELS)

@@ -6,6 +6,7 @@ learning via logit adjustment") instead of by rebalancing the loss: one training
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +23,23 @@ PRIOR_WEIGHT = 0.5
 """Share of the log prior that is taken off the logits at vividness 1."""
 SHARPENING = 1.5
 """Factor of the logits, the inverse of their temperature, at every vividness."""
-GAIN = 0.19
-"""By how much of itself the chroma is raised at vividness 1."""
+GAIN = 0.25
+"""By how much of itself chroma that is unsure is raised at vividness 1."""
+UNSURE = 10 / 255
+"""Standard deviation of a distribution from which on it is unsure; a sure colour is not raised."""
 
 _SIDE = 27  # bins from -0.52 to 0.52 in either direction
+
+
+class Distribution(NamedTuple):
+    """What colours a network holds possible at each place."""
+
+    shares: Tensor
+    """Probability of each bin, ``[N, h, w, BINS]``."""
+    chroma: Tensor
+    """The mean, ``[N, 2, h, w]``: the least squared error."""
+    variance: Tensor
+    """Mean squared distance of the chroma from it, ``[N, 1, h, w]``."""
 
 
 class BinHead(nn.Module):
@@ -72,14 +86,31 @@ class BinHead(nn.Module):
 
     def mean(self, logits: Tensor) -> Tensor:
         """Return the mean chroma ``[N, 2, h, w]`` of the distributions: the least squared error."""
-        # Over any axis but the last ONNX Runtime's softmax takes ten times as long.
-        shares = logits.movedim(1, -1).softmax(dim=-1)
-        return (shares @ self.centers).movedim(-1, 1)
+        return self.likely(logits).chroma
 
-    def vivid(self, logits: Tensor, vividness: Tensor) -> Tensor:
-        """Return chroma ``[N, 2, h, w]``: the mean of the sharpened distribution, the livelier the more vividness."""
-        return self.mean(self.adjusted(logits, vividness)) * (1 + GAIN * vividness)
+    def likely(self, logits: Tensor) -> Distribution:
+        """Return the distribution as it was trained, which is as sure as it is right."""
+        return self._distribution(logits.movedim(1, -1))
 
-    def adjusted(self, logits: Tensor, vividness: Tensor) -> Tensor:
-        """Return the logits sharpened, with rare colours raised the more the larger ``vividness``."""
-        return (logits - PRIOR_WEIGHT * vividness * self.log_prior[:, None, None]) * SHARPENING
+    def vivid(self, logits: Tensor, vividness: Tensor) -> Distribution:
+        """Return the sharpened distribution, its mean the livelier the more ``vividness`` and the less sure it is."""
+        found = self._distribution(self._adjusted(logits.movedim(1, -1), vividness))
+        unsure = found.variance / (found.variance + UNSURE**2)
+        return found._replace(chroma=found.chroma * (1 + GAIN * vividness * unsure))
+
+    def _adjusted(self, by_place: Tensor, vividness: Tensor) -> Tensor:
+        """Return logits ``[N, h, w, BINS]`` sharpened, with rare colours raised the more the larger ``vividness``."""
+        return by_place * SHARPENING - (SHARPENING * PRIOR_WEIGHT) * vividness * self.log_prior
+
+    def _distribution(self, by_place: Tensor) -> Distribution:
+        """Return the probabilities that logits ``[N, h, w, BINS]`` stand for, with their mean and variance.
+
+        Over any axis but the last ONNX Runtime's softmax takes ten times as long; flat, so that its optimiser does not
+        turn the planes over again.
+        """
+        shares = by_place.reshape(-1, BINS).softmax(dim=-1).view(by_place.shape)
+        moments = torch.cat([self.centers, self.centers.square().sum(dim=1, keepdim=True)], dim=1)
+        found = (shares @ moments).movedim(-1, 1)
+        chroma, squared = found[:, :2], found[:, 2:]
+        variance = (squared - chroma.square().sum(dim=1, keepdim=True)).clamp(min=0)
+        return Distribution(shares, chroma, variance)

@@ -3,13 +3,24 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from colorbatch.training import hints as hint_planes
 from colorbatch.training.config import LossName
-from colorbatch.training.decoder import STAGE_CHANNELS, Decoder
+from colorbatch.training.decoder import STAGE_CHANNELS, Decoder, decoder_channels
+from colorbatch.training.edge_aware import smoothed
 from colorbatch.training.encoder import LiteEncoder, LiteName
-from colorbatch.training.head import STRIDE, BinHead
-from colorbatch.training.network import ColorNetwork
+from colorbatch.training.head import STRIDE, BinHead, Distribution
+from colorbatch.training.hints import HintEncoder
+from colorbatch.training.network import ColorNetwork, Decoded
+
+SMOOTH_FROM = 0.5
+"""Vividness from which on chroma is smoothed; at 0 it is the mean, below this a mixture."""
+DIFFERENCE_PER_CHROMA = 123.0
+"""CIEDE2000 of two colours of equal luma for a distance of 1 between their chroma, see docs/experiments.md."""
+HALF_CONFIDENT = 10.0
+"""Expected CIEDE2000 at which the confidence is 0.5."""
 
 
 class LiteUNet(ColorNetwork):
@@ -19,11 +30,19 @@ class LiteUNet(ColorNetwork):
     losses: ClassVar[tuple[LossName, ...]] = ("bins", "chroma", "huber")
     has_vividness: ClassVar[bool] = True
 
-    def __init__(self, encoder: LiteName) -> None:
+    def __init__(self, encoder: LiteName, *, has_hints: bool = False) -> None:
         super().__init__()
+        self.has_hints = has_hints
         self.encoder = LiteEncoder(encoder)
         self.decoder = Decoder(self.encoder.channels)
         self.head = BinHead(STAGE_CHANNELS[-1])
+        if has_hints:
+            self.hints = HintEncoder(decoder_channels())
+
+    @property
+    def bins(self) -> Tensor:
+        """Cb and Cr of each bin."""
+        return self.head.centers
 
     def start(self, chromas: Iterable[Tensor]) -> None:
         """Take the encoder's weights from ImageNet and the bins from the pictures."""
@@ -34,12 +53,47 @@ class LiteUNet(ColorNetwork):
         """Those of the encoder."""
         return list(self.encoder.parameters())
 
-    def forward(self, luma: Tensor) -> Tensor:
+    def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return the logits."""
-        logits: Tensor = self.head(self.decoder(self.encoder(luma)))
+        added = None if hints is None else self.hints(hint_planes.pooled(hints))
+        logits: Tensor = self.head(self.decoder(self.encoder(luma), added))
         return logits
 
-    def chroma(self, prediction: Tensor, vividness: Tensor | None = None) -> Tensor:
-        """Return the mean of the distributions, or livelier chroma, at the size of the input."""
-        small = self.head.mean(prediction) if vividness is None else self.head.vivid(prediction, vividness)
-        return nn.functional.interpolate(small, scale_factor=STRIDE, mode="bilinear")
+    def chroma(self, prediction: Tensor) -> Tensor:
+        """Return the mean of the distributions, at the size of the input."""
+        return _enlarged(self.head.mean(prediction))
+
+    def decode(
+        self, prediction: Tensor, luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None
+    ) -> Decoded:
+        """Return chroma, the livelier and the calmer the more vividness, with its confidence and the distribution.
+
+        At a hint the chroma is that of the hint, whatever the vividness.
+        """
+        level = torch.zeros(()) if vividness is None else vividness
+        likely = self.head.likely(prediction)
+        _, chroma, variance = self.head.vivid(prediction, level)
+        known = None if hints is None else hint_planes.pooled(hints)
+        if known is not None:
+            chroma = torch.lerp(chroma, known.chroma, known.share)
+            variance = variance * (1 - known.share)
+        calm = smoothed(chroma, variance, nn.functional.avg_pool2d(luma, STRIDE))
+        chroma = torch.lerp(chroma, calm, (level / SMOOTH_FROM).clamp(max=1))
+        if known is not None:
+            chroma = torch.lerp(chroma, known.chroma, known.share)
+        return Decoded(_enlarged(chroma), confidence_in(chroma, likely), likely.shares.movedim(-1, 1))
+
+
+def confidence_in(chroma: Tensor, likely: Distribution) -> Tensor:
+    """Return how sure a network is of chroma ``[N, 2, h, w]``: ``[N]`` in 0..1.
+
+    With E the CIEDE2000 that the distribution lets expect in the mean over the picture, it is 10 / (10 + E): 1 for
+    certain, 0.5 where ten is expected.
+    """
+    squared = likely.variance + (likely.chroma - chroma).square().sum(dim=1, keepdim=True)
+    expected = DIFFERENCE_PER_CHROMA * squared.sqrt().mean(dim=(1, 2, 3))
+    return HALF_CONFIDENT / (HALF_CONFIDENT + expected)
+
+
+def _enlarged(chroma: Tensor) -> Tensor:
+    return nn.functional.interpolate(chroma, scale_factor=STRIDE, mode="bilinear")

@@ -78,7 +78,7 @@ class ColorizationUNet(ColorNetwork):
 
         self.final_conv = SeparableConv2d(3 + 1, 3)
 
-    def forward(self, luma: Tensor) -> Tensor:
+    def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:  # noqa: ARG002 (it has none)
         """Predict RGB at the size of ``luma``."""
         e1 = self.enc1(luma)  # [N, 128, H/2,  W/2]
         e2 = self.enc2(e1)  # [N, 128, H/4,  W/4]
@@ -93,6 +93,6 @@ class ColorizationUNet(ColorNetwork):
         d = self.dec5(torch.cat([d, e1], dim=1))  # [N, 3, H, W]
         return torch.sigmoid(self.final_conv(torch.cat([d, luma], dim=1)))
 
-    def chroma(self, prediction: Tensor, vividness: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def chroma(self, prediction: Tensor) -> Tensor:
         """Return the chroma of the RGB predicted."""
         return chroma_of(prediction)

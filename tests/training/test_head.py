@@ -50,24 +50,37 @@ def test_without_vividness_the_distribution_is_only_sharpened(head: BinHead) -> 
     uneven = logits_of(0.25, 0.75)
     raised = [share**1.5 for share in (0.25, 0.75)]  # logits times 1.5 are shares to that power
     orange, blue = (share / sum(raised) for share in raised)
-    shares = head.adjusted(uneven, torch.tensor(0.0)).softmax(dim=1)[0, :2, 0, 0]
-    assert shares.tolist() == pytest.approx([orange, blue], rel=1e-4)
+    found = head.vivid(uneven, torch.tensor(0.0))
+    assert found.shares[0, 0, 0, :2].tolist() == pytest.approx([orange, blue], rel=1e-4)
     expected = torch.tensor([orange * -0.2 + blue * 0.2, orange * 0.16 - blue * 0.08])
-    torch.testing.assert_close(head.vivid(uneven, torch.tensor(0.0))[0, :, 0, 0], expected)
+    torch.testing.assert_close(found.chroma[0, :, 0, 0], expected)
+
+
+def test_the_variance_is_the_mean_squared_distance_from_the_mean(head: BinHead) -> None:
+    found = head.likely(logits_of(0.25, 0.75))
+    apart = (0.4**2 + 0.24**2) ** 0.5  # of orange and blue; of two values it is p (1 - p) d^2
+    assert found.variance.item() == pytest.approx(0.25 * 0.75 * apart**2, rel=1e-4)
+    assert head.likely(logits_of(1.0)).variance.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_sure_colour_is_as_vivid_as_it_is_and_no_more(head: BinHead) -> None:
+    sure = head.vivid(logits_of(1.0), torch.tensor(1.0)).chroma[0, :, 0, 0]
+    torch.testing.assert_close(sure, torch.tensor(ORANGE), atol=1e-4, rtol=0)
 
 
 def test_vividness_raises_the_rare(head: BinHead) -> None:
     even = logits_of(0.5, 0.5)
-    shares = [head.adjusted(even, torch.tensor(level)).softmax(dim=1)[0, 1, 0, 0].item() for level in (0.0, 0.5, 1.0)]
+    shares = [head.vivid(even, torch.tensor(level)).shares[0, 0, 0, 1].item() for level in (0.0, 0.5, 1.0)]
     assert shares[0] == pytest.approx(0.5, abs=1e-4)
     assert shares[0] < shares[1] < shares[2], "blue is rarer than orange"
 
 
 def test_vividness_decides_between_two_colours(head: BinHead) -> None:
     unsure = logits_of(0.35, 0.65)
-    careful, vivid = (head.mean(head.adjusted(unsure, torch.tensor(level)))[0, :, 0, 0] for level in (0.0, 1.0))
-    assert vivid.norm() > 1.4 * careful.norm()
-    torch.testing.assert_close(vivid, torch.tensor(BLUE), atol=0.08, rtol=0)
+    careful, vivid = (head.vivid(unsure, torch.tensor(level)) for level in (0.0, 1.0))
+    assert vivid.chroma.norm() > 1.4 * careful.chroma.norm()
+    decided = vivid.shares[0, 0, 0] @ head.centers  # without what vividness raises chroma by
+    torch.testing.assert_close(decided, torch.tensor(BLUE), atol=0.08, rtol=0)
 
 
 def test_a_true_colour_is_shared_by_its_nearest_bins() -> None:
