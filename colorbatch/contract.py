@@ -14,8 +14,16 @@ INPUT_NAME = "luma"
 """float32 ``[N, 1, H, W]`` in 0..1; N, H and W dynamic, H and W multiples of ``size_multiple``."""
 VIVIDNESS_NAME = "vividness"
 """Optional second input, a float32 scalar in 0..1."""
+HINTS_NAME = "hints"
+"""Optional input that need not be fed, since the file holds a default: float32 ``[N, 3, H, W]``, Cb and Cr of what a
+person knows, and its weight in 0..1. All zero is the same as not fed, bit for bit."""
 OUTPUT_NAME = "chroma"
 """float32 ``[N, 2, H, W]`` in -0.5..0.5."""
+CONFIDENCE_NAME = "confidence"
+"""Optional output, float32 ``[N]`` in 0..1: 10 / (10 + the CIEDE2000 that is expected in the mean over the picture)."""
+COLORS_NAME = "colors"
+"""Optional output, float32 ``[N, B, H / 4, W / 4]``: the probability of each of B bins of chroma."""
+COLORS_STRIDE = 4
 WEIGHT_PREFIX = "network."
 """An initializer of this and the name that a weight has in the network holds that weight, as it was trained."""
 
@@ -30,7 +38,15 @@ PARITY_FIGURES: tuple[ParityFigure, ...] = get_args(ParityFigure)
 MAX_SIZE = 8192
 """Largest working size and size multiple a contract may ask for."""
 
+MAX_COLORS = 4096
+"""Largest number of bins of ``colors``."""
+
 _T = TypeVar("_T")
+
+
+def expected_ciede2000(confidence: float) -> float:
+    """Return the mean CIEDE2000 that a confidence, above 0 and up to 1, stands for."""
+    return 10 / confidence - 10
 
 
 @dataclass(frozen=True)
@@ -68,11 +84,20 @@ class ModelContract:
     training_data: str
     vividness: float | None = None
     """What a run gives the input ``vividness`` when it is not told; ``None``: the model has no such input."""
+    hints: bool = False
+    """Whether the model has the input ``hints``."""
+    confidence: bool = False
+    """Whether it has the output ``confidence``."""
+    colors: tuple[tuple[float, float], ...] | None = None
+    """Cb and Cr of each bin of the output ``colors``; ``None``: the model has no such output."""
 
     def to_metadata(self) -> dict[str, str]:
         """Return the contract as ``metadata_props``."""
         values = {"contract": VERSION, **asdict(self), "parity": json.dumps(asdict(self.parity), sort_keys=True)}
-        return {PREFIX + key: str(value) for key, value in values.items() if value is not None}
+        if self.colors is not None:
+            values["colors"] = json.dumps(self.colors)
+        present = {key: value for key, value in values.items() if value is not None and value is not False}
+        return {PREFIX + key: "yes" if value is True else str(value) for key, value in present.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelContract":
@@ -104,6 +129,9 @@ class ModelContract:
                 license=found["license"],
                 training_data=found["training_data"],
                 vividness=_share(found, "vividness") if "vividness" in found else None,
+                hints=_flag(found, "hints"),
+                confidence=_flag(found, "confidence"),
+                colors=_colors(found) if "colors" in found else None,
             )
         except KeyError as error:
             raise ModelRefusedError(f"the model's contract lacks {PREFIX}{error.args[0]}") from None
@@ -124,6 +152,24 @@ def _share(found: Mapping[str, str], key: str) -> float:
     if not 0 <= share <= 1:
         raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}, not a number from 0 to 1")
     return share
+
+
+def _flag(found: Mapping[str, str], key: str) -> bool:
+    if found.get(key, "yes") != "yes":
+        raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}; it can only be 'yes', or left out")
+    return key in found
+
+
+def _colors(found: Mapping[str, str]) -> tuple[tuple[float, float], ...]:
+    try:
+        colors = tuple((float(cb), float(cr)) for cb, cr in json.loads(found["colors"]))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        colors = ()
+    if not 1 <= len(colors) <= MAX_COLORS or not all(-1 <= value <= 1 for color in colors for value in color):
+        raise ModelRefusedError(
+            f"the model's {PREFIX}colors is no JSON list of 1 to {MAX_COLORS} pairs of Cb and Cr from -1 to 1"
+        )
+    return colors
 
 
 def _choice(found: Mapping[str, str], key: str, choices: tuple[_T, ...]) -> _T:

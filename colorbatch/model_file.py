@@ -70,34 +70,49 @@ def read_model_file(name_or_path: str) -> ModelFile:
 
 def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
     """Raise unless inputs and outputs are those of the contract."""
-    wanted = f"{contract.INPUT_NAME} float32 [N, 1, H, W]"
-    inputs, outputs = header.inputs, header.outputs
-    matches = bool(inputs) and _is_planes(inputs[0], contract.INPUT_NAME, 1)
-    if model_contract.vividness is None:
-        matches &= len(inputs) == 1
-    else:
-        wanted += f", {contract.VIVIDNESS_NAME} float32 []"
-        matches &= len(inputs) == 2 and _is_scalar(inputs[1], contract.VIVIDNESS_NAME)
-    matches &= len(outputs) == 1 and _is_planes(outputs[0], contract.OUTPUT_NAME, 2)
-    if not matches:
-        found_inputs = ", ".join(map(describe_tensor, inputs)) or "nothing"
-        found_outputs = ", ".join(map(describe_tensor, outputs)) or "nothing"
+    inputs = [_Wanted(contract.INPUT_NAME, ("N", 1, "H", "W"))]
+    if model_contract.vividness is not None:
+        inputs.append(_Wanted(contract.VIVIDNESS_NAME, ()))
+    hints = [_Wanted(contract.HINTS_NAME, ("N", 3, "H", "W"))] if model_contract.hints else []
+    outputs = [_Wanted(contract.OUTPUT_NAME, ("N", 2, "H", "W"))]
+    if model_contract.confidence:
+        outputs.append(_Wanted(contract.CONFIDENCE_NAME, ("N",)))
+    if model_contract.colors is not None:
+        outputs.append(_Wanted(contract.COLORS_NAME, ("N", len(model_contract.colors), "h", "w")))
+    # A file may list any of its weights as an input that has a default; only one called hints is of the contract.
+    found_hints = [info for info in header.optional_inputs if info.name == contract.HINTS_NAME]
+    pairs = ((inputs, header.inputs), (hints, found_hints), (outputs, header.outputs))
+    if not all(
+        len(wanted) == len(found) and all(each.matches(info) for each, info in zip(wanted, found, strict=True))
+        for wanted, found in pairs
+    ):
+        optional = "".join(f", and if wanted {each}" for each in hints)
+        found_inputs = ", ".join(map(describe_tensor, (*header.inputs, *found_hints))) or "nothing"
+        found_outputs = ", ".join(map(describe_tensor, header.outputs)) or "nothing"
         raise ModelRefusedError(
-            f"expected {wanted} in, {contract.OUTPUT_NAME} float32 [N, 2, H, W] out; "
+            f"expected {', '.join(map(str, inputs))}{optional} in, {', '.join(map(str, outputs))} out; "
             f"found {found_inputs} in, {found_outputs} out"
         )
 
 
-def _is_scalar(info: TensorInfo, name: str) -> bool:
-    return info.name == name and info.is_float32 and info.shape is not None and len(info.shape) == 0
+@dataclass(frozen=True)
+class _Wanted:
+    """An input or output that the contract promises: float32, its dimensions dynamic where they are named."""
 
+    name: str
+    shape: tuple[int | str, ...]
 
-def _is_planes(info: TensorInfo, name: str, planes: int) -> bool:
-    """Return whether ``info`` is float32 ``[N, planes, H, W]`` with N, H and W dynamic."""
-    if info.name != name or not info.is_float32 or info.shape is None or len(info.shape) != 4:
-        return False
-    batch, channels, height, width = info.shape
-    return channels == planes and not any(isinstance(side, int) for side in (batch, height, width))
+    def matches(self, info: TensorInfo) -> bool:
+        """Return whether ``info`` is this input or output."""
+        if info.name != self.name or not info.is_float32 or info.shape is None or len(info.shape) != len(self.shape):
+            return False
+        return all(
+            found == wanted if isinstance(wanted, int) else not isinstance(found, int)
+            for wanted, found in zip(self.shape, info.shape, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} float32 [{', '.join(map(str, self.shape))}]"
 
 
 def describe_tensor(info: TensorInfo) -> str:

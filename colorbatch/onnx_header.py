@@ -42,6 +42,9 @@ class OnnxHeader:
     opsets: dict[str, int]
     """Version by operator domain; the ONNX domain is ``""``."""
     inputs: tuple[TensorInfo, ...]
+    """Those that must be fed."""
+    optional_inputs: tuple[TensorInfo, ...]
+    """Those that have a default: an initializer of the same name."""
     outputs: tuple[TensorInfo, ...]
     has_external_data: bool
     """Whether any tensor, at any depth, lies in another file."""
@@ -57,6 +60,7 @@ def read_onnx_header(data: bytes) -> OnnxHeader:
     metadata: dict[str, str] = {}
     opsets: dict[str, int] = {}
     inputs: list[TensorInfo] = []
+    optional_inputs: list[TensorInfo] = []
     outputs: list[TensorInfo] = []
     external = False
     graphs = 0
@@ -69,13 +73,14 @@ def read_onnx_header(data: bytes) -> OnnxHeader:
             case ("Model", "Graph"):
                 graphs += 1
                 initializers = {_text(tensor, 8) for tensor in _messages(message, 5)}
-                inputs += [info for info in map(_tensor_info, _messages(message, 11)) if info.name not in initializers]
+                for info in map(_tensor_info, _messages(message, 11)):
+                    (optional_inputs if info.name in initializers else inputs).append(info)
                 outputs += map(_tensor_info, _messages(message, 12))
             case (*_, "Tensor"):
                 external = external or _integer(message, 14) != 0 or any(_messages(message, 13))
     if graphs != 1 or not opsets:
         raise ValueError("no ONNX graph in it")
-    return OnnxHeader(metadata, opsets, tuple(inputs), tuple(outputs), external)
+    return OnnxHeader(metadata, opsets, tuple(inputs), tuple(optional_inputs), tuple(outputs), external)
 
 
 def _walk(message: memoryview, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], memoryview]]:

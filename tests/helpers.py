@@ -76,6 +76,34 @@ def vivid_model(default: float = 0.25) -> onnx.ModelProto:
     return model_of(nodes, [quarter], vividness=default)
 
 
+def hinted_model() -> onnx.ModelProto:
+    """Return a model whose chroma is that of the hints, and whose confidence and one color are the luma's mean."""
+    initializers = [
+        numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), "hints"),
+        *(
+            numpy_helper.from_array(np.array(value), name)
+            for name, value in (("from", [0]), ("to", [2]), ("axes", [1]))
+        ),
+        numpy_helper.from_array(np.array([1, 2, 3]), "all"),
+        numpy_helper.from_array(np.array(0.0, np.float32), "zero"),
+    ]
+    nodes = [
+        helper.make_node("Slice", ["hints", "from", "to", "axes"], ["hinted"]),
+        helper.make_node("Mul", ["luma", "zero"], ["plane"]),
+        helper.make_node("Add", ["hinted", "plane"], ["chroma"]),
+        helper.make_node("ReduceMean", ["luma", "all"], ["confidence"], keepdims=0),
+        helper.make_node("AveragePool", ["luma"], ["colors"], kernel_shape=[4, 4], strides=[4, 4]),
+    ]
+    model = model_of(nodes, initializers)
+    model.graph.output.append(helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["N"]))
+    model.graph.output.append(helper.make_tensor_value_info("colors", TensorProto.FLOAT, ["N", 1, "h", "w"]))
+    # Other names than those of luma, since the default has a single pixel.
+    model.graph.input.append(helper.make_tensor_value_info("hints", TensorProto.FLOAT, ["M", 3, "Y", "X"]))
+    contract = small_contract(hints=True, confidence=True, colors=((0.125, -0.25),))
+    helper.set_model_props(model, contract.to_metadata())
+    return model
+
+
 def endless_model() -> onnx.ModelProto:
     """Return a model that counts to 2^63 before it answers."""
     step = numpy_helper.from_array(np.array(1e-9, np.float32), "step")

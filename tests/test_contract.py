@@ -91,3 +91,32 @@ def test_a_parity_of_levels_is_kept_and_one_of_earlier_files_still_read() -> Non
     metadata["colorbatch.parity"] = json.dumps(earlier | {"tolerance_of": "luck"})
     with pytest.raises(ModelRefusedError, match="tolerance_of"):
         ModelContract.from_metadata(metadata)
+
+
+def test_hints_confidence_and_colors_are_told_only_of_models_that_have_them() -> None:
+    contract = small_contract(hints=True, confidence=True, colors=((0.04, -0.08), (0.0, 0.0)))
+    metadata = contract.to_metadata()
+    assert (metadata["colorbatch.hints"], metadata["colorbatch.confidence"]) == ("yes", "yes")
+    assert json.loads(metadata["colorbatch.colors"]) == [[0.04, -0.08], [0, 0]]
+    assert ModelContract.from_metadata(metadata) == contract
+    assert not {"colorbatch.hints", "colorbatch.confidence", "colorbatch.colors"} & set(small_contract().to_metadata())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hints", "no"),
+        ("confidence", "0.5"),
+        ("colors", "[]"),
+        ("colors", "[[0.1]]"),
+        ("colors", "[[0, 7]]"),
+        ("colors", '[["a", "b"]]'),
+        ("colors", "["),
+        ("colors", str([[0, 0]] * 5000)),
+        ("colors", "[[NaN, 0]]"),
+    ],
+)
+def test_what_a_contract_cannot_say_of_hints_confidence_and_colors_is_refused(key: str, value: str) -> None:
+    metadata = small_contract().to_metadata() | {f"colorbatch.{key}": value}
+    with pytest.raises(ModelRefusedError, match=f"colorbatch.{key} is"):
+        ModelContract.from_metadata(metadata)

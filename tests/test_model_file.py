@@ -3,7 +3,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from helpers import small_model, vivid_model
+from helpers import hinted_model, small_contract, small_model, vivid_model
 from onnx import TensorProto, helper
 
 from colorbatch.errors import ExitCode, ModelRefusedError
@@ -17,7 +17,7 @@ def test_a_model_that_keeps_the_contract_is_read(model_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "architecture"), [("unet", "unet"), ("default", "lite0-unet"), ("fast", "lite0-unet")]
+    ("name", "architecture"), [("unet", "unet"), ("default", "lite2-unet"), ("fast", "lite2-unet")]
 )
 def test_a_built_in_model_is_under_20_mb_and_keeps_the_contract(name: str, architecture: str) -> None:
     assert name in built_in_models()
@@ -116,4 +116,48 @@ def test_a_web_page_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "page.onnx"
     path.write_bytes(b"<!DOCTYPE html><html></html>")
     with pytest.raises(ModelRefusedError, match="not an ONNX model"):
+        read_model_file(str(path))
+
+
+def test_a_model_with_hints_confidence_and_colors_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "hinted.onnx"
+    path.write_bytes(hinted_model().SerializeToString())
+    model = read_model_file(str(path))
+    assert (model.contract.hints, model.contract.confidence, model.contract.colors) == (True, True, ((0.125, -0.25),))
+    assert [each.name for each in model.header.optional_inputs] == ["hints"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"hints": False},
+            r"expected luma float32 \[N, 1, H, W\] in, .*found luma .*, hints float32 \[M, 3, Y, X\] in",
+        ),
+        ({"confidence": False}, r"out; found .* in, chroma .*, confidence float32 \[N\], colors .* out"),
+        ({"colors": None}, r"confidence float32 \[N\] out; found .*colors float32 \[N, 1, h, w\] out"),
+        ({"colors": ((0.0, 0.0), (0.1, 0.1))}, r"colors float32 \[N, 2, h, w\] out; found"),
+    ],
+)
+def test_signature_and_contract_must_agree_on_hints_confidence_and_colors(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    model = hinted_model()
+    values = {"hints": True, "confidence": True, "colors": ((0.125, -0.25),)} | change
+    del model.metadata_props[:]
+    helper.set_model_props(model, small_contract(**values).to_metadata())
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelRefusedError, match=message):
+        read_model_file(str(path))
+
+
+def test_hints_that_must_be_fed_are_refused(tmp_path: Path) -> None:
+    model = hinted_model()
+    kept = [each for each in model.graph.initializer if each.name != "hints"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelRefusedError, match="and if wanted hints float32"):
         read_model_file(str(path))

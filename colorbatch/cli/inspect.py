@@ -35,6 +35,7 @@ def _facts(model: ModelFile) -> dict[str, Any]:
         "sha256": model.sha256,
         "opset": model.header.opsets.get("", 0),
         "inputs": [describe_tensor(info) for info in model.header.inputs],
+        "optional_inputs": [describe_tensor(info) for info in model.header.optional_inputs],
         "outputs": [describe_tensor(info) for info in model.header.outputs],
         **asdict(model.contract),
     }
@@ -45,6 +46,12 @@ def _in_words(value: Any) -> str:  # noqa: ANN401 (any JSON value)
         case dict():
             return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())
         case list():
-            return printable(", ".join(value))
+            return printable(", ".join(value)) or "none"
+        case tuple():
+            return f"{len(value)} bins"
+        case bool():
+            return "yes" if value else "no"
+        case None:
+            return "none"
         case _:
             return printable(str(value))
