@@ -32,7 +32,7 @@ def main() -> None:
         for repeat in range(-2, arguments.repeats):  # the first ones warm up
             for name, session in sessions.items():
                 cpu, wall = time.thread_time(), time.perf_counter()
-                session.predict_chroma(luma)
+                session.predict(luma)
                 cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
                 if repeat >= 0:
                     of_cpu[name].append(1e3 * cpu)

@@ -5,10 +5,11 @@ load by themselves, nobody waits for one to fill, and no thread is needed beyond
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from colorbatch.color import Plane
 from colorbatch.errors import InferenceError
@@ -16,25 +17,47 @@ from colorbatch.errors import InferenceError
 LARGEST = 16
 """Pictures in a batch: more are hardly faster, and take more of the GPU's memory."""
 
-Run = Callable[[Plane, float | None, float | None], Plane]
-"""Takes luma ``[N, 1, H, W]``, vividness and deadline, and returns chroma ``[N, 2, H, W]``."""
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model answers for N pictures of one shape."""
+
+    chroma: Plane
+    """``[N, 2, H, W]`` in -0.5..0.5."""
+    confidence: NDArray[np.float32] | None = None
+    """``[N]`` in 0..1: how sure the model is; ``None``: it does not say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a model is asked for N pictures of one shape."""
+
+    luma: Plane
+    """``[N, 1, H, W]`` in 0..1."""
+    vividness: float | None = None
+    """0..1; ``None`` for a model without it."""
+    hints: Plane | None = None
+    """``[N, 3, H, W]``: Cb, Cr and weight; ``None``: nobody gave any."""
+    deadline: float | None = None
+    """Of ``time.monotonic``, in seconds, at which the inference is broken off."""
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], float | None, bool]:
+        """Questions of the same kind fit into one batch."""
+        return self.luma.shape[1:], self.vividness, self.hints is None
+
+
+Run = Callable[[Question], Prediction]
 
 
 @dataclass(eq=False)
 class _Request:
     """What one thread asks for, and what comes of it."""
 
-    luma: Plane
-    vividness: float | None
-    deadline: float | None
-    chroma: Plane | None = None
+    question: Question
+    prediction: Prediction | None = None
     error: InferenceError | MemoryError | None = None
     is_done: bool = False
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], float | None]:
-        """Requests of the same kind fit into one batch."""
-        return self.luma.shape[1:], self.vividness
 
 
 class Batcher:
@@ -48,14 +71,14 @@ class Batcher:
         self._is_busy = False
         self._condition = threading.Condition()
 
-    def __call__(self, luma: Plane, vividness: float | None, deadline: float | None) -> Plane:
-        """Return what ``run`` gives for these arguments, computed beside what other threads ask for.
+    def __call__(self, question: Question) -> Prediction:
+        """Return what ``run`` gives for a question, computed beside what other threads ask for.
 
         Raises:
             InferenceError, MemoryError: ``run`` raised it for this request alone.
 
         """
-        request = _Request(luma, vividness, deadline)
+        request = _Request(question)
         with self._condition:
             self._waiting.append(request)
         while (batch := self._next_batch(request)) is not None:
@@ -69,8 +92,8 @@ class Batcher:
                     self._condition.notify_all()
         if request.error is not None:
             raise request.error
-        assert request.chroma is not None, "whoever ran the batch met a bug"
-        return request.chroma
+        assert request.prediction is not None, "whoever ran the batch met a bug"
+        return request.prediction
 
     def _next_batch(self, request: _Request) -> Sequence[_Request] | None:
         """Return what to run next, once the model is free, or ``None`` once ``request`` has its answer."""
@@ -78,17 +101,16 @@ class Batcher:
             self._condition.wait_for(lambda: request.is_done or not self._is_busy)
             if request.is_done:
                 return None
-            kind = self._waiting[0].kind
-            batch = [each for each in self._waiting if each.kind == kind][: self._largest]
+            kind = self._waiting[0].question.kind
+            batch = [each for each in self._waiting if each.question.kind == kind][: self._largest]
             self._waiting = [each for each in self._waiting if each not in batch]
             self._is_busy = True
             return batch
 
     def _answer(self, batch: Sequence[_Request]) -> None:
-        deadlines = [each.deadline for each in batch if each.deadline is not None]
-        deadline = max(deadlines) if len(deadlines) == len(batch) else None
+        questions = [each.question for each in batch]
         try:
-            chroma = self._run(np.concatenate([each.luma for each in batch]), batch[0].vividness, deadline)
+            prediction = self._run(_joined(questions))
         except (InferenceError, MemoryError) as error:
             if len(batch) == 1:
                 batch[0].error = error
@@ -96,6 +118,28 @@ class Batcher:
                 for each in batch:
                     self._answer([each])
             return
-        ends = np.cumsum([len(each.luma) for each in batch])[:-1]
-        for each, part in zip(batch, np.split(chroma, ends), strict=True):
-            each.chroma = part
+        for each, part in zip(batch, _split(prediction, questions), strict=True):
+            each.prediction = part
+
+
+def _joined(questions: Sequence[Question]) -> Question:
+    """Return one question for the pictures of several of one kind; it has a deadline if each of them has."""
+    first = questions[0]
+    deadlines = [each.deadline for each in questions if each.deadline is not None]
+    hints = [each.hints for each in questions if each.hints is not None]
+    return Question(
+        np.concatenate([each.luma for each in questions]),
+        first.vividness,
+        np.concatenate(hints) if hints else None,
+        max(deadlines) if len(deadlines) == len(questions) else None,
+    )
+
+
+def _split(prediction: Prediction, questions: Sequence[Question]) -> Iterator[Prediction]:
+    """Yield what of a prediction belongs to each question."""
+    start = 0
+    for question in questions:
+        part = slice(start, start + len(question.luma))
+        start = part.stop
+        confidence = prediction.confidence
+        yield Prediction(prediction.chroma[part], None if confidence is None else confidence[part])

@@ -2,14 +2,15 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
 from colorbatch import color, resize, tiling
 from colorbatch.color import Plane
-from colorbatch.contract import ModelContract
+from colorbatch.contract import COLORS_STRIDE, ModelContract
 from colorbatch.errors import UsageError
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.model_file import read_model_file
@@ -61,10 +62,13 @@ class Colorizer:
 
     def _predict_frame(self, frame: Frame) -> Frame:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        return replace(frame, chroma=self.predict_chroma(frame.pixels, deadline))
+        found = self.predict_pixels(frame.pixels, deadline)
+        return replace(frame, chroma=found.chroma, confidence=found.confidence)
 
-    def predict_chroma(self, pixels: Pixels | Plane, deadline: float | None = None) -> Plane:
-        """Return chroma ``[2, h, w]`` in about -0.5..0.5, at the size at which the network saw the picture.
+    def predict_pixels(
+        self, pixels: Pixels | Plane, deadline: float | None = None, hints: Plane | None = None
+    ) -> "PixelPrediction":
+        """Return chroma at the size at which the network saw the picture, and how sure the model is of it.
 
         The picture goes through the network once, small, since colour needs the whole scene; one that is too long for
         that goes in overlapping tiles (:mod:`colorbatch.tiling`).
@@ -72,33 +76,86 @@ class Colorizer:
         Args:
             pixels: grey, RGB, or luma, as :func:`colorbatch.color.luma_of` takes them.
             deadline: one of ``time.monotonic``.
+            hints: ``[3, h, w]`` of :meth:`network_size`: Cb, Cr and weight in 0..1.
 
         Raises:
-            InferenceError: the model failed on it, or took too long.
+            InferenceError: the model failed on it, took too long, or takes no hints.
 
         """
+        size = self.network_size(*pixels.shape[:2])
         if self.session.contract.tiling == "tiles":
             small, side = color.luma_of(pixels), self.working_size
         else:
-            height, width = pixels.shape[:2]
-            size = resize.network_size(height, width, self.working_size)
             small, side = resize.shrink_luma(pixels, size), resize.MAX_ASPECT * self.working_size
-        windows = tiling.windows_of(small.shape, side)
-        tiles = ((window, self._run(small[window.slices], deadline)) for window in windows)
-        return tiling.blend(small.shape, tiles)
+        confidences: list[float] = []
+        areas: list[int] = []
 
-    def _run(self, luma: Plane, deadline: float | None) -> Plane:
-        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees."""
+        def tiles() -> Iterator[tuple[tiling.Window, Plane]]:
+            for window in tiling.windows_of(size, side):
+                rows, columns = window.slices
+                luma = small[rows, columns]
+                chroma, confidence = self._run(luma, deadline, None if hints is None else hints[:, rows, columns])
+                if confidence is not None:
+                    confidences.append(confidence)
+                    areas.append(luma.size)
+                yield window, chroma
+
+        chroma = tiling.blend(size, tiles())
+        return PixelPrediction(chroma, float(np.average(confidences, weights=areas)) if confidences else None)
+
+    def predict_colors(self, pixels: Pixels | Plane, hints: Plane | None = None) -> Plane:
+        """Return the probability of each bin of the contract's ``colors``, ``[B, h / 4, w / 4]``, rounded down.
+
+        Args:
+            pixels: as :meth:`predict_pixels` takes them, of a picture that the network sees whole.
+            hints: likewise.
+
+        Raises:
+            InferenceError: the model failed on it, takes no hints, or has no such output.
+
+        """
+        size = self.network_size(*pixels.shape[:2])
+        luma, placed = self._padded(resize.shrink_luma(pixels, size), hints)
+        height, width = (side // COLORS_STRIDE for side in size)
+        return self.session.predict_colors(luma, placed)[0, :, :height, :width]
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width at which the network sees a picture of this height and width."""
+        if self.session.contract.tiling == "tiles":
+            return height, width
+        return resize.network_size(height, width, self.working_size)
+
+    def _run(self, luma: Plane, deadline: float | None, hints: Plane | None) -> tuple[Plane, float | None]:
+        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees, and the confidence."""
         height, width = luma.shape
-        padded = resize.pad_to_multiple(luma, self.session.contract.size_multiple)
+        padded, placed = self._padded(luma, hints)
         vividness, strength = self.options.vividness, self.options.strength
-        chroma = self.session.predict_chroma(padded[None, None], vividness, deadline)[0]
+        found = self.session.predict(padded, vividness, deadline, placed)
+        chroma, confidence = found.chroma[0], found.confidence
         if self.options.tta:
-            mirrored = np.ascontiguousarray(padded[:, ::-1])
-            again = self.session.predict_chroma(mirrored[None, None], vividness, deadline)[0]
-            chroma = (chroma + again[:, :, ::-1]) / 2
+            mirrored = np.ascontiguousarray(padded[..., ::-1])
+            mirrored_hints = None if placed is None else np.ascontiguousarray(placed[..., ::-1])
+            again = self.session.predict(mirrored, vividness, deadline, mirrored_hints)
+            chroma = (chroma + again.chroma[0, :, :, ::-1]) / 2
         scaled: Plane = chroma if strength == 1 else chroma * np.float32(strength)
-        return scaled[:, :height, :width]
+        return scaled[:, :height, :width], None if confidence is None else float(confidence[0])
+
+    def _padded(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
+        """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model takes."""
+        padded = resize.pad_to_multiple(luma, self.session.contract.size_multiple)
+        if hints is None:
+            return padded[None, None], None
+        below, right = (padded.shape[axis] - luma.shape[axis] for axis in (0, 1))
+        return padded[None, None], np.pad(hints, ((0, 0), (0, below), (0, right)))[None]
+
+
+class PixelPrediction(NamedTuple):
+    """What a model says of one image."""
+
+    chroma: Plane
+    """``[2, h, w]`` in about -0.5..0.5, at the size at which the network saw it."""
+    confidence: float | None
+    """0..1, see :data:`colorbatch.contract.CONFIDENCE_NAME`; ``None``: the model does not say."""
 
 
 def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:

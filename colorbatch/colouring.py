@@ -91,7 +91,12 @@ def colour(
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
         picture = _but_for(in_colour, picture, coloured)
-        row = replace(row, provider=colorizer.session.provider, digital_source_type=job.digital_source_type)
+        row = replace(
+            row,
+            provider=colorizer.session.provider,
+            digital_source_type=job.digital_source_type,
+            confidence=None if picture.confidence is None else round(picture.confidence, 3),
+        )
         if job.digital_source_type is None:
             row = replace(row, reason=UNMARKED)
         else:

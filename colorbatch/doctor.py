@@ -161,7 +161,7 @@ def _run(model: ModelFile, provider: ProviderName) -> None:
     from colorbatch.session import Session
 
     side = model.contract.size_multiple
-    Session(model, provider).predict_chroma(np.linspace(0, 1, side**2, dtype=np.float32).reshape(1, 1, side, side))
+    Session(model, provider).predict(np.linspace(0, 1, side**2, dtype=np.float32).reshape(1, 1, side, side))
 
 
 def _try_codecs() -> "list[Trial]":

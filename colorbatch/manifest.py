@@ -34,7 +34,7 @@ _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
 )
-_NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds")
+_NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ class Row:
     model_sha256: str | None = None
     settings_sha256: str | None = None
     provider: str | None = None
+    confidence: float | None = None
+    """How sure the model was of its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); of the page of which
+    it is least sure. ``None``: it does not say."""
     digital_source_type: str | None = None
     """What the output says of itself, a concept of IPTC's; ``None``: it does not say that a model made its colours."""
     seconds: float | None = None

@@ -22,6 +22,8 @@ class Frame:
     metadata: Metadata = field(default_factory=Metadata)
     chroma: Plane | None = None
     """``[2, h, w]``, small, to be laid over the luma of the pixels; ``None``: the pixels are what is to be seen."""
+    confidence: float | None = None
+    """How sure the model is of the chroma, 0..1; ``None``: it does not say, or coloured nothing."""
 
     def merged(self) -> "Frame":
         """Return the frame with its chroma laid over its luma: RGB ``[H, W, 3]``."""
@@ -64,6 +66,11 @@ class Picture:
     def first(self) -> Frame:
         """The first frame, whose sizes the manifest names."""
         return self.frames[0]
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure the model is of the frame that it is least sure of, 0..1; ``None``: it does not say of any."""
+        return min((frame.confidence for frame in self.frames if frame.confidence is not None), default=None)
 
     @property
     def megapixels(self) -> float:

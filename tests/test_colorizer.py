@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import colorbatch
+from colorbatch.batching import Prediction
 from colorbatch.color import Plane
 from colorbatch.colorizer import Colorizer
 from colorbatch.errors import UsageError
@@ -95,7 +96,7 @@ def vivid_path(tmp_path: Path) -> Path:
 def test_strength_scales_chroma(model_path: Path, ramp: NDArray[np.uint8]) -> None:
     luma = np.full((20, 20), 0.5, np.float32)
     for strength in (0.0, 0.5, 1.5):
-        found = colorbatch.open_model(model_path, options=ColorOptions(strength=strength)).predict_chroma(luma)
+        found = colorbatch.open_model(model_path, options=ColorOptions(strength=strength)).predict_pixels(luma).chroma
         assert found[:, 3, 3] == pytest.approx(strength * np.array(ORANGE), abs=1e-6)
     grey = colorbatch.open_model(model_path, options=ColorOptions(strength=0))
     assert (colorbatch.colorize(ramp, grey) == ramp[..., None]).all()
@@ -105,15 +106,17 @@ def test_vividness_reaches_the_model(vivid_path: Path) -> None:
     luma = np.full((32, 32), 0.5, np.float32)
     for vividness, expected in ((None, 0.0625), (1.0, 0.25)):
         model = colorbatch.open_model(vivid_path, options=ColorOptions(vividness=vividness))
-        assert model.predict_chroma(luma)[1, 5, 5] == pytest.approx(expected)
+        assert model.predict_pixels(luma).chroma[1, 5, 5] == pytest.approx(expected)
 
 
 def test_tta_colours_a_picture_and_its_mirror_image_alike(vivid_path: Path) -> None:
     slope = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (36, 1))
     plain, averaged = (colorbatch.open_model(vivid_path, options=ColorOptions(tta=tta)) for tta in (False, True))
-    found = averaged.predict_chroma(slope)
-    np.testing.assert_allclose(averaged.predict_chroma(slope[:, ::-1])[:, :, ::-1], found, atol=0.004)
-    np.testing.assert_allclose(found, plain.predict_chroma(slope), atol=0.004)  # this model has no side to prefer
+    found = averaged.predict_pixels(slope).chroma
+    np.testing.assert_allclose(averaged.predict_pixels(slope[:, ::-1]).chroma[:, :, ::-1], found, atol=0.004)
+    np.testing.assert_allclose(
+        found, plain.predict_pixels(slope).chroma, atol=0.004
+    )  # this model has no side to prefer
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_a_model_for_tiles_sees_a_picture_at_its_own_size_in_squares(tmp_path: P
     colorizer = colorbatch.open_model(path, provider="cpu", threads=1)
     seen = _shapes_seen(colorizer)
     luma = np.random.default_rng(0).random((70, 45), dtype=np.float32)
-    chroma = colorizer.predict_chroma(luma)
+    chroma = colorizer.predict_pixels(luma).chroma
     assert set(seen) == {(32, 32)}  # the small model's working size
     assert len(seen) == 3 * 2
     np.testing.assert_allclose(chroma[0], luma / 4, atol=1e-6)  # what the model gives, at every pixel
@@ -152,7 +155,7 @@ def test_a_model_for_tiles_sees_a_picture_at_its_own_size_in_squares(tmp_path: P
 
 def test_a_panorama_is_seen_in_parts_of_8_to_1(colorizer: Colorizer) -> None:
     seen = _shapes_seen(colorizer)
-    chroma = colorizer.predict_chroma(np.full((40, 800), 0.5, np.float32))
+    chroma = colorizer.predict_pixels(np.full((40, 800), 0.5, np.float32)).chroma
     assert len(seen) == 3
     assert set(seen) == {(32, 256)}
     np.testing.assert_allclose(chroma[:, 20, 400], ORANGE, atol=1e-6)
@@ -161,11 +164,13 @@ def test_a_panorama_is_seen_in_parts_of_8_to_1(colorizer: Colorizer) -> None:
 def _shapes_seen(colorizer: Colorizer) -> list[tuple[int, ...]]:
     """Return a list that fills with the sizes of what the model is given."""
     seen: list[tuple[int, ...]] = []
-    predict = colorizer.session.predict_chroma
+    predict = colorizer.session.predict
 
-    def noting(luma: Plane, vividness: float | None = None, deadline: float | None = None) -> Plane:
+    def noting(
+        luma: Plane, vividness: float | None = None, deadline: float | None = None, hints: Plane | None = None
+    ) -> Prediction:
         seen.append(luma.shape[2:])
-        return predict(luma, vividness, deadline)
+        return predict(luma, vividness, deadline, hints)
 
-    colorizer.session.predict_chroma = noting  # type: ignore[method-assign]
+    colorizer.session.predict = noting  # type: ignore[method-assign]
     return seen

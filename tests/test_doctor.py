@@ -58,7 +58,7 @@ def test_no_provider_is_believed_before_a_model_ran_on_it(monkeypatch: pytest.Mo
     def run(_session: object, *_arguments: object) -> None:
         raise RuntimeError("the device is gone")
 
-    monkeypatch.setattr("colorbatch.session.Session.predict_chroma", run)
+    monkeypatch.setattr("colorbatch.session.Session.predict", run)
     found = diagnose()
     assert {each.name: each.problem for each in found.providers}["cpu"] == "RuntimeError: the device is gone"
     assert not found.works

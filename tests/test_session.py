@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import ORANGE, endless_model, model_of, small_model, vivid_model
+from helpers import ORANGE, endless_model, hinted_model, model_of, small_model, vivid_model
 from onnx import helper, numpy_helper
 
 from colorbatch.contract import ModelContract
@@ -43,7 +43,7 @@ def open_session(request: pytest.FixtureRequest) -> OpenSession:
 
 
 def test_a_session_gives_the_chroma_of_its_model(open_session: OpenSession) -> None:
-    chroma = open_session(small_model()).predict_chroma(np.zeros((2, 1, 8, 16), np.float32))
+    chroma = open_session(small_model()).predict(np.zeros((2, 1, 8, 16), np.float32)).chroma
     assert chroma.shape == (2, 2, 8, 16)
     assert chroma[1, :, 3, 3] == pytest.approx(ORANGE)
 
@@ -51,32 +51,56 @@ def test_a_session_gives_the_chroma_of_its_model(open_session: OpenSession) -> N
 def test_vividness_is_what_was_asked_for_or_what_the_contract_says(open_session: OpenSession) -> None:
     session = open_session(vivid_model(0.25))
     luma = np.full((1, 1, 8, 8), 0.5, np.float32)
-    assert session.predict_chroma(luma)[0, :, 0, 0] == pytest.approx([0.125, 0.0625])
-    assert session.predict_chroma(luma, 1.0)[0, :, 0, 0] == pytest.approx([0.125, 0.25])
-    assert session.predict_chroma(luma, 0.0)[0, :, 0, 0] == pytest.approx([0.125, 0.0])
+    assert session.predict(luma).chroma[0, :, 0, 0] == pytest.approx([0.125, 0.0625])
+    assert session.predict(luma, 1.0).chroma[0, :, 0, 0] == pytest.approx([0.125, 0.25])
+    assert session.predict(luma, 0.0).chroma[0, :, 0, 0] == pytest.approx([0.125, 0.0])
+
+
+def test_hints_reach_the_model_and_its_confidence_and_colors_come_back(open_session: OpenSession) -> None:
+    session = open_session(hinted_model())
+    luma = np.full((2, 1, 8, 8), 0.25, np.float32)
+    hints = np.full((2, 3, 8, 8), 0.125, np.float32)
+    plain, hinted = session.predict(luma), session.predict(luma, hints=hints)
+    assert plain.chroma[1, :, 3, 3] == pytest.approx([0, 0])
+    assert hinted.chroma[1, :, 3, 3] == pytest.approx([0.125, 0.125])
+    for each in (plain, hinted):
+        assert each.confidence == pytest.approx([0.25, 0.25])
+    colors = session.predict_colors(luma)
+    assert colors.shape == (2, 1, 2, 2)
+    assert (colors == 0.25).all()
+
+
+def test_a_model_without_hints_or_colors_says_so(open_session: OpenSession) -> None:
+    session = open_session(small_model())
+    luma = np.zeros((1, 1, 8, 8), np.float32)
+    assert session.predict(luma).confidence is None
+    with pytest.raises(InferenceError, match="the model small takes no hints"):
+        session.predict(luma, hints=np.zeros((1, 3, 8, 8), np.float32))
+    with pytest.raises(InferenceError, match="small does not tell how likely each colour is"):
+        session.predict_colors(luma)
 
 
 def test_chroma_stays_in_its_range(open_session: OpenSession) -> None:
-    chroma = open_session(small_model((7.0, -7.0))).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+    chroma = open_session(small_model((7.0, -7.0))).predict(np.zeros((1, 1, 8, 8), np.float32)).chroma
     assert chroma[0, :, 0, 0].tolist() == [0.5, -0.5]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_an_error(open_session: OpenSession, value: float) -> None:
     with pytest.raises(InferenceError, match="not finite"):
-        open_session(small_model((value, 0.0))).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+        open_session(small_model((value, 0.0))).predict(np.zeros((1, 1, 8, 8), np.float32))
 
 
 def test_output_of_another_size_is_an_error(open_session: OpenSession) -> None:
     weights = numpy_helper.from_array(np.zeros((2, 1, 1, 1), np.float32), "weights")
     model = model_of([helper.make_node("Conv", ["luma", "weights"], ["chroma"], strides=[2, 2])], [weights])
-    with pytest.raises(InferenceError, match=r"gave \[1, 2, 4, 4\] for \[1, 1, 8, 8\]"):
-        open_session(model).predict_chroma(np.zeros((1, 1, 8, 8), np.float32))
+    with pytest.raises(InferenceError, match=r"gave chroma \[1, 2, 4, 4\] and not \[1, 2, 8, 8\]"):
+        open_session(model).predict(np.zeros((1, 1, 8, 8), np.float32))
 
 
 def test_a_failing_model_is_an_inference_error(open_session: OpenSession) -> None:
     with pytest.raises(InferenceError, match="the model failed"):
-        open_session(small_model()).predict_chroma(np.zeros((1, 3, 8, 8), np.float32))
+        open_session(small_model()).predict(np.zeros((1, 3, 8, 8), np.float32))
 
 
 def test_a_graph_that_onnx_runtime_refuses_is_a_refused_model(open_session: OpenSession) -> None:
@@ -135,7 +159,7 @@ def test_a_model_that_never_returns_is_broken_off_at_the_deadline(open_session: 
     session = open_session(endless_model())
     started = time.monotonic()
     with pytest.raises(InferenceError, match="took too long"):
-        session.predict_chroma(np.zeros((1, 1, 8, 8), np.float32), deadline=started + 0.3)
+        session.predict(np.zeros((1, 1, 8, 8), np.float32), deadline=started + 0.3)
     assert 0.2 < time.monotonic() - started < 5
 
 
@@ -145,10 +169,10 @@ def test_stop_breaks_off_what_another_thread_waits_for_and_refuses_more(open_ses
     stopper = threading.Timer(0.3, session.stop)
     stopper.start()
     with pytest.raises(InferenceStoppedError):
-        session.predict_chroma(luma)
+        session.predict(luma)
     stopper.join()
     with pytest.raises(InferenceStoppedError):
-        session.predict_chroma(luma)
+        session.predict(luma)
 
 
 def test_onnx_runtime_keeps_no_telemetry_in_the_home_folder(tmp_path: Path) -> None:
