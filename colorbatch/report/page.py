@@ -25,7 +25,18 @@ _FAILURES_SHOWN = 100
 """On the page itself; the others are found by the filter."""
 _MAKER = ("model", "model_sha256", "settings_sha256", "provider", "digital_source_type", "version")
 """Fields that most rows have in common: they stand once in the data, and rows name them by number."""
-_OWN = ("reason", "input_sha256", "output_sha256", "input_bytes", "width", "height", "bits", "frames", "seconds")
+_OWN = (
+    "reason",
+    "input_sha256",
+    "output_sha256",
+    "input_bytes",
+    "width",
+    "height",
+    "bits",
+    "frames",
+    "seconds",
+    "confidence",
+)
 
 
 @dataclass(frozen=True)
@@ -37,15 +48,19 @@ class Shown:
     concerns: Mapping[scores.Concern, float]
 
     @property
-    def first_look(self) -> tuple[int, float, str]:
-        """The place in the order "look at this first": failures, files that are not right, the score, what is left."""
+    def first_look(self) -> tuple[int, float, float, str]:
+        """The place in the order "look at this first".
+
+        First come failures, then files that are not right, then all others by score and confidence, then what is left.
+        """
         if self.row.status == "failed":
             group = 0
         elif self.preview.notes or self.row.is_salvaged:
             group = 1
         else:
             group = 2 if self.preview.measures else 3
-        return group, -scores.score(self.concerns), self.row.input
+        certain = 1.0 if self.row.confidence is None else self.row.confidence
+        return group, -scores.score(self.concerns), certain, self.row.input
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ def with_concerns(rows: Sequence[Row], shown: Sequence[Preview]) -> list[Shown]:
     measured = [preview.measures for preview in shown if preview.measures]
     batch = scores.typical([each.colourfulness for each in measured])
     found = [
-        Shown(row, preview, scores.concerns(preview.measures, batch) if preview.measures else {})
+        Shown(row, preview, scores.concerns(preview.measures, batch, row.confidence) if preview.measures else {})
         for row, preview in zip(rows, shown, strict=True)
     ]
     return sorted(found, key=lambda each: each.first_look)

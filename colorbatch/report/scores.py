@@ -1,8 +1,9 @@
-"""Which pictures to look at first: four measures of what colouring does badly, and one score of them.
+"""Which pictures to look at first: five measures of what colouring does badly, and one score of them.
 
 Each measure becomes a concern from 0 to 1, along a ramp from where it begins to strike the eye to where it cannot be
-missed. The score is that of chances which do not depend on each other, 1 - (1 - a)(1 - b)(1 - c)(1 - d): one strong
-concern is enough for a high score, and several weak ones add up without passing 1. docs/report.md gives the reasons.
+missed. The score is that of chances which do not depend on each other, 1 - (1 - a)(1 - b)(1 - c)(1 - d)(1 - e): one
+strong concern is enough for a high score, and several weak ones add up without passing 1. docs/report.md gives the
+reasons.
 """
 
 import math
@@ -14,14 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colorbatch import color
+from colorbatch.contract import expected_ciede2000
 from colorbatch.metrics import colourfulness
 
 RGB = NDArray[np.uint8]
 """``[H, W, 3]``."""
 Concern = Literal[
-    "low contrast", "more colourful than the rest", "paler than the rest", "colours cut off", "flat colour"
+    "unsure of its colours",
+    "low contrast",
+    "more colourful than the rest",
+    "paler than the rest",
+    "colours cut off",
+    "flat colour",
 ]
 
+_DIFFERENCE = (13, 20)
+"""Mean CIEDE2000 that the model expects of its own colours."""
 _CONTRAST = (0.15, 0.05)
 _DEVIATION = (1.5, 3.5)
 _CUT_OFF = (0.05, 0.30)
@@ -101,10 +110,18 @@ def typical(colourfulnesses: Sequence[float]) -> Typical:
     return Typical(median, max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
 
 
-def concerns(measures: Measures, batch: Typical) -> dict[Concern, float]:
-    """Return what speaks for a look at a picture, each from above 0 to 1, strongest first."""
+def concerns(measures: Measures, batch: Typical, confidence: float | None) -> dict[Concern, float]:
+    """Return what speaks for a look at a picture, each from above 0 to 1, strongest first.
+
+    Args:
+        measures: of the picture.
+        batch: of all pictures.
+        confidence: what the model says, above 0 and up to 1; ``None``: it says nothing.
+
+    """
     deviation = (math.sqrt(measures.colourfulness) - batch.median) / batch.spread
     found: dict[Concern, float] = {
+        "unsure of its colours": 0.0 if not confidence else _ramp(expected_ciede2000(confidence), *_DIFFERENCE),
         "low contrast": _ramp(measures.contrast, *_CONTRAST),
         "more colourful than the rest": _ramp(deviation, *_DEVIATION),
         "paler than the rest": _ramp(-deviation, *_DEVIATION),

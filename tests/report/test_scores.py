@@ -71,9 +71,18 @@ def test_a_batch_is_known_by_the_median_of_roots_and_their_median_deviation() ->
     ],
 )
 def test_concerns_grow_along_their_ramps(measures: Measures, expected: dict[str, float]) -> None:
-    found = scores.concerns(measures, Typical(7, 1))
+    found = scores.concerns(measures, Typical(7, 1), 0.9)
     assert found == pytest.approx(expected)
     assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [(None, 0), (1.0, 0), (10 / 23, 0), (10 / 26.5, 0.5), (10 / 30, 1), (0.1, 1)],  # 10 / (10 + CIEDE2000)
+)
+def test_a_model_that_expects_to_be_wrong_is_a_concern(confidence: float | None, expected: float) -> None:
+    found = scores.concerns(Measures(0.2, 49, 0, 0), Typical(7, 1), confidence)
+    assert found.get("unsure of its colours", 0) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_score_is_that_of_independent_chances() -> None:
@@ -88,5 +97,6 @@ def test_the_documentation_gives_the_ramps() -> None:
     ramps = [[cell.strip() for cell in line.split("|")[3:5]] for line in text.splitlines() if line.startswith("| ")][1:]
     percent = [[f"{100 * value:.0f} %" for value in ramp] for ramp in (scores._CUT_OFF, scores._FLAT)]  # noqa: SLF001
     contrast, deviation = scores._CONTRAST, scores._DEVIATION  # noqa: SLF001
-    first = [[f"{contrast[0]}", f"{contrast[1]} downwards"], [f"{deviation[0]}", f"{deviation[1]}"]]
+    first = [[str(each) for each in scores._DIFFERENCE]]  # noqa: SLF001
+    first += [[f"{contrast[0]}", f"{contrast[1]} downwards"], [f"{deviation[0]}", f"{deviation[1]}"]]
     assert ramps[1:] == first + percent

@@ -20,6 +20,7 @@ const MARKS = {
   },
 };
 const CONCERNS = {
+  "unsure of its colours": "the model itself is unsure of its colours",
   "low contrast": "low contrast",
   "more colourful than the rest": "more colourful than the rest",
   "paler than the rest": "paler than the rest",
@@ -355,6 +356,7 @@ function factsOf(picture) {
     ["Bytes of the source", picture.input_bytes && bytes(picture.input_bytes)],
     ["Contrast", picture.contrast],
     ["Colourfulness", picture.colourfulness],
+    ["Confidence", picture.confidence],
     ["Model", maker.model],
     ["Provider", maker.provider],
     ["Seconds", picture.seconds],
