@@ -1,21 +1,27 @@
 """Measure a model: make colour pictures grey, colour them as a run does, and compare with the truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from colorbatch import color, metrics
+from colorbatch import color, contract, metrics, resize
 from colorbatch.color import Plane
 from colorbatch.colorizer import Colorizer
 from colorbatch.discovery import evenly, picture_files
 from colorbatch.errors import UsageError
 from colorbatch.merging import merged
+from colorbatch.metrics import Blotches
 from colorbatch.picture import Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.reliability import Reliability, ReliabilityTable
 from colorbatch.training import ageing
+
+HINT_SIDE = 5
+"""Pixels of the side of a true hint, at the size at which the network sees a picture."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,10 @@ class Scores:
     ssim: float
     ciede2000: float
     colourfulness: float
+    colourfulness_difference: float
+    """Mean distance from the colourfulness of the truth, picture by picture."""
+    blotches: float
+    """Root mean square departure of chroma from the mean of its flat region, in levels of 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class Evaluation:
     model: Scores
     grey: Scores
     truth_colourfulness: float
+    truth_blotches: float
+    expected_ciede2000: float | None
+    """Mean of what the model expected of itself; ``None``: it does not say."""
+    reliability: Reliability | None
+    """Of the distribution of colours; ``None``: the model has none."""
 
 
 def evaluate(
@@ -49,6 +64,7 @@ def evaluate(
     size: int = 256,
     limit: int | None = None,
     aged: bool = False,
+    hints: int = 0,
     progress: ProgressReporter | None = None,
 ) -> Evaluation:
     """Evaluate a model on every colour picture below ``color_dir``, each resized to ``size`` x ``size``.
@@ -60,19 +76,20 @@ def evaluate(
         limit: use only this many pictures, spread evenly over the sorted names.
         aged: show the model the pictures as if they were old and damaged, each in its own way, the same every time;
             its colours are still laid over the undamaged luma, so that only colour is measured.
+        hints: tell the model the true colour of so many random places, the same every time.
         progress: hears of each picture.
 
     Raises:
-        UsageError: there is no picture that can be read.
+        UsageError: there is no picture that can be read, or the model takes no hints.
         MissingExtraError: scikit-image is not installed.
         InferenceError: the model failed on a picture.
 
     """
     progress = progress or SilentProgress()
+    if hints and not colorizer.session.contract.hints:
+        raise UsageError(f"the model {colorizer.session.contract.name} takes no hints", advice="Leave --hints out.")
     paths = evenly(picture_files(color_dir), limit)
-    of_model: list[tuple[float, float, float, float]] = []
-    of_grey: list[tuple[float, float, float, float]] = []
-    colourfulness: list[float] = []
+    tally = _Tally(colorizer, aged=aged, hints=hints)
     left_out = 0
     progress.begin(len(paths), "Evaluating")
     for path in paths:
@@ -88,15 +105,109 @@ def evaluate(
             left_out += 1
             progress.message(f"Left out {path}: it has no colour")
             continue
-        seen = _aged(color.luma_of(grey), truth, len(of_model)) if aged else grey
-        result = merged(grey, colorizer.predict_chroma(seen))
-        of_model.append(_score(result, truth))
-        of_grey.append(_score(np.dstack([grey] * 3), truth))
-        colourfulness.append(metrics.colourfulness(truth))
+        tally.add(truth, grey)
     progress.end()
-    if not of_model:
+    if not tally.of_model.pictures:
         raise UsageError(f"none of the {len(paths)} pictures in {color_dir} can be used")
-    return Evaluation(len(of_model), left_out, size, _mean(of_model), _mean(of_grey), float(np.mean(colourfulness)))
+    return Evaluation(
+        pictures=len(tally.of_model.pictures),
+        left_out=left_out,
+        size=size,
+        model=tally.of_model.scores(),
+        grey=tally.of_grey.scores(),
+        truth_colourfulness=float(np.mean(tally.truth_colourfulness)),
+        truth_blotches=metrics.blotchiness(tally.truth_blotches),
+        expected_ciede2000=float(np.mean(tally.expected)) if tally.expected else None,
+        reliability=None if tally.reliability is None else tally.reliability.table(),
+    )
+
+
+@dataclass
+class _ScoreTally:
+    """Scores of each picture."""
+
+    pictures: list[tuple[float, ...]] = field(default_factory=list)
+    blotches: list[Blotches] = field(default_factory=list)
+
+    def add(self, result: Pixels, truth: Pixels, colourfulness: float, regions: NDArray[np.int32]) -> None:
+        """Compare a picture with the truth, of which the colourfulness is given."""
+        found = metrics.colourfulness(result)
+        self.pictures.append(
+            (
+                metrics.psnr(result, truth),
+                metrics.ssim(result, truth),
+                metrics.mean_ciede2000(result, truth),
+                found,
+                abs(found - colourfulness),
+            )
+        )
+        self.blotches.append(metrics.blotches(result, regions))
+
+    def scores(self) -> Scores:
+        """Return the means."""
+        psnr, ssim, ciede2000, colourfulness, difference = (float(mean) for mean in np.mean(self.pictures, axis=0))
+        return Scores(psnr, ssim, ciede2000, colourfulness, difference, metrics.blotchiness(self.blotches))
+
+
+@dataclass
+class _Tally:
+    """What was found so far."""
+
+    colorizer: Colorizer
+    aged: bool
+    hints: int
+    of_model: _ScoreTally = field(default_factory=_ScoreTally)
+    of_grey: _ScoreTally = field(default_factory=_ScoreTally)
+    truth_colourfulness: list[float] = field(default_factory=list)
+    truth_blotches: list[Blotches] = field(default_factory=list)
+    expected: list[float] = field(default_factory=list)
+    reliability: ReliabilityTable | None = None
+
+    def __post_init__(self) -> None:
+        colors = self.colorizer.session.contract.colors
+        if colors is not None:
+            self.reliability = ReliabilityTable(colors)
+
+    def add(self, truth: Pixels, grey: NDArray[np.uint8]) -> None:
+        """Colour a picture and compare it."""
+        number = len(self.of_model.pictures)
+        seen = _aged(color.luma_of(grey), truth, number) if self.aged else grey
+        size = self.colorizer.network_size(*grey.shape)
+        small = color.chroma_of(resize.shrink_levels(truth, size, Image.Resampling.BOX))
+        placed = _true_hints(small, self.hints, np.random.default_rng(number)) if self.hints else None
+        found = self.colorizer.predict_pixels(seen, hints=placed)
+        regions = metrics.flat_regions(grey)
+        colourfulness = metrics.colourfulness(truth)
+        self.of_model.add(merged(grey, found.chroma), truth, colourfulness, regions)
+        self.of_grey.add(np.dstack([grey] * 3), truth, colourfulness, regions)
+        self.truth_colourfulness.append(colourfulness)
+        self.truth_blotches.append(metrics.blotches(truth, regions))
+        if found.confidence is not None:
+            self.expected.append(contract.expected_ciede2000(found.confidence))
+        if self.reliability is not None:
+            colors = self.colorizer.predict_colors(seen, hints=placed)
+            self.reliability.add(colors, _shrunk(small, colors.shape[1:]))
+
+
+def _true_hints(chroma: Plane, count: int, random: np.random.Generator) -> Plane:
+    """Return hints ``[3, h, w]`` of the mean colour of ``count`` random squares of chroma ``[2, h, w]``."""
+    _, height, width = chroma.shape
+    hints = np.zeros((3, height, width), np.float32)
+    for _ in range(count):
+        top, left = (int(random.integers(0, max(1, side - HINT_SIDE + 1))) for side in (height, width))
+        rows, columns = slice(top, top + HINT_SIDE), slice(left, left + HINT_SIDE)
+        hints[:2, rows, columns] = chroma[:, rows, columns].mean(axis=(1, 2), keepdims=True)
+        hints[2, rows, columns] = 1
+    return hints
+
+
+def _shrunk(chroma: Plane, size: Sequence[int]) -> Plane:
+    """Return chroma ``[2, h, w]`` averaged over squares of a place each."""
+    height, width = size
+    stride = contract.COLORS_STRIDE
+    squares = chroma[:, : height * stride, : width * stride].reshape(2, height, stride, width, stride)
+    mean: Plane = squares.mean(axis=(2, 4))
+    return mean
 
 
 def _aged(luma: Plane, truth: Pixels, number: int) -> Plane:
@@ -108,16 +219,3 @@ def _read(path: Path, size: int) -> Pixels:
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
     return np.asarray(upright.resize((size, size), Image.Resampling.LANCZOS))
-
-
-def _score(result: Pixels, truth: Pixels) -> tuple[float, float, float, float]:
-    return (
-        metrics.psnr(result, truth),
-        metrics.ssim(result, truth),
-        metrics.mean_ciede2000(result, truth),
-        metrics.colourfulness(result),
-    )
-
-
-def _mean(scores: Sequence[tuple[float, float, float, float]]) -> Scores:
-    return Scores(*(float(mean) for mean in np.mean(scores, axis=0)))

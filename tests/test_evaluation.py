@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import small_model, vivid_model
+from helpers import hinted_model, small_model, vivid_model
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
@@ -41,6 +41,31 @@ def test_colourfulness_of_pictures_worked_by_hand() -> None:
     half = red.copy()
     half[:2] = 0  # means halved, deviations 127.5 and 63.75: sqrt(..) = 142.549, plus 0.3 * 142.549
     assert metrics.colourfulness(half) == pytest.approx(1.3 * 142.5494, abs=1e-3)
+
+
+def test_blotches_are_departures_from_the_mean_of_a_flat_region() -> None:
+    grey = np.full((96, 96), 128, np.uint8)
+    regions = metrics.flat_regions(grey)
+    assert (regions == 1).all()
+    even, halves = np.full((96, 96, 3), (150, 120, 110), np.uint8), np.full((96, 96, 3), 128, np.uint8)
+    assert metrics.blotchiness([metrics.blotches(even, regions)]) == pytest.approx(0, abs=1e-3)
+    # Grey on the left; on the right Cb = -20 and Cr = 20 levels: each departs by 10 levels from the mean of both.
+    halves[:, 48:] = np.rint([128 + 1.402 * 20, 128 + 0.344136 * 20 - 0.714136 * 20, 128 - 1.772 * 20])
+    found = metrics.blotches(halves, regions)
+    assert found.places == 48 * 48
+    assert metrics.blotchiness([found]) == pytest.approx(np.hypot(10, 10), rel=0.05)  # blurred at the border
+
+
+def test_regions_end_at_edges_and_texture_belongs_to_none() -> None:
+    grey = np.full((192, 192), 60, np.uint8)
+    grey[:, 96:] = 200
+    regions = metrics.flat_regions(grey)
+    assert set(np.unique(regions)) == {0, 1, 2}
+    assert (regions[:, :20] == 1).all()
+    assert (regions[:, 28:] == 2).all()
+    slope = np.tile(np.linspace(0, 255, 192).astype(np.uint8), (192, 1))  # 1.3 levels a pixel
+    assert not metrics.flat_regions(slope)[:, 6:-6].any()
+    assert metrics.blotches(np.dstack([slope] * 3), np.zeros((48, 48), np.int32)) == (0.0, 0)
 
 
 def test_evaluation_puts_the_model_beside_grey(tmp_path: Path) -> None:
@@ -86,3 +111,24 @@ def test_a_folder_without_pictures_is_a_usage_error(tmp_path: Path, model_path: 
         evaluate(open_model(model_path), tmp_path / "empty")
     with pytest.raises(UsageError, match="is not a folder"):
         evaluate(open_model(model_path), tmp_path / "none")
+
+
+def test_a_model_that_takes_hints_is_told_the_truth_and_says_what_it_expects(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), (140, 120, 100)).save(tmp_path / "a.png")
+    path = tmp_path / "hinted.onnx"
+    path.write_bytes(hinted_model().SerializeToString())
+    model = open_model(path, provider="cpu")
+    plain, hinted = (evaluate(model, tmp_path, size=64, hints=count) for count in (0, 200))
+    assert plain.model.psnr == pytest.approx(plain.grey.psnr)  # without hints it gives no colour
+    assert hinted.model.psnr > plain.model.psnr + 10  # 200 squares of 5 x 5 cover most of a picture of 32 x 32
+    luma = (0.299 * 140 + 0.587 * 120 + 0.114 * 100) / 255
+    assert plain.expected_ciede2000 == pytest.approx(10 / luma - 10, rel=0.02)  # its confidence is the luma
+    assert plain.reliability is not None
+    assert sum(row.places for row in plain.reliability.rows) == 8 * 8
+
+
+def test_hints_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(small_model().SerializeToString())
+    with pytest.raises(UsageError, match="takes no hints"):
+        evaluate(open_model(path, provider="cpu"), tmp_path, hints=3)

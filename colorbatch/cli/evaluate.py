@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option
 from colorbatch.extras import needs_extra
 from colorbatch.job import ColorOptions, ProviderName
+
+if TYPE_CHECKING:
+    from colorbatch.evaluation import Evaluation
+    from colorbatch.reliability import Reliability
 
 
 @click.command("evaluate", short_help="Measure a model on colour pictures.")
@@ -26,6 +31,14 @@ from colorbatch.job import ColorOptions, ProviderName
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N pictures, spread evenly over the names.")
 @click.option("--aged", is_flag=True, help="Show the model the pictures as if they were old and damaged.")
+@click.option(
+    "--hints",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Tell the model the true colour of N random places of 5 x 5 pixels, at the size at which it sees a picture.",
+)
 @config_option
 @options.json_option
 @options.quiet_option
@@ -36,6 +49,7 @@ def command(
     color: ColorOptions,
     size: int,
     limit: int | None,
+    hints: int,
     *,
     aged: bool,
     as_json: bool,
@@ -55,20 +69,37 @@ def command(
     terminal.set_up_logging(verbose=False, quiet=quiet)
     colorizer = open_model(model, provider=provider, options=color)
     with terminal.reporter(quiet=quiet) as progress:
-        found = evaluate(colorizer, color_dir, size=size, limit=limit, aged=aged, progress=progress)
+        found = evaluate(colorizer, color_dir, size=size, limit=limit, aged=aged, hints=hints, progress=progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found)))
         return
-    shown = terminal.table(
-        ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colourfulness"],
+    title = f"{found.pictures} pictures at {size} x {size}, means"
+    terminal.answer(_scores(colorizer.session.contract.name, found, title))
+    if found.expected_ciede2000 is not None:
+        terminal.answer(f"The model expected a CIEDE2000 of {found.expected_ciede2000:.2f}.")
+    if found.reliability is not None:
+        terminal.answer(_reliability(found.reliability))
+
+
+def _scores(name: str, found: "Evaluation", title: str) -> str:
+    rows = [
         [
-            [name, f"{scores.psnr:.2f}", f"{scores.ssim:.4f}", f"{scores.ciede2000:.2f}", f"{scores.colourfulness:.1f}"]
-            for name, scores in (
-                (colorizer.session.contract.name, found.model),
-                ("leave it grey", found.grey),
-            )
+            each,
+            f"{scores.psnr:.2f}",
+            f"{scores.ssim:.4f}",
+            f"{scores.ciede2000:.2f}",
+            f"{scores.colourfulness:.1f}",
+            f"{scores.colourfulness_difference:.1f}",
+            f"{scores.blotches:.2f}",
         ]
-        + [["the truth", "", "", "", f"{found.truth_colourfulness:.1f}"]],
-        title=f"{found.pictures} pictures at {size} x {size}, means",
-    )
-    terminal.answer(shown)
+        for each, scores in ((name, found.model), ("leave it grey", found.grey))
+    ]
+    truth = ["the truth", "", "", "", f"{found.truth_colourfulness:.1f}", "", f"{found.truth_blotches:.2f}"]
+    header = ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colourfulness", "off by", "blotches"]
+    return terminal.table(header, [*rows, truth], title=title)
+
+
+def _reliability(found: "Reliability") -> str:
+    rows = [[str(row.places), f"{row.stated:.1f}", f"{row.found:.1f}"] for row in found.rows]
+    title = f"How sure it is: calibration error {found.error:.2f} levels"
+    return terminal.table(["places", "spread stated", "error found"], rows, title=title)

@@ -60,7 +60,7 @@ def test_evaluate_prints_a_table_or_json(
     assert command_line("evaluate", "--json", "--size", 64, "--model", model_path, pictures) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pictures"] == 1
-    assert set(found["model"]) == {"psnr", "ssim", "ciede2000", "colourfulness"}
+    assert set(found["model"]) == {"psnr", "ssim", "ciede2000", "colourfulness", "colourfulness_difference", "blotches"}
     assert command_line("evaluate", "--size", 64, "--model", model_path, pictures) == 0
     table = capsys.readouterr().out
     assert "leave it grey" in table
