@@ -1,41 +1,41 @@
 """How a parity report looks, for ``export`` and ``verify``."""
 
+from collections.abc import Sequence
+from itertools import groupby
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from colorbatch.cli import terminal
 
 if TYPE_CHECKING:
-    from colorbatch_export import ParityReport
+    from colorbatch_export import Comparison, ParityReport
 
 
 def show(report: "ParityReport") -> None:
-    """Print every comparison and the verdict on stderr."""
-    has_vividness = any(each.vividness is not None for each in report.comparisons)
-    rows = [
-        [
-            each.content,
-            *([f"{each.vividness:g}"] if has_vividness else []),
-            " x ".join(map(str, each.shape)),
-            f"{each.max_abs:.2e}",
-            f"{each.mean_abs:.2e}",
-            str(each.max_rgb_levels),
-            f"{each.mean_rgb_levels:.2f}",
-        ]
-        for each in report.comparisons
-    ]
+    """Print the worst figures of each kind of input, over all sizes and batches, and the verdict on stderr."""
     of = " levels of RGB, the mean of all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
-        [
-            "input",
-            *(["vividness"] if has_vividness else []),
-            "shape",
-            "max |diff|",
-            "mean |diff|",
-            "RGB levels",
-            "mean",
-        ],
-        rows,
+        ["input", "vividness", "hints", "shapes", "max |diff|", "mean |diff|", "RGB levels", "mean"],
+        [_row(list(group)) for _, group in groupby(sorted(report.comparisons, key=_kind), key=_kind)],
         title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g}{of})",
     )
     terminal.say(shown)
+
+
+def _kind(comparison: "Comparison") -> tuple[str, float, bool]:
+    return comparison.content, -1.0 if comparison.vividness is None else comparison.vividness, comparison.hinted
+
+
+def _row(alike: Sequence["Comparison"]) -> list[str]:
+    first = alike[0]
+    return [
+        first.content,
+        "" if first.vividness is None else f"{first.vividness:g}",
+        "yes" if first.hinted else "no",
+        str(len({each.shape for each in alike})),
+        f"{max(each.max_abs for each in alike):.2e}",
+        f"{max(each.mean_abs for each in alike):.2e}",
+        str(max(each.max_rgb_levels for each in alike)),
+        f"{fmean(each.mean_rgb_levels for each in alike):.2f}",
+    ]

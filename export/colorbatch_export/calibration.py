@@ -1,29 +1,48 @@
 """The photographs that a model of 8 bits is calibrated with, as a run would show them to the network."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
-from colorbatch import resize
+import numpy as np
+from PIL import Image
+
+from colorbatch import color, resize
 from colorbatch.color import Plane
 from colorbatch.discovery import evenly, picture_files
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode
+from colorbatch.picture import Frame
 
 logger = logging.getLogger(__name__)
 
 PICTURES = 100
 """At most so many are used, spread evenly over the sorted names. 20 to 200 made no difference worth the wait."""
+_HINTS = 5
+"""In every second picture, so that the layers that hints go through have a range, too."""
+_HINT_REACH = 2
+"""Pixels from the middle of a hint to its edge."""
 
 
-def read_lumas(folder: Path, working_size: int, size_multiple: int) -> list[Plane]:
-    """Return the luma ``[1, 1, H, W]`` of pictures below ``folder``, shrunk and padded as in a run.
+@dataclass(frozen=True, eq=False)
+class CalibrationInput:
+    """What the network is shown of one picture."""
+
+    luma: Plane
+    """``[1, 1, H, W]`` in 0..1."""
+    hints: Plane
+    """``[1, 3, H, W]``: Cb, Cr and weight, of the picture's own colours; all zero in every second picture."""
+
+
+def read_inputs(folder: Path, working_size: int, size_multiple: int) -> list[CalibrationInput]:
+    """Return what a run would show the network of pictures below ``folder``, shrunk and padded.
 
     Raises:
         UsageError: the folder holds no picture that can be read.
 
     """
     paths = evenly(picture_files(folder), PICTURES)
-    lumas = []
+    inputs: list[CalibrationInput] = []
     for path in paths:
         try:
             frame = decode(path.read_bytes()).first
@@ -32,7 +51,23 @@ def read_lumas(folder: Path, working_size: int, size_multiple: int) -> list[Plan
             continue
         size = resize.network_size(frame.height, frame.width, working_size)
         luma = resize.pad_to_multiple(resize.shrink_luma(frame.pixels, size), size_multiple)
-        lumas.append(luma[None, None])
-    if not lumas:
+        hints = np.zeros((3, *luma.shape), np.float32)
+        if len(inputs) % 2:
+            _place_hints(hints, frame, size, np.random.default_rng(len(inputs)))
+        inputs.append(CalibrationInput(luma[None, None], hints[None]))
+    if not inputs:
         raise UsageError(f"none of the {len(paths)} pictures in {folder} can be read")
-    return lumas
+    return inputs
+
+
+def _place_hints(hints: Plane, frame: Frame, size: tuple[int, int], random: np.random.Generator) -> None:
+    """Fill ``hints`` ``[3, H, W]`` with the colours of some places of a frame, which is of ``size`` there."""
+    levels = resize.shrink_levels(frame.pixels, size, Image.Resampling.BOX)
+    if levels.ndim == 2:
+        levels = np.dstack([levels] * 3)
+    chroma = color.chroma_of(levels)
+    for _ in range(_HINTS):
+        row, column = (int(random.integers(side)) for side in size)
+        rows, columns = (slice(max(0, at - _HINT_REACH), at + _HINT_REACH + 1) for at in (row, column))
+        hints[:2, rows, columns] = chroma[:, row, column][:, None, None]
+        hints[2, rows, columns] = 1

@@ -12,7 +12,7 @@ from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
 from colorbatch.job import ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.training.checkpoint import load_network
-from colorbatch_export.calibration import read_lumas
+from colorbatch_export.calibration import read_inputs
 from colorbatch_export.graph import build_graph
 from colorbatch_export.parity import ParityReport, measure_parity
 from colorbatch_export.precision import compute_in_8_bits, compute_in_half, halve_weights
@@ -91,7 +91,7 @@ def export_model(
     elif precision == "fp16":
         model = compute_in_half(model)
     elif calibration is not None:
-        model = compute_in_8_bits(model, read_lumas(calibration, working_size, network.size_multiple))
+        model = compute_in_8_bits(model, read_inputs(calibration, working_size, network.size_multiple))
     onnx.checker.check_model(model, full_check=True)
     report = measure_parity(network, model.SerializeToString(), precision)
     _report(report, on_report, f"{checkpoint}, so no model was written")
@@ -107,6 +107,11 @@ def export_model(
         license=model_license,
         training_data=training_data,
         vividness=(vividness or 0.0) if network.has_vividness else None,
+        hints=network.has_hints,
+        confidence=network.bins is not None,
+        colors=None
+        if network.bins is None
+        else tuple((round(cb, 6), round(cr, 6)) for cb, cr in network.bins.tolist()),
     )
     stamp(model, contract)
     write_bytes(output, model.SerializeToString())

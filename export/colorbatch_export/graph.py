@@ -1,10 +1,17 @@
-"""Turn a trained network into an ONNX graph with the contract's signature: luma in, chroma out."""
+"""Turn a trained network into an ONNX graph with the contract's signature: luma in, chroma out.
+
+Hints are an input that need not be fed. ONNX has a way for that: an initializer of the same name, which is used when
+nothing is fed. It holds a single pixel without weight: what the network makes of that has a single pixel as well, and
+is broadcast where it is added.
+"""
 
 import contextlib
 import io
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
@@ -15,7 +22,7 @@ from colorbatch.training.network import ColorNetwork
 
 
 class ChromaModel(nn.Module):
-    """A network behind the contract's signature: luma, and the vividness where it has one, to chroma.
+    """A network behind the contract's signature: luma, and vividness and hints where it has them, to chroma.
 
     The attribute's name is the contract's prefix of weights.
     """
@@ -24,9 +31,10 @@ class ChromaModel(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, luma: Tensor, vividness: Tensor | None = None) -> Tensor:
-        """Predict chroma ``[N, 2, H, W]`` in -0.5..0.5 for luma ``[N, 1, H, W]`` in 0..1."""
-        return self.network.chroma(self.network(luma), vividness)
+    def forward(self, luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Predict chroma ``[N, 2, H, W]`` in -0.5..0.5 for luma ``[N, 1, H, W]`` in 0..1, and what else it has."""
+        prediction = self.network(luma, hints)
+        return tuple(each for each in self.network.decode(prediction, luma, vividness, hints) if each is not None)
 
 
 class _WeightsGiven(nn.Module):
@@ -40,9 +48,11 @@ class _WeightsGiven(nn.Module):
         super().__init__()
         self._hidden = (model,)  # were it a submodule, its own weights would be exported as well
 
-    def forward(self, weights: dict[str, Tensor], luma: Tensor, vividness: Tensor | None = None) -> Tensor:
-        chroma: Tensor = torch.func.functional_call(self._hidden[0], weights, (luma, vividness))
-        return chroma
+    def forward(
+        self, weights: dict[str, Tensor], luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = torch.func.functional_call(self._hidden[0], weights, (luma, vividness, hints))
+        return outputs
 
 
 def build_graph(network: ColorNetwork) -> onnx.ModelProto:
@@ -61,32 +71,42 @@ def build_graph(network: ColorNetwork) -> onnx.ModelProto:
     multiple = network.size_multiple
     height, width = (multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
     luma = torch.rand(2, 1, 3 * multiple, 2 * multiple)  # all sides differ, so that none is taken for another
-    examples: list[Any] = [weights, luma]
-    input_names = [*weights, contract.INPUT_NAME]
-    dynamic_shapes: list[dict[Any, Any]] = [
-        {name: {} for name in weights},
-        {0: torch.export.Dim("N"), 2: height, 3: width},
-    ]
+    planes = {0: torch.export.Dim("N"), 2: height, 3: width}
+    options: dict[str, Tensor] = {}
+    dynamic_shapes: dict[str, Any] = {"weights": {name: {} for name in weights}, "luma": planes}
     if network.has_vividness:
-        examples.append(torch.tensor(0.5))
-        input_names.append(contract.VIVIDNESS_NAME)
-        dynamic_shapes.append({})
-    with contextlib.redirect_stdout(io.StringIO()):  # the exporter prints its steps
+        options["vividness"] = torch.tensor(0.5)
+        dynamic_shapes["vividness"] = {}
+    if network.has_hints:
+        options["hints"] = torch.rand(2, 3, *luma.shape[2:])
+        dynamic_shapes["hints"] = planes
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
+        warnings.filterwarnings("ignore", message="# The axis name")  # luma and hints have the same sides
         program = torch.onnx.export(
             _WeightsGiven(model).eval(),
-            tuple(examples),
+            (weights, luma),
+            kwargs=options,
             dynamo=True,
-            input_names=input_names,
-            output_names=[contract.OUTPUT_NAME],
-            dynamic_shapes=tuple(dynamic_shapes),
+            input_names=[*weights, contract.INPUT_NAME, *options],  # which are the contract's names
+            output_names=output_names(network),
+            dynamic_shapes=dynamic_shapes,
             verbose=False,
         )
     assert program is not None  # it is None only when a file is written
     proto = program.model_proto
     _hold_weights(proto.graph, weights)
+    if network.has_hints:
+        _make_hints_optional(proto.graph)
     _name_dimensions(proto.graph)
     forget_origins(proto)
     return proto
+
+
+def output_names(network: ColorNetwork) -> list[str]:
+    """Return the contract's names of what a network answers, in the order of its ``Decoded``."""
+    if network.bins is None:
+        return [contract.OUTPUT_NAME]
+    return [contract.OUTPUT_NAME, contract.CONFIDENCE_NAME, contract.COLORS_NAME]
 
 
 def _hold_weights(graph: onnx.GraphProto, weights: Mapping[str, Tensor]) -> None:
@@ -97,11 +117,25 @@ def _hold_weights(graph: onnx.GraphProto, weights: Mapping[str, Tensor]) -> None
     graph.initializer.extend(numpy_helper.from_array(value.numpy(), name) for name, value in weights.items())
 
 
+def _make_hints_optional(graph: onnx.GraphProto) -> None:
+    """Give the input ``hints`` a default: one pixel without weight."""
+    graph.initializer.append(numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), contract.HINTS_NAME))
+
+
 def _name_dimensions(graph: onnx.GraphProto) -> None:
     """Call the dynamic dimensions what the contract calls them, instead of ``32*h``."""
     del graph.value_info[:]
-    for value in (graph.input[0], graph.output[0]):
-        for dimension, name in zip(value.type.tensor_type.shape.dim, ("N", "", "H", "W"), strict=True):
+    names = {
+        contract.INPUT_NAME: ("N", "", "H", "W"),
+        # Other names, since ONNX Runtime takes dimensions of one name for equal, and the default has a single pixel.
+        contract.HINTS_NAME: ("N_hints", "", "H_hints", "W_hints"),
+        contract.OUTPUT_NAME: ("N", "", "H", "W"),
+        contract.CONFIDENCE_NAME: ("N",),
+        contract.COLORS_NAME: ("N", "", "h", "w"),
+    }
+    for value in (*graph.input, *graph.output):
+        shape = value.type.tensor_type.shape.dim
+        for dimension, name in zip(shape, names.get(value.name, ()), strict=True):
             if name:
                 dimension.dim_param = name
 

@@ -29,6 +29,8 @@ places may change their mind between two colours, and noise is nothing that it w
 absolute difference of any chroma, in units of chroma (1/255 is one 8-bit level)."""
 
 VIVIDNESS_LEVELS: tuple[float | None, ...] = (0.0, 0.5, 1.0)
+_HINT_SIDE = 5
+"""Pixels of the square hint in each quarter of a picture."""
 _SIZES = ((2, 2), (3, 5), (5, 5), (8, 6))
 """Height and width in size multiples."""
 _BATCHES = (1, 2, 5)
@@ -42,6 +44,8 @@ class Comparison:
     """``pictures`` or ``noise``."""
     vividness: float | None
     """``None`` for a model without it."""
+    hinted: bool
+    """Whether the model was given hints."""
     shape: tuple[int, ...]
     """Of the input, ``(N, 1, H, W)``."""
     max_abs: float
@@ -84,7 +88,7 @@ class ParityReport:
 def measure_parity(
     network: ColorNetwork, model: bytes, precision: Precision, provider: ProviderName = "cpu"
 ) -> ParityReport:
-    """Run both on pictures and noise, at several sizes and batches, and from careful to vivid.
+    """Run both on pictures and noise, at several sizes and batches, from careful to vivid, with hints and without.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -99,26 +103,37 @@ def measure_parity(
     session, actual = open_inference_session(model, provider)
     comparisons = []
     levels = VIVIDNESS_LEVELS if network.has_vividness else (None,)
-    for (content, luma), vividness in product(_inputs(network.size_multiple), levels):
-        expected = _expected(network, luma, vividness)
-        found = _run(session, luma, vividness)
-        if found.shape != expected.shape:
-            raise ModelRefusedError(f"the model gives {list(found.shape)} for {list(luma.shape)}")
-        comparisons.append(_compare(content, vividness, luma, expected, found))
+    for (content, luma), hinted in product(
+        _inputs(network.size_multiple), (False, True) if network.has_hints else (False,)
+    ):
+        hints = _hints(luma.shape) if hinted else None
+        for vividness, expected in zip(levels, _expected(network, luma, levels, hints), strict=True):
+            found = _run(session, luma, vividness, hints)
+            if found.shape != expected.shape:
+                raise ModelRefusedError(f"the model gives {list(found.shape)} for {list(luma.shape)}")
+            comparisons.append(_compare((content, vividness, hinted), luma, expected, found))
     return ParityReport(
         comparisons, TOLERANCES[precision], actual, "mean_rgb_levels" if precision == "int8" else "max_abs"
     )
 
 
-def _expected(network: ColorNetwork, luma: Plane, vividness: float | None) -> Plane:
+def _expected(
+    network: ColorNetwork, luma: Plane, levels: Sequence[float | None], hints: Plane | None
+) -> Iterator[Plane]:
+    """Yield PyTorch's chroma for each vividness."""
     with torch.inference_mode():
-        level = None if vividness is None else torch.tensor(vividness)
-        chroma: Plane = network.chroma(network(torch.from_numpy(luma)), level).numpy()
-    return chroma
+        placed = None if hints is None else torch.from_numpy(hints)
+        grey = torch.from_numpy(luma)
+        prediction = network(grey, placed)
+        for vividness in levels:
+            level = None if vividness is None else torch.tensor(vividness)
+            yield network.decode(prediction, grey, level, placed).chroma.numpy()
 
 
-def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float | None) -> Plane:
+def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float | None, hints: Plane | None) -> Plane:
     inputs = {contract.INPUT_NAME: luma}
+    if hints is not None:
+        inputs[contract.HINTS_NAME] = hints
     if vividness is not None:
         inputs[contract.VIVIDNESS_NAME] = np.array(vividness, np.float32)
     try:
@@ -129,15 +144,14 @@ def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float 
     return chroma
 
 
-def _compare(content: str, vividness: float | None, luma: Plane, expected: Plane, found: Plane) -> Comparison:
+def _compare(case: tuple[str, float | None, bool], luma: Plane, expected: Plane, found: Plane) -> Comparison:
     difference = np.abs(expected - found)
     levels = [
         np.abs(_rgb_levels(planes[0], one) - _rgb_levels(planes[0], other))
         for planes, one, other in zip(luma, expected, found, strict=True)
     ]
     return Comparison(
-        content,
-        vividness,
+        *case,
         luma.shape,
         max_abs=float(difference.max()),
         mean_abs=float(difference.mean()),
@@ -161,6 +175,19 @@ def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
             chosen = [resized[index % len(resized)] for index in range(batch)]
             yield "pictures", np.stack(chosen)[:, None]
             yield "noise", random.random((batch, 1, height, width), dtype=np.float32)
+
+
+def _hints(shape: tuple[int, ...]) -> Plane:
+    """Return hints ``[N, 3, H, W]``: in the middle of each quarter one of its own colour, of different weights."""
+    batch, _, height, width = shape
+    hints = np.zeros((batch, 3, height, width), np.float32)
+    random = np.random.default_rng(1)
+    for down, across in product((1, 3), (1, 3)):
+        top, left = (side * part // 4 - _HINT_SIDE // 2 for side, part in ((height, down), (width, across)))
+        rows, columns = slice(top, top + _HINT_SIDE), slice(left, left + _HINT_SIDE)
+        hints[:, :2, rows, columns] = random.uniform(-0.2, 0.2, (batch, 2, 1, 1))
+        hints[:, 2, rows, columns] = random.uniform(0.25, 1, (batch, 1, 1))
+    return hints
 
 
 def _picture_files() -> list[str]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from colorbatch import contract
-from colorbatch.color import Plane
 from colorbatch.provider import import_onnxruntime
+from colorbatch_export.calibration import CalibrationInput
 from colorbatch_export.graph import forget_origins
 
 _SMALLEST_HALVED = 40_000
@@ -40,19 +40,29 @@ def halve_weights(model: onnx.ModelProto) -> None:
 
 
 def compute_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with all weights and all arithmetic in float16, and inputs and output in float32 as before."""
+    """Return the graph in float16 up to its last convolution, and inputs and outputs in float32 as before.
+
+    What makes chroma of the last convolution's output stays in float32: sums along rows of a large picture go beyond
+    the numbers that float16 has.
+    """
     import_onnxruntime()
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"node_{number}"
+    before = {node.name for node in _leading_to_last_convolution(model.graph)}
+    after = [node.name for node in model.graph.node if node.name not in before]
+    half = OnnxModel(
+        convert_float_to_float16(model, keep_io_types=True, op_block_list=DEFAULT_OP_BLOCK_LIST, node_block_list=after)
+    )
     half.topological_sort()  # the converter adds its casts at the end
     converted: onnx.ModelProto = half.model
     del converted.graph.value_info[:]
     return converted
 
 
-def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.ModelProto:
+def compute_in_8_bits(model: onnx.ModelProto, inputs: Iterable[CalibrationInput]) -> onnx.ModelProto:
     """Return the graph quantized up to its last convolution; what makes chroma of its output stays in float32.
 
     The range of each activation is the mean of the ranges that it has in each of the pictures, which loses no more than
@@ -61,7 +71,7 @@ def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.Mo
 
     Args:
         model: in float32.
-        lumas: ``[1, 1, H, W]`` of each picture to calibrate with.
+        inputs: of each picture to calibrate with.
 
     """
     import_onnxruntime()
@@ -75,7 +85,7 @@ def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.Mo
         quantize_static(
             prepared,
             output,
-            _Calibration(model.graph, lumas),
+            _Calibration(model.graph, inputs),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},
             activation_type=QuantType.QUInt8,
@@ -83,7 +93,7 @@ def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.Mo
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_quantize=_up_to_last_convolution(onnx.load(prepared).graph),
+            nodes_to_quantize=_nodes_to_quantize(onnx.load(prepared).graph),
         )
         quantized = onnx.load(output)
     used = {node.domain for node in quantized.graph.node}
@@ -98,11 +108,20 @@ def compute_in_8_bits(model: onnx.ModelProto, lumas: Iterable[Plane]) -> onnx.Mo
 class _Calibration:
     """What ONNX Runtime's quantizer asks for its inputs, one picture after another."""
 
-    def __init__(self, graph: onnx.GraphProto, lumas: Iterable[Plane]) -> None:
-        # Vividness comes into play after the last convolution, so any does.
-        others = {each.name: np.array(0.5, np.float32) for each in graph.input if each.name != contract.INPUT_NAME}
-        self._inputs: Iterator[dict[str, NDArray[np.float32]]] = iter(
-            [{contract.INPUT_NAME: luma, **others} for luma in lumas]
+    def __init__(self, graph: onnx.GraphProto, inputs: Iterable[CalibrationInput]) -> None:
+        names = {each.name for each in graph.input}
+        level = np.array(0.5, np.float32)  # it comes into play after the last convolution, so any does
+        self._inputs: Iterator[dict[str, NDArray[np.float32]]] = (
+            {
+                name: value
+                for name, value in (
+                    (contract.INPUT_NAME, each.luma),
+                    (contract.VIVIDNESS_NAME, level),
+                    (contract.HINTS_NAME, each.hints),
+                )
+                if name in names
+            }
+            for each in inputs
         )
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
@@ -110,8 +129,33 @@ class _Calibration:
         return next(self._inputs, None)
 
 
-def _up_to_last_convolution(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the nodes to quantize: the last convolution, and those that its input depends on."""
+def _nodes_to_quantize(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of the nodes to compute in 8 bits: those up to the last convolution, but for the hints.
+
+    Hints are few and far between, so that no range fits what the network makes of them; and where none are given, what
+    they cost is nothing.
+    """
+    nodes = _leading_to_last_convolution(graph)
+    of_luma = _depending_on(graph, contract.INPUT_NAME)
+    of_hints = _depending_on(graph, contract.HINTS_NAME) - of_luma
+    return [
+        node.name
+        for node in nodes
+        if node.op_type in _QUANTIZED and not of_hints.intersection((*node.input, *node.output))
+    ]
+
+
+def _depending_on(graph: onnx.GraphProto, name: str) -> set[str]:
+    """Return the names of all values that depend on the input ``name``, itself among them."""
+    found = {name}
+    for node in graph.node:  # in topological order
+        if found.intersection(node.input):
+            found.update(node.output)
+    return found
+
+
+def _leading_to_last_convolution(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the last convolution, and all nodes that its input depends on."""
     makers = {output: node for node in graph.node for output in node.output}
     found: dict[str, onnx.NodeProto] = {}
     waiting = [[node for node in graph.node if node.op_type == "Conv"][-1]]
@@ -120,4 +164,4 @@ def _up_to_last_convolution(graph: onnx.GraphProto) -> list[str]:
         if node.name not in found:
             found[node.name] = node
             waiting.extend(makers[name] for name in node.input if name in makers)
-    return [name for name, node in found.items() if node.op_type in _QUANTIZED]
+    return list(found.values())

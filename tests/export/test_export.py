@@ -20,7 +20,7 @@ from colorbatch.training.checkpoint import TrainingState, load_network, save_epo
 from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
-from colorbatch_export.calibration import read_lumas
+from colorbatch_export.calibration import read_inputs
 from colorbatch_export.graph import build_graph
 
 
@@ -131,7 +131,7 @@ def test_a_graph_that_computes_something_else_leaves_no_model(
 
 
 def test_not_a_number_never_passes() -> None:
-    comparison = parity.Comparison("pictures", None, (1, 1, 32, 32), float("nan"), 0.0, 0, 0.0)
+    comparison = parity.Comparison("pictures", None, False, (1, 1, 32, 32), float("nan"), 0.0, 0, 0.0)
     assert not parity.ParityReport([comparison], 1e-4, "cpu").passed
 
 
@@ -179,13 +179,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def lite_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an epoch's checkpoint of a network with a distribution of colours, trained on nothing."""
+    """Return an epoch's checkpoint of a network with a distribution of colours and hints, trained on nothing."""
     torch.manual_seed(7)
-    network = build_network("lite0-unet")
+    network = build_network("lite2-unet")
     assert isinstance(network, LiteUNet)
     network.head.choose_bins([torch.rand(2, 16, 16) - 0.5 for _ in range(50)])
     torch.nn.init.normal_(network.head.logits.weight, 0, 0.5)
-    state = TrainingState("lite0-unet", 176, 32, "", epoch=1, crop=96)
+    for layer in network.hints.out:
+        torch.nn.init.normal_(layer.weight, 0, 0.5)  # type: ignore[arg-type]
+    state = TrainingState("lite2-unet", 176, 32, "", epoch=1, crop=96)
     return save_epoch(tmp_path_factory.mktemp("lite"), state, network)
 
 
@@ -196,7 +198,7 @@ def lite_model(lite_checkpoint: Path) -> colorbatch_export.ExportResult:
 
 def test_a_network_with_a_distribution_of_colours_has_vividness(lite_model: colorbatch_export.ExportResult) -> None:
     contract = read_model_file(str(lite_model.path)).contract
-    assert (contract.vividness, contract.working_size, contract.architecture) == (0.3, 96, "lite0-unet")
+    assert (contract.vividness, contract.working_size, contract.architecture) == (0.3, 96, "lite2-unet")
     assert lite_model.report.passed
     assert {each.vividness for each in lite_model.report.comparisons} == {0.0, 0.5, 1.0}
 
@@ -209,12 +211,58 @@ def test_vividness_changes_the_colours_of_the_model(
     luma = np.random.default_rng(0).random((2, 1, 64, 160), dtype=np.float32)
     spread = []
     for level in (0.0, 0.6, 1.0):
-        (found,) = session.run(None, {"luma": luma, "vividness": np.array(level, np.float32)})
+        found = session.run(None, {"luma": luma, "vividness": np.array(level, np.float32)})
         with torch.inference_mode():
-            expected = network.chroma(network(torch.from_numpy(luma)), torch.tensor(level))
-        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
-        spread.append(float(np.abs(found).mean()))
-    assert spread[0] < spread[1] < spread[2]
+            grey = torch.from_numpy(luma)
+            expected = network.decode(network(grey), grey, torch.tensor(level))
+        for one, other in zip(found, expected, strict=True):
+            assert other is not None
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
+        spread.append(float(np.abs(found[0]).std()))
+    assert len(set(spread)) == 3
+
+
+def test_hints_need_not_be_fed_and_none_is_the_same_as_zeros_bit_for_bit(
+    lite_model: colorbatch_export.ExportResult,
+) -> None:
+    session = onnxruntime.InferenceSession(lite_model.path.read_bytes())
+    for shape in ((1, 1, 64, 160), (3, 1, 96, 32)):
+        luma = np.random.default_rng(0).random(shape, dtype=np.float32)
+        inputs = {"luma": luma, "vividness": np.array(0.5, np.float32)}
+        zeros = np.zeros((shape[0], 3, *shape[2:]), np.float32)
+        for one, other in zip(session.run(None, inputs), session.run(None, {**inputs, "hints": zeros}), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+def test_a_hint_decides_the_chroma_at_its_place(lite_model: colorbatch_export.ExportResult) -> None:
+    session = onnxruntime.InferenceSession(lite_model.path.read_bytes())
+    luma = np.random.default_rng(0).random((1, 1, 64, 96), dtype=np.float32)
+    hints = np.zeros((1, 3, 64, 96), np.float32)
+    hints[0, :, 24:40, 24:40] = np.array([0.2, -0.1, 1])[:, None, None]
+    inputs = {"luma": luma, "vividness": np.array(1.0, np.float32), "hints": hints}
+    (chroma,) = session.run(["chroma"], inputs)
+    np.testing.assert_allclose(chroma[0, :, 32, 32], [0.2, -0.1], atol=1e-3)
+
+
+def test_the_contract_tells_hints_confidence_and_the_bins_of_the_distribution(
+    lite_model: colorbatch_export.ExportResult, lite_checkpoint: Path
+) -> None:
+    contract = read_model_file(str(lite_model.path)).contract
+    assert contract.hints
+    assert contract.confidence
+    assert contract.colors is not None
+    bins = load_network(lite_checkpoint)[0].bins
+    assert bins is not None
+    np.testing.assert_allclose(contract.colors, bins.numpy(), atol=1e-6)
+    assert {each.hinted for each in lite_model.report.comparisons} == {False, True}
+    session = onnxruntime.InferenceSession(lite_model.path.read_bytes())
+    inputs = {"luma": np.full((2, 1, 64, 96), 0.5, np.float32), "vividness": np.array(0.0, np.float32)}
+    chroma, confidence, colors = session.run(None, inputs)
+    assert confidence.shape == (2,)
+    assert ((confidence > 0) & (confidence < 1)).all()
+    assert colors.shape == (2, len(contract.colors), 16, 24)
+    np.testing.assert_allclose(colors.sum(axis=1), 1, atol=1e-5)
+    assert chroma.shape == (2, 2, 64, 96)
 
 
 def test_a_network_without_vividness_is_given_none(checkpoint: Path, tmp_path: Path) -> None:
@@ -227,7 +275,9 @@ def test_fp16_computes_in_half_precision_behind_the_same_signature(lite_checkpoi
     result = export_model(lite_checkpoint, tmp_path / "half.onnx", precision="fp16")
     model = onnx.load(result.path)
     kinds = {each.name: each.data_type for each in model.graph.initializer if each.name.startswith("network.")}
-    assert set(kinds.values()) == {onnx.TensorProto.FLOAT16}
+    of_head = {"network.head.centers", "network.head.log_prior"}  # after the last convolution all is in float32
+    assert {kind for name, kind in kinds.items() if name not in of_head} == {onnx.TensorProto.FLOAT16}
+    assert {kinds[name] for name in of_head} == {onnx.TensorProto.FLOAT}
     assert read_model_file(str(result.path)).contract.precision == "fp16"
     assert 1e-5 < result.contract.parity.max_abs <= result.report.tolerance == TOLERANCES["fp16"]
 
@@ -243,7 +293,7 @@ def test_int8_is_calibrated_on_pictures_and_states_its_tolerance_in_levels(
     assert found.mean_rgb_levels is not None
     assert 0 < found.mean_rgb_levels <= found.tolerance
     graph = onnx.load(result.path).graph
-    weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    weights = {node.input[1] for node in graph.node if node.op_type == "Conv" and ".hints." not in node.input[1]}
     assert all(name.endswith("_DequantizeLinear_Output") for name in weights)
     values = [onnx.numpy_helper.to_array(each) for each in graph.initializer if each.name.endswith("_quantized")]
     eight = [each for each in values if each.dtype == np.int8 and each.ndim == 4]
@@ -271,8 +321,20 @@ def test_calibration_is_for_int8_and_int8_needs_it(
 def test_calibration_goes_past_broken_pictures_and_needs_one_that_is_whole(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UsageError, match="none of the 1 pictures"):
-        read_lumas(tmp_path, 64, 32)
+        read_inputs(tmp_path, 64, 32)
     Image.new("RGB", (130, 65), (255, 0, 0)).save(tmp_path / "red.png")
-    (luma,) = read_lumas(tmp_path, 64, 32)
-    assert luma.shape == (1, 1, 64, 128)
-    np.testing.assert_allclose(luma, 0.299, atol=1e-3)  # BT.601
+    (only,) = read_inputs(tmp_path, 64, 32)
+    assert only.luma.shape == (1, 1, 64, 128)
+    np.testing.assert_allclose(only.luma, 0.299, atol=1e-3)  # BT.601
+    assert not only.hints.any()
+
+
+def test_every_second_picture_of_a_calibration_has_hints_of_its_own_colours(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.new("RGB", (130, 65), (255, 0, 0)).save(tmp_path / f"{name}.png")
+    plain, hinted = read_inputs(tmp_path, 64, 32)
+    assert not plain.hints.any()
+    assert hinted.hints.shape == (1, 3, 64, 128)
+    known = hinted.hints[0][:, hinted.hints[0, 2] > 0]
+    assert 0 < known.shape[1] <= 5 * 25
+    np.testing.assert_allclose(known.T, np.tile([-0.168736, 0.5, 1], (known.shape[1], 1)), atol=1e-4)  # ITU-T T.871

@@ -10,6 +10,7 @@ from helpers import small_contract
 from colorbatch.contract import Precision
 from colorbatch.errors import CheckpointRefusedError, ModelRefusedError
 from colorbatch.training.architectures import build_network
+from colorbatch.training.head import BINS
 from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.network import ColorNetwork
 from colorbatch.training.start import start_from
@@ -39,7 +40,11 @@ def exported(network: ColorNetwork) -> onnx.ModelProto:
 
 
 def write(model: onnx.ModelProto, path: Path, precision: Precision = "fp32") -> Path:
-    stamp(model, small_contract(architecture=ARCHITECTURE, precision=precision, vividness=0.5))
+    bins = tuple((0.0, 0.0) for _ in range(BINS))
+    contract = small_contract(
+        architecture=ARCHITECTURE, precision=precision, vividness=0.5, confidence=True, colors=bins
+    )
+    stamp(model, contract)
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -66,9 +71,9 @@ def test_weights_stored_in_half_the_bytes_give_the_models_own_chroma(
     assert torch.equal(weight, network.decoder.stages[0][0][0].weight.half().float())  # type: ignore[union-attr, index]
     luma = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
     inputs = {"luma": luma.numpy(), "vividness": np.array(0.5, np.float32)}
-    (expected,) = onnxruntime.InferenceSession(path.read_bytes()).run(None, inputs)
+    (expected,) = onnxruntime.InferenceSession(path.read_bytes()).run(["chroma"], inputs)
     with torch.inference_mode():
-        found = other.eval().chroma(other(luma), torch.tensor(0.5)).numpy()
+        found = other.eval().decode(other(luma), luma, torch.tensor(0.5)).chroma.numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
