@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from colorbatch.atomic import atomic_writer
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import Keep
+from colorbatch.training.moving_average import MovingAverage
 from colorbatch.training.network import ColorNetwork
 
 FORMAT = "colorbatch-checkpoint-1"
@@ -64,7 +64,7 @@ class TrainingState:
     history: list[EpochMetrics] = field(default_factory=list)
 
     def finish_epoch(self, pictures: int, validation_loss: float | None, validation_psnr: float | None) -> None:
-        """Close the running epoch, in which each of ``pictures`` was trained on once."""
+        """Close the running epoch, in which ``pictures`` were trained on."""
         self.epoch += 1
         metrics = EpochMetrics(
             epoch=self.epoch,
@@ -123,7 +123,7 @@ def save_last(
     state: TrainingState,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
+    average: MovingAverage | None,
 ) -> None:
     """Write the whole state, so that training can go on from here bit for bit."""
     extra: dict[str, Any] = {"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}
@@ -143,7 +143,7 @@ def restore_last(
     folder: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
+    average: MovingAverage | None,
     device: torch.device,
 ) -> TrainingState:
     """Load ``last.pth`` into network, optimizer, average and random numbers, and return where the training stood.

@@ -34,6 +34,17 @@ class TrainingConfig:
     then the largest short side at which pictures are kept."""
     aged: float = 0.0
     """Share of the pictures, 0..1, whose luma is aged as old photographs are."""
+    softened: float = 0.0
+    """Share of all pictures, 0..1, aged or not, that are blurred a little."""
+    sharpened: float = 0.0
+    """Share of all pictures, 0..1, aged or not, whose edges are raised."""
+    recompressed: float = 0.0
+    """Share of all pictures, 0..1, aged or not, with traces of a JPEG of middling quality."""
+    hinted: float = 0.0
+    """Share of the pictures, 0..1, that come with hints of their true colours; only for a network that has hints."""
+    balance: float = 1.0
+    """A source, a first folder below ``color_dir``, is drawn by this power, 0..1, of the number of its pictures.
+    1: every picture once an epoch; less: pictures of small sources more often, those of large ones less."""
     batch_size: int = 16
     epochs: int = 50
     learning_rate: float = 1e-4

@@ -1,4 +1,4 @@
-"""Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory when they fit."""
+"""Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory where they fit."""
 
 import logging
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
 from colorbatch.cores import usable_cores
@@ -17,13 +17,12 @@ from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
 from colorbatch.memory import physical_memory
 from colorbatch.progress import ProgressReporter
+from colorbatch.training.packed import BYTES_PER_PIXEL, Canvas, PackedPictures
 
 logger = logging.getLogger(__name__)
 
 CACHE_SHARE_OF_MEMORY = 0.5
-"""Decoded pictures are kept when they take no more than this share of the machine's memory."""
-BYTES_PER_PIXEL = 4
-"""One byte of luma and three of RGB; pictures are counted as squares."""
+"""Decoded pictures are kept where they take no more than this share of the memory: the device's, or the machine's."""
 NAMED_IN_ERRORS = 5
 
 
@@ -97,8 +96,8 @@ def load_pair(pair: PicturePair, size: int, *, keep_aspect: bool = False) -> tup
     )
 
 
-class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs of luma uint8 ``[1, H, W]`` and RGB uint8 ``[3, H, W]``."""
+class ColorizationDataset:
+    """Pictures as luma, red, green and blue, uint8, each of its own size."""
 
     def __init__(
         self, pairs: Sequence[PicturePair], size: int, progress: ProgressReporter, *, keep_aspect: bool = False
@@ -112,7 +111,8 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
         self._load = partial(load_pair, size=size, keep_aspect=keep_aspect)
         self.pairs: list[PicturePair] = []
         self.broken: list[str] = []
-        self._cache: list[tuple[Tensor, Tensor]] | None = [] if _fits_in_memory(len(pairs), size) else None
+        is_kept = _fits_in_memory(len(pairs), size)
+        kept: list[Tensor] = []
         progress.begin(len(pairs), "Reading pictures")
         with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             for pair, loaded in zip(pairs, pool.map(self._try_load, pairs), strict=True):
@@ -122,27 +122,51 @@ class ColorizationDataset(Dataset[tuple[Tensor, Tensor]]):
                     progress.message(f"Left out {pair.name}: {loaded}")
                     continue
                 self.pairs.append(pair)
-                if self._cache is not None:
-                    self._cache.append(loaded)
+                if is_kept:
+                    kept.append(loaded)
         progress.end()
         if not self.pairs:
             raise UsageError(f"none of the {len(pairs)} pictures can be decoded")
         if self.broken:
             progress.message(f"{len(self.broken)} of {len(pairs)} pictures are broken and were left out")
+        self._packed = PackedPictures.taking(kept) if is_kept else None
 
-    def _try_load(self, pair: PicturePair) -> tuple[Tensor, Tensor] | str:
+    def _decode(self, pair: PicturePair) -> Tensor:
+        """Return a pair as one, uint8 ``[H, W, 4]``."""
+        return torch.cat(self._load(pair)).permute(1, 2, 0).contiguous()
+
+    def _try_load(self, pair: PicturePair) -> Tensor | str:
         """Return the decoded pair, or why it cannot be decoded."""
         try:
-            return self._load(pair)
+            return self._decode(pair)
         except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them meet)
             return str(error) or type(error).__name__
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self._cache[index] if self._cache is not None else self._load(self.pairs[index])
+    def canvas(self, places: Sequence[int]) -> Canvas:
+        """Return the pictures at ``places`` of ``pairs``, decoding them again where they are not kept.
+
+        Args:
+            places: one or more, in any order; the same may come twice.
+
+        """
+        if self._packed is not None:
+            return self._packed.canvas(places)
+        return PackedPictures.taking([self._decode(self.pairs[place]) for place in places]).canvas(range(len(places)))
+
+    def move_to(self, device: torch.device) -> None:
+        """Keep the pictures on ``device`` from now on, if they are kept and fit there."""
+        if self._packed is not None and self._packed.bytes <= free_memory(device) * CACHE_SHARE_OF_MEMORY:
+            self._packed = self._packed.to(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of memory that are free on a GPU; of the CPU's all that there are."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else physical_memory()
 
 
 def _fits_in_memory(count: int, size: int) -> bool:
+    """Return whether so many pictures, counted as squares of ``size``, can be kept."""
     return count * size * size * BYTES_PER_PIXEL <= physical_memory() * CACHE_SHARE_OF_MEMORY

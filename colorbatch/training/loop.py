@@ -4,34 +4,28 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, UsageError
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.training import checkpoint, record
 from colorbatch.training.architectures import build_network
+from colorbatch.training.batches import Batch, prefetched
 from colorbatch.training.checkpoint import EpochMetrics, TrainingState
 from colorbatch.training.config import TrainingConfig
 from colorbatch.training.losses import LOSSES
+from colorbatch.training.moving_average import MovingAverage
 from colorbatch.training.network import ColorNetwork
 from colorbatch.training.pictures import load_pictures
 from colorbatch.training.planes import merge
-from colorbatch.training.samples import Samples
 from colorbatch.training.start import start_from
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 RECORDED_SAMPLES = 4
 PICTURES_TO_START_FROM = 6000
@@ -84,18 +78,18 @@ class _Trainer:
         self.stop = stop
         self.device = select_device(config.device)
         self.amp = computes_in_bfloat16(self.device) if config.amp is None else config.amp
-        self.pictures = load_pictures(config, progress)
-        self.samples = torch.stack([luma for luma, _ in islice(self.pictures.shown, RECORDED_SAMPLES)])
+        self.pictures = load_pictures(config, self.device, progress)
+        self.samples = self.pictures.recorded(RECORDED_SAMPLES)
         torch.manual_seed(config.seed)
         network = build_network(config.architecture)
         if config.init is not None:
             start_from(config.init, network, config.architecture)
         elif not config.resume:
-            network.start(self.pictures.chromas(PICTURES_TO_START_FROM, config.seed))
+            network.start(self.pictures.chromas(PICTURES_TO_START_FROM))
         self.network: ColorNetwork = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = LOSSES[config.loss or network.losses[0]]
-        self.optimizer = make_optimizer(self.network, config)
-        self.average = make_average(self.network, config.ema)
+        self.optimizer = make_optimizer(self.network, config, self.device)
+        self.average = None if config.ema is None else MovingAverage(self.network, config.ema)
         logger.info("Training on %s, bfloat16 autocast %s", self.device, "on" if self.amp else "off")
         self.state = TrainingState(
             config.architecture, config.size, config.batch_size, self.pictures.sha256, crop=config.crop
@@ -106,8 +100,7 @@ class _Trainer:
         """The network that is measured and kept: the average over the last steps, where one is made."""
         if self.average is None:
             return self.network
-        averaged: ColorNetwork = self.average.module  # type: ignore[assignment]
-        return averaged
+        return self.average.module
 
     def resume(self) -> None:
         """Go back to where ``last.pth`` stands."""
@@ -122,30 +115,31 @@ class _Trainer:
 
     def train_epoch(self) -> bool:
         """Do the batches of this epoch that are left; return False when stopped, with everything saved."""
-        config, state = self.config, self.state
-        steps = math.ceil(len(self.pictures.to_train) / config.batch_size)
+        config, state, steps = self.config, self.state, self.pictures.steps
         started = time.perf_counter() - state.epoch_seconds
         saved = time.perf_counter()
+        loss_sum = torch.tensor(state.loss_sum, dtype=torch.float64, device=self.device)  # read seldom: it waits
         self.network.train()
         self.progress.begin(steps, f"Epoch {state.epoch + 1}/{config.epochs}", weight=steps - state.step)
         self.progress.advance(state.step, weight=0)
-        samples = self.pictures.of_epoch(state.epoch, skip=state.step * config.batch_size)
-        for luma, rgb in prefetched(batches(samples, config.batch_size)):
+        for batch in prefetched(self.pictures.of_epoch(state.epoch, skip=state.step)):
             self._set_learning_rate((state.epoch * steps + state.step) / (config.epochs * steps))
-            loss = self.loss(self.network, *self._predict(self.network, luma, rgb))
+            loss = self.loss(self.network, *self._predict(self.network, batch))
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
             self.optimizer.step()
             if self.average is not None:
-                self.average.update_parameters(self.network)
+                self.average.update(self.network)
 
             state.step += 1
-            state.loss_sum += loss.item() * len(luma)
-            state.epoch_seconds = time.perf_counter() - started
+            loss_sum += loss.detach() * len(batch.luma)
             self.progress.advance()
             is_due = time.perf_counter() - saved > 60 * config.checkpoint_minutes
+            if is_due or self.stop.is_set() or state.step == steps:
+                state.loss_sum = loss_sum.item()
+                state.epoch_seconds = time.perf_counter() - started
             if is_due or self.stop.is_set():
                 checkpoint.save_last(config.out, state, self.network, self.optimizer, self.average)
                 saved = time.perf_counter()
@@ -159,8 +153,8 @@ class _Trainer:
         network = self.result_network.eval()
         with torch.inference_mode():
             held_out = self._measure(network)
-            prediction, _ = self._predict(network, self.samples, self.samples)
-            samples = merge(self.samples, network.chroma(prediction).cpu())
+            prediction, _ = self._predict(network, Batch(self.samples, self.samples))
+            samples = merge(self.samples, network.chroma(prediction))
         state.finish_epoch(len(self.pictures.to_train), *held_out)
         self.progress.end()
         self.progress.message(f"Epoch [{state.epoch}/{self.config.epochs}], Loss: {state.history[-1].train_loss:.4f}")
@@ -185,11 +179,11 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * group["rate"] * factor
 
-    def _predict(self, network: ColorNetwork, luma: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prediction in float32 for luma ``[N, 1, H, W]``, and the truth, both on the training's device."""
-        luma, rgb = (planes.to(self.device, memory_format=torch.channels_last) for planes in (luma, rgb))
+    def _predict(self, network: ColorNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the prediction in float32, and the truth."""
+        luma, rgb = (planes.contiguous(memory_format=torch.channels_last) for planes in (batch.luma, batch.rgb))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            prediction: Tensor = network(luma)
+            prediction: Tensor = network(luma) if batch.hints is None else network(luma, batch.hints)
         return prediction.float(), rgb
 
     def _measure(self, network: ColorNetwork) -> tuple[float | None, float | None]:
@@ -198,16 +192,15 @@ class _Trainer:
         if held_out is None:
             return None, None
         loss, decibels = 0.0, 0.0
-        for luma, rgb in batches(held_out, self.config.batch_size):
-            prediction, truth = self._predict(network, luma, rgb)
-            loss += self.loss(network, prediction, truth).item() * len(luma)
-            coloured = merge(luma.to(self.device), network.chroma(prediction))
-            error = (coloured - truth).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
-            decibels -= 10 * torch.log10(error).sum().item()
+        for batch in self.pictures.whole(held_out):
+            prediction, truth = self._predict(network, batch)
+            loss += self.loss(network, prediction, truth).item() * len(truth)
+            error = (merge(batch.luma, network.chroma(prediction)) - truth).square().mean(dim=(1, 2, 3))
+            decibels -= 10 * torch.log10(error.clamp(min=1e-10)).sum().item()
         return loss / len(held_out), decibels / len(held_out)
 
 
-def make_optimizer(network: ColorNetwork, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: ColorNetwork, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     """Return AdamW over all weights that learn; each group's ``rate`` is its share of the learning rate."""
     pretrained = network.pretrained_parameters()
     known = set(map(id, pretrained))
@@ -217,38 +210,9 @@ def make_optimizer(network: ColorNetwork, config: TrainingConfig) -> torch.optim
             parameter.requires_grad_(False)
     elif pretrained:
         groups.append({"params": pretrained, "rate": config.pretrained_rate})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def make_average(network: ColorNetwork, decay: float | None) -> AveragedModel | None:
-    """Return an exponential moving average of the weights; its decay grows to ``decay`` over the first steps."""
-    if decay is None:
-        return None
-
-    def update(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        done = int(steps)
-        return torch.lerp(averaged, current, 1 - min(decay, (1 + done) / (10 + done)))
-
-    return AveragedModel(network, avg_fn=update)
-
-
-def batches(samples: Samples, batch_size: int) -> Iterable[tuple[Tensor, Tensor]]:
-    """Return samples in batches; drawing them leaves PyTorch's global random numbers as they are."""
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(samples, batch_size, generator=torch.Generator())
-    return loader
-
-
-def prefetched(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the same items, making the next one in another thread while one is used.
-
-    That thread computes by itself: a second team of PyTorch's threads would fight the first for the cores.
-    """
-    iterator = iter(items)
-    with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        following = pool.submit(next, iterator, None)
-        while (item := following.result()) is not None:
-            following = pool.submit(next, iterator, None)
-            yield item
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type == "cuda"
+    )
 
 
 def select_device(name: str) -> torch.device:
@@ -285,6 +249,11 @@ def _check(config: TrainingConfig) -> None:
         raise UsageError(
             f"the architecture {config.architecture} cannot be trained with --loss {config.loss}; "
             f"it takes: {', '.join(architecture.losses)}"
+        )
+    if config.hinted and not architecture.has_hints:
+        raise UsageError(
+            f"the architecture {config.architecture} has no hints, so --hinted cannot be given",
+            advice="Give --architecture lite2-unet, or a recipe that says so.",
         )
     if config.validation and config.validation_dir:
         raise UsageError("--validation and --validation-dir cannot be given together")

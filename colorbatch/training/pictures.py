@@ -2,22 +2,38 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from colorbatch.errors import UsageError
 from colorbatch.progress import ProgressReporter
+from colorbatch.training.batches import Batch, Variation, varied_batch, whole_batch
 from colorbatch.training.config import TrainingConfig
-from colorbatch.training.dataset import ColorizationDataset, find_pairs
+from colorbatch.training.dataset import ColorizationDataset, PicturePair, find_pairs
+from colorbatch.training.draws import Draws, generator
 from colorbatch.training.planes import chroma_of
-from colorbatch.training.samples import Samples, Variation
 
-# Each use of random numbers has its own stream, so that one never shifts another.
 _SPLIT_STREAM, _ORDER_STREAM, _VARIATION_STREAM, _START_STREAM = range(4)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some pictures of a dataset, in a fixed order."""
+
+    dataset: ColorizationDataset
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def pairs(self) -> list[PicturePair]:
+        """Their files."""
+        return [self.dataset.pairs[place] for place in self.places]
 
 
 @dataclass(frozen=True)
@@ -25,10 +41,10 @@ class TrainingPictures:
     """Pictures to train on and held out, each in a fixed random order."""
 
     config: TrainingConfig
-    dataset: ColorizationDataset
-    to_train: Sequence[int]
-    """Places in ``dataset``."""
-    held_out: Samples | None
+    device: torch.device
+    """Where batches are made."""
+    to_train: Selection
+    held_out: Selection | None
     """Shown whole and as they are."""
 
     @property
@@ -37,43 +53,89 @@ class TrainingPictures:
         return self.config.crop or self.config.size
 
     @property
-    def shown(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The pictures that samples are recorded of, whole."""
-        samples = self.held_out or Samples(self.dataset, self.to_train, self.side)
-        return (samples[position] for position in range(len(samples)))
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.to_train) / self.config.batch_size)
 
-    def of_epoch(self, epoch: int, skip: int) -> Samples:
-        """Return what is trained on in an epoch, but for the first ``skip``; seed and epoch alone decide the order."""
+    def whole(self, selection: Selection, limit: int | None = None) -> Iterator[Batch]:
+        """Yield pictures whole and as they are, at most ``limit`` of them."""
+        for places in self._chunks(selection.places[:limit]):
+            yield whole_batch(selection.dataset.canvas(places).to(self.device), self.side)
+
+    def recorded(self, limit: int) -> Tensor:
+        """Return the luma ``[N, 1, side, side]`` of pictures that samples are recorded of."""
+        return torch.cat([batch.luma for batch in self.whole(self.held_out or self.to_train, limit)])
+
+    def of_epoch(self, epoch: int, skip: int) -> Iterator[Batch]:
+        """Yield what is trained on in an epoch, but for the first ``skip`` batches.
+
+        Seed, epoch and the number of a batch alone decide what is in it and how it varies.
+        """
         config = self.config
-        order = torch.randperm(len(self.to_train), generator=_generator(config.seed, _ORDER_STREAM, epoch)).tolist()
-        indices = [self.to_train[place] for place in order[skip:]]
-        variation = Variation(crop=config.crop is not None, aged=config.aged)
-        return Samples(self.dataset, indices, self.side, variation, (config.seed, _VARIATION_STREAM, epoch))
+        variation = Variation(
+            crop=config.crop is not None,
+            softened=config.softened,
+            sharpened=config.sharpened,
+            recompressed=config.recompressed,
+            aged=config.aged,
+            hinted=config.hinted or None,
+        )
+        order = [self.to_train.places[place] for place in self._order(epoch)]
+        for number, places in enumerate(self._chunks(order)):
+            if number >= skip:
+                draws = Draws((config.seed, _VARIATION_STREAM, epoch, number), self.device)
+                canvas = self.to_train.dataset.canvas(places).to(self.device)
+                yield varied_batch(canvas, self.side, variation, draws)
 
-    def chromas(self, limit: int, seed: int) -> Iterator[Tensor]:
+    def chromas(self, limit: int) -> Iterator[Tensor]:
         """Yield chroma ``[2, side, side]`` of up to ``limit`` of the pictures to train on, drawn at random."""
-        order = torch.randperm(len(self.to_train), generator=_generator(seed, _START_STREAM)).tolist()
-        samples = Samples(self.dataset, [self.to_train[place] for place in order[:limit]], self.side)
-        for position in range(len(samples)):
-            yield chroma_of(samples[position][1][None])[0]
+        order = torch.randperm(len(self.to_train), generator=generator((self.config.seed, _START_STREAM))).tolist()
+        chosen = Selection(self.to_train.dataset, [self.to_train.places[place] for place in order[:limit]])
+        for batch in self.whole(chosen):
+            yield from chroma_of(batch.rgb).cpu()
 
     @property
     def sha256(self) -> str:
         """Of the names trained on and held out, in order, and of whether grey pictures were given."""
         digest = hashlib.sha256(b"given" if self.config.gray_dir else b"derived")
-        held_out = self.held_out
-        for dataset, indices in (
-            (self.dataset, self.to_train),
-            (held_out.dataset, held_out.indices) if held_out else (self.dataset, []),
-        ):
-            names = (dataset.pairs[index].name for index in indices)
+        for selection in (self.to_train, self.held_out):
+            names = (pair.name for pair in selection.pairs) if selection else ()
             digest.update("\n".join(names).encode("utf-8", "surrogateescape"))
             digest.update(b"\0")
+        if self.config.balance != 1:  # which changes the order
+            digest.update(f"{self.config.balance}".encode())
         return digest.hexdigest()
 
+    def _order(self, epoch: int) -> list[int]:
+        """Return which of the pictures to train on an epoch shows, one after the other."""
+        random = generator((self.config.seed, _ORDER_STREAM, epoch))
+        if self.config.balance == 1:
+            return torch.randperm(len(self.to_train), generator=random).tolist()
+        weights = balanced_weights([pair.name for pair in self.to_train.pairs], self.config.balance)
+        return torch.multinomial(weights, len(weights), replacement=True, generator=random).tolist()
 
-def load_pictures(config: TrainingConfig, progress: ProgressReporter) -> TrainingPictures:
-    """Read all pictures of a training.
+    def _chunks(self, places: Sequence[int]) -> Iterator[Sequence[int]]:
+        size = self.config.batch_size
+        return (places[start : start + size] for start in range(0, len(places), size))
+
+
+def balanced_weights(names: Sequence[str], balance: float) -> Tensor:
+    """Return how often each picture is drawn beside the others, float64 ``[n]``.
+
+    All of a source together are drawn as often as the number of its pictures to the power of ``balance``.
+
+    Args:
+        names: paths below the folder, POSIX style; the source is the first folder of each, or none.
+        balance: 1: every picture is drawn as often; 0: every source is.
+
+    """
+    sources = [name.rpartition("/")[0].partition("/")[0] for name in names]
+    counts = Counter(sources)
+    return torch.tensor([counts[source] ** (balance - 1) for source in sources], dtype=torch.float64)
+
+
+def load_pictures(config: TrainingConfig, device: torch.device, progress: ProgressReporter) -> TrainingPictures:
+    """Read all pictures of a training, onto its device where they fit.
 
     Raises:
         UsageError: a folder has none, names do not pair, or none is left to train on.
@@ -81,23 +143,18 @@ def load_pictures(config: TrainingConfig, progress: ProgressReporter) -> Trainin
     """
     pairs = find_pairs(config.color_dir, config.gray_dir)
     if config.limit is not None and config.limit < len(pairs):
-        chosen = torch.randperm(len(pairs), generator=_generator(config.seed, _SPLIT_STREAM))[: config.limit]
+        chosen = torch.randperm(len(pairs), generator=generator((config.seed, _SPLIT_STREAM)))[: config.limit]
         pairs = [pairs[index] for index in sorted(chosen.tolist())]
     keep_aspect = config.crop is not None
     dataset = ColorizationDataset(pairs, config.size, progress, keep_aspect=keep_aspect)
-    order = torch.randperm(len(dataset), generator=_generator(config.seed, _SPLIT_STREAM)).tolist()
-    side = config.crop or config.size
+    dataset.move_to(device)
+    order = torch.randperm(len(dataset), generator=generator((config.seed, _SPLIT_STREAM))).tolist()
     if config.validation_dir is not None:
-        others = ColorizationDataset(find_pairs(config.validation_dir), side, progress)
-        return TrainingPictures(config, dataset, order, Samples(others, range(len(others)), side))
+        others = ColorizationDataset(find_pairs(config.validation_dir), config.crop or config.size, progress)
+        others.move_to(device)
+        return TrainingPictures(config, device, Selection(dataset, order), Selection(others, range(len(others))))
     count = math.ceil(len(dataset) * config.validation)
     if count >= len(dataset):
         raise UsageError(f"--validation {config.validation} leaves none of {len(dataset)} pictures to train on")
-    held_out = Samples(dataset, order[:count], side) if count else None
-    return TrainingPictures(config, dataset, order[count:], held_out)
-
-
-def _generator(*stream: int) -> torch.Generator:
-    """Return a random generator of its own for each tuple of numbers."""
-    words = np.random.SeedSequence(stream).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(words[0] >> 1))
+    held_out = Selection(dataset, order[:count]) if count else None
+    return TrainingPictures(config, device, Selection(dataset, order[count:]), held_out)

@@ -74,10 +74,23 @@ def test_broken_pictures_are_reported_counted_and_left_out(
     assert pictures.broken == ["b.png"]
     assert "b.png" in progress.texts[0]
     assert progress.texts[-1] == "1 of 3 pictures are broken and were left out"
-    luma, rgb = pictures[1]
-    assert luma.dtype == rgb.dtype == torch.uint8
-    assert luma.shape == (1, 64, 64)
-    torch.testing.assert_close(rgb, load_pair(pictures.pairs[1], 64)[1])
+    (levels,) = pictures.canvas([1]).levels
+    assert levels.dtype == torch.uint8
+    assert levels.shape == (64, 64, 4)
+    luma, rgb = load_pair(pictures.pairs[1], 64)
+    torch.testing.assert_close(levels[..., :1], luma.permute(1, 2, 0))
+    torch.testing.assert_close(levels[..., 1:], rgb.permute(1, 2, 0))
+
+
+def test_pictures_are_kept_with_their_aspect_ratio_and_never_enlarged(make_pictures: MakePictures) -> None:
+    folder = make_pictures("color", "a.png", "b.png")
+    Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).convert("RGB").save(folder / "c.png")
+    pictures = ColorizationDataset(find_pairs(folder), 96, SilentProgress(), keep_aspect=True)
+    assert [tuple(pictures.canvas([place]).levels.shape) for place in range(3)] == [
+        (1, 66, 72, 4),
+        (1, 66, 72, 4),
+        (1, 96, 144, 4),
+    ]
 
 
 def test_nothing_but_broken_pictures_is_a_usage_error(tmp_path: Path) -> None:

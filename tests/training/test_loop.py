@@ -104,6 +104,17 @@ def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
             "clip_norm": 1.0,
             "pretrained_rate": 0.1,
         },
+        {
+            "architecture": "lite2-unet",
+            "crop": 64,
+            "aged": 0.5,
+            "softened": 0.3,
+            "sharpened": 0.3,
+            "recompressed": 0.3,
+            "hinted": 0.5,
+            "balance": 0.5,
+            "validation": 0.1,
+        },
     ],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
@@ -192,6 +203,7 @@ def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_pat
         ({"crop": 96}, "--size 64 is smaller than --crop 96"),
         ({"loss": "bins"}, "cannot be trained with --loss bins; it takes: mse, chroma, huber"),
         ({"architecture": "resnet"}, "no architecture 'resnet'"),
+        ({"hinted": 0.1}, "the architecture unet has no hints"),
         ({"validation": 0.1, "validation_dir": Path("x")}, "cannot be given together"),
         ({"size": 65}, "multiple of 32"),
         ({"size": 32}, "at least 64"),
@@ -292,3 +304,14 @@ def test_the_psnr_of_the_pictures_held_out_is_that_of_their_colours(config: Trai
         rgb = np.stack([luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb], axis=-1)
         found.append(peak_signal_noise_ratio(truth, np.clip(rgb, 0, 1).astype(np.float64), data_range=1))
     assert result.history[0].validation_psnr == pytest.approx(np.mean(found), abs=0.01)
+
+
+def test_hints_are_learnt_only_where_they_are_given(lite: TrainingConfig) -> None:
+    def learnt(folder: str, hinted: float) -> float:
+        out = lite.out.with_name(folder)
+        train(replace(lite, architecture="lite2-unet", hinted=hinted, out=out))
+        weights = load_checkpoint(out / "checkpoints" / "colorization_epoch_1.pth").weights
+        return float(weights["hints.out.0.weight"].abs().max())  # 0 at the start
+
+    assert learnt("without", 0) == 0
+    assert learnt("with", 1) > 0
