@@ -15,6 +15,7 @@ from colorbatch.color import LUMA_WEIGHTS
 from colorbatch.training.ageing import BORDER_SHARE, ORTHOCHROMATIC_SHARE, REFERENCE_SIDE
 from colorbatch.training.draws import Draws
 from colorbatch.training.filters import blurred, recompressed
+from colorbatch.training.planes import constant
 
 Effect = Callable[[Tensor, Draws], Tensor]
 
@@ -54,7 +55,7 @@ def orthochromatic(rgb: Tensor, draws: Draws) -> Tensor:
     """Return what is to be added to luma, ``[N, 1, S, S]``, for a film that is nearly blind to red."""
     count = len(rgb)
     red, blue = draws.uniform(count, 0, 0.15), draws.uniform(count, 0.3, 0.6)
-    weights = torch.cat([red, 1 - red - blue, blue], dim=1) - rgb.new_tensor(LUMA_WEIGHTS).view(1, 3, 1, 1)
+    weights = torch.cat([red, 1 - red - blue, blue], dim=1) - constant(LUMA_WEIGHTS, rgb).view(1, 3, 1, 1)
     return (rgb * weights * draws.uniform(count, 0.5, 1)).sum(dim=1, keepdim=True)
 
 
@@ -146,7 +147,7 @@ def stains(luma: Tensor, draws: Draws) -> Tensor:
         within = ((x / wide).square() + (y / high).square() <= 1) & (number < patches)
         mask = torch.where(within, draws.uniform(count, 60 / 255, 200 / 255), mask)
     soft = blurred(mask, draws.uniform(count, 1, 6) * scale(luma))
-    strength = torch.where(draws.chance(count, 0.5), 0.15, 0.25)
+    strength = 0.15 + 0.1 * draws.chance(count, 0.5)
     return luma + soft * torch.where(draws.chance(count, 0.5), strength, -strength)
 
 

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from colorbatch.training.planes import constant
+
 _BLOCK = 8
 _SMALLEST_SIGMA = 0.05
 _FARTHEST = 30.0
@@ -56,7 +58,7 @@ def recompressed(luma: Tensor, quality: Tensor) -> Tensor:
     count, _, height, width = luma.shape
     quality = quality.view(-1, 1, 1, 1, 1)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).floor()
-    table = torch.tensor(LUMINANCE_TABLE, device=luma.device, dtype=luma.dtype)
+    table = constant(LUMINANCE_TABLE, luma)
     steps = ((table * scale + 50) / 100).floor().clamp(1, 255)
     levels = (luma.clamp(0, 1) * 255).round() - 128
     blocks = levels.view(count, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).transpose(2, 3)
@@ -71,5 +73,4 @@ def _cosines(like: Tensor) -> Tensor:
     """Return the orthonormal matrix ``[8, 8]`` of the discrete cosine transform (ITU-T T.81, A.3.3)."""
     place = torch.arange(_BLOCK, device=like.device, dtype=like.dtype)
     matrix = torch.cos((2 * place + 1) * place[:, None] * math.pi / (2 * _BLOCK)) / 2
-    scale = torch.where(place[:, None] == 0, math.sqrt(0.5), 1.0)
-    return matrix * scale
+    return matrix * (1 - (1 - math.sqrt(0.5)) * (place[:, None] == 0))

@@ -134,7 +134,7 @@ class _Trainer:
                 self.average.update(self.network)
 
             state.step += 1
-            loss_sum += loss.detach() * len(batch.luma)
+            loss_sum += loss.detach().double() * len(batch.luma)
             self.progress.advance()
             is_due = time.perf_counter() - saved > 60 * config.checkpoint_minutes
             if is_due or self.stop.is_set() or state.step == steps:

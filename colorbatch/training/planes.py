@@ -1,6 +1,11 @@
 """Luma and chroma of torch tensors, by the weights of :mod:`colorbatch.color`."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from colorbatch.color import CB_SCALE, CHROMA_WEIGHTS, CR_SCALE, GREEN_OF_CB, GREEN_OF_CR
@@ -9,14 +14,19 @@ RGB_OF_CHROMA = ((0.0, CR_SCALE), (GREEN_OF_CB, GREEN_OF_CR), (CB_SCALE, 0.0))
 """How Cb and Cr move red, green and blue, ``[3, 2]``."""
 
 
+def constant(values: Sequence[Any] | NDArray[np.float64], like: Tensor) -> Tensor:
+    """Return numbers as a tensor of the type and on the device of another, without waiting for that device."""
+    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+
+
 def chroma_of(rgb: Tensor) -> Tensor:
     """Return chroma ``[N, 2, H, W]`` of RGB ``[N, 3, H, W]`` in 0..1."""
-    return nn.functional.conv2d(rgb, rgb.new_tensor(CHROMA_WEIGHTS)[:, :, None, None])
+    return nn.functional.conv2d(rgb, constant(CHROMA_WEIGHTS, rgb)[:, :, None, None])
 
 
 def rgb_difference(chroma: Tensor) -> Tensor:
     """Return by how much chroma ``[N, 2, H, W]`` moves RGB ``[N, 3, H, W]`` away from grey."""
-    return nn.functional.conv2d(chroma, chroma.new_tensor(RGB_OF_CHROMA)[:, :, None, None])
+    return nn.functional.conv2d(chroma, constant(RGB_OF_CHROMA, chroma)[:, :, None, None])
 
 
 def merge(luma: Tensor, chroma: Tensor) -> Tensor:
