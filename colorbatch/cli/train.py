@@ -81,6 +81,42 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
     help="Share of the pictures shown as if old: faded, grainy, scratched, on red-blind film.",
 )
 @click.option(
+    "--softened",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of all pictures, aged or not, that are blurred a little.",
+)
+@click.option(
+    "--sharpened",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of all pictures whose edges are raised.",
+)
+@click.option(
+    "--recompressed",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of all pictures with the traces of a JPEG of quality 50 to 91.",
+)
+@click.option(
+    "--hinted",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the pictures that come with hints of their true colours; for lite2-unet, which has hints.",
+)
+@click.option(
+    "--balance",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How often a source, which is a first folder below COLOR_DIR, is drawn: by this power of its number of "
+    "pictures. 1 shows every picture once an epoch, less those of small sources more often.",
+)
+@click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1e-4,
