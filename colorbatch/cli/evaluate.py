@@ -95,7 +95,7 @@ def _scores(name: str, found: "Evaluation", title: str) -> str:
         for each, scores in ((name, found.model), ("leave it grey", found.grey))
     ]
     truth = ["the truth", "", "", "", f"{found.truth_colourfulness:.1f}", "", f"{found.truth_blotches:.2f}"]
-    header = ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colourfulness", "off by", "blotches"]
+    header = ["", "PSNR (dB)", "SSIM", "CIEDE2000", "colour", "off by", "blotches"]
     return terminal.table(header, [*rows, truth], title=title)
 
 

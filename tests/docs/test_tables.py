@@ -57,7 +57,22 @@ def test_every_field_of_the_summary_is_told_of() -> None:
 
 
 def test_every_key_of_the_contract_is_told_of() -> None:
-    contract = ModelContract("", "", 1, 1, "whole", "fp32", "", Parity(0, 0, 0, 0), "", "", vividness=0.5)
+    contract = ModelContract(
+        "",
+        "",
+        1,
+        1,
+        "whole",
+        "fp32",
+        "",
+        Parity(0, 0, 0, 0),
+        "",
+        "",
+        0.5,
+        hints=True,
+        confidence=True,
+        colors=((0.0, 0.0),),
+    )
     assert differences(listed(DOCS / "model_contract.md", "key"), list(contract.to_metadata())) == []
     assert all(key.startswith(PREFIX) for key in contract.to_metadata())
 

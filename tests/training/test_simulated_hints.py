@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from torch import Tensor
 
 from colorbatch.training.draws import Draws

@@ -113,5 +113,5 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_built_in_model_goes_by_its_name() -> None:
-    with pytest.raises(CheckpointRefusedError, match="default holds the weights of a lite0-unet"):
+    with pytest.raises(CheckpointRefusedError, match="default holds the weights of a lite2-unet"):
         start_from(Path("default"), build_network("unet"), "unet")
