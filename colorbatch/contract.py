@@ -21,6 +21,8 @@ OUTPUT_NAME = "chroma"
 """float32 ``[N, 2, H, W]`` in -0.5..0.5."""
 CONFIDENCE_NAME = "confidence"
 """Optional output, float32 ``[N]`` in 0..1: 10 / (10 + the CIEDE2000 that is expected in the mean over the picture)."""
+HALF_CONFIDENT = 10.0
+"""The expected CIEDE2000 for which a confidence of 0.5 stands."""
 COLORS_NAME = "colors"
 """Optional output, float32 ``[N, B, H / 4, W / 4]``: the probability of each of B bins of chroma."""
 COLORS_STRIDE = 4
@@ -46,7 +48,7 @@ _T = TypeVar("_T")
 
 def expected_ciede2000(confidence: float) -> float:
     """Return the mean CIEDE2000 that a confidence, above 0 and up to 1, stands for."""
-    return 10 / confidence - 10
+    return HALF_CONFIDENT / confidence - HALF_CONFIDENT
 
 
 @dataclass(frozen=True)

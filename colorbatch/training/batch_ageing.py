@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from colorbatch.color import LUMA_WEIGHTS
+from colorbatch.training import ageing
 from colorbatch.training.ageing import BORDER_SHARE, ORTHOCHROMATIC_SHARE, REFERENCE_SIDE
 from colorbatch.training.draws import Draws
 from colorbatch.training.filters import blurred, recompressed
@@ -167,17 +168,18 @@ def scale(luma: Tensor) -> float:
     return luma.shape[-1] / REFERENCE_SIDE
 
 
-EFFECTS: tuple[tuple[Effect, float], ...] = (
-    (uneven_light, 0.15),
-    (blur, 0.25),
-    (gamma, 0.6),
-    (contrast, 0.1),
-    (fade, 0.3),
-    (stains, 0.1),
-    (grain, 0.4),
-    (scratches, 0.12),
-    (jpeg, 0.2),
-)
+_IN_BATCHES: dict[ageing.Effect, Effect] = {
+    ageing.uneven_light: uneven_light,
+    ageing.blur: blur,
+    ageing.gamma: gamma,
+    ageing.contrast: contrast,
+    ageing.fade: fade,
+    ageing.stains: stains,
+    ageing.grain: grain,
+    ageing.scratches: scratches,
+    ageing.jpeg: jpeg,
+}
+EFFECTS = tuple((_IN_BATCHES[effect], share) for effect, share in ageing.EFFECTS)
 """In this order, each with the share of the aged pictures that it befalls."""
 
 

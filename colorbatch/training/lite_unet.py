@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from colorbatch.contract import HALF_CONFIDENT
 from colorbatch.training import hints as hint_planes
 from colorbatch.training.config import LossName
 from colorbatch.training.decoder import STAGE_CHANNELS, Decoder, decoder_channels
@@ -19,8 +20,6 @@ SMOOTH_FROM = 0.5
 """Vividness from which on chroma is smoothed; at 0 it is the mean, below this a mixture."""
 DIFFERENCE_PER_CHROMA = 123.0
 """CIEDE2000 of two colours of equal luma for a distance of 1 between their chroma, see docs/experiments.md."""
-HALF_CONFIDENT = 10.0
-"""Expected CIEDE2000 at which the confidence is 0.5."""
 
 
 class LiteUNet(ColorNetwork):
@@ -87,8 +86,8 @@ class LiteUNet(ColorNetwork):
 def confidence_in(chroma: Tensor, likely: Distribution) -> Tensor:
     """Return how sure a network is of chroma ``[N, 2, h, w]``: ``[N]`` in 0..1.
 
-    With E the CIEDE2000 that the distribution lets expect in the mean over the picture, it is 10 / (10 + E): 1 for
-    certain, 0.5 where ten is expected.
+    With E the CIEDE2000 that the distribution lets expect in the mean over the picture, it is 10 / (10 + E), as the
+    contract has it.
     """
     squared = likely.variance + (likely.chroma - chroma).square().sum(dim=1, keepdim=True)
     expected = DIFFERENCE_PER_CHROMA * squared.sqrt().mean(dim=(1, 2, 3))
