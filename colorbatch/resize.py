@@ -18,6 +18,8 @@ MAX_ASPECT = 8
 """The network sees a picture whole up to this ratio of its sides; longer ones go in tiles."""
 _MAX_LENGTH = 64
 """The long side the network sees, in all tiles together, is at most this many times the working size."""
+_MAX_WEIGHTS = 2**20
+"""Weights that are held at once when rows are enlarged."""
 _REDUCING_GAP = 3
 """How many times the size that the network sees is left for bicubic to shrink, after averaging."""
 
@@ -98,6 +100,17 @@ class Enlarged:
 
     def rows(self, top: int, bottom: int) -> Plane:
         """Return ``[C, bottom - top, W]``."""
+        starts = range(top, bottom, self._rows_at_once)
+        parts = [self._product(start, min(bottom, start + self._rows_at_once)) for start in starts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Rows whose weights stay below ``_MAX_WEIGHTS``: few of those of a tall, narrow picture are not 0."""
+        scale = self._wide.shape[1] / self._height
+        return max(1, int(min(math.sqrt(_MAX_WEIGHTS / (2 * scale)), _MAX_WEIGHTS / (10 * max(1.0, scale)))))
+
+    def _product(self, top: int, bottom: int) -> Plane:
         weights, first = _bicubic_weights(top, bottom, self._height, self._wide.shape[1])
         rows: Plane = weights @ self._wide[:, first : first + weights.shape[1]]
         return rows

@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,23 @@ def test_enlarged_chroma_is_pillow_s_bicubic(h: int, w: int, height: int, width:
     middle = height // 2
     parts = [enlarged.rows(top, bottom) for top, bottom in ((0, middle), (middle, height)) if bottom > top]
     np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(65537, 1), (60000, 4), (20000, 30), (4, 60000), (256, 256), (3, 3)])
+def test_no_shape_takes_much_memory_to_enlarge(height: int, width: int) -> None:
+    small = resize.network_size(height, width, 192)
+    chroma = np.random.default_rng(0).random((2, *small), np.float32)
+    tracemalloc.start()
+    try:
+        found = resize.Enlarged(chroma, (height, width)).rows(0, height)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 60e6
+    expected = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)) for plane in chroma
+    ]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
