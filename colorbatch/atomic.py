@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorbatch.durable import fsync_folder, make_folder
+from colorbatch.durable import flush, fsync_folder, make_folder
 from colorbatch.errors import OutputUnwritableError
 
 _NAMING = threading.Lock()
@@ -37,7 +37,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
             yield file
             if is_durable:
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
         with _NAMING:
             is_taken = not may_replace and os.path.lexists(path)
             if not is_taken:

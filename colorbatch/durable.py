@@ -1,7 +1,16 @@
-"""Folders whose names are on disk once they are made."""
+"""Files and folders whose contents are on disk before anything is built on them."""
 
+import errno
+import functools
+import logging
 import os
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_NO_FSYNC_HERE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems say that cannot flush a folder or a file, as SMB, vboxsf and some of FUSE do. That is no failure:
+nothing was lost, there is only no promise for a power failure."""
 
 
 def make_folder(folder: Path) -> None:
@@ -20,7 +29,7 @@ def make_folder(folder: Path) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk, where the platform lets a folder be opened.
+    """Flush the names in a folder to disk, where the platform lets a folder be opened.
 
     Raises:
         OSError: the disk is gone.
@@ -33,6 +42,26 @@ def fsync_folder(folder: Path) -> None:
     except PermissionError:  # a folder that may be written but not read
         return
     try:
-        os.fsync(descriptor)
+        flush(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush(descriptor: int) -> None:
+    """Flush an open file or folder to disk, where its file system can.
+
+    Raises:
+        OSError: the disk is gone or full.
+
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC_HERE:
+            raise
+        _note_once(os.strerror(error.errno or 0))
+
+
+@functools.cache
+def _note_once(what: str) -> None:
+    logger.info("The file system cannot flush to disk (%s): a power failure may undo what was just written", what)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from colorbatch.durable import flush
 from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError
 from colorbatch.location import Location, shown
 from colorbatch.lock import open_locked
@@ -130,7 +131,7 @@ class LocalJournal:
         if not is_durable:
             return
         try:
-            os.fsync(self._file.fileno())
+            flush(self._file.fileno())
         except OSError as error:
             raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
 

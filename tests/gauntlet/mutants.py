@@ -48,7 +48,7 @@ MUTANTS = (
         *("rename removed", "colorbatch/atomic.py", "temporary.replace(path)"),
         *("path.write_bytes(temporary.read_bytes())", PROTOCOL),
     ),
-    Mutant("fsync removed", "colorbatch/atomic.py", "os.fsync(file.fileno())", "pass", PROTOCOL),
+    Mutant("fsync removed", "colorbatch/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
     Mutant("row before file", "colorbatch/making.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
         *("resume by existence only", "colorbatch/making.py"),
@@ -87,7 +87,7 @@ MUTANTS = (
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
-        *("row not brought to disk", "colorbatch/journal.py", "os.fsync(self._file.fileno())", "pass", PROTOCOL),
+        *("row not brought to disk", "colorbatch/journal.py", "flush(self._file.fileno())", "pass", PROTOCOL),
     ),
     Mutant(
         *("links in OUT followed", "colorbatch/store/local.py", "if not parent.is_relative_to(self.path.resolve()):"),
