@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,7 @@ def test_a_signal_stops_a_run_that_can_go_on(s3: S3, source: str, model_path: Pa
     with subprocess.Popen([*command, s3.url("out")], stderr=subprocess.PIPE, text=True, env=environment) as process:
         while s3.proxy.count(r"^PUT /archive/out/.*png") < 5:
             assert process.poll() is None
+            time.sleep(0.01)  # the server has threads of this process
         process.terminate()
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 143
