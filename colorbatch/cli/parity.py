@@ -16,7 +16,7 @@ def show(report: "ParityReport") -> None:
     of = " levels of RGB, the mean of all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
-        ["input", "vividness", "hints", "shapes", "max |diff|", "mean |diff|", "RGB levels", "mean"],
+        ["input", "vivid", "hints", "shapes", "max |diff|", "mean |diff|", "levels", "mean"],
         [_row(list(group)) for _, group in groupby(sorted(report.comparisons, key=_kind), key=_kind)],
         title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g}{of})",
     )

@@ -34,7 +34,8 @@ def test_train_export_verify_run(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "passed (tolerance 0.0001)" in shown.err
-    assert "5 x 1 x 96 x 160" in shown.err
+    rows = [[cell.strip() for cell in line.split("│")[1:5]] for line in shown.err.splitlines() if line[:1] == "│"]
+    assert rows == [["noise", "", "no", "12"], ["pictures", "", "no", "12"]]  # four sizes, in batches of 1, 2 and 5
     assert command_line("verify", model, checkpoint, "--provider", "cpu") == 0
     other = tmp_path / "other.pth"
     torch.save(ColorizationUNet().state_dict(), other)
