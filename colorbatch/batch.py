@@ -45,7 +45,7 @@ def run_batch(
     found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard, _known_sources(job))
     plan = [each for each in found if each.reason != UNLISTED]
     engine = open_engine(job, sum(each.verdict == "colour" for each in plan))
-    summary = BatchSummary(provider=engine.provider, model=engine.model.contract.name)
+    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.model.contract.name)
 
     with closing(engine), Manifest(job.output, job.shard) as record:
         run = Run(job, engine.model, engine.options, open_store(job.output), record.previous, record.outputs)
@@ -75,6 +75,7 @@ def run_batch(
             record.finish([*others, *aside, *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
+    summary.provider = engine.provider
     summary.stages = engine.stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
     summary.stopped = stop.is_set() and bool(remaining)

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from colorbatch.canvas import LARGEST_BATCH
 from colorbatch.color import Plane
 from colorbatch.errors import InferenceError
-
-LARGEST = 16
-"""Pictures in a batch: more are hardly faster, and take more of the GPU's memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +24,8 @@ class Prediction:
     """``[N, 2, H, W]`` in -0.5..0.5."""
     confidence: NDArray[np.float32] | None = None
     """``[N]`` in 0..1: how sure the model is; ``None``: it does not say."""
+    colors: Plane | None = None
+    """``[N, B, H / 4, W / 4]``: the probability of each bin; ``None``: it was not asked for, or the model has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +40,13 @@ class Question:
     """``[N, 3, H, W]``: Cb, Cr and weight; ``None``: nobody gave any."""
     deadline: float | None = None
     """Of ``time.monotonic``, in seconds, at which the inference is broken off."""
+    wants_colors: bool = False
+    """Whether the probability of each bin is asked for too, for a model that tells it."""
 
     @property
-    def kind(self) -> tuple[tuple[int, ...], float | None, bool]:
+    def kind(self) -> tuple[tuple[int, ...], float | None, bool, bool]:
         """Questions of the same kind fit into one batch."""
-        return self.luma.shape[1:], self.vividness, self.hints is None
+        return self.luma.shape[1:], self.vividness, self.hints is None, self.wants_colors
 
 
 Run = Callable[[Question], Prediction]
@@ -63,7 +65,7 @@ class _Request:
 class Batcher:
     """Runs a model for several threads. What one picture makes fail fails alone."""
 
-    def __init__(self, run: Run, largest: int = LARGEST) -> None:
+    def __init__(self, run: Run, largest: int = LARGEST_BATCH) -> None:
         """Call ``run`` for up to ``largest`` requests together, and never twice at the same time."""
         self._run = run
         self._largest = largest
@@ -132,6 +134,7 @@ def _joined(questions: Sequence[Question]) -> Question:
         first.vividness,
         np.concatenate(hints) if hints else None,
         max(deadlines) if len(deadlines) == len(questions) else None,
+        first.wants_colors,
     )
 
 
@@ -141,5 +144,8 @@ def _split(prediction: Prediction, questions: Sequence[Question]) -> Iterator[Pr
     for question in questions:
         part = slice(start, start + len(question.luma))
         start = part.stop
-        confidence = prediction.confidence
-        yield Prediction(prediction.chroma[part], None if confidence is None else confidence[part])
+        yield Prediction(
+            prediction.chroma[part],
+            None if prediction.confidence is None else prediction.confidence[part],
+            None if prediction.colors is None else prediction.colors[part],
+        )

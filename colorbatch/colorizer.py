@@ -8,14 +8,14 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from colorbatch import color, resize, tiling
+from colorbatch import canvas, color, resize, tiling
 from colorbatch.color import Plane
 from colorbatch.contract import COLORS_STRIDE, ModelContract
 from colorbatch.errors import UsageError
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.model_file import read_model_file
 from colorbatch.picture import Frame, Picture, Pixels
-from colorbatch.session import Session
+from colorbatch.session import Predictor, Session
 
 MAX_STRENGTH = 2.0
 
@@ -23,7 +23,9 @@ MAX_STRENGTH = 2.0
 class Colorizer:
     """An opened model that colours pictures of any size. May be used from several threads at once."""
 
-    def __init__(self, session: Session, options: ColorOptions | None = None, *, timeout: float | None = None) -> None:
+    def __init__(
+        self, session: Predictor, options: ColorOptions | None = None, *, timeout: float | None = None
+    ) -> None:
         """Colour with ``session``; ``options`` come before what the model's contract says.
 
         ``timeout`` is how many seconds the model may take for one frame.
@@ -142,7 +144,17 @@ class Colorizer:
 
     def _padded(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
         """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model takes."""
-        padded = resize.pad_to_multiple(luma, self.session.contract.size_multiple)
+        promised = self.session.contract
+        if self.session.on_gpu:
+            size = canvas.canvas_of(
+                (luma.shape[0], luma.shape[1]),
+                self.working_size,
+                promised.size_multiple,
+                is_tile=promised.tiling == "tiles",
+            )
+            padded = canvas.lay_on(size, luma)
+        else:
+            padded = resize.pad_to_multiple(luma, promised.size_multiple)
         if hints is None:
             return padded[None, None], None
         below, right = (padded.shape[axis] - luma.shape[axis] for axis in (0, 1))

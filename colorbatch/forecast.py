@@ -11,7 +11,8 @@ from typing import Literal
 from colorbatch.colorizer import Colorizer
 from colorbatch.colouring import Run, colour
 from colorbatch.discovery import PlannedPicture, plan_batch, read_source
-from colorbatch.engines.local import open_colorizer, workers_of
+from colorbatch.engines.local import open_session, workers_of
+from colorbatch.engines.provider_choice import choose_provider
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
 from colorbatch.making import is_settled, known_sources
@@ -63,7 +64,8 @@ def forecast(job: BatchJob) -> Forecast:
     plan = plan_batch(
         job.source, job.output, job.include, job.exclude, job.only, job.shard, known_sources(previous.values())
     )
-    colorizer = open_colorizer(job)
+    provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
+    colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
     run = Run(job, colorizer.session.model, colorizer.options, open_store(job.output), previous)
     pictures = [_with_prospect(each, run) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]

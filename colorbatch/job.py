@@ -54,6 +54,8 @@ class BatchJob:
     """Pictures worked on at the same time; ``None``: one for each core."""
     memory_limit: int | None = None
     """Bytes of memory for pictures in work; ``None``: half of the machine's. One that needs more goes alone."""
+    gpu_memory: int | None = None
+    """Bytes of a GPU's memory to use at most; ``None``: what is needed."""
     already_color: AlreadyColor = "skip"
     """What becomes of a picture that is in colour."""
     max_megapixels: float = 500.0
@@ -108,6 +110,8 @@ class BatchSummary:
     seconds: float = 0.0
     provider: str = ""
     """The execution provider that was really in use."""
+    provider_reason: str = ""
+    """Why it was that one, where there was a choice."""
     model: str = ""
     stages: dict[Stage, StageCost] = field(default_factory=dict)
     """Where the time went."""

@@ -7,9 +7,9 @@ from contextlib import redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from colorbatch.canvas import MOST_SESSIONS
 from colorbatch.errors import ModelRefusedError, ProviderUnavailableError, UsageError
 from colorbatch.extras import needs_extra
-from colorbatch.job import ProviderName
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CUDA_OPTIONS = {
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",  # doubling would take several times the memory
+    "use_tf32": "0",  # float32, as on the CPU
+}
+"""Of the CUDA provider, chosen by measurement on an H100. For each new shape EXHAUSTIVE takes seconds, and
+``prefer_nhwc`` 5 seconds instead of 1; DEFAULT takes half a second at *every* inference."""
 _GPU_ADVICE = "Check the GPU driver and the CUDA and cuDNN libraries, or use --provider cpu."
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 """The variable that keeps ONNX Runtime from its telemetry: recent packages, once imported, keep a device id and a
@@ -39,8 +46,18 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
+def is_in_this_build(provider: str) -> bool:
+    """Return whether ONNX Runtime, as it is installed, has a provider; whether that works is another matter.
+
+    Raises:
+        MissingExtraError: it is not installed.
+
+    """
+    return _ORT_NAMES[provider] in import_onnxruntime().get_available_providers()
+
+
 def open_inference_session(
-    data: bytes, provider: ProviderName, threads: int | None = None
+    data: bytes, provider: str, threads: int | None = None, gpu_memory: int | None = None
 ) -> "tuple[onnxruntime.InferenceSession, str]":
     """Open a model and return it with the user word of the provider that is really in use.
 
@@ -48,6 +65,7 @@ def open_inference_session(
         data: a whole model file.
         provider: ``auto`` is CUDA where it works, else the CPU; any other is used or refused.
         threads: of ONNX Runtime within one inference; ``None``: its own choice.
+        gpu_memory: bytes of a GPU's memory that all sessions of a model together may use; ``None``: what they need.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -69,13 +87,15 @@ def open_inference_session(
     *preferred, last = words
     for word in preferred:
         try:
-            return _open(ort, data, word, threads), word
+            return _open(ort, data, word, threads, gpu_memory), word
         except ProviderUnavailableError as error:
             logger.info("%s; trying the next provider", error)
-    return _open(ort, data, last, threads), last
+    return _open(ort, data, last, threads, gpu_memory), last
 
 
-def _open(ort: ModuleType, data: bytes, word: str, threads: int | None) -> "onnxruntime.InferenceSession":
+def _open(
+    ort: ModuleType, data: bytes, word: str, threads: int | None, gpu_memory: int | None
+) -> "onnxruntime.InferenceSession":
     """Open a model on exactly one provider; ONNX Runtime's own fallback is switched off, also for later."""
     options = ort.SessionOptions()
     options.log_severity_level = _ONLY_FATAL
@@ -85,7 +105,7 @@ def _open(ort: ModuleType, data: bytes, word: str, threads: int | None) -> "onnx
         with redirect_stdout(io.StringIO()):  # it prints its troubles there
             if word == "cuda" and hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            session = ort.InferenceSession(data, options, providers=[_ORT_NAMES[word]], enable_fallback=0)
+            session = ort.InferenceSession(data, options, providers=[_settings(word, gpu_memory)], enable_fallback=0)
     except Exception as error:  # its exceptions share no base below Exception
         if word == "cpu":
             raise ModelRefusedError(f"ONNX Runtime does not open the model: {error}") from error
@@ -96,3 +116,11 @@ def _open(ort: ModuleType, data: bytes, word: str, threads: int | None) -> "onnx
             f"the provider {word} did not start; ONNX Runtime fell back to {actual}", advice=_GPU_ADVICE
         )
     return session
+
+
+def _settings(word: str, gpu_memory: int | None) -> str | tuple[str, dict[str, str]]:
+    """Return a provider and its options as ONNX Runtime takes them."""
+    if word == "cpu":
+        return _ORT_NAMES[word]
+    limit = {} if gpu_memory is None else {"gpu_mem_limit": str(gpu_memory // MOST_SESSIONS)}
+    return _ORT_NAMES[word], {**_CUDA_OPTIONS, **limit}

@@ -3,9 +3,11 @@
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from colorbatch.batching import Batcher, Prediction, Question, Run
 from colorbatch.color import Plane
 from colorbatch.contract import ModelContract
 from colorbatch.errors import InferenceError, InferenceStoppedError
+from colorbatch.gpu import GpuRunner
 from colorbatch.job import ProviderName
 from colorbatch.model_file import ModelFile
 from colorbatch.provider import import_onnxruntime, open_inference_session
@@ -23,49 +26,33 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-class Session:
-    """A model opened on a provider. May be used from several threads at once."""
+class Predictor(ABC):
+    """A model that can be asked, wherever it runs. May be used from several threads at once."""
 
-    def __init__(
-        self,
-        model: ModelFile,
-        provider: ProviderName = "auto",
-        threads: int | None = None,
-        *,
-        batched: bool | None = None,
-    ) -> None:
-        """Open ``model``.
-
-        Args:
-            model: read already.
-            provider: ``auto``, or what is used or refused.
-            threads: of ONNX Runtime within one inference.
-            batched: compute together what several threads ask for; ``None``: on a GPU. On a CPU it gains nothing.
-
-        Raises:
-            EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.provider.open_inference_session`.
-
-        """
+    def __init__(self, model: ModelFile, *, on_gpu: bool) -> None:
+        """Ask ``model``; ``on_gpu``: whether on a GPU, which is to be shown few shapes."""
         self.model = model
-        self._session, self.provider = open_inference_session(model.data, provider, threads)
-        self._new_run_options = import_onnxruntime().RunOptions
-        self._at_work: set[onnxruntime.RunOptions] = set()
-        self._lock = threading.Lock()
-        self._is_stopped = False
-        self._is_batched = self.provider != "cpu" if batched is None else batched
-        self._infer: Run = Batcher(self._answer) if self._is_batched else self._answer
+        self.on_gpu = on_gpu
 
     @property
     def contract(self) -> ModelContract:
         """What the model promises."""
         return self.model.contract
 
-    def stop(self) -> None:
-        """Break off every inference that is going on in another thread, and refuse further ones."""
-        with self._lock:
-            self._is_stopped = True
-            for options in self._at_work:
-                options.terminate = True
+    @property
+    @abstractmethod
+    def provider(self) -> str:
+        """User word of the execution provider in use."""
+
+    @abstractmethod
+    def answer(self, question: Question) -> Prediction:
+        """Return what the model gives, whatever that is.
+
+        Raises:
+            InferenceError: the model failed or took too long.
+            InferenceStoppedError: the run is stopped.
+
+        """
 
     def predict(
         self,
@@ -85,17 +72,11 @@ class Session:
         Raises:
             InferenceError: the model failed or took too long, takes no hints, or its output has another shape or is
                 not finite.
-            InferenceStoppedError: :meth:`stop` was called.
+            InferenceStoppedError: the run is stopped.
 
         """
-        if hints is not None and not self.contract.hints:
-            raise InferenceError(f"the model {self.contract.name} takes no hints", advice="Use the built-in default.")
         level = self.contract.vividness if vividness is None else vividness
-        prediction = self._infer(Question(luma, level, hints, deadline))
-        batch, _, height, width = luma.shape
-        _check("chroma", prediction.chroma, (batch, 2, height, width))
-        if prediction.confidence is not None:
-            _check("confidence", prediction.confidence, (batch,))
+        prediction = self._answer_checked(Question(luma, level, hints, deadline))
         return replace(prediction, chroma=np.clip(prediction.chroma, -0.5, 0.5))
 
     def predict_colors(self, luma: Plane, hints: Plane | None = None) -> Plane:
@@ -107,61 +88,119 @@ class Session:
 
         Raises:
             InferenceError: as :meth:`predict`, or the model has no such output.
-            InferenceStoppedError: :meth:`stop` was called.
+            InferenceStoppedError: the run is stopped.
 
         """
         if self.contract.colors is None:
             raise InferenceError(f"the model {self.contract.name} does not tell how likely each colour is")
-        inputs = self._inputs(Question(luma, self.contract.vividness, hints))
-        (colors,) = self._run([contract.COLORS_NAME], inputs, None)
-        batch, _, height, width = luma.shape
-        stride = contract.COLORS_STRIDE
-        _check("colors", colors, (batch, len(self.contract.colors), height // stride, width // stride))
+        question = Question(luma, self.contract.vividness, hints, wants_colors=True)
+        colors = self._answer_checked(question).colors
+        assert colors is not None, "the contract has them"
         return colors
 
-    def _answer(self, question: Question) -> Prediction:
-        """Return what the model gives, whatever that is."""
+    def _answer_checked(self, question: Question) -> Prediction:
+        if question.hints is not None and not self.contract.hints:
+            raise InferenceError(f"the model {self.contract.name} takes no hints", advice="Use the built-in default.")
+        prediction = self.answer(question)
+        batch, _, height, width = question.luma.shape
+        _check("chroma", prediction.chroma, (batch, 2, height, width))
+        if prediction.confidence is not None:
+            _check("confidence", prediction.confidence, (batch,))
+        if prediction.colors is not None and self.contract.colors is not None:
+            stride = contract.COLORS_STRIDE
+            _check("colors", prediction.colors, (batch, len(self.contract.colors), height // stride, width // stride))
+        return prediction
+
+
+class Session(Predictor):
+    """A model opened on a provider of this process."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        provider: ProviderName = "auto",
+        threads: int | None = None,
+        *,
+        gpu_memory: int | None = None,
+        on_gpu: bool | None = None,
+    ) -> None:
+        """Open ``model``.
+
+        Args:
+            model: read already.
+            provider: ``auto``, or what is used or refused.
+            threads: of ONNX Runtime within one inference.
+            gpu_memory: bytes of a GPU's memory to use at most; ``None``: what is needed.
+            on_gpu: go the way of a GPU, which computes together what several threads ask for; ``None``: on a GPU. On
+                a CPU it gains nothing.
+
+        Raises:
+            EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.provider.open_inference_session`.
+
+        """
+        opened, word = open_inference_session(model.data, provider, threads, gpu_memory)
+        super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
+        self._new_run_options = import_onnxruntime().RunOptions
+        self._at_work: set[onnxruntime.RunOptions] = set()
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        if self.on_gpu:
+            first = [opened]
+            self._runner: _Runner = GpuRunner(
+                word,
+                lambda: first.pop() if first else open_inference_session(model.data, word, threads, gpu_memory)[0],
+                lambda: open_inference_session(model.data, "cpu", threads)[0],
+            )
+            self._infer: Run = Batcher(self._run)
+        else:
+            self._runner = _Plain(opened, word)
+            self._infer = self._run
+
+    @property
+    def provider(self) -> str:
+        """User word of the execution provider in use: that which was opened, or ``cpu`` once a GPU failed."""
+        return self._runner.provider
+
+    def stop(self) -> None:
+        """Break off every inference that is going on in another thread, and refuse further ones."""
+        with self._lock:
+            self._is_stopped = True
+            for options in self._at_work:
+                options.terminate = True
+
+    def answer(self, question: Question) -> Prediction:
+        """Return what the model gives, whatever that is.
+
+        Raises:
+            InferenceError: the model failed or took too long.
+            InferenceStoppedError: :meth:`stop` was called.
+
+        """
+        return self._infer(question)
+
+    def _run(self, question: Question) -> Prediction:
         names = [contract.OUTPUT_NAME]
         if self.contract.confidence:
             names.append(contract.CONFIDENCE_NAME)
-        return Prediction(*self._run(names, self._inputs(question), question.deadline))
-
-    def _inputs(self, question: Question) -> Mapping[str, Plane]:
+        if question.wants_colors:
+            names.append(contract.COLORS_NAME)
         inputs = {contract.INPUT_NAME: question.luma}
         if self.contract.vividness is not None:
             inputs[contract.VIVIDNESS_NAME] = np.array(question.vividness, np.float32)
         if question.hints is not None:
             inputs[contract.HINTS_NAME] = question.hints
-        return inputs
-
-    def _run(self, names: Sequence[str], inputs: Mapping[str, Plane], deadline: float | None) -> Sequence[Plane]:
-        """Return the outputs of these names."""
-        with self._breakable(deadline) as run_options:
+        with self._breakable(question.deadline) as run_options:
             try:
-                # What is bound has to be an input that must be fed, which hints are not.
-                if self._is_batched and contract.HINTS_NAME not in inputs:
-                    return self._run_bound(names, inputs, run_options)
-                outputs: Sequence[Plane] = self._session.run(names, inputs, run_options)
+                outputs = dict(zip(names, self._runner.run(names, inputs, run_options), strict=True))
             except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
                 if self._is_stopped:
                     raise InferenceStoppedError("the run was stopped") from error
                 if run_options.terminate:
                     raise InferenceError("the model took too long", advice="Raise --timeout if it is slow.") from error
                 raise InferenceError(f"the model failed: {error}") from error
-            return outputs
-
-    def _run_bound(
-        self, names: Sequence[str], inputs: Mapping[str, Plane], run_options: "onnxruntime.RunOptions"
-    ) -> Sequence[Plane]:
-        """Run with a batch copied to the device once, and its outputs copied back once."""
-        binding = self._session.io_binding()
-        for name, values in inputs.items():
-            binding.bind_cpu_input(name, values)
-        for name in names:
-            binding.bind_output(name, self.provider)
-        self._session.run_with_iobinding(binding, run_options)
-        outputs: Sequence[Plane] = binding.copy_outputs_to_cpu()
-        return outputs
+        return Prediction(
+            outputs[contract.OUTPUT_NAME], outputs.get(contract.CONFIDENCE_NAME), outputs.get(contract.COLORS_NAME)
+        )
 
     @contextlib.contextmanager
     def _breakable(self, deadline: float | None) -> Iterator["onnxruntime.RunOptions"]:
@@ -183,6 +222,27 @@ class Session:
                 alarm.cancel()
             with self._lock:
                 self._at_work.discard(options)
+
+
+class _Runner(Protocol):
+    """Whatever gives the outputs of a model."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+
+    def run(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        """Return the outputs of these names."""
+
+
+class _Plain:
+    """One session of ONNX Runtime, which may be used from several threads at once."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession", provider: str) -> None:
+        self.provider = provider
+        self.run = partial(session.run)
 
 
 def _check(name: str, found: NDArray[np.float32], shape: tuple[int, ...]) -> None:

@@ -691,7 +691,7 @@ def test_a_run_that_computes_in_batches_makes_the_same_files(tmp_path: Path, mon
         Image.fromarray(level).save(source / f"{number}.png")
     job = LocalJob(source, tmp_path / "plain", str(model_path), "cpu", jobs=8)
     batch.run_batch(job)
-    monkeypatch.setattr(local, "Session", partial(Session, batched=True))
+    monkeypatch.setattr(local, "Session", partial(Session, on_gpu=True))
     assert batch.run_batch(replace(job, output=tmp_path / "batched")).coloured == 30
     for plain in (tmp_path / "plain").glob("*.png"):
         assert plain.read_bytes() == (tmp_path / "batched" / plain.name).read_bytes()

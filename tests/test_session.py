@@ -37,7 +37,7 @@ def open_session(request: pytest.FixtureRequest) -> OpenSession:
         data = model.SerializeToString()
         header = read_onnx_header(data)
         file = ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata))
-        return Session(file, "cpu", batched=request.param)
+        return Session(file, "cpu", on_gpu=request.param)
 
     return opened
 
@@ -121,9 +121,13 @@ def _fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     real = onnxruntime.InferenceSession
 
     def opened(
-        data: bytes, options: onnxruntime.SessionOptions, providers: list[str], enable_fallback: int
+        data: bytes,
+        options: onnxruntime.SessionOptions,
+        providers: list[str | tuple[str, dict[str, str]]],
+        enable_fallback: int,
     ) -> onnxruntime.InferenceSession:
-        assert (providers, enable_fallback) in ((["CUDAExecutionProvider"], 0), (["CPUExecutionProvider"], 0))
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        assert (names, enable_fallback) in ((["CUDAExecutionProvider"], 0), (["CPUExecutionProvider"], 0))
         return real(data, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(
@@ -146,7 +150,7 @@ def test_a_session_never_changes_its_provider_later() -> None:
 
 def test_an_unknown_provider_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="there are: auto, cpu, cuda"):
-        open_inference_session(small_model().SerializeToString(), "tpu")  # type: ignore[arg-type]
+        open_inference_session(small_model().SerializeToString(), "tpu")
 
 
 def test_auto_says_which_provider_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,12 @@ _FAILURES_SHOWN = 10
     help="Memory for pictures in work, such as 4GB; one that needs more goes alone. [default: half of the machine's]",
 )
 @click.option(
+    "--gpu-memory",
+    type=options.ByteCount(),
+    metavar="SIZE",
+    help="Most of a GPU's memory to use, such as 2GB. [default: what is needed]",
+)
+@click.option(
     "--already-color",
     type=click.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,

@@ -1,10 +1,12 @@
 """Who makes the outputs of a run: the threads of this process, child processes, or the workers of a cluster."""
 
 import logging
+from dataclasses import replace
 
 from colorbatch.engines.engine import Engine
-from colorbatch.engines.local import LocalEngine, OpenedExecutor, ThisProcess, open_colorizer, workers_of
-from colorbatch.errors import EnvironmentFailure, UsageError
+from colorbatch.engines.local import LocalEngine, OpenedExecutor, ThisProcess, open_session, workers_of
+from colorbatch.engines.provider_choice import choose_provider
+from colorbatch.errors import EnvironmentFailure, ProviderUnavailableError, UsageError
 from colorbatch.job import BatchJob
 
 logger = logging.getLogger(__name__)
@@ -33,24 +35,30 @@ def open_engine(job: BatchJob, pictures: int) -> Engine:
     of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
     if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
         raise UsageError("options of Ray were given without --engine ray")
-    return LocalEngine(job, _open_executor(job, pictures))
+    provider, reason = choose_provider(job, pictures)
+    try:
+        executor = _open_executor(replace(job, provider=provider), pictures)
+    except ProviderUnavailableError as error:
+        if job.provider != "auto":
+            raise
+        logger.info("%s", error)
+        reason = "the GPU does not start; colorbatch doctor says why"
+        executor = _open_executor(replace(job, provider="cpu"), pictures)
+    return LocalEngine(job, executor, reason)
 
 
 def _open_executor(job: BatchJob, pictures: int) -> OpenedExecutor:
-    """Open the model in this process, or in a child process where that pays."""
+    """Open the model in this process, or in child processes where that pays."""
     count = workers_of(job)
+    gpu = None if job.provider == "cpu" else open_session(job)
     is_wanted = job.engine == "processes"
-    if is_wanted or (job.engine == "auto" and job.provider != "cuda" and pictures >= PICTURES_FOR_A_PROCESS * count):
+    if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
         from colorbatch.engines.children import ChildDiedError, ChildProcesses
 
         try:
-            executor = ChildProcesses(job, count)
+            return ChildProcesses(job, count, gpu)
         except ChildDiedError as error:
             if is_wanted:
                 raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error
             logger.warning("%s; this process computes by itself", error)
-        else:
-            if is_wanted or executor.provider == "cpu":
-                return executor
-            executor.close()  # the threads of one process share a GPU, and fill its batches
-    return ThisProcess(open_colorizer(job), count)
+    return ThisProcess(gpu or open_session(job), job, count)

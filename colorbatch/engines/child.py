@@ -13,11 +13,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from colorbatch import batching
+from colorbatch.batching import Question
 from colorbatch.colorizer import Colorizer
 from colorbatch.colouring import Run, colour
 from colorbatch.discovery import PlannedPicture
@@ -25,7 +27,7 @@ from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.manifest import Row
 from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile
-from colorbatch.session import Session
+from colorbatch.session import Predictor, Session
 from colorbatch.stages import Stage, StageCost, StageTimer
 from colorbatch.store.local import LocalStore
 
@@ -41,6 +43,8 @@ class Opening:
     model: ModelFile
     threads: int
     """Of ONNX Runtime within one inference."""
+    gpu: str | None
+    """User word of the provider of the parent, which then is asked; ``None``: the child opens the model itself."""
     log_level: int
     """From which on messages are answered with."""
 
@@ -60,6 +64,42 @@ class Coloured:
     row: Row
     encoded: bytes
     stages: Mapping[Stage, StageCost]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the GPU of the parent says to a question of the child."""
+
+    value: batching.Prediction | None = None
+    error: Exception | None = None
+    """Raised instead of a value."""
+
+
+class ParentGpu(Predictor):
+    """A model that is opened on the parent's GPU, which is asked through the pipes."""
+
+    def __init__(self, model: ModelFile, provider: str, exchange: Callable[[Question], Prediction]) -> None:
+        super().__init__(model, on_gpu=True)
+        self._provider = provider
+        self._exchange = exchange
+
+    @property
+    def provider(self) -> str:
+        """User word of the provider that the parent opened it on."""
+        return self._provider
+
+    def answer(self, question: Question) -> batching.Prediction:
+        """Return what the model gives, whatever that is.
+
+        Raises:
+            InferenceError: the model failed or took too long.
+
+        """
+        found = self._exchange(question)
+        if found.error is not None:
+            raise found.error
+        assert found.value is not None
+        return found.value
 
 
 @dataclass(frozen=True)
@@ -110,6 +150,13 @@ def main() -> None:
     messages = Messages()
     logging.getLogger().addHandler(messages)
     painter: _Painter | None = None
+
+    def ask(question: Question) -> Prediction:
+        _send(question, answers)
+        found = requests.get()
+        assert isinstance(found, Prediction)
+        return found
+
     while True:
         request = requests.get()
         value: Opened | Coloured | None = None
@@ -118,7 +165,7 @@ def main() -> None:
         try:
             if isinstance(request, Opening):
                 logging.getLogger().setLevel(request.log_level)
-                painter = _Painter(request)
+                painter = _Painter(request, ask)
                 value = painter.opened
             elif painter is not None and isinstance(request, tuple):
                 value = painter.colour(*request)
@@ -144,11 +191,14 @@ def _be_killed_first() -> None:
 class _Painter:
     """An opened model, and what rows are made by."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, ask: Callable[[Question], Prediction]) -> None:
         job, model = opening.job, opening.model
-        session = Session(model, job.provider, threads=opening.threads)
-        self._colorizer = Colorizer(session, job.options, timeout=job.timeout)
-        self.opened = Opened(session.provider, self._colorizer.options)
+        if opening.gpu is None:
+            predictor: Predictor = Session(model, job.provider, threads=opening.threads)
+        else:
+            predictor = ParentGpu(model, opening.gpu, ask)
+        self._colorizer = Colorizer(predictor, job.options, timeout=job.timeout)
+        self.opened = Opened(predictor.provider, self._colorizer.options)
         self._run = Run(job, model, self._colorizer.options, LocalStore(Path()))
 
     def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
@@ -164,7 +214,7 @@ def _receive(source: BinaryIO, requests: "queue.SimpleQueue[object]") -> None:
     os._exit(0)
 
 
-def _send(answer: Answer, answers: BinaryIO) -> None:
+def _send(answer: Answer | Question, answers: BinaryIO) -> None:
     try:
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

@@ -15,15 +15,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from colorbatch.batching import Question
 from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.child import Answer, Coloured, Opened, Opening
+from colorbatch.engines.child import Answer, Coloured, Opened, Opening, Prediction, as_it_travels
 from colorbatch.engines.local import threads_of
-from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
+from colorbatch.errors import (
+    ColorbatchError,
+    EnvironmentFailure,
+    InferenceError,
+    InferenceStoppedError,
+    PictureError,
+)
 from colorbatch.job import BatchJob
 from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import printable
+from colorbatch.session import Session
 from colorbatch.stages import StageTimer
 
 logger = logging.getLogger(__name__)
@@ -52,8 +60,11 @@ class _InChild(Exception):  # noqa: N818 (it is no failure of its own)
 class Child:
     """One process, of use once it has opened the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: Session | None = None) -> None:
         """Start it.
+
+        Args:
+            gpu: the model on the GPU of this process, which the child asks.
 
         Raises:
             ChildDiedError: it does not start.
@@ -78,6 +89,7 @@ class Child:
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
         self.opened: Opened | None = None
+        self._gpu = gpu
         for pipe in (self._requests, self._answers):
             _widen(pipe)
 
@@ -151,7 +163,8 @@ class Child:
         """
         try:
             self._send(request)
-            answer = pickle.load(self._answers)  # noqa: S301 (of our child)
+            while isinstance(answer := pickle.load(self._answers), Question):  # noqa: S301 (of our child)
+                self._send(self._predicted(answer))
         except (OSError, EOFError, pickle.UnpicklingError) as error:  # it ended before it, or in the middle of it
             raise self._died() from error
         except Exception as error:  # no memory here, for one
@@ -161,6 +174,13 @@ class Child:
             ) from error
         assert isinstance(answer, Answer)
         return answer
+
+    def _predicted(self, question: Question) -> Prediction:
+        assert self._gpu is not None, "a child asks only where there is one"
+        try:
+            return Prediction(self._gpu.answer(question))
+        except (InferenceError, MemoryError) as error:
+            return Prediction(error=as_it_travels(error))
 
     def _send(self, request: object) -> None:
         pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)
@@ -190,17 +210,25 @@ def _widen(pipe: IO[bytes]) -> None:
 class ChildProcesses:
     """An :class:`~colorbatch.engines.local.OpenedExecutor` of child processes."""
 
-    def __init__(self, job: BatchJob, count: int) -> None:
+    def __init__(self, job: BatchJob, count: int, gpu: Session | None = None) -> None:
         """Start ``count`` processes, and wait until one of them has opened the model.
+
+        Args:
+            job: what they are to do.
+            count: of them.
+            gpu: the model on a GPU, which they ask through this process; ``None``: each opens the model by itself.
 
         Raises:
             ChildDiedError: they do not start, or died at that.
             ModelRefusedError, EnvironmentFailure, UsageError: as :class:`colorbatch.colorizer.Colorizer`.
 
         """
-        self.model = read_model_file(job.model)
+        self._gpu = gpu
+        self.model = read_model_file(job.model) if gpu is None else gpu.model
         nowhere = replace(job, source=Path(), output=Path(), only=None)  # it reads and writes no files
-        self._opening = Opening(nowhere, self.model, threads_of(job), logging.getLogger().getEffectiveLevel())
+        level = logging.getLogger().getEffectiveLevel()
+        provider = None if gpu is None else gpu.provider
+        self._opening = Opening(nowhere, self.model, threads_of(job), provider, level)
         self._living = set[Child]()
         self._is_stopped = False
         self._lock = threading.Lock()
@@ -217,8 +245,13 @@ class ChildProcesses:
             self.close()
             raise
         assert opened is not None
-        self.provider = opened.provider
+        self._provider = opened.provider
         self.options = opened.options
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+        return self._provider if self._gpu is None else self._gpu.provider
 
     def colour(  # noqa: D102 (as Executor says)
         self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
@@ -240,7 +273,8 @@ class ChildProcesses:
             else:
                 for stage, cost in found.stages.items():
                     stages.add(stage, cost)
-                return found.row, found.encoded
+                is_coloured = found.row.provider is not None
+                return replace(found.row, provider=self.provider) if is_coloured else found.row, found.encoded
             finally:
                 self._free.put(place)
         raise PictureError(
@@ -251,6 +285,8 @@ class ChildProcesses:
         self._is_stopped = True
         for child in tuple(self._living):
             child.kill()
+        if self._gpu is not None:
+            self._gpu.stop()
 
     def close(self) -> None:
         """End all of them."""
@@ -300,7 +336,7 @@ class ChildProcesses:
         return never
 
     def _opened(self) -> Child:
-        child = Child()
+        child = Child(self._gpu)
         self._living.add(child)
         if self._is_stopped:
             child.kill()

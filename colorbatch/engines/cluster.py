@@ -63,6 +63,7 @@ class ClusterEngine:
         self.model = read_model_file(job.model)
         self.options = resolved(job.options, self.model.contract)
         self.stages = StageTimer()
+        self.provider_reason = ""
         self._ray = _import_ray()
         self._open = ExitStack()
         """What is to be undone at the end."""

@@ -26,10 +26,14 @@ class Engine(Protocol):
     model: ModelFile
     options: ColorOptions
     """Of the job, with the contract's values for what it leaves open."""
-    provider: str
-    """The execution provider that is really in use."""
+    provider_reason: str
+    """Why its provider was taken, where there was a choice."""
     stages: StageTimer
     """Where the time went."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that is really in use."""
 
     def rows(
         self,

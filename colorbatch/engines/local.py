@@ -37,7 +37,10 @@ class OpenedExecutor(Executor, Protocol):
     model: ModelFile
     options: ColorOptions
     """Of the job, with the contract's values for what it leaves open."""
-    provider: str
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
 
     def close(self) -> None:
         """Give back what was opened; nothing is computed any more."""
@@ -46,13 +49,24 @@ class OpenedExecutor(Executor, Protocol):
 class ThisProcess:
     """An :class:`OpenedExecutor`: this process computes."""
 
-    def __init__(self, colorizer: Colorizer, cores: int) -> None:
-        """Let as many pictures be computed with at a time as there are ``cores``."""
-        self.model = colorizer.session.model
+    def __init__(self, session: Session, job: BatchJob, cores: int) -> None:
+        """Let as many pictures be computed with at a time as there are ``cores``.
+
+        Raises:
+            UsageError: the options do not fit the model.
+
+        """
+        colorizer = Colorizer(session, job.options, timeout=job.timeout)
+        self.model = session.model
         self.options = colorizer.options
-        self.provider = colorizer.session.provider
+        self.session = session
         self._colorizer = colorizer
         self._cores = threading.Semaphore(cores)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+        return self.session.provider
 
     def colour(  # noqa: D102 (as Executor says)
         self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
@@ -61,7 +75,7 @@ class ThisProcess:
             return colour(data, planned, run, self._colorizer, stages)
 
     def stop(self) -> None:  # noqa: D102
-        self._colorizer.session.stop()
+        self.session.stop()
 
     def close(self) -> None:
         """Do nothing: a session ends with its last user."""
@@ -70,13 +84,18 @@ class ThisProcess:
 class LocalEngine:
     """An :class:`~colorbatch.engines.engine.Engine` of this machine."""
 
-    def __init__(self, job: BatchJob, executor: OpenedExecutor) -> None:
+    def __init__(self, job: BatchJob, executor: OpenedExecutor, provider_reason: str = "") -> None:
         self._workers = workers_of(job)
         self._executor = executor
         self.model = executor.model
         self.options = executor.options
-        self.provider = executor.provider
+        self.provider_reason = provider_reason
         self.stages = StageTimer()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+        return self._executor.provider
 
     def rows(  # noqa: D102 (as Engine says)
         self,
@@ -112,17 +131,16 @@ def threads_of(job: BatchJob) -> int:
     return max(1, usable_cores() // workers_of(job))
 
 
-def open_colorizer(job: BatchJob) -> Colorizer:
+def open_session(job: BatchJob) -> Session:
     """Open the model of a job.
 
     Raises:
         ModelRefusedError: the model does not keep the contract.
         EnvironmentFailure: ONNX Runtime or the provider is missing.
-        UsageError: the options do not fit the model.
 
     """
-    session = Session(read_model_file(job.model), job.provider, threads=threads_of(job))
-    return Colorizer(session, job.options, timeout=job.timeout)
+    model = read_model_file(job.model)
+    return Session(model, job.provider, threads=threads_of(job), gpu_memory=job.gpu_memory)
 
 
 def budgets_of(job: BatchJob, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from colorbatch.colorizer import Colorizer
 from colorbatch.colouring import Run
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
@@ -90,17 +89,18 @@ class Worker:
             )
         keep_freed_memory()
         job = self._job
-        colorizer = Colorizer(Session(self._model, job.provider, threads=1), job.options, timeout=job.timeout)
+        session = Session(self._model, job.provider, threads=1, gpu_memory=job.gpu_memory)
+        executor = ThisProcess(session, job, job.cpus_per_worker)
         share = min(1.0, job.cpus_per_worker / usable_cores())
         memory, reading = budgets_of(job, share)
         self._work = Work(
-            Run(job, self._model, colorizer.options, open_store(job.output)),
-            ThisProcess(colorizer, job.cpus_per_worker),
+            Run(job, self._model, executor.options, open_store(job.output)),
+            executor,
             self._announce,
             memory=memory,
             reading=reading,
         )
-        return colorizer.session.provider
+        return session.provider
 
     def begin(self, version: str, run: str) -> None:
         """Open the model if need be, and make sure that this node sees the source, and the output folder of this run.

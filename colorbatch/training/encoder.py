@@ -17,14 +17,16 @@ LiteName = Literal["lite0", "lite1", "lite2"]
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that stays in float32 under autocast.
+    """A depthwise convolution that on a CPU stays in float32 under autocast.
 
     oneDNN's backward pass of depthwise convolutions in bfloat16 takes up to 15 times as long as in float32, and the
-    whole training step 1.6 times.
+    whole training step 1.6 times. On an H100 a step is 12 % faster in bfloat16.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, C, H / stride, W / stride]``, in the type of ``x``."""
+        if x.device.type != "cpu":
+            return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self._conv_forward(x.float(), self.weight, self.bias)
             return out.to(x.dtype)

@@ -32,6 +32,7 @@ from PIL import Image
 from colorbatch import engines
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
+from colorbatch.batching import Prediction, Question
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines import children as children_module
 from colorbatch.engines.child import Coloured, Messages, Opened, Opening, as_it_travels
@@ -39,6 +40,7 @@ from colorbatch.engines.children import Child, ChildDiedError, ChildProcesses
 from colorbatch.errors import EnvironmentFailure, InferenceError, ModelRefusedError, UnreadablePictureError
 from colorbatch.job import EngineName
 from colorbatch.model_file import read_model_file
+from colorbatch.session import Session
 
 PICTURES = 12
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
@@ -60,7 +62,7 @@ def job(tmp_path: Path) -> LocalJob:
 
 
 def opening(job: LocalJob) -> Opening:
-    return Opening(job, read_model_file(job.model), 1, logging.WARNING)
+    return Opening(job, read_model_file(job.model), 1, None, logging.WARNING)
 
 
 def assert_as_if_done_by_threads(job: LocalJob) -> None:
@@ -77,6 +79,29 @@ def test_they_make_what_threads_make(job: LocalJob) -> None:
     assert summary.stages["network"].cpu_seconds > 0
     assert_as_if_done_by_threads(job)
     assert run_batch(job).kept == PICTURES
+
+
+def test_they_ask_the_model_of_this_process_where_it_is_on_a_gpu(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model on the CPU stands in for it."""
+    model = read_model_file(job.model)
+    gpu = Session(model, "cpu", on_gpu=True)
+    asked: list[tuple[int, ...]] = []
+    answer = Session.answer
+
+    def answered(self: Session, question: Question) -> Prediction:
+        asked.append(question.luma.shape)
+        return answer(self, question)
+
+    monkeypatch.setattr(Session, "answer", answered)
+    monkeypatch.setattr(engines, "choose_provider", lambda *_: ("cuda", "it saves time"))
+    monkeypatch.setattr(engines, "open_session", lambda _: gpu)
+    summary = run_batch(job)
+    assert (summary.done, summary.failed, summary.provider_reason) == (PICTURES, 1, "it saves time")
+    assert len(asked) == PICTURES
+    monkeypatch.undo()
+    assert_as_if_done_by_threads(job)
 
 
 @linux
@@ -323,7 +348,7 @@ def only_one(kind: type[Child], reason: str) -> Callable[[], Child]:
     """Return what starts a child of a kind once, and fails from then on."""
     lock, started = threading.Lock(), list[Child]()
 
-    def start() -> Child:
+    def start(_: Session | None) -> Child:
         with lock:
             if started:
                 raise ChildDiedError(reason)
