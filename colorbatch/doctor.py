@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from colorbatch import atomic, space
 from colorbatch.cores import usable_cores
-from colorbatch.errors import ColorbatchError, OutputUnwritableError
+from colorbatch.errors import ColorbatchError, OutputUnwritableError, ProviderUnavailableError
 from colorbatch.job import DEFAULT_MODEL, ProviderName
 from colorbatch.memory import container_memory, machine_memory
 from colorbatch.model_file import ModelFile, built_in_models, read_model_file
@@ -161,7 +161,10 @@ def _run(model: ModelFile, provider: ProviderName) -> None:
     from colorbatch.session import Session
 
     side = model.contract.size_multiple
-    Session(model, provider).predict(np.linspace(0, 1, side**2, dtype=np.float32).reshape(1, 1, side, side))
+    session = Session(model, provider)
+    session.predict(np.linspace(0, 1, side**2, dtype=np.float32).reshape(1, 1, side, side))
+    if session.provider != provider:
+        raise ProviderUnavailableError(f"the provider {provider} started, but failed at its first picture")
 
 
 def _try_codecs() -> "list[Trial]":

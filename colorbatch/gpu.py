@@ -1,4 +1,4 @@
-"""A model on a GPU: each shape of its inputs has a session of its own, and no failure of the card costs a picture."""
+"""A model on a GPU: each shape of its inputs has a session of its own, and no failure of the GPU costs a picture."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ class GpuRunner:
         Args:
             provider: user word of the execution provider that ``open_on_gpu`` opens the model on.
             open_on_gpu: opens one more session there.
-            open_on_cpu: opens one that goes on where the card cannot.
+            open_on_cpu: opens one that goes on where the GPU cannot.
 
         """
         self._word = provider
@@ -36,13 +36,13 @@ class GpuRunner:
         self._sessions: dict[tuple[object, ...], onnxruntime.InferenceSession] = {}
         """By the shape of what they are given, the one used last at the end."""
         self._halvings = 0
-        """Of every batch, since the card had no memory for larger ones."""
+        """Of every batch, since the GPU had no memory for larger ones."""
         self._cpu: onnxruntime.InferenceSession | None = None
         self._is_lost = False
 
     @property
     def provider(self) -> str:
-        """The execution provider in use: ``cpu`` once the card failed."""
+        """The execution provider in use: ``cpu`` once the GPU failed."""
         return "cpu" if self._is_lost else self._word
 
     def run(
@@ -50,8 +50,8 @@ class GpuRunner:
     ) -> Sequence[Plane]:
         """Return the outputs of these names.
 
-        What the card cannot do is tried with half of the batch, and at last on the CPU. If that can, the card is not
-        asked again; if it cannot either, it is not the card's fault.
+        What the GPU cannot do is tried with half of the batch, and at last on the CPU. If that can, the GPU is not
+        asked again; if it cannot either, it is not the GPU's fault.
 
         Args:
             names: of outputs whose first axis is that of the pictures.
@@ -103,7 +103,7 @@ class GpuRunner:
             except Exception as error:
                 if options.terminate or batch == 1:
                     raise
-                logger.warning("the card cannot do %d pictures at once (%s); trying %d", batch, error, batch // 2)
+                logger.warning("the GPU cannot do %d pictures at once (%s); trying %d", batch, error, batch // 2)
                 self._halvings += 1
                 self._sessions.clear()
 

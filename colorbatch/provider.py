@@ -7,7 +7,6 @@ from contextlib import redirect_stdout
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from colorbatch.canvas import MOST_SESSIONS
 from colorbatch.errors import ModelRefusedError, ProviderUnavailableError, UsageError
 from colorbatch.extras import needs_extra
 
@@ -65,7 +64,7 @@ def open_inference_session(
         data: a whole model file.
         provider: ``auto`` is CUDA where it works, else the CPU; any other is used or refused.
         threads: of ONNX Runtime within one inference; ``None``: its own choice.
-        gpu_memory: bytes of a GPU's memory that all sessions of a model together may use; ``None``: what they need.
+        gpu_memory: bytes of a GPU's memory that the session may use; ``None``: what it needs.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -122,5 +121,5 @@ def _settings(word: str, gpu_memory: int | None) -> str | tuple[str, dict[str, s
     """Return a provider and its options as ONNX Runtime takes them."""
     if word == "cpu":
         return _ORT_NAMES[word]
-    limit = {} if gpu_memory is None else {"gpu_mem_limit": str(gpu_memory // MOST_SESSIONS)}
+    limit = {} if gpu_memory is None else {"gpu_mem_limit": str(gpu_memory)}
     return _ORT_NAMES[word], {**_CUDA_OPTIONS, **limit}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from colorbatch import contract
 from colorbatch.batching import Batcher, Prediction, Question, Run
+from colorbatch.canvas import MOST_SESSIONS
 from colorbatch.color import Plane
 from colorbatch.contract import ModelContract
 from colorbatch.errors import InferenceError, InferenceStoppedError
@@ -138,7 +139,8 @@ class Session(Predictor):
             EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.provider.open_inference_session`.
 
         """
-        opened, word = open_inference_session(model.data, provider, threads, gpu_memory)
+        limit = None if gpu_memory is None else gpu_memory // MOST_SESSIONS
+        opened, word = open_inference_session(model.data, provider, threads, limit)
         super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
         self._new_run_options = import_onnxruntime().RunOptions
         self._at_work: set[onnxruntime.RunOptions] = set()
@@ -148,7 +150,7 @@ class Session(Predictor):
             first = [opened]
             self._runner: _Runner = GpuRunner(
                 word,
-                lambda: first.pop() if first else open_inference_session(model.data, word, threads, gpu_memory)[0],
+                lambda: first.pop() if first else open_inference_session(model.data, word, threads, limit)[0],
                 lambda: open_inference_session(model.data, "cpu", threads)[0],
             )
             self._infer: Run = Batcher(self._run)

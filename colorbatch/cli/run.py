@@ -255,7 +255,7 @@ def _line(summary: BatchSummary) -> str:
     return (
         f"{summary.coloured} coloured, {summary.kept} already there, {copied}"
         f"{summary.skipped - summary.not_reached} skipped, {summary.failed} failed in {summary.seconds:.1f} s "
-        f"({_rates(summary)}, {summary.megapixels:.1f} MP, model {summary.model} on {summary.provider})"
+        f"({_rates(summary)}, {summary.megapixels:.1f} MP, model {summary.model} on {_provider(summary)})"
     )
 
 
@@ -272,8 +272,12 @@ def _table(summary: BatchSummary) -> dict[str, str]:
     return {
         **{name: f"{count:{width}}" for name, count in counts.items()},
         "Time": f"{terminal.duration(summary.seconds)}, {_rates(summary)}",
-        "Model": f"{printable(summary.model)} on {summary.provider}",
+        "Model": f"{printable(summary.model)} on {_provider(summary)}",
     }
+
+
+def _provider(summary: BatchSummary) -> str:
+    return f"{summary.provider}: {summary.provider_reason}" if summary.provider_reason else summary.provider
 
 
 def _rates(summary: BatchSummary) -> str:

@@ -344,7 +344,7 @@ def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
     assert_as_if_done_by_threads(job)
 
 
-def only_one(kind: type[Child], reason: str) -> Callable[[], Child]:
+def only_one(kind: type[Child], reason: str) -> Callable[[Session | None], Child]:
     """Return what starts a child of a kind once, and fails from then on."""
     lock, started = threading.Lock(), list[Child]()
 
