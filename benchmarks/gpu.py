@@ -1,6 +1,7 @@
 """Whether a GPU pays: ``python benchmarks/gpu.py [--help]`` on a machine that has one, with colorbatch[cuda] installed.
 
-It takes less than four minutes; benchmarks/README.md says what each line of the table means.
+It prints a line of JSON for each figure; benchmarks/README.md has those of an H100. The memory of the GPU is read every
+tenth of a second by nvidia-smi, which takes a little of the cores.
 """
 
 import argparse
@@ -29,7 +30,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def main() -> None:
-    """Run every case on the CPU and on the GPU, one after the other, and print a table."""
+    """Run every case on the CPU and on the GPU, one after the other, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--repeats", type=int, default=1, help="of everything, interleaved; medians count")

@@ -2,7 +2,7 @@
 
 Which canvas a picture is laid on depends on its own shape alone, never on the pictures beside it: they must not change
 its colours. What is left of the canvas mirrors the picture, which changes its colours less than repeated edges do
-(docs/gpu.md has figures).
+(docs/run.md, On a GPU).
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from colorbatch.color import Plane
 ASPECTS = (1.5, 3.0, float(resize.MAX_ASPECT))
 """Of the canvases, which lie or stand: prints and slides, panoramas, and strips as long as a network sees whole."""
 LARGEST_BATCH = 8
-"""Canvases that are computed together: more are hardly faster, and cost as much when only some of them are needed."""
+"""Canvases that are computed together. A batch costs as much when only some of them are needed."""
 MOST_SESSIONS = 8
 """That a GPU keeps for one model: one for each canvas, and some for pictures with hints."""
 _PIXELS = LARGEST_BATCH * 192 * 288

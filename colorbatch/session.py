@@ -151,7 +151,7 @@ class Session(Predictor):
             self._runner: _Runner = GpuRunner(
                 word,
                 lambda: first.pop() if first else open_inference_session(model.data, word, threads, limit)[0],
-                lambda: open_inference_session(model.data, "cpu", threads)[0],
+                lambda: open_inference_session(model.data, "cpu")[0],  # on all cores: one thread asks at a time
             )
             self._infer: Run = Batcher(self._run)
         else:

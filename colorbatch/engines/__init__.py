@@ -6,8 +6,9 @@ from dataclasses import replace
 from colorbatch.engines.engine import Engine
 from colorbatch.engines.local import LocalEngine, OpenedExecutor, ThisProcess, open_session, workers_of
 from colorbatch.engines.provider_choice import choose_provider
-from colorbatch.errors import EnvironmentFailure, ProviderUnavailableError, UsageError
+from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.job import BatchJob
+from colorbatch.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -36,21 +37,23 @@ def open_engine(job: BatchJob, pictures: int) -> Engine:
     if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
         raise UsageError("options of Ray were given without --engine ray")
     provider, reason = choose_provider(job, pictures)
-    try:
-        executor = _open_executor(replace(job, provider=provider), pictures)
-    except ProviderUnavailableError as error:
-        if job.provider != "auto":
-            raise
-        logger.info("%s", error)
-        reason = "the GPU does not start; colorbatch doctor says why"
-        executor = _open_executor(replace(job, provider="cpu"), pictures)
+    session = None if provider == "cpu" else open_session(replace(job, provider=provider))
+    if session is not None and not session.on_gpu:
+        session, reason = None, "the GPU does not start; colorbatch doctor says why"
+    executor = _open_executor(replace(job, provider="cpu") if session is None else job, session, pictures)
     return LocalEngine(job, executor, reason)
 
 
-def _open_executor(job: BatchJob, pictures: int) -> OpenedExecutor:
-    """Open the model in this process, or in child processes where that pays."""
+def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedExecutor:
+    """Open what computes: child processes where that pays, else this process.
+
+    Args:
+        job: of the engine.
+        gpu: the model on a GPU; ``None``: it is to be opened on the CPU.
+        pictures: which the job may have to colour.
+
+    """
     count = workers_of(job)
-    gpu = None if job.provider == "cpu" else open_session(job)
     is_wanted = job.engine == "processes"
     if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
         from colorbatch.engines.children import ChildDiedError, ChildProcesses

@@ -67,7 +67,7 @@ class Coloured:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class GpuAnswer:
     """What the GPU of the parent says to a question of the child."""
 
     value: batching.Prediction | None = None
@@ -78,7 +78,7 @@ class Prediction:
 class ParentGpu(Predictor):
     """A model that is opened on the parent's GPU, which is asked through the pipes."""
 
-    def __init__(self, model: ModelFile, provider: str, exchange: Callable[[Question], Prediction]) -> None:
+    def __init__(self, model: ModelFile, provider: str, exchange: Callable[[Question], GpuAnswer]) -> None:
         super().__init__(model, on_gpu=True)
         self._provider = provider
         self._exchange = exchange
@@ -151,10 +151,10 @@ def main() -> None:
     logging.getLogger().addHandler(messages)
     painter: _Painter | None = None
 
-    def ask(question: Question) -> Prediction:
+    def ask(question: Question) -> GpuAnswer:
         _send(question, answers)
         found = requests.get()
-        assert isinstance(found, Prediction)
+        assert isinstance(found, GpuAnswer)
         return found
 
     while True:
@@ -191,7 +191,7 @@ def _be_killed_first() -> None:
 class _Painter:
     """An opened model, and what rows are made by."""
 
-    def __init__(self, opening: Opening, ask: Callable[[Question], Prediction]) -> None:
+    def __init__(self, opening: Opening, ask: Callable[[Question], GpuAnswer]) -> None:
         job, model = opening.job, opening.model
         if opening.gpu is None:
             predictor: Predictor = Session(model, job.provider, threads=opening.threads)

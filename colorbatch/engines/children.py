@@ -18,7 +18,7 @@ from typing import IO
 from colorbatch.batching import Question
 from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.child import Answer, Coloured, Opened, Opening, Prediction, as_it_travels
+from colorbatch.engines.child import Answer, Coloured, GpuAnswer, Opened, Opening, as_it_travels
 from colorbatch.engines.local import threads_of
 from colorbatch.errors import (
     ColorbatchError,
@@ -175,12 +175,12 @@ class Child:
         assert isinstance(answer, Answer)
         return answer
 
-    def _predicted(self, question: Question) -> Prediction:
+    def _predicted(self, question: Question) -> GpuAnswer:
         assert self._gpu is not None, "a child asks only where there is one"
         try:
-            return Prediction(self._gpu.answer(question))
+            return GpuAnswer(self._gpu.answer(question))
         except (InferenceError, MemoryError) as error:
-            return Prediction(error=as_it_travels(error))
+            return GpuAnswer(error=as_it_travels(error))
 
     def _send(self, request: object) -> None:
         pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)

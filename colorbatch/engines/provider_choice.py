@@ -13,10 +13,10 @@ _USUAL_SIZE = 192
 
 
 def choose_provider(job: BatchJob, pictures: int) -> tuple[ProviderName, str]:
-    """Return the provider for a run, and the reason for it where there was a choice.
+    """Return the provider to open for a run, and the reason for it where there was a choice.
 
-    A GPU takes the network off the cores, which still decode, merge and encode; that has to save more than it takes to
-    start it.
+    ``auto`` stays where a GPU pays: it is taken where it starts. A GPU takes the network off the cores, which still
+    decode, merge and encode; that has to save more than it takes to start it.
 
     Args:
         job: whose provider may be ``auto``.
@@ -35,4 +35,4 @@ def choose_provider(job: BatchJob, pictures: int) -> tuple[ProviderName, str]:
     saved = pictures * SECONDS_ON_A_CORE * (size / _USUAL_SIZE) ** 2 / (job.jobs or usable_cores())
     if saved < SECONDS_TO_START:
         return "cpu", f"a GPU would save {saved:.1f} s, and takes {SECONDS_TO_START:.0f} s to start"
-    return "cuda", f"a GPU saves about {saved:.0f} s"
+    return "auto", f"a GPU saves about {saved:.0f} s"

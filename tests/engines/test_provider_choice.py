@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 from helpers import LocalJob, small_model
+from PIL import Image
 
 from colorbatch import engines
 from colorbatch.engines import provider_choice
-from colorbatch.engines.local import open_session
 from colorbatch.engines.provider_choice import choose_provider
-from colorbatch.errors import ProviderUnavailableError
+from colorbatch.forecast import forecast
 from colorbatch.job import BatchJob, ProviderName
-from colorbatch.session import Session
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_without_a_gpu_there_is_no_choice(job: LocalJob, monkeypatch: pytest.Mon
     assert choose_provider(job, 100_000) == ("cpu", "")
 
 
-@pytest.mark.parametrize(("pictures", "expected"), [(9, "cpu"), (100_000, "cuda")])
+@pytest.mark.parametrize(("pictures", "expected"), [(9, "cpu"), (100_000, "auto")])
 def test_a_gpu_is_taken_where_it_saves_more_than_its_start(
     job: LocalJob, monkeypatch: pytest.MonkeyPatch, pictures: int, expected: str
 ) -> None:
@@ -46,15 +45,19 @@ def test_a_gpu_is_taken_where_it_saves_more_than_its_start(
 
 
 def test_a_gpu_that_does_not_start_leaves_the_cpu(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(job: BatchJob) -> Session:
-        if job.provider == "cuda":
-            raise ProviderUnavailableError("no driver")
-        return open_session(job)
-
+    """ONNX Runtime here has no GPU, whatever it says of its build."""
     _have_gpu(monkeypatch, is_there=True)
-    monkeypatch.setattr(engines, "open_session", opened)
     monkeypatch.setattr(engines, "PICTURES_FOR_A_PROCESS", 10**6)
     engine = engines.open_engine(job, 100_000)
     assert engine.provider == "cpu"
     assert "does not start" in engine.provider_reason
     engine.close()
+
+
+def test_a_forecast_does_without_a_gpu_that_does_not_start(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.source.mkdir()
+    for number in range(3):
+        Image.new("L", (20, 30), 80 * number).save(job.source / f"{number}.png")
+    _have_gpu(monkeypatch, is_there=True)
+    monkeypatch.setattr(provider_choice, "SECONDS_TO_START", 0.0)
+    assert forecast(job).counts["colour"] == 3
