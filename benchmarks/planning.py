@@ -37,9 +37,10 @@ def main() -> None:
 def plan(root: Path) -> None:
     """Plan one tree and print what it took."""
     from colorbatch.discovery import plan_batch
+    from colorbatch.store import open_store
 
     started = time.perf_counter()
-    planned = plan_batch(root, root.with_name("out"))
+    planned = plan_batch(open_store(root), open_store(root.with_name("out")))
     seconds = time.perf_counter() - started
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(planned)} files planned in {seconds:.2f} s, {megabytes:.0f} MB at most")

@@ -3,21 +3,21 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from colorbatch import color, xmp
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import plan_batch
-from colorbatch.errors import PictureError, UsageError
+from colorbatch.errors import PictureError
 from colorbatch.formats import decode, encode, jpeg
 from colorbatch.location import Location
-from colorbatch.making import NOT_REACHED, known_sources
 from colorbatch.manifest import (
     MANIFEST_NAME,
+    NOT_REACHED,
     Row,
     count_lines,
     is_unfinished,
@@ -28,8 +28,10 @@ from colorbatch.manifest import (
 from colorbatch.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.report_folder import is_part_of_report
+from colorbatch.resume import earlier_outputs
 from colorbatch.state import STATE_FOLDER
-from colorbatch.store.store import Store, open_store
+from colorbatch.store import open_store
+from colorbatch.store.store import Store
 
 _EXACT_TOLERANCE = 1.0
 """Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
@@ -97,31 +99,31 @@ def audit_batch(
 
     """
     progress = progress or SilentProgress()
-    refuse_without_rows(folder)
-    sources = None if source is None else _Sources(source)
-    store = open_store(folder)
-    rows = rows_of(folder)
+    output = open_store(folder)
+    refuse_without_rows(output)
+    rows = rows_of(output)
+    sources = None if source is None else _Sources(open_store(source), output, rows)
     found = Audit(rows=len(rows))
-    has_shards = is_unmerged(folder)
-    if len(rows) != count_lines(folder) and not has_shards and not is_unfinished(folder):
+    has_shards = is_unmerged(output)
+    if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
         found.findings.append(Finding(MANIFEST_NAME, "it has lines that are no rows, or several rows for one source"))
     if has_shards:
         found.findings.append(
             Finding(MANIFEST_NAME, "shards are at work here, or not merged: run colorbatch merge first")
         )
-    elif is_unfinished(folder):
+    elif is_unfinished(output):
         found.findings.append(Finding(MANIFEST_NAME, "a run is at work here, or was killed: run it again first"))
     counts = Counter(row.status for row in rows.values())
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
     found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
-    found.findings += _unaccounted(store, rows)
+    found.findings += _unaccounted(output, rows)
     if sources is not None:
-        found.findings += _without_row(sources.location, folder, rows)
+        found.findings += _without_row(sources.inputs, rows)
     outputs = [row for row in rows.values() if row.output is not None]
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
-            for row, outcome in _outcomes(outputs, store, sources, pool):
+            for row, outcome in _outcomes(outputs, output, sources, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked
                 found.unmarked += not outcome.is_marked
@@ -138,21 +140,18 @@ def audit_batch(
 class _Sources:
     """What the outputs were made from: a folder, or the one file."""
 
-    def __init__(self, location: Location) -> None:
-        """Look whether it is there.
+    def __init__(self, store: Store, output: Store, rows: Mapping[str, Row]) -> None:
+        """List what is there.
 
         Raises:
-            UsageError: it is not.
+            UsageError: it is not there, or intersects the outputs.
+            StoreUnavailableError: its store does not answer, or refuses.
 
         """
-        self.location = location
-        self._store = open_store(location)
-        if isinstance(location, Path):
-            if not location.exists():
-                raise UsageError(f"the source {location} is not there")
-            self._is_file = location.is_file()
-        else:
-            self._is_file = self._store.is_file("")
+        planned = plan_batch(store, output, earlier=earlier_outputs(rows.values()))
+        self.inputs = {each.input for each in planned}
+        self._store = store
+        self._is_file = [each.key for each in planned] == [""]
 
     def read(self, row: Row) -> bytes:
         """Return the source of a row.
@@ -282,9 +281,8 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
         yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")
 
 
-def _without_row(source: Location, folder: Location, rows: Mapping[str, Row]) -> Iterator[Finding]:
-    planned = {each.input for each in plan_batch(source, folder, known=known_sources(rows.values()))}
-    for name in sorted(planned - set(rows)):
+def _without_row(inputs: AbstractSet[str], rows: Mapping[str, Row]) -> Iterator[Finding]:
+    for name in sorted(inputs - set(rows)):
         yield Finding(name, "the source has it, and the manifest does not")
-    for name in sorted(set(rows) - planned):
+    for name in sorted(set(rows) - inputs):
         yield Finding(name, "the manifest has it, and the source does not")

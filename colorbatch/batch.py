@@ -3,18 +3,17 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
-from colorbatch.colouring import Run, row_of
-from colorbatch.discovery import UNLISTED, Known, PlannedPicture, plan_batch
+from colorbatch.colouring import row_of
+from colorbatch.discovery import NOT_SELECTED, PlannedPicture, plan_batch
 from colorbatch.engines import open_engine
 from colorbatch.job import BatchJob, BatchSummary
-from colorbatch.making import NOT_REACHED, is_settled, known_sources, of_other_sources, with_earlier_output
-from colorbatch.manifest import Manifest, Row, rows_of
+from colorbatch.making import Kept, Made, Run
+from colorbatch.manifest import NOT_REACHED, Manifest, Row, rows_of
 from colorbatch.progress import ProgressReporter, SilentProgress, printable
-from colorbatch.store.store import open_store
+from colorbatch.resume import Appearance, Keep, decide, earlier_outputs, rows_of_other_sources, with_earlier_output
+from colorbatch.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -42,19 +41,24 @@ def run_batch(
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    found = plan_batch(job.source, job.output, job.include, job.exclude, job.only, job.shard, _known_sources(job))
-    plan = [each for each in found if each.reason != UNLISTED]
-    engine = open_engine(job, sum(each.verdict == "colour" for each in plan))
-    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.model.contract.name)
+    source, output = open_store(job.source), open_store(job.output)
+    # only of a remote store does it cost something to look into a source
+    earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
+    found = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, earlier)
+    plan = [each for each in found if each.reason != NOT_SELECTED]
+    pictures = sum(each.verdict == "colour" for each in plan)
+    engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
+    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
 
-    with closing(engine), Manifest(job.output, job.shard) as record:
-        run = Run(job, engine.model, engine.options, open_store(job.output), record.previous, record.outputs)
-        run.folder.look()
+    with closing(engine), Manifest(output, job.shard) as record:
+        run = Run(engine.recipe, source, output, record.previous, record.outputs)
+        output.prefetch_listing()
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
-            for row, kept in engine.rows(plan, run, record.announce, stop, progress):
-                record.append(row, is_durable=row.status == "done" and not kept)
+            for outcome in engine.outcomes(plan, run, record.announce, stop, progress):
+                row, kept = outcome.row, isinstance(outcome, Kept)
+                record.append(row, is_durable=isinstance(outcome, Made))
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 for warning in () if kept else row.warnings:
                     logger.warning("%s: %s", printable(row.input), printable(warning))
@@ -67,12 +71,12 @@ def run_batch(
                 progress.advance(weight=weights[row.input], megapixels=megapixels)
         finally:
             progress.end()
-            run.folder.tidy()
+            output.cleanup()
             remaining = [_not_reached(each, run) for each in plan if each.input not in record]
-            aside = [_left_aside(each, run) for each in found if each.reason == UNLISTED]
+            excluded = [_not_selected(each, run) for each in found if each.reason == NOT_SELECTED]
             outputs = {each.input: each.output_name for each in found}
-            others = of_other_sources(outputs, run.previous, run.folder) if job.shard is None else []
-            record.finish([*others, *aside, *remaining])
+            others = rows_of_other_sources(outputs, run.earlier, output) if job.shard is None else []
+            record.finish([*others, *excluded, *remaining])
     for row in remaining:
         _count(summary, row, kept=True)
     summary.provider = engine.provider
@@ -83,32 +87,28 @@ def run_batch(
     return summary
 
 
-def _known_sources(job: BatchJob) -> Mapping[str, Known]:
-    """Return what earlier runs left of sources that cost something to be looked into."""
-    return {} if isinstance(job.source, Path) else known_sources(rows_of(job.output, job.shard).values())
-
-
 def _weight_of(planned: PlannedPicture, run: Run) -> float:
-    """Return how long a source is expected to take beside others: 0 for what is settled, or there already.
+    """Return how long a source is expected to take beside others: 0 for what is decided, or there already.
 
     Pixels are not known before a source is decoded, but its bytes are: they say more than a count of pictures does.
     """
-    previous = run.previous.get(planned.input)
-    is_there = previous is not None and previous.input_bytes == planned.bytes and is_settled(previous, planned, run)
-    return 0.0 if planned.verdict != "colour" or is_there else planned.bytes + _BYTES_LIKE_THE_NETWORK
+    if planned.verdict != "colour":
+        return 0.0
+    decision = decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output))
+    return 0.0 if isinstance(decision, Keep) else planned.bytes + _BYTES_LIKE_THE_NETWORK
 
 
-def _left_aside(planned: PlannedPicture, run: Run) -> Row:
+def _not_selected(planned: PlannedPicture, run: Run) -> Row:
     """Return the row of a source that this run was not to touch: that of an earlier run, whatever it says."""
-    return run.previous.get(planned.input) or row_of(planned, "skipped", planned.reason)
+    return run.earlier.get(planned.input) or row_of(planned, "skipped", planned.reason)
 
 
 def _not_reached(planned: PlannedPicture, run: Run) -> Row:
     """Return the row of a source that this run did not come to: that of an earlier run if there is one."""
-    earlier = run.previous.get(planned.input)
+    earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done":
         return earlier
-    return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), run)
+    return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), earlier, run.output)
 
 
 def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
@@ -18,7 +17,6 @@ from colorbatch.model_file import ModelFile
 from colorbatch.naming import in_utf_8
 from colorbatch.picture import Frame, Picture
 from colorbatch.stages import StageTimer
-from colorbatch.store.store import Store
 from colorbatch.toning import measure_tone
 from colorbatch.version import __version__
 
@@ -27,19 +25,13 @@ UNMARKED = "without the mark that its colours were made by a model, as asked"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What all rows of a run are made by, and what earlier runs left."""
+class Recipe:
+    """What decides an output, besides its source."""
 
     job: BatchJob
     model: ModelFile
     options: ColorOptions
     """Those of the job, with the contract's values for what it leaves open."""
-    folder: Store
-    """Of the outputs."""
-    previous: Mapping[str, Row] = field(default_factory=dict)
-    """Rows of earlier runs, by input."""
-    outputs: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
-    """The sha256 of what earlier runs wrote, by the names of the outputs."""
 
     @cached_property
     def settings_sha256(self) -> str:
@@ -53,16 +45,33 @@ class Run:
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def colour(
-    data: bytes, planned: PlannedPicture, run: Run, colorizer: Colorizer, stages: StageTimer
-) -> tuple[Row, bytes]:
-    """Return the row of one source, and the output's bytes; empty when there is none. Nothing is read or written.
+@dataclass(frozen=True)
+class Encoded:
+    """The output of a source, not written yet."""
+
+    row: Row
+    content: bytes
+    """Of the file."""
+
+
+@dataclass(frozen=True)
+class NoOutput:
+    """A source that gets none."""
+
+    row: Row
+    """Which says why."""
+
+
+def colorize_source(
+    data: bytes, planned: PlannedPicture, recipe: Recipe, colorizer: Colorizer, stages: StageTimer
+) -> Encoded | NoOutput:
+    """Return the output of one source and its row. Nothing is read or written.
 
     Raises:
         PictureError: it cannot be coloured.
 
     """
-    job, contract = run.job, colorizer.session.contract
+    job, contract = recipe.job, colorizer.session.contract
     with stages.timed("decode") as cost:
         picture = decode(data, job.max_megapixels, salvage=job.salvage)
         cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
@@ -76,21 +85,20 @@ def colour(
         bits=picture.first.bits,
         frames=len(picture.frames),
         model=contract.name,
-        model_sha256=run.model.sha256,
-        settings_sha256=run.settings_sha256,
+        model_sha256=recipe.model.sha256,
+        settings_sha256=recipe.settings_sha256,
     )
-    name, encoded = planned.output_name, b""
     in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
     if all(in_colour):
         if job.already_color == "skip":
-            return replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings), b""
+            return NoOutput(replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings))
         row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
-        name, encoded = planned.input, data
+        name, content = planned.input, data
     else:
         with stages.timed("network") as cost:
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _but_for(in_colour, picture, coloured)
+        picture = _keep_color_pages(in_colour, picture, coloured)
         row = replace(
             row,
             provider=colorizer.session.provider,
@@ -104,16 +112,16 @@ def colour(
                 in_utf_8(planned.input),
                 input_sha256,
                 contract.name,
-                run.model.sha256,
-                run.settings_sha256,
+                recipe.model.sha256,
+                recipe.settings_sha256,
                 job.digital_source_type,
             )
             picture = _marked(picture, origin)
         with stages.timed("encode") as cost:
-            encoded = encode(picture, data if job.jpeg_luma == "exact" else b"")
-            cost.megabytes = len(encoded) / 1e6
-    sha256 = hashlib.sha256(encoded).hexdigest()
-    return replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), encoded
+            name, content = planned.output_name, encode(picture, data if job.jpeg_luma == "exact" else b"")
+            cost.megabytes = len(content) / 1e6
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Encoded(replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), content)
 
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
@@ -126,7 +134,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _but_for(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
+def _keep_color_pages(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
     """Return the coloured picture with those frames of the source that are in colour already."""
     if not any(in_colour):
         return coloured

@@ -4,28 +4,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from colorbatch.colorizer import Colorizer
-from colorbatch.colouring import Run, colour
-from colorbatch.discovery import PlannedPicture, plan_batch, read_source
+from colorbatch.colouring import Encoded, Recipe, colorize_source
+from colorbatch.discovery import PlannedPicture, plan_batch
 from colorbatch.engines.local import open_session, workers_of
 from colorbatch.engines.provider_choice import choose_provider
 from colorbatch.errors import PictureError
 from colorbatch.job import BatchJob
-from colorbatch.making import is_settled, known_sources
-from colorbatch.manifest import Row, rows_of
-from colorbatch.space import bytes_free
+from colorbatch.making import Run
+from colorbatch.manifest import rows_of
+from colorbatch.resume import Appearance, Keep, Remake, decide, earlier_outputs
 from colorbatch.stages import StageTimer
-from colorbatch.store.state import FileState
-from colorbatch.store.store import open_store
+from colorbatch.store import open_store
 
 _TRIED = 12
 """Pictures at most that are coloured in memory for the estimate."""
-_CLOCKS_APART = 2.0
-"""Seconds by which the clock of a file system may be ahead."""
 _SECONDS_TRIED = 10.0
 """After which no further one is tried."""
 
@@ -50,6 +45,15 @@ class Forecast:
     counts: Counter[Prospect]
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """One picture that was coloured in memory."""
+
+    seconds: float
+    bytes_read: int
+    bytes_written: int
+
+
 def forecast(job: BatchJob) -> Forecast:
     """Plan a run, and colour a few of its pictures in memory to tell how long it would take.
 
@@ -60,72 +64,55 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.batch.run_batch`.
 
     """
-    previous = rows_of(job.output, job.shard)
-    plan = plan_batch(
-        job.source, job.output, job.include, job.exclude, job.only, job.shard, known_sources(previous.values())
-    )
+    source, output = open_store(job.source), open_store(job.output)
+    earlier = rows_of(output, job.shard)
+    known = earlier_outputs(earlier.values())
+    plan = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, known)
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
     colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
-    run = Run(job, colorizer.session.model, colorizer.options, open_store(job.output), previous)
+    run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
     pictures = [_with_prospect(each, run) for each in plan]
     to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_colour)
     tried = list(_tried(to_colour, run, colorizer))
-    tried_bytes = sum(row.input_bytes or 0 for row, _ in tried)
-    seconds = sum(row.seconds or 0 for row, _ in tried) / workers_of(job)
+    tried_bytes = sum(each.bytes_read for each in tried)
+    seconds = sum(each.seconds for each in tried) / workers_of(job)
     return Forecast(
         pictures=pictures,
         bytes_to_read=to_read,
         tried=len(tried),
         seconds=seconds * to_read / tried_bytes if tried_bytes else None,
-        bytes_to_write=round(sum(size for _, size in tried) * to_read / tried_bytes) if tried_bytes else None,
-        bytes_free=bytes_free(job.output) if isinstance(job.output, Path) else None,
+        bytes_to_write=round(sum(each.bytes_written for each in tried) * to_read / tried_bytes)
+        if tried_bytes
+        else None,
+        bytes_free=output.bytes_free(),
         counts=Counter(prospect for _, prospect in pictures),
     )
 
 
 def _with_prospect(planned: PlannedPicture, run: Run) -> tuple[PlannedPicture, Prospect]:
-    prospect = _prospect(planned, run)
-    if prospect == "skipped" and not planned.reason:
-        return replace(planned, reason=run.previous[planned.input].reason), prospect
-    return planned, prospect
-
-
-def _prospect(planned: PlannedPicture, run: Run) -> Prospect:
     if planned.verdict != "colour":
-        return planned.verdict
-    previous = run.previous.get(planned.input)
-    if previous is None or previous.input_sha256 is None:
-        return "colour"
-    if not is_settled(previous, planned, run) or previous.input_bytes != planned.bytes:
-        return "again"
-    if planned.etag is not None and previous.input_etag not in (None, planned.etag):
-        return "again"
-    if previous.status == "skipped" or previous.output is None:
-        return "skipped"
-    return "again" if _is_missing_or_newer(run.folder.state(previous.output), previous) else "kept"
+        return planned, planned.verdict
+    match decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output)):
+        case Keep(row) if row.status == "skipped":
+            return replace(planned, reason=row.reason), "skipped"
+        case Keep():
+            return planned, "kept"
+        case Remake(reason):
+            return planned, "colour" if reason == "new" else "again"
 
 
-def _is_missing_or_newer(output: FileState | None, row: Row) -> bool:
-    """Return whether an output is gone, or was written to after its row."""
-    if output is not None and output.etag is not None and row.output_etag is not None:
-        return output.etag != row.output_etag
-    try:
-        finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
-    except ValueError:
-        return True
-    return output is None or output.modified is None or output.modified > finished + _CLOCKS_APART
-
-
-def _tried(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[tuple[Row, int]]:
-    """Colour some of the pictures, evenly spread; yield the row of each, and the bytes that it would take."""
+def _tried(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[_Trial]:
+    """Colour some of the pictures, evenly spread."""
     started = time.perf_counter()
     for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
         began = time.perf_counter()
         try:
-            row, encoded = colour(read_source(planned), planned, run, colorizer, StageTimer())
+            content = run.source.read(planned.key, planned.bytes)
+            result = colorize_source(content, planned, run.recipe, colorizer, StageTimer())
         except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
             continue
-        yield replace(row, seconds=time.perf_counter() - began), len(encoded)
+        written = len(result.content) if isinstance(result, Encoded) else 0
+        yield _Trial(time.perf_counter() - began, len(content), written)
         if time.perf_counter() - started > _SECONDS_TRIED:
             return

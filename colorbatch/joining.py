@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from colorbatch.location import Location
-from colorbatch.making import NOT_REACHED, of_other_sources
-from colorbatch.manifest import Manifest, Row, read_rows, refuse_without_rows
+from colorbatch.manifest import NOT_REACHED, Manifest, Row, read_rows, refuse_without_rows
+from colorbatch.resume import rows_of_other_sources
 from colorbatch.shard import Shard
 from colorbatch.state import StateFile, state_files
-from colorbatch.store.store import open_store
+from colorbatch.store import open_store
 
 
 @dataclass
@@ -48,14 +48,15 @@ def join_shards(folder: Location) -> Joined:
         StoreUnavailableError: its store does not answer, or refuses.
 
     """
-    refuse_without_rows(folder)
-    with Manifest(folder) as record:
-        split = _newest_split(state_files(folder))
-        of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(each)}
+    output = open_store(folder)
+    refuse_without_rows(output)
+    with Manifest(output) as record:
+        split = _newest_split(state_files(output))
+        of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(output, each)}
         found = _looked_at(split, record.previous if not split else of_shards)
         if split and found.is_whole:
             outputs = {row.input: row.output for row in of_shards.values()}
-            rows = [*of_shards.values(), *of_other_sources(outputs, record.previous, open_store(folder))]
+            rows = [*of_shards.values(), *rows_of_other_sources(outputs, record.previous, output)]
         else:
             rows = list(record.previous.values())
         counts = Counter(row.status for row in rows)

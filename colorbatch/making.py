@@ -1,19 +1,18 @@
 """Make the output of one source: read, colour, mark, write, and say in a row what came of it."""
 
 import errno
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from colorbatch import xmp
-from colorbatch.colouring import IN_COLOUR, Run, now, row_of
-from colorbatch.discovery import Known, PlannedPicture, read_source
+from colorbatch.colouring import Encoded, NoOutput, Recipe, now, row_of
+from colorbatch.discovery import PlannedPicture
 from colorbatch.errors import (
     EnvironmentFailure,
     InferenceStoppedError,
@@ -23,22 +22,65 @@ from colorbatch.errors import (
     UnsafeOutputError,
 )
 from colorbatch.formats import decode, decoded_bytes
-from colorbatch.job import BatchJob
 from colorbatch.manifest import Row
 from colorbatch.memory import MemoryBudget, physical_memory
 from colorbatch.naming import in_utf_8
 from colorbatch.progress import printable
+from colorbatch.resume import Hashes, Keep, decide, output_exists, with_earlier_output
 from colorbatch.stages import StageTimer
-from colorbatch.store.local import LocalStore
 from colorbatch.store.store import Store
 
 logger = logging.getLogger(__name__)
 
-NOT_REACHED = "not reached: the run was stopped before it"
 _COPIES = 3
 """How many times a picture in colour, decoded, a picture in work takes at most: as read, in colour, and encoded."""
 _ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write failures that the next picture would meet as well."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """An output was written: coloured, or a copy of a source in colour."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier run made of the source is kept: an output, or the decision that there is none."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """No output is made, for the reason in the row."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No output could be made, for the reason in the row."""
+
+    row: Row
+
+
+Outcome = Made | Kept | Skipped | Failed
+"""What became of one source."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run makes its outputs by, from where to where, and what earlier runs left."""
+
+    recipe: Recipe
+    source: Store
+    output: Store
+    earlier: Mapping[str, Row] = field(default_factory=dict)
+    """Rows of earlier runs, by input."""
+    written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
+    """The sha256 of what earlier runs wrote, by the names of the outputs."""
 
 
 class Gate:
@@ -69,22 +111,22 @@ class Gate:
                 self._condition.notify_all()
 
     def close(self, seconds: float) -> None:
-        """Let nobody in any more, and wait for those inside, but not for ever."""
+        """Let nobody in any more, and wait for those inside, but not forever."""
         with self._condition:
             self.is_closed = True
             self._condition.wait_for(lambda: self._inside == 0, seconds)
 
 
 class Executor(Protocol):
-    """Where pictures are computed with. May be used from several threads at once."""
+    """Where pictures are computed. May be used from several threads at once."""
 
-    def colour(self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer) -> tuple[Row, bytes]:
-        """Wait until a core is free, and do what :func:`colorbatch.colouring.colour` does.
+    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
+        """Wait until a core is free, and do what :func:`colorbatch.colouring.colorize_source` does.
 
         Raises:
             PictureError: it cannot be coloured.
             InferenceStoppedError: :meth:`stop` was called.
-            EnvironmentFailure: no picture can be computed with any more.
+            EnvironmentFailure: no picture can be computed any more.
 
         """
 
@@ -105,17 +147,12 @@ class Work:
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
     """For decoded pictures."""
     reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
-    """For files of a store that are read ahead: a budget of its own, since they wait for that of decoded pictures."""
+    """For files of a remote store that are read ahead: a budget of its own, since they wait for the other one."""
     stages: StageTimer = field(default_factory=StageTimer)
 
-    @property
-    def job(self) -> BatchJob:
-        """What the run is asked to do."""
-        return self.run.job
 
-
-def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
-    """Make the output of one source; return its row, and whether the output was there already.
+def make(planned: PlannedPicture, work: Work) -> Outcome:
+    """Make the output of one source.
 
     Raises:
         InferenceStoppedError: the run was stopped; nothing of this picture was written.
@@ -123,190 +160,138 @@ def make(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
 
     """
     if planned.verdict != "colour":
-        return _settled_by_plan(planned, work)
+        return _decided_by_plan(planned, work.run)
     started = time.perf_counter()
     try:
-        row, kept = _make_output(planned, work)
+        outcome = _process(planned, work)
     except InferenceStoppedError:
         raise
     except OutputUnwritableError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
             raise
-        row, kept = failed(planned, work.run, str(error)), False
+        outcome = failed(planned, work.run, str(error))
     except EnvironmentFailure:
         raise
     except PictureError as error:
-        row, kept = failed(planned, work.run, error.in_full), False
+        outcome = failed(planned, work.run, error.in_full)
     except MemoryError:
-        row, kept = failed(planned, work.run, "it needs more memory than there is"), False
+        outcome = failed(planned, work.run, "it needs more memory than there is")
     except Exception as error:
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
-        row, kept = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}"), False
-    if kept:
-        return row, True
-    return replace(row, seconds=round(time.perf_counter() - started, 4), finished_at=now()), False
+        outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
+    if isinstance(outcome, Kept):
+        return outcome
+    row = replace(outcome.row, seconds=round(time.perf_counter() - started, 4), finished_at=now())
+    return replace(outcome, row=row)
 
 
-def _settled_by_plan(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
+def failed(planned: PlannedPicture, run: Run, reason: str) -> Failed:
+    """Return the outcome of a source that could not be coloured."""
+    return Failed(with_earlier_output(row_of(planned, "failed", reason), run.earlier.get(planned.input), run.output))
+
+
+def _decided_by_plan(planned: PlannedPicture, run: Run) -> Outcome:
     if planned.verdict == "failed":
-        return failed(planned, work.run, planned.reason), False
-    earlier = work.run.previous.get(planned.input)
-    if earlier is not None and earlier.status == "done" and stands(earlier, work.run.folder):
-        return earlier, True  # what was made of it before it was excluded
-    return row_of(planned, "skipped", planned.reason), False
+        return failed(planned, run, planned.reason)
+    earlier = run.earlier.get(planned.input)
+    if earlier is not None and earlier.status == "done" and output_exists(earlier, run.output):
+        return Kept(earlier)  # what was made of it before it was excluded
+    return Skipped(row_of(planned, "skipped", planned.reason))
 
 
-def stands(row: Row, folder: Store) -> bool:
-    """Return whether the output that a row names is there, altered or not."""
-    return row.output is not None and folder.state(row.output) is not None
+class _Source:
+    """The file of a source, which is read when it is first asked for, once there is memory for it."""
+
+    def __init__(self, planned: PlannedPicture, work: Work, open_until_done: ExitStack) -> None:
+        self._planned = planned
+        self._work = work
+        self._open = open_until_done
+        self._content: bytes | None = None
+
+    def content(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            UnreadablePictureError: it cannot be read.
+
+        """
+        if self._content is None:
+            self._content = self._read()
+        return self._content
+
+    def _read(self) -> bytes:
+        store, planned = self._work.run.source, self._planned
+        if store.is_remote:
+            self._open.enter_context(self._work.reading.taken(planned.bytes))
+        try:
+            with self._work.stages.timed("read") as cost:
+                content = store.read(planned.key, planned.bytes)
+                cost.megabytes = len(content) / 1e6
+        except OSError as error:
+            advice = "Run the same command again" if store.is_remote else None
+            raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
+        return content
 
 
-def of_other_sources(plan: Mapping[str, str | None], previous: Mapping[str, Row], folder: Store) -> list[Row]:
-    """Return the rows of earlier runs over sources that are not there any more, where their outputs still stand.
-
-    Args:
-        plan: the outputs of the sources that are there, by their inputs.
-        previous: rows of earlier runs, by input.
-        folder: of the outputs.
-
-    """
-    outputs = set(plan.values())
-    return [
-        row for row in previous.values() if row.input not in plan and row.output not in outputs and stands(row, folder)
-    ]
-
-
-def known_sources(rows: Iterable[Row]) -> Mapping[str, Known]:
-    """Return what is known of the sources in a store, by their inputs, from rows of earlier runs."""
-    return {
-        row.input: Known(row.input_etag, row.output)
-        for row in rows
-        if row.status == "done" and row.input_etag is not None and row.output is not None
-    }
-
-
-def is_settled(previous: Row, planned: PlannedPicture, run: Run) -> bool:
-    """Return whether an earlier row was made by the same model with the same settings, whatever became of the files."""
-    if (previous.model_sha256, previous.settings_sha256) != (run.model.sha256, run.settings_sha256):
-        return False
-    if previous.is_salvaged and not run.job.salvage:
-        return False
-    if previous.status == "skipped":
-        return previous.reason == IN_COLOUR
-    has_output = previous.output in (planned.output_name, planned.input) and previous.output_sha256 is not None
-    return previous.status == "done" and has_output
-
-
-def _make_output(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
-    """Make one output, once there is memory for its source if that has to be fetched."""
-    previous, run = work.run.previous.get(planned.input), work.run
-    if previous is not None and planned.etag is not None and is_settled(previous, planned, run):
-        is_same = (previous.input_etag, previous.input_bytes) == (planned.etag, planned.bytes)
-        if is_same and (previous.output is None or _output_sha256(previous, run) == previous.output_sha256):
-            return _with_etags(previous, planned, run), True
-    if isinstance(planned.source, Path):
-        return _read_and_made(planned, work)
-    with work.reading.taken(planned.bytes):
-        return _read_and_made(planned, work)
-
-
-def _read_and_made(planned: PlannedPicture, work: Work) -> tuple[Row, bool]:
-    """Read, colour and write one picture."""
-    try:
-        with work.stages.timed("read") as cost:
-            data = read_source(planned)
-            cost.megabytes = len(data) / 1e6
-    except OSError as error:
-        advice = None if isinstance(planned.source, Path) else "Run the same command again"
-        raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
-    run, folder = work.run, work.run.folder
-    previous = run.previous.get(planned.input)
-    is_altered = (
-        previous is not None
-        and previous.output is not None
-        and _output_sha256(previous, run) not in (None, previous.output_sha256)
-    )
-    if (
-        previous is not None
-        and is_settled(previous, planned, run)
-        and previous.input_sha256 == hashlib.sha256(data).hexdigest()
-        and not is_altered
-        and (previous.output is None or folder.is_file(previous.output))
-    ):
-        return _with_etags(previous, planned, run), True
-    with work.memory.taken(decoded_bytes(data) * _COPIES):
-        row, encoded = work.executor.colour(data, planned, run, work.stages)
-    if not encoded:
-        row = with_earlier_output(row, run)
-    if encoded and is_altered and folder.sha256(str(row.output)) not in (None, row.output_sha256):
-        row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
-    if encoded:
-        name, sha256 = str(row.output), str(row.output_sha256)
-        is_its_own = previous is not None and previous.output == name
-        is_ours = is_its_own or (name in run.outputs and folder.sha256(name) in run.outputs[name])
-        with work.gate.passed(), work.stages.timed("write") as cost:
-            work.announce(name, sha256)
-            cost.megabytes = len(encoded) / 1e6
-            _write(folder, planned.input, name, encoded, may_replace=is_ours)
-    return _with_etags(row, planned, run), False
-
-
-def _output_sha256(row: Row, run: Run) -> str | None:
-    """Return the sha256 of the output that a row names as it is now; where its ETag is the same, it is not read."""
-    state = run.folder.state(str(row.output))
-    if state is not None and state.etag is not None and state.etag == row.output_etag:
-        return row.output_sha256
-    return None if state is None else run.folder.sha256(str(row.output))
+def _process(planned: PlannedPicture, work: Work) -> Outcome:
+    """Keep the output of an earlier run, or read, colour and write one picture."""
+    run, earlier = work.run, work.run.earlier.get(planned.input)
+    with ExitStack() as open_until_done:
+        source = _Source(planned, work, open_until_done)
+        hashes = Hashes(planned, source.content, run.output)
+        decision = decide(planned, earlier, run.recipe, hashes)
+        if isinstance(decision, Keep):
+            return Kept(_with_etags(decision.row, planned, run))
+        content = source.content()
+        was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
+        with work.memory.taken(decoded_bytes(content) * _COPIES):
+            result = work.executor.colorize(content, planned, work.stages)
+        if isinstance(result, NoOutput):
+            return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
+        row = result.row
+        if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
+            row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
+        _write(Encoded(row, result.content), work, hashes)
+        return Made(_with_etags(row, planned, run))
 
 
 def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
     """Return a row with what stores say of its source and its output now."""
-    state = None if row.output is None else run.folder.state(row.output)
+    state = None if row.output is None else run.output.state(row.output)
     return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
 
 
-def _write(folder: Store, source: str, name: str, encoded: bytes, *, may_replace: bool) -> None:
-    """Write an output below ``folder``, over nothing that colorbatch did not make.
+def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
+    """Write an output, over nothing that colorbatch did not make.
 
     A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is known by its sha256 and kept. In a store, where nothing is announced, one of another model or other settings
+    it is known by its sha256 and kept. In a store where nothing is announced, one of another model or other settings
     is known by its mark.
     """
-    try:
-        folder.write(name, encoded, may_replace=may_replace)
-    except FileExistsError as error:
-        if folder.is_same(name, hashlib.sha256(encoded).hexdigest()):
-            return
-        if not isinstance(folder, LocalStore) and _is_made_of(source, folder, name):
-            folder.write(name, encoded, may_replace=True)
-            return
-        raise UnsafeOutputError("a file that colorbatch did not make stands where the output belongs") from error
+    run, row = work.run, encoded.row
+    name, sha256 = str(row.output), str(row.output_sha256)
+    earlier = run.earlier.get(row.input)
+    is_its_own = earlier is not None and earlier.output == name
+    is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
+    with work.gate.passed(), work.stages.timed("write") as cost:
+        work.announce(name, sha256)
+        cost.megabytes = len(encoded.content) / 1e6
+        try:
+            run.output.write(name, encoded.content, may_replace=is_ours)
+        except FileExistsError as error:
+            if hashes.of_output(name) == sha256 and not run.output.is_link(name):
+                return
+            if not (run.output.is_remote and _is_made_of(row.input, run.output, name)):
+                raise UnsafeOutputError(
+                    "a file that colorbatch did not make stands where the output belongs"
+                ) from error
+            run.output.write(name, encoded.content, may_replace=True)
 
 
-def _is_made_of(source: str, folder: Store, name: str) -> bool:
-    """Return whether the mark of what stands in a folder says that colorbatch made it of that source."""
+def _is_made_of(source: str, output: Store, name: str) -> bool:
+    """Return whether the mark of a file in the output folder says that colorbatch made it of that source."""
     try:
-        picture = decode(folder.read(name))
+        picture = decode(output.read(name))
         return all(xmp.is_made_of(frame.metadata.xmp, in_utf_8(source)) for frame in picture.frames)
     except (OSError, PictureError, ValueError):
         return False
-
-
-def failed(planned: PlannedPicture, run: Run, reason: str) -> Row:
-    """Return the row of a source that could not be coloured."""
-    return with_earlier_output(row_of(planned, "failed", reason), run)
-
-
-def with_earlier_output(row: Row, run: Run) -> Row:
-    """Return a row without output; one of an earlier run that still stands stays on record as ours."""
-    earlier = run.previous.get(row.input)
-    if earlier is None or not stands(earlier, run.folder):
-        return row
-    return replace(
-        row,
-        output=earlier.output,
-        output_sha256=earlier.output_sha256,
-        output_etag=earlier.output_etag,
-        input_sha256=row.input_sha256 or earlier.input_sha256,
-        digital_source_type=earlier.digital_source_type,
-    )

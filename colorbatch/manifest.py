@@ -5,24 +5,17 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from types import TracebackType
 from typing import get_args
 
-from colorbatch import atomic
-from colorbatch.errors import OutputUnwritableError, StoreUnavailableError, UsageError
+from colorbatch.errors import UsageError
 from colorbatch.formats import SALVAGED
 from colorbatch.job import Status
-from colorbatch.journal import is_beside, open_journal
-from colorbatch.location import Location, shown
 from colorbatch.naming import in_utf_8, of_the_locale
-from colorbatch.reading import read_regular
-from colorbatch.report_folder import REPORT_FOLDER
 from colorbatch.shard import Shard
-from colorbatch.state import StateFile, journal_name, record_name, state_files
-from colorbatch.store.failures import of_the_run
-from colorbatch.store.remote import RemoteStore
-from colorbatch.store.store import open_store
+from colorbatch.state import StateFile, journal_name, open_journal, record_name, state_files
+from colorbatch.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +23,8 @@ MANIFEST_NAME = "colorbatch-manifest.jsonl"
 _ANNOUNCEMENT = b'{"announced"'
 """How the lines of a journal begin that are no rows: an output is about to be written."""
 SCHEMA = 1
+NOT_REACHED = "not reached: the run was stopped before it"
+"""The reason of a row whose source is left for the next run."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
@@ -82,6 +77,17 @@ class Row:
         """Whether parts of the source could not be read."""
         return any(warning.startswith(SALVAGED) for warning in self.warnings)
 
+    def with_output_of(self, earlier: "Row") -> "Row":
+        """Return the row with the output that an earlier row names."""
+        return replace(
+            self,
+            output=earlier.output,
+            output_sha256=earlier.output_sha256,
+            output_etag=earlier.output_etag,
+            input_sha256=self.input_sha256 or earlier.input_sha256,
+            digital_source_type=earlier.digital_source_type,
+        )
+
     def to_json(self) -> bytes:
         """Return the row as one line of ASCII JSON."""
         row = replace(self, input=in_utf_8(self.input), output=self.output and in_utf_8(self.output))
@@ -117,13 +123,13 @@ class Row:
 class Manifest:
     """The rows of an output folder: those of earlier runs, and those that this one adds."""
 
-    def __init__(self, folder: Location, shard: Shard | None = None) -> None:
+    def __init__(self, output: Store, shard: Shard | None = None) -> None:
         """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
 
         The shards of one split into as many may be at work at the same time; nothing else beside a run over all.
 
         Args:
-            folder: of the outputs.
+            output: the store of the outputs.
             shard: the share of the sources that this run is to do; ``None``: all of them.
 
         Raises:
@@ -132,14 +138,14 @@ class Manifest:
             StoreUnavailableError: its store does not answer, or refuses.
 
         """
-        self._folder = folder
+        self._output = output
         self._shard = shard
-        self._journal = open_journal(folder, shard)
+        self._journal = open_journal(output, shard)
         try:
             if shard is None:  # a shard cannot tell what the others are writing
-                remove_left_behind(folder)
-            self.previous = rows_of(folder, shard)
-            self.outputs = _written(folder, self.previous, shard)
+                output.remove_left_behind()
+            self.previous = rows_of(output, shard)
+            self.outputs = _written(output, self.previous, shard)
         except BaseException:
             self._journal.close()
             raise
@@ -189,12 +195,12 @@ class Manifest:
         rows = {row.input: row for row in remaining} | self._rows
         name = MANIFEST_NAME if self._shard is None else record_name(self._shard)
         self._journal.hold()
-        open_store(self._folder).write(name, b"".join(rows[key].to_json() for key in sorted(rows)), may_replace=True)
+        self._output.write(name, b"".join(rows[key].to_json() for key in sorted(rows)), may_replace=True)
         if self._shard is None and not keep_shards:
             with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
-                for each in state_files(self._folder):
+                for each in state_files(self._output):
                     if each.name != journal_name(None):
-                        each.delete()
+                        each.file.delete()
         self._journal.delete()
 
     def __enter__(self) -> "Manifest":
@@ -206,26 +212,11 @@ class Manifest:
         self._journal.close()
 
 
-def _state_files(folder: Location) -> Sequence[StateFile]:
-    try:
-        return state_files(folder)
-    except OSError as error:
-        raise _unreadable(error, folder) from error
-
-
-def remove_left_behind(folder: Location) -> None:
-    """Take away what killed processes left half written; call it when no other one writes in the output folder."""
-    if isinstance(folder, Path):
-        atomic.remove_left_behind(folder, spared=REPORT_FOLDER)
-    else:
-        RemoteStore(folder).remove_left_behind()
-
-
-def rows_of(folder: Location, shard: Shard | None = None) -> Mapping[str, Row]:
+def rows_of(output: Store, shard: Shard | None = None) -> Mapping[str, Row]:
     """Return the rows of an output folder by their inputs; those of unfinished runs and shards before the manifest's.
 
     Args:
-        folder: of the outputs.
+        output: the store of the outputs.
         shard: whose sources matter: the records of the others are not read; ``None``: all.
 
     Raises:
@@ -233,24 +224,27 @@ def rows_of(folder: Location, shard: Shard | None = None) -> Mapping[str, Row]:
         StoreUnavailableError: they cannot be read from a store.
 
     """
-    files = _read_by(folder, shard)
-    rows = {row.input: row for row in _rows_in(_manifest_lines(folder), MANIFEST_NAME)}
+    files = _read_by(output, shard)
+    rows = {row.input: row for row in _rows_in(_manifest_lines(output), MANIFEST_NAME)}
     for each in files:
-        rows |= {row.input: row for row in read_rows(each)}
+        rows |= {row.input: row for row in read_rows(output, each)}
     return rows
 
 
-def _read_by(folder: Location, shard: Shard | None) -> Sequence[StateFile]:
+def _read_by(output: Store, shard: Shard | None) -> Sequence[StateFile]:
     """Return what is read besides the manifest, the latest last."""
-    return [each for each in _state_files(folder) if not is_beside(each, shard)]
+    try:
+        return [each for each in state_files(output) if not each.is_sibling_shard(shard)]
+    except OSError as error:
+        raise output.unavailable(error) from error
 
 
-def _written(folder: Location, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
+def _written(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
     found: dict[str, set[str]] = {}
-    for each in _read_by(folder, shard):
+    for each in _read_by(output, shard):
         if each.is_journal:
-            for name, sha256 in _announced(_lines(each)):
+            for name, sha256 in announced_in(_lines(output, each)):
                 found.setdefault(name, set()).add(sha256)
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
@@ -264,22 +258,8 @@ def announcement(output: str, sha256: str) -> bytes:
     return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
 
 
-def announced_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and sha256 of the outputs that a journal says were about to be written.
-
-    Raises:
-        OutputUnwritableError: it cannot be read.
-
-    """
-    try:
-        yield from _announced(read_regular(path).splitlines())
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputUnwritableError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _announced(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+def announced_in(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield name and sha256 of the outputs that lines of a journal say were about to be written."""
     for line in lines:
         with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
@@ -287,17 +267,17 @@ def _announced(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
                 yield of_the_locale(values["announced"]), str(values["output_sha256"])
 
 
-def is_unfinished(folder: Location) -> bool:
+def is_unfinished(output: Store) -> bool:
     """Return whether a run is at work in an output folder, or was killed there."""
-    return any(each.is_journal for each in _read_by(folder, None))
+    return any(each.is_journal for each in _read_by(output, None))
 
 
-def is_unmerged(folder: Location) -> bool:
+def is_unmerged(output: Store) -> bool:
     """Return whether an output folder holds shards that were not merged into the manifest yet."""
-    return any(each.shard is not None for each in _read_by(folder, None))
+    return any(each.shard is not None for each in _read_by(output, None))
 
 
-def refuse_without_rows(folder: Location) -> None:
+def refuse_without_rows(output: Store) -> None:
     """Raise where no run has left anything.
 
     Raises:
@@ -305,10 +285,9 @@ def refuse_without_rows(folder: Location) -> None:
         StoreUnavailableError: its store does not answer, or refuses.
 
     """
-    has_manifest = (folder / MANIFEST_NAME).is_file() if isinstance(folder, Path) else bool(_manifest_lines(folder))
-    if not has_manifest and not _read_by(folder, None):
+    if _manifest_bytes(output) is None and not _read_by(output, None):
         raise UsageError(
-            f"{shown(folder)} has no {MANIFEST_NAME}",
+            f"{output.shown} has no {MANIFEST_NAME}",
             advice="Give the folder that colorbatch run wrote its outputs to.",
         )
 
@@ -319,7 +298,7 @@ def _is_inside(name: str) -> bool:
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
-def read_rows(file: StateFile) -> list[Row]:
+def read_rows(output: Store, file: StateFile) -> list[Row]:
     """Return the rows of a journal or a record; lines that a crash tore are passed over.
 
     Raises:
@@ -327,10 +306,10 @@ def read_rows(file: StateFile) -> list[Row]:
         StoreUnavailableError: it cannot be read from a store.
 
     """
-    return _rows_in(_lines(file), file.name)
+    return _rows_in(_lines(output, file), file.name)
 
 
-def count_lines(folder: Location) -> int:
+def count_lines(output: Store) -> int:
     """Return how many lines the manifest of an output folder has; 0 where there is none.
 
     Raises:
@@ -338,7 +317,7 @@ def count_lines(folder: Location) -> int:
         StoreUnavailableError: it cannot be read from a store.
 
     """
-    return sum(1 for line in _manifest_lines(folder) if line.strip())
+    return sum(1 for line in _manifest_lines(output) if line.strip())
 
 
 def _rows_in(lines: Iterable[bytes], name: str) -> list[Row]:
@@ -353,25 +332,24 @@ def _rows_in(lines: Iterable[bytes], name: str) -> list[Row]:
     return rows
 
 
-def _manifest_lines(folder: Location) -> list[bytes]:
+def _manifest_lines(output: Store) -> list[bytes]:
+    return (_manifest_bytes(output) or b"").splitlines()
+
+
+def _manifest_bytes(output: Store) -> bytes | None:
+    """Return the manifest; ``None``: there is none."""
     try:
-        return open_store(folder).read(MANIFEST_NAME).splitlines()
+        return output.read(MANIFEST_NAME)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise output.unavailable(error) from error
+
+
+def _lines(output: Store, file: StateFile) -> list[bytes]:
+    try:
+        return file.file.read().splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unreadable(error, folder) from error
-
-
-def _lines(file: StateFile) -> list[bytes]:
-    try:
-        return file.read().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _unreadable(error, file.folder) from error
-
-
-def _unreadable(error: OSError, folder: Location) -> OutputUnwritableError | StoreUnavailableError:
-    if isinstance(folder, Path):
-        return OutputUnwritableError(f"cannot read {error.filename or folder}: {error.strerror or error}")
-    return of_the_run(error, folder)
+        raise output.unavailable(error) from error

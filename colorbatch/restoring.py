@@ -8,9 +8,9 @@ from pathlib import Path
 from colorbatch import atomic
 from colorbatch.formats import jpeg
 from colorbatch.manifest import Row, refuse_without_rows, rows_of
-from colorbatch.overlap import refuse_overlap
 from colorbatch.progress import ProgressReporter, SilentProgress
-from colorbatch.reading import read_below
+from colorbatch.store.intersect import refuse_intersection
+from colorbatch.store.local import LocalStore
 
 
 @dataclass
@@ -34,14 +34,15 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
 
     """
     progress = progress or SilentProgress()
-    refuse_without_rows(folder)
-    refuse_overlap(folder, destination)
-    outputs = [row for row in rows_of(folder).values() if row.status == "done" and row.output is not None]
+    output = LocalStore(folder)
+    refuse_without_rows(output)
+    refuse_intersection(folder, destination)
+    outputs = [row for row in rows_of(output).values() if row.status == "done" and row.output is not None]
     found = Restored()
     progress.begin(len(outputs), "Restoring")
     try:
         for row in outputs:
-            reason = _restore(row, folder, destination)
+            reason = _restore(row, output, destination)
             if reason:
                 found.left_out.append((str(row.output), reason))
             else:
@@ -52,11 +53,11 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
     return found
 
 
-def _restore(row: Row, folder: Path, destination: Path) -> str:
+def _restore(row: Row, output: LocalStore, destination: Path) -> str:
     """Write one grey picture; return why that was not done, or nothing."""
     target = destination / row.input
     try:
-        data = read_below(folder, str(row.output))
+        data = output.read(str(row.output))
         is_inside = target.parent.resolve().is_relative_to(destination.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         return f"cannot read it: {getattr(error, 'strerror', None) or error}"

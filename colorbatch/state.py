@@ -3,23 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from colorbatch.errors import UsageError
-from colorbatch.location import Location
-from colorbatch.lock import is_held
-from colorbatch.reading import read_regular
+from colorbatch.errors import OutputInUseError, UsageError
 from colorbatch.shard import Shard
-from colorbatch.store.lease import holder_at_work
-from colorbatch.store.remote import RemoteStore
-
-if TYPE_CHECKING:
-    from upath import UPath
+from colorbatch.store.store import Journal, JournalFile, Notes, Store
 
 STATE_FOLDER = ".colorbatch"
-LEASE_NAME = "lease"
-"""Of the object in a store by which others see that the run of a journal is at work."""
 _NAMES = re.compile(
     r"(?:(journal|shard(?=-))(?:-(\d{1,6})-of-(\d{1,6}))?|announced-[0-9a-f]{16}-\d{1,6})\.jsonl", re.ASCII
 )
@@ -29,56 +18,30 @@ _NAMES = re.compile(
 class StateFile:
     """A journal, the record of a shard, or what a worker of a cluster has announced."""
 
-    folder: Location
-    """Of the outputs."""
-    name: str
-    """Below that."""
+    file: JournalFile
     shard: Shard | None
     """Whose it is; ``None``: a run over all sources."""
     is_journal: bool
     """Of a run that is at work, or was killed; not the record of a shard, which came to its end."""
-    modified: int
-    """When it was written to last, in ns since 1970."""
-    parts: Sequence[str] = ()
-    """In a store, where nothing can be added to a file, a journal is a folder: the names in it, in their order."""
+
+    @property
+    def name(self) -> str:
+        """Its path below the output folder."""
+        return self.file.name
 
     @property
     def is_held(self) -> bool:
         """Whether the run that it belongs to is at work.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: that cannot be determined.
 
         """
-        if not self.is_journal:
-            return False
-        if isinstance(self.folder, Path):
-            return is_held(self.folder / self.name)
-        return bool(holder_at_work(RemoteStore(self.folder), f"{self.name}/{LEASE_NAME}"))
+        return self.is_journal and self.file.is_held
 
-    def read(self) -> bytes:
-        """Return its lines.
-
-        Raises:
-            OSError: it cannot be read.
-
-        """
-        if isinstance(self.folder, Path):
-            return read_regular(self.folder / self.name)
-        store = RemoteStore(self.folder)
-        return b"".join(store.read_all([part for part in self.parts if not part.endswith(f"/{LEASE_NAME}")]))
-
-    def delete(self) -> None:
-        """Delete it.
-
-        Raises:
-            OSError: it cannot be deleted.
-
-        """
-        if isinstance(self.folder, Path):
-            (self.folder / self.name).unlink()
-            return
-        RemoteStore(self.folder).delete(*self.parts)
+    def is_sibling_shard(self, shard: Shard | None) -> bool:
+        """Return whether it is of another shard of the same split: it knows nothing of the sources of ``shard``."""
+        return shard is not None and self.shard not in (None, shard) and self.shard.count == shard.count
 
 
 def journal_name(shard: Shard | None) -> str:
@@ -91,27 +54,68 @@ def record_name(shard: Shard) -> str:
     return f"{STATE_FOLDER}/shard{_ending(shard)}"
 
 
-def announcements_path(folder: Path, run: str, worker: int) -> Path:
-    """Return where a worker of a cluster notes the outputs that it is about to write.
+def announcements(output: Store, run: str, worker: int) -> Notes | None:
+    """Return where a worker of a cluster notes the outputs that it is about to write; ``None``: it need not.
 
     Args:
-        folder: of the outputs.
+        output: of the run.
         run: 16 hexadecimal digits that tell this run from others.
         worker: its number; 0 is nobody's, and shows the others that they see the same folder.
 
     """
-    return folder / STATE_FOLDER / f"announced-{run}-{worker}.jsonl"
+    return output.notes(f"{STATE_FOLDER}/announced-{run}-{worker}.jsonl")
 
 
-def state_files(folder: Location) -> Sequence[StateFile]:
+def state_files(output: Store) -> Sequence[StateFile]:
     """Return what is there, the latest last.
 
     Raises:
         OSError: it cannot be looked at.
 
     """
-    found = _files_here(folder) if isinstance(folder, Path) else _files_in_store(folder)
-    return sorted(found, key=lambda each: (each.modified, each.is_journal))
+    found = [each for each in map(_state_file, output.journal_files(STATE_FOLDER)) if each is not None]
+    return sorted(found, key=lambda each: (each.file.modified, each.is_journal))
+
+
+def open_journal(output: Store, shard: Shard | None) -> Journal:
+    """Return the journal of a run, once it is sure that no other run is in the way.
+
+    Each run takes its own journal before it looks at those of others: of two, at least one sees the other.
+
+    Raises:
+        OutputInUseError: a run over all, or a shard of another split, is at work.
+        OutputUnwritableError: the output folder cannot be written.
+        StoreUnavailableError: the store of the output folder cannot be used.
+
+    """
+    journal = output.open_journal(journal_name(shard))
+    try:
+        _refuse_others(output, shard)
+    except OSError as error:
+        journal.close()
+        raise output.unavailable(error) from error
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def _refuse_others(output: Store, shard: Shard | None) -> None:
+    """Raise when a run over all, or a shard of another split, is at work.
+
+    Raises:
+        OutputInUseError: it is.
+        OSError: that cannot be determined.
+
+    """
+    own = journal_name(shard)
+    others = [each for each in state_files(output) if each.name != own and not each.is_sibling_shard(shard)]
+    in_the_way = next((each for each in others if each.is_held), None)
+    if in_the_way is None:
+        return
+    if in_the_way.shard is None:
+        raise OutputInUseError(f"a run over all sources is at work in {output.shown}")
+    raise OutputInUseError(f"shard {in_the_way.shard} is at work in {output.shown}")
 
 
 def _ending(shard: Shard) -> str:
@@ -119,40 +123,12 @@ def _ending(shard: Shard) -> str:
     return f"-{shard.index:0{width}}-of-{shard.count}.jsonl"
 
 
-def _files_here(folder: Path) -> list[StateFile]:
-    try:
-        paths = sorted((folder / STATE_FOLDER).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = []
-    for path in paths:
-        try:
-            each = _state_file(folder, path.name, path.stat().st_mtime_ns)
-        except FileNotFoundError:  # its run has just come to its end
-            continue
-        if each is not None:
-            found.append(each)
-    return found
-
-
-def _files_in_store(folder: "UPath") -> list[StateFile]:
-    parts: dict[str, list[tuple[str, int]]] = {}
-    for name, state in sorted(RemoteStore(folder).listed(STATE_FOLDER).items()):
-        own = name.removeprefix(f"{STATE_FOLDER}/").partition("/")[0]
-        parts.setdefault(own, []).append((name, round((state.modified or 0.0) * 1e9)))
-    files = [
-        _state_file(folder, own, max(modified for _, modified in each), tuple(name for name, _ in each))
-        for own, each in parts.items()
-    ]
-    return [each for each in files if each is not None]
-
-
-def _state_file(folder: Location, name: str, modified: int, parts: Sequence[str] = ()) -> StateFile | None:
-    found = _NAMES.fullmatch(name)
+def _state_file(file: JournalFile) -> StateFile | None:
+    found = _NAMES.fullmatch(file.name.removeprefix(f"{STATE_FOLDER}/"))
     if found is None:
         return None
     try:
         shard = Shard(int(found[2]), int(found[3])) if found[2] else None
     except UsageError:  # named like one by somebody
         return None
-    return StateFile(folder, f"{STATE_FOLDER}/{name}", shard, found[1] != "shard", modified, parts)
+    return StateFile(file, shard, found[1] != "shard")

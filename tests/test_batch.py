@@ -21,7 +21,7 @@ from helpers import SAMPLES, LocalJob, endless_model, small_model, vivid_model
 from PIL import Image, ImageFile
 
 import colorbatch
-from colorbatch import atomic, batch, colouring, making
+from colorbatch import atomic, batch, colouring, manifest
 from colorbatch.audit import audit_batch
 from colorbatch.engines import engine, local
 from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
@@ -263,7 +263,7 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
     found = rows(job.output)
     assert len(found) == 35
     assert {name for name, row in found.items() if row["status"] == "done"} == set(tree(job.output))
-    assert sum(row["reason"] == making.NOT_REACHED for row in found.values()) == summary.not_reached
+    assert sum(row["reason"] == manifest.NOT_REACHED for row in found.values()) == summary.not_reached
 
     again = batch.run_batch(job, stop=stop)  # stopped before it began
     assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
@@ -289,7 +289,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, m
             batch.run_batch(LocalJob(job.source, job.output, job.model, "cpu", jobs=1))
     found = rows(job.output)
     assert len(found) == 5
-    assert found["sub/deeper/c.tif"]["reason"] == making.NOT_REACHED
+    assert found["sub/deeper/c.tif"]["reason"] == manifest.NOT_REACHED
     summary = batch.run_batch(job)
     assert (summary.done, summary.failed) == (5, 0)
 

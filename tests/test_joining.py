@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from colorbatch import discovery
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.discovery import plan_batch
@@ -27,6 +26,7 @@ from colorbatch.progress import SilentProgress
 from colorbatch.reading import open_regular
 from colorbatch.shard import Shard
 from colorbatch.state import STATE_FOLDER
+from colorbatch.store import local, open_store
 
 NAMES = ("a.jpg", "b/1.png", "b/2.tif", "b/deep/3.webp", "c.gif", "c.gif.png", "d.jpg", "e.bmp", "e.bmp.png", "f.png")
 
@@ -95,8 +95,10 @@ def test_outputs_are_called_the_same_however_a_job_is_split(
         name = (stem + ending)[-255:]
         (source / name).write_bytes(data)
     output = source.parent / "never made"
-    whole = plan_batch(source, output)
-    shards = [plan_batch(source, output, shard=Shard(index, count)) for index in range(1, count + 1)]
+    whole = plan_batch(open_store(source), open_store(output))
+    shards = [
+        plan_batch(open_store(source), open_store(output), shard=Shard(index, count)) for index in range(1, count + 1)
+    ]
     assert sorted(each.input for plan in shards for each in plan) == [each.input for each in whole]
     assert {each for plan in shards for each in plan} == set(whole)
 
@@ -108,9 +110,9 @@ def test_a_shard_looks_into_no_file_of_the_others(job: LocalJob, monkeypatch: py
         opened.append(path.relative_to(job.source).as_posix())
         return open_regular(path)
 
-    monkeypatch.setattr(discovery, "open_regular", noted)
+    monkeypatch.setattr(local, "open_regular", noted)
     shard = next(Shard(index, 7) for index in range(1, 8) if Shard(index, 7).holds("a.jpg"))
-    plan = plan_batch(job.source, job.output, shard=shard)
+    plan = plan_batch(open_store(job.source), open_store(job.output), shard=shard)
     allowed = {each.input for each in plan} | {"c.gif", "c.gif.png", "e.bmp", "e.bmp.png"}  # whose outputs could meet
     assert "a.jpg" in opened
     assert set(opened) <= allowed
@@ -247,8 +249,9 @@ def test_only_shards_of_one_split_work_beside_each_other(
 ) -> None:
     program = (
         "import sys; from pathlib import Path; from colorbatch.manifest import Manifest;"
+        "from colorbatch.store import open_store;"
         "from colorbatch.shard import Shard; text = sys.argv[2];"
-        "manifest = Manifest(Path(sys.argv[1]), Shard.parse(text, {}) if text else None);"
+        "manifest = Manifest(open_store(Path(sys.argv[1])), Shard.parse(text, {}) if text else None);"
         "print('at work', flush=True); input(); manifest.finish()"
     )
     command = [sys.executable, "-c", program, str(tmp_path), str(at_work or "")]
@@ -257,10 +260,10 @@ def test_only_shards_of_one_split_work_beside_each_other(
         assert process.stdout.readline() == "at work\n"
         if is_refused:
             with pytest.raises(OutputInUseError, match="at work in"):
-                Manifest(tmp_path, wanted)
+                Manifest(open_store(tmp_path), wanted)
             assert len(os.listdir(tmp_path / STATE_FOLDER)) == 1  # what was refused leaves nothing
         else:
-            with Manifest(tmp_path, wanted) as manifest:
+            with Manifest(open_store(tmp_path), wanted) as manifest:
                 manifest.finish()
             with pytest.raises(OutputInUseError):
                 join_shards(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from colorbatch.errors import OutputInUseError, OutputUnwritableError
 from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
 from colorbatch.state import STATE_FOLDER
+from colorbatch.store import open_store
 
 
 def rows_in(folder: Path) -> list[dict[str, object]]:
@@ -16,7 +17,7 @@ def rows_in(folder: Path) -> list[dict[str, object]]:
 
 
 def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -> None:
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         manifest.append(Row("ü.jpg", status="done"))
         manifest.append(Row(os.fsdecode(b"a\xff\n.jpg"), status="failed", reason="broken"))
         manifest.finish([Row("left.jpg", status="skipped")])
@@ -36,7 +37,7 @@ def test_only_a_row_of_an_output_that_was_written_waits_for_the_disk(
 ) -> None:
     """A hundred thousand files that are no pictures would wait for minutes."""
     synced: list[int] = []
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         monkeypatch.setattr(os, "fsync", synced.append)
         manifest.append(Row("notes.txt", status="skipped"), is_durable=False)
         assert synced == []
@@ -49,25 +50,25 @@ def test_what_a_killed_run_left_half_written_is_deleted_even_if_its_journal_is_l
     half.parent.mkdir()
     half.touch()
     (half.parent / "of the user's.tmp").touch()
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         manifest.finish()
     assert os.listdir(half.parent) == ["of the user's.tmp"]
 
 
 def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         manifest.append(Row("a.jpg", status="failed"))
         manifest.finish()
-    with Manifest(tmp_path) as killed:
+    with Manifest(open_store(tmp_path)) as killed:
         killed.append(Row("a.jpg", status="done"))
         killed.append(Row("b.jpg", status="done"))
     journal = tmp_path / STATE_FOLDER / "journal.jsonl"
     with journal.open("ab") as file:
         file.write(Row("c.jpg", status="done").to_json()[:30])  # the line that the crash tore
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         assert {name: row.status for name, row in manifest.previous.items()} == {"a.jpg": "done", "b.jpg": "done"}
         manifest.append(Row("d.jpg", status="done"))  # lands on a line of its own
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         assert set(manifest.previous) == {"a.jpg", "b.jpg", "d.jpg"}
 
 
@@ -88,24 +89,24 @@ def test_rows_of_a_killed_run_are_found_in_the_journal(tmp_path: Path) -> None:
 def test_lines_that_are_no_rows_are_passed_over(tmp_path: Path, line: bytes) -> None:
     good = Row("good.jpg", status="done").to_json()
     (tmp_path / MANIFEST_NAME).write_bytes(line + b"\n" + good)
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         assert set(manifest.previous) == {"good.jpg"}
 
 
 def test_a_folder_that_cannot_be_made_is_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritableError, match="cannot"):
-        Manifest(tmp_path / "file")
+        Manifest(open_store(tmp_path / "file"))
 
 
 def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
-    with Manifest(tmp_path) as first:
+    with Manifest(open_store(tmp_path)) as first:
         first.append(Row("a.jpg", status="failed", reason="broken"))
         with pytest.raises(OutputInUseError, match="another run is at work") as refused:
-            Manifest(tmp_path)
+            Manifest(open_store(tmp_path))
         assert refused.value.exit_code == 5
         first.finish()
-    with Manifest(tmp_path) as second:
+    with Manifest(open_store(tmp_path)) as second:
         assert list(second.previous) == ["a.jpg"]
         second.finish()
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
@@ -117,7 +118,8 @@ def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from colorbatch.manifest import Manifest, Row
-manifest = Manifest(Path(sys.argv[1]))
+from colorbatch.store import open_store
+manifest = Manifest(open_store(Path(sys.argv[1])))
 manifest.append(Row("a.jpg", status="failed", reason="broken"))
 print("held", flush=True)
 time.sleep(60)
@@ -126,9 +128,9 @@ time.sleep(60)
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(OutputInUseError):
-            Manifest(tmp_path)
+            Manifest(open_store(tmp_path))
         other.kill()
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         assert list(manifest.previous) == ["a.jpg"]
 
 

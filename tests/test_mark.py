@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from colorbatch import batch, colouring
 from colorbatch.formats import decode
 from colorbatch.manifest import rows_of
+from colorbatch.store import open_store
 from colorbatch.xmp import digital_source_type
 
 COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
@@ -67,7 +68,7 @@ def exiftool(path: Path) -> dict[str, Any]:
 @needs_exiftool
 def test_exiftool_finds_the_mark_beside_what_was_there(job: LocalJob) -> None:
     assert batch.run_batch(job).done == len(NAMES)
-    rows = rows_of(job.output)
+    rows = rows_of(open_store(job.output))
     for name in NAMES:
         found = exiftool(job.output / str(rows[name].output))
         assert "ExifTool:Warning" not in found, name
@@ -84,7 +85,7 @@ def test_exiftool_finds_the_mark_beside_what_was_there(job: LocalJob) -> None:
 
 def test_every_frame_is_marked_and_the_manifest_says_how(job: LocalJob) -> None:
     batch.run_batch(replace(job, digital_source_type="algorithmicallyEnhanced"))
-    rows = rows_of(job.output)
+    rows = rows_of(open_store(job.output))
     assert {row.digital_source_type for row in rows.values()} == {"algorithmicallyEnhanced"}
     picture = decode((job.output / "c.tif").read_bytes())
     assert [frame.bits for frame in picture.frames] == [8, 16]
@@ -94,14 +95,14 @@ def test_every_frame_is_marked_and_the_manifest_says_how(job: LocalJob) -> None:
 
 def test_torn_xmp_is_a_warning_and_the_mark_is_there(job: LocalJob) -> None:
     batch.run_batch(job)
-    (warning,) = rows_of(job.output)["h.jpg"].warnings
+    (warning,) = rows_of(open_store(job.output))["h.jpg"].warnings
     assert warning.startswith("XMP is damaged and was left out")
     assert digital_source_type(decode((job.output / "h.jpg").read_bytes()).first.metadata.xmp) == COMPOSITE
 
 
 def test_without_the_mark_xmp_is_as_it_was_and_the_manifest_says_so(job: LocalJob) -> None:
     batch.run_batch(replace(job, digital_source_type=None))
-    rows = rows_of(job.output)
+    rows = rows_of(open_store(job.output))
     assert {(row.digital_source_type, row.reason) for row in rows.values()} == {(None, colouring.UNMARKED)}
     for name in NAMES[:5]:
         assert decode((job.output / str(rows[name].output)).read_bytes()).first.metadata.xmp == TITLE
@@ -135,7 +136,7 @@ def test_xmp_longer_than_a_jpeg_segment_survives(
     Image.fromarray(ramp).save(source / "a.jpg", xmp=note, extra=segments)
     job = LocalJob(source, tmp_path / "out", str(model_path), "cpu", digital_source_type=mark)
     assert batch.run_batch(job).done == 1
-    assert rows_of(job.output)["a.jpg"].warnings == ()
+    assert rows_of(open_store(job.output))["a.jpg"].warnings == ()
     output = (job.output / "a.jpg").read_bytes()
     packet = decode(output).first.metadata.xmp
     assert b"7/b" * 50_000 in packet

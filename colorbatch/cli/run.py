@@ -214,7 +214,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         UsageError: it would.
 
     """
-    from colorbatch.overlap import contains
+    from colorbatch.store.intersect import contains
 
     for folder, name, reason in (
         (job.source, "source", "Nothing is ever written there."),

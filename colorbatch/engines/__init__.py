@@ -16,12 +16,13 @@ PICTURES_FOR_A_PROCESS = 16
 """That each of several child processes is to have before it pays to start them."""
 
 
-def open_engine(job: BatchJob, pictures: int) -> Engine:
+def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
     """Open the engine that a job asks for, and its model; nothing is written yet.
 
     Args:
         job: of the engine.
         pictures: which the job may have to colour.
+        is_remote: whether source or output lies in a remote store.
 
     Raises:
         ModelRefusedError: the model does not keep the contract.
@@ -32,7 +33,7 @@ def open_engine(job: BatchJob, pictures: int) -> Engine:
     if job.engine == "ray":
         from colorbatch.engines.cluster import ClusterEngine
 
-        return ClusterEngine(job)
+        return ClusterEngine(job, is_remote=is_remote)
     of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
     if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
         raise UsageError("options of Ray were given without --engine ray")
@@ -41,7 +42,7 @@ def open_engine(job: BatchJob, pictures: int) -> Engine:
     if session is not None and not session.on_gpu:
         session, reason = None, "the GPU does not start; colorbatch doctor says why"
     executor = _open_executor(replace(job, provider="cpu") if session is None else job, session, pictures)
-    return LocalEngine(job, executor, reason)
+    return LocalEngine(job, executor, reason, is_remote=is_remote)
 
 
 def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedExecutor:

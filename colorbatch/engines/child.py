@@ -21,15 +21,13 @@ from typing import BinaryIO
 from colorbatch import batching
 from colorbatch.batching import Question
 from colorbatch.colorizer import Colorizer
-from colorbatch.colouring import Run, colour
+from colorbatch.colouring import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.discovery import PlannedPicture
 from colorbatch.job import BatchJob, ColorOptions
-from colorbatch.manifest import Row
 from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile
 from colorbatch.session import Predictor, Session
 from colorbatch.stages import Stage, StageCost, StageTimer
-from colorbatch.store.local import LocalStore
 
 _KILLED_FIRST = "300"
 """Of 1000: as if we held a third of the memory more."""
@@ -58,11 +56,10 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Coloured:
+class Colored:
     """What came of a picture."""
 
-    row: Row
-    encoded: bytes
+    result: Encoded | NoOutput
     stages: Mapping[Stage, StageCost]
 
 
@@ -106,7 +103,7 @@ class ParentGpu(Predictor):
 class Answer:
     """To one request."""
 
-    value: Opened | Coloured | None = None
+    value: Opened | Colored | None = None
     error: Exception | None = None
     """Raised instead of a value."""
     trace: str = ""
@@ -149,7 +146,7 @@ def main() -> None:
     logging.captureWarnings(capture=True)
     messages = Messages()
     logging.getLogger().addHandler(messages)
-    painter: _Painter | None = None
+    worker: _Worker | None = None
 
     def ask(question: Question) -> GpuAnswer:
         _send(question, answers)
@@ -159,18 +156,18 @@ def main() -> None:
 
     while True:
         request = requests.get()
-        value: Opened | Coloured | None = None
+        value: Opened | Colored | None = None
         failure: Exception | None = None
         trace = ""
         try:
             if isinstance(request, Opening):
                 logging.getLogger().setLevel(request.log_level)
-                painter = _Painter(request, ask)
-                value = painter.opened
-            elif painter is not None and isinstance(request, tuple):
-                value = painter.colour(*request)
+                worker = _Worker(request, ask)
+                value = worker.opened
+            elif worker is not None and isinstance(request, tuple):
+                value = worker.colorize(*request)
         except Exception as error:  # noqa: BLE001 (the parent raises it again)
-            failure, trace = as_it_travels(error), traceback.format_exc()
+            failure, trace = picklable(error), traceback.format_exc()
         _send(Answer(value, failure, trace, messages.taken()), answers)
 
 
@@ -188,8 +185,8 @@ def _be_killed_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(_KILLED_FIRST)
 
 
-class _Painter:
-    """An opened model, and what rows are made by."""
+class _Worker:
+    """An opened model, and what it colours by."""
 
     def __init__(self, opening: Opening, ask: Callable[[Question], GpuAnswer]) -> None:
         job, model = opening.job, opening.model
@@ -199,12 +196,12 @@ class _Painter:
             predictor = ParentGpu(model, opening.gpu, ask)
         self._colorizer = Colorizer(predictor, job.options, timeout=job.timeout)
         self.opened = Opened(predictor.provider, self._colorizer.options)
-        self._run = Run(job, model, self._colorizer.options, LocalStore(Path()))
+        self._recipe = Recipe(job, model, self._colorizer.options)
 
-    def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
+    def colorize(self, data: bytes, planned: PlannedPicture) -> Colored:
         timer = StageTimer()
-        row, encoded = colour(data, planned, self._run, self._colorizer, timer)
-        return Coloured(row, encoded, timer.costs)
+        result = colorize_source(data, planned, self._recipe, self._colorizer, timer)
+        return Colored(result, timer.costs)
 
 
 def _receive(source: BinaryIO, requests: "queue.SimpleQueue[object]") -> None:
@@ -222,7 +219,7 @@ def _send(answer: Answer | Question, answers: BinaryIO) -> None:
         os._exit(0)
 
 
-def as_it_travels(error: Exception) -> Exception:
+def picklable(error: Exception) -> Exception:
     """Return an error that can be pickled and unpickled: this one, or one that says the same."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 (made just now)

@@ -15,11 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from typing_extensions import override
+
 from colorbatch.batching import Question
-from colorbatch.colouring import Run
+from colorbatch.colouring import Encoded, NoOutput, Recipe
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.child import Answer, Coloured, GpuAnswer, Opened, Opening, as_it_travels
-from colorbatch.engines.local import threads_of
+from colorbatch.engines.child import Answer, Colored, GpuAnswer, Opened, Opening, picklable
+from colorbatch.engines.local import OpenedExecutor, threads_of
 from colorbatch.errors import (
     ColorbatchError,
     EnvironmentFailure,
@@ -28,7 +30,6 @@ from colorbatch.errors import (
     PictureError,
 )
 from colorbatch.job import BatchJob
-from colorbatch.manifest import Row
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import printable
 from colorbatch.session import Session
@@ -111,8 +112,8 @@ class Child:
         self.opened = opened
         return opened
 
-    def colour(self, data: bytes, planned: PlannedPicture) -> Coloured:
-        """Do what :func:`colorbatch.colouring.colour` does.
+    def colorize(self, data: bytes, planned: PlannedPicture) -> Colored:
+        """Do what :func:`colorbatch.colouring.colorize_source` does.
 
         Raises:
             ChildDiedError: it did not live to answer.
@@ -120,7 +121,7 @@ class Child:
 
         """
         found = self._asked((data, planned))
-        assert isinstance(found, Coloured)
+        assert isinstance(found, Colored)
         return found
 
     def kill(self) -> None:
@@ -146,7 +147,7 @@ class Child:
             self._process.wait()
         self._answers.close()
 
-    def _asked(self, request: object) -> Opened | Coloured | None:
+    def _asked(self, request: object) -> Opened | Colored | None:
         answer = self._exchanged(request)
         for record in answer.messages:
             logging.getLogger(record.name).handle(record)
@@ -180,7 +181,7 @@ class Child:
         try:
             return GpuAnswer(self._gpu.answer(question))
         except (InferenceError, MemoryError) as error:
-            return GpuAnswer(error=as_it_travels(error))
+            return GpuAnswer(error=picklable(error))
 
     def _send(self, request: object) -> None:
         pickle.dump(request, self._requests, pickle.HIGHEST_PROTOCOL)
@@ -207,7 +208,7 @@ def _widen(pipe: IO[bytes]) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-class ChildProcesses:
+class ChildProcesses(OpenedExecutor):
     """An :class:`~colorbatch.engines.local.OpenedExecutor` of child processes."""
 
     def __init__(self, job: BatchJob, count: int, gpu: Session | None = None) -> None:
@@ -224,11 +225,11 @@ class ChildProcesses:
 
         """
         self._gpu = gpu
-        self.model = read_model_file(job.model) if gpu is None else gpu.model
+        model = read_model_file(job.model) if gpu is None else gpu.model
         nowhere = replace(job, source=Path(), output=Path(), only=None)  # it reads and writes no files
         level = logging.getLogger().getEffectiveLevel()
         provider = None if gpu is None else gpu.provider
-        self._opening = Opening(nowhere, self.model, threads_of(job), provider, level)
+        self._opening = Opening(nowhere, model, threads_of(job), provider, level)
         self._living = set[Child]()
         self._is_stopped = False
         self._lock = threading.Lock()
@@ -246,23 +247,20 @@ class ChildProcesses:
             raise
         assert opened is not None
         self._provider = opened.provider
-        self.options = opened.options
+        self.recipe = Recipe(job, model, opened.options)
 
     @property
+    @override
     def provider(self) -> str:
-        """The execution provider in use."""
         return self._provider if self._gpu is None else self._gpu.provider
 
-    def colour(  # noqa: D102 (as Executor says)
-        self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
-    ) -> tuple[Row, bytes]:
-        del run  # the children made one like it, from the same job
-        request = replace(planned, source=Path())
+    @override
+    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
         for _ in range(DEATHS_OF_A_PICTURE):
             place = self._taken()
             child = place.result()
             try:
-                found = child.colour(data, request)
+                found = child.colorize(data, planned)
             except ChildDiedError as error:
                 death = str(error)
                 self._living.discard(child)
@@ -273,23 +271,23 @@ class ChildProcesses:
             else:
                 for stage, cost in found.stages.items():
                     stages.add(stage, cost)
-                is_coloured = found.row.provider is not None
-                return replace(found.row, provider=self.provider) if is_coloured else found.row, found.encoded
+                return self._with_provider(found.result)
             finally:
                 self._free.put(place)
         raise PictureError(
             f"{death} at work on it, {DEATHS_OF_A_PICTURE} times", advice="Perhaps it needs too much memory."
         )
 
-    def stop(self) -> None:  # noqa: D102
+    @override
+    def stop(self) -> None:
         self._is_stopped = True
         for child in tuple(self._living):
             child.kill()
         if self._gpu is not None:
             self._gpu.stop()
 
+    @override
     def close(self) -> None:
-        """End all of them."""
         with self._lock:
             self._is_stopped = True
         for child in tuple(self._living):
@@ -297,6 +295,12 @@ class ChildProcesses:
         self._starters.shutdown()
         for child in tuple(self._living):
             child.close()
+
+    def _with_provider(self, result: Encoded | NoOutput) -> Encoded | NoOutput:
+        """Return what a child made, with the provider that is in use now: the parent's GPU may have failed since."""
+        if result.row.provider is None:
+            return result
+        return replace(result, row=replace(result.row, provider=self.provider))
 
     def _taken(self) -> Future[Child]:
         """Return the place of a child that is open, and that no other thread has.

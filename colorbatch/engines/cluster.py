@@ -15,17 +15,20 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from types import ModuleType
 
+from typing_extensions import override
+
 from colorbatch.colorizer import resolved
-from colorbatch.colouring import Run
+from colorbatch.colouring import Recipe
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.dispatch import Dispatch
+from colorbatch.engines.engine import Engine
 from colorbatch.engines.local import workers_of
 from colorbatch.engines.pool import Pool, first_line
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.job import BatchJob
-from colorbatch.manifest import Row
+from colorbatch.making import Outcome, Run
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import ProgressReporter, printable
 from colorbatch.stages import StageTimer
@@ -39,10 +42,10 @@ _START_ONE = (
 _SECONDS_TO_CONNECT = 5.0
 
 
-class ClusterEngine:
+class ClusterEngine(Engine):
     """An :class:`~colorbatch.engines.engine.Engine` of Ray actors."""
 
-    def __init__(self, job: BatchJob) -> None:
+    def __init__(self, job: BatchJob, *, is_remote: bool) -> None:
         """Connect to a cluster, or start one on this machine, and wait until a worker has opened the model.
 
         Raises:
@@ -60,8 +63,8 @@ class ClusterEngine:
                 f"{job.ray_address} is no address of a cluster", advice="Give HOST:PORT of its head, or auto."
             )
         workers_of(job)
-        self.model = read_model_file(job.model)
-        self.options = resolved(job.options, self.model.contract)
+        model = read_model_file(job.model)
+        self.recipe = Recipe(job, model, resolved(job.options, model.contract))
         self.stages = StageTimer()
         self.provider_reason = ""
         self._ray = _import_ray()
@@ -73,30 +76,36 @@ class ClusterEngine:
                 _connect(self._ray, job.ray_address)
                 self._open.callback(self._ray.shutdown)
             everywhere = replace(job, source=job.source.absolute(), output=job.output.absolute())
-            self._pool = Pool(self._ray, everywhere, self.model)
+            self._pool = Pool(self._ray, everywhere, model, is_remote=is_remote)
             self._open.callback(self._pool.end)
-            self.provider = self._pool.first_provider()
+            self._provider = self._pool.first_provider()
         except BaseException:
             self.close()
             raise
 
-    def rows(  # noqa: D102 (as Engine says)
+    @property
+    @override
+    def provider(self) -> str:
+        return self._provider
+
+    @override
+    def outcomes(
         self,
         plan: Sequence[PlannedPicture],
         run: Run,
         announce: Callable[[str, str], None],
         stop: threading.Event,
         progress: ProgressReporter,
-    ) -> Iterator[tuple[Row, bool]]:
+    ) -> Iterator[Outcome]:
         dispatch = Dispatch(self._ray, self._pool, plan, run, announce, progress, self.stages)
         try:
-            yield from dispatch.rows(stop)
+            yield from dispatch.outcomes(stop)
         finally:
-            self._pool.end()
+            self._pool.end(run.output.seconds_to_write)
             dispatch.clean_up()
 
+    @override
     def close(self) -> None:
-        """End the workers, and the cluster if it was started here."""
         self._open.close()
 
 

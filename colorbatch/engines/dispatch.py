@@ -7,22 +7,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 
-from colorbatch.colouring import Run
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, Patience
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, ShutdownSchedule
 from colorbatch.engines.pool import DEAD, Hand, Pending, Pool
-from colorbatch.engines.worker import Outcome, StopStep, Task
+from colorbatch.engines.worker import Finished, Stopped, StopStep, Task, TaskResult, Unwritable
 from colorbatch.errors import OutputUnwritableError
-from colorbatch.making import failed
-from colorbatch.manifest import Row, announced_in, remove_left_behind
+from colorbatch.making import Outcome, Run, failed
+from colorbatch.manifest import announced_in
 from colorbatch.progress import ProgressReporter
 from colorbatch.stages import StageTimer
-from colorbatch.state import announcements_path
+from colorbatch.state import announcements
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +60,8 @@ class Dispatch:
         """Workers that died, or were left while they were at work."""
         self._is_stopping = False
 
-    def rows(self, stop: threading.Event) -> Iterator[tuple[Row, bool]]:
-        """Yield the row of each picture, and whether its output was there already.
+    def outcomes(self, stop: threading.Event) -> Iterator[Outcome]:
+        """Yield what became of each picture.
 
         Raises:
             OutputUnwritableError: no further output can be written; raised after the pictures in work are finished.
@@ -73,8 +70,8 @@ class Dispatch:
         """
         self._begin()
         steps: tuple[StopStep, ...] = ("beginning", "computing", "writing")
-        patience = Patience(*(partial(self._pool.stop, step) for step in steps))
-        longest = (len(steps) - 1) * SECONDS_TO_FINISH + self._run.folder.seconds_to_write
+        shutdown = ShutdownSchedule(*(partial(self._pool.stop, step) for step in steps))
+        longest = (len(steps) - 1) * SECONDS_TO_FINISH + self._run.output.seconds_to_write
         unwritable = ""
         try:
             while True:
@@ -82,18 +79,19 @@ class Dispatch:
                 if self._is_stopping:
                     self._upcoming.clear()
                     self._alone.clear()
-                    if patience.wane() > longest:
+                    if shutdown.advance() > longest:
                         break
                 elif self._is_left:
                     self._pool.fill()
                     self._hand_out()
                 if not self._is_left and not any(hand.in_work for hand in self._pool.hands):
                     break
-                for outcome in self._finished():
-                    unwritable = unwritable or outcome.unwritable
-                    if outcome.row is not None:
-                        self._claimed.add(outcome.row.output)
-                        yield outcome.row, outcome.kept
+                for result in self._finished():
+                    if isinstance(result, Unwritable):
+                        unwritable = unwritable or result.reason
+                    elif isinstance(result, Finished):
+                        self._claimed.add(result.outcome.row.output)
+                        yield result.outcome
         finally:
             self._forget()
         if unwritable:
@@ -111,12 +109,14 @@ class Dispatch:
             OutputUnwritableError: the output folder cannot be written.
 
         """
-        if isinstance(self._run.job.output, Path):
-            mark = announcements_path(self._run.job.output, self._token, 0)
+        mark = announcements(self._run.output, self._token, 0)
+        if mark is not None:
             try:
-                mark.touch()
+                mark.create()
             except OSError as error:
-                raise OutputUnwritableError(f"cannot write {mark}: {error.strerror or error}") from error
+                raise OutputUnwritableError(
+                    f"cannot write to {self._run.output.shown}: {error.strerror or error}"
+                ) from error
         self._pool.begin(self._token)
 
     def _forget(self) -> None:
@@ -133,15 +133,13 @@ class Dispatch:
             return
         for hand in self._lost:
             self._take_over(hand)
-        remove_left_behind(self._run.job.output)
-        folder = self._run.job.output
-        if not isinstance(folder, Path):
-            return
+        output = self._run.output
+        output.remove_left_behind()
         for name in self._announced.keys() - self._claimed:
-            found = self._run.folder.sha256(name)
-            if found in self._announced[name] and found not in self._run.outputs.get(name, ()):
+            found = output.sha256(name)
+            if found in self._announced[name] and found not in self._run.written.get(name, ()):
                 with suppress(OSError):
-                    (folder / name).unlink()
+                    output.delete(name)
 
     def _hand_out(self) -> None:
         """Give every worker as much as it can take."""
@@ -162,17 +160,15 @@ class Dispatch:
     def _give(self, hand: Hand, picture: Pending) -> None:
         planned = picture.planned
         names = (planned.output_name, planned.input)
-        outputs: dict[str, AbstractSet[str]] = {
-            name: {*self._run.outputs.get(name, ()), *self._announced.get(name, ())} for name in names
+        written: dict[str, AbstractSet[str]] = {
+            name: {*self._run.written.get(name, ()), *self._announced.get(name, ())} for name in names
         }
-        if isinstance(planned.source, Path):  # workers have other working folders
-            planned = replace(planned, source=planned.source.absolute())
-        task = Task(planned, self._run.previous.get(planned.input), outputs)
+        task = Task(planned, self._run.earlier.get(planned.input), written)
         context = ExitStack()
         context.enter_context(self._progress.working_on(planned.input))
         hand.in_work[self._pool.hand_over(hand, task)] = (picture, context)
 
-    def _finished(self) -> Iterator[Outcome]:
+    def _finished(self) -> Iterator[TaskResult]:
         """Yield what came of the pictures that were finished since the last look; wait a moment if none was."""
         of_promise = {promise: hand for hand in self._pool.hands for promise in hand.in_work}
         if not of_promise:
@@ -185,23 +181,24 @@ class Dispatch:
             hand = of_promise[promise]
             if promise not in hand.in_work:  # its worker was found dead by another one
                 continue
-            outcome = self._pool.outcome(hand, promise)
-            if outcome is DEAD:
-                yield from self._mourned(hand)
+            result = self._pool.outcome(hand, promise)
+            if result is DEAD:
+                yield from self._on_worker_death(hand)
                 continue
-            if outcome.row is None and not outcome.unwritable and not self._is_stopping:
+            if isinstance(result, Stopped) and not self._is_stopping:
                 logger.warning("worker %d is given up: what it notes its outputs in is gone", hand.number)
                 self._pool.kill(hand)
-                yield from self._mourned(hand)
+                yield from self._on_worker_death(hand)
                 continue
             _, context = hand.in_work.pop(promise)
             context.close()
             hand.is_alone = False
-            for stage, cost in outcome.stages.items():
-                self._stages.add(stage, cost)
-            yield outcome
+            if isinstance(result, Finished):
+                for stage, cost in result.stages.items():
+                    self._stages.add(stage, cost)
+            yield result
 
-    def _mourned(self, hand: Hand) -> Iterator[Outcome]:
+    def _on_worker_death(self, hand: Hand) -> Iterator[TaskResult]:
         """Take back what a worker had in work that died; yield rows of what is not tried again."""
         self._lost.append(hand)
         self._pool.hands.remove(hand)
@@ -212,7 +209,7 @@ class Dispatch:
             picture.deaths_alone += hand.is_alone
             if picture.deaths_alone >= DEATHS_ALONE:
                 reason = f"the worker that coloured it died {picture.deaths} times; perhaps it needs too much memory"
-                yield Outcome(failed(picture.planned, self._run, reason))
+                yield Finished(failed(picture.planned, self._run, reason))
             elif picture.deaths >= DEATHS_IN_COMPANY:
                 self._alone.append(picture)
             else:
@@ -224,11 +221,17 @@ class Dispatch:
 
         It may be out of reach only, and still at work. In a store, workers note nothing.
         """
-        if not isinstance(self._run.job.output, Path):
+        notes = announcements(self._run.output, self._token, hand.number)
+        if notes is None:
             return
-        notes = announcements_path(self._run.job.output, self._token, hand.number)
-        for name, sha256 in announced_in(notes):
+        try:
+            lines = notes.read().splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._run.output.unavailable(error) from error
+        for name, sha256 in announced_in(lines):
             self._announce(name, sha256)
             self._announced.setdefault(name, set()).add(sha256)
         with suppress(OSError):
-            notes.unlink()
+            notes.delete()

@@ -6,11 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from colorbatch.colouring import Run
+from colorbatch.colouring import Recipe
 from colorbatch.discovery import PlannedPicture
-from colorbatch.job import ColorOptions
-from colorbatch.manifest import Row
-from colorbatch.model_file import ModelFile
+from colorbatch.making import Outcome, Run
 from colorbatch.progress import ProgressReporter
 from colorbatch.stages import StageTimer
 
@@ -23,9 +21,8 @@ SECONDS_TO_FINISH = 1.5
 class Engine(Protocol):
     """Opened before anything is written, so that what is refused is refused then."""
 
-    model: ModelFile
-    options: ColorOptions
-    """Of the job, with the contract's values for what it leaves open."""
+    recipe: Recipe
+    """What it makes outputs by."""
     provider_reason: str
     """Why its provider was taken, where there was a choice."""
     stages: StageTimer
@@ -35,22 +32,22 @@ class Engine(Protocol):
     def provider(self) -> str:
         """The execution provider that is really in use."""
 
-    def rows(
+    def outcomes(
         self,
         plan: Sequence[PlannedPicture],
         run: Run,
         announce: Callable[[str, str], None],
         stop: threading.Event,
         progress: ProgressReporter,
-    ) -> Iterator[tuple[Row, bool]]:
-        """Yield the row of each picture as it is finished, and whether its output was there already.
+    ) -> Iterator[Outcome]:
+        """Yield what became of each picture as it is finished.
 
         Args:
             plan: the sources.
-            run: what the rows are made by.
+            run: what the outputs are made by.
             announce: takes name and sha256 of an output before it is written.
             stop: set when no further picture is to be begun.
-            progress: hears what is being worked on.
+            progress: receives what is being worked on.
 
         Raises:
             EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
@@ -61,7 +58,7 @@ class Engine(Protocol):
         """Give back what was opened."""
 
 
-class Patience:
+class ShutdownSchedule:
     """How long pictures in work are waited for once the run is to stop: then what takes too long is broken off."""
 
     def __init__(self, *steps: Callable[[], object]) -> None:
@@ -69,7 +66,7 @@ class Patience:
         self._steps = deque((number * SECONDS_TO_FINISH, step) for number, step in enumerate(steps))
         self._since: float | None = None
 
-    def wane(self) -> float:
+    def advance(self) -> float:
         """Take the steps whose time has come; return the seconds since the first call. Call it again and again."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since

@@ -4,20 +4,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from colorbatch.colorizer import Colorizer
-from colorbatch.colouring import Run, colour
+from colorbatch.colouring import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
-from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, Patience
+from colorbatch.engines.engine import SECONDS_BETWEEN_LOOKS, Engine, ShutdownSchedule
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, UsageError
-from colorbatch.job import WORKER_NAME, BatchJob, ColorOptions
-from colorbatch.making import Executor, Work, make
-from colorbatch.manifest import Row
+from colorbatch.job import WORKER_NAME, BatchJob
+from colorbatch.making import Executor, Outcome, Run, Work, make
 from colorbatch.memory import MemoryBudget, physical_memory
-from colorbatch.model_file import ModelFile, read_model_file
+from colorbatch.model_file import read_model_file
 from colorbatch.progress import ProgressReporter
 from colorbatch.session import Session
 from colorbatch.stages import StageTimer
@@ -34,9 +34,8 @@ _QUEUED_FOR_EACH_THREAD = 2
 class OpenedExecutor(Executor, Protocol):
     """An executor that has opened the model of a job."""
 
-    model: ModelFile
-    options: ColorOptions
-    """Of the job, with the contract's values for what it leaves open."""
+    recipe: Recipe
+    """What it colours by."""
 
     @property
     def provider(self) -> str:
@@ -46,7 +45,7 @@ class OpenedExecutor(Executor, Protocol):
         """Give back what was opened; nothing is computed any more."""
 
 
-class ThisProcess:
+class ThisProcess(OpenedExecutor):
     """An :class:`OpenedExecutor`: this process computes."""
 
     def __init__(self, session: Session, job: BatchJob, cores: int) -> None:
@@ -57,60 +56,63 @@ class ThisProcess:
 
         """
         colorizer = Colorizer(session, job.options, timeout=job.timeout)
-        self.model = session.model
-        self.options = colorizer.options
+        self.recipe = Recipe(job, session.model, colorizer.options)
         self.session = session
         self._colorizer = colorizer
         self._cores = threading.Semaphore(cores)
 
     @property
+    @override
     def provider(self) -> str:
-        """The execution provider in use."""
         return self.session.provider
 
-    def colour(  # noqa: D102 (as Executor says)
-        self, data: bytes, planned: PlannedPicture, run: Run, stages: StageTimer
-    ) -> tuple[Row, bytes]:
+    @override
+    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
         with self._cores:
-            return colour(data, planned, run, self._colorizer, stages)
+            return colorize_source(data, planned, self.recipe, self._colorizer, stages)
 
-    def stop(self) -> None:  # noqa: D102
+    @override
+    def stop(self) -> None:
         self.session.stop()
 
+    @override
     def close(self) -> None:
-        """Do nothing: a session ends with its last user."""
+        pass  # a session ends with its last user
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """An :class:`~colorbatch.engines.engine.Engine` of this machine."""
 
-    def __init__(self, job: BatchJob, executor: OpenedExecutor, provider_reason: str = "") -> None:
-        self._workers = workers_of(job)
+    def __init__(
+        self, job: BatchJob, executor: OpenedExecutor, provider_reason: str = "", *, is_remote: bool = False
+    ) -> None:
+        computing = workers_of(job)
+        self._threads = computing + waiting_threads(computing, is_remote=is_remote)
         self._executor = executor
-        self.model = executor.model
-        self.options = executor.options
+        self.recipe = executor.recipe
         self.provider_reason = provider_reason
         self.stages = StageTimer()
 
     @property
+    @override
     def provider(self) -> str:
-        """The execution provider in use."""
         return self._executor.provider
 
-    def rows(  # noqa: D102 (as Engine says)
+    @override
+    def outcomes(
         self,
         plan: Sequence[PlannedPicture],
         run: Run,
         announce: Callable[[str, str], None],
         stop: threading.Event,
         progress: ProgressReporter,
-    ) -> Iterator[tuple[Row, bool]]:
-        memory, reading = budgets_of(run.job)
+    ) -> Iterator[Outcome]:
+        memory, reading = budgets_of(run)
         work = Work(run, self._executor, announce, memory=memory, reading=reading, stages=self.stages)
-        return _rows(plan, work, self._workers + waiting_threads(run.job, self._workers), stop, progress)
+        return _outcomes(plan, work, self._threads, stop, progress)
 
+    @override
     def close(self) -> None:
-        """End the executor."""
         self._executor.close()
 
 
@@ -143,48 +145,47 @@ def open_session(job: BatchJob) -> Session:
     return Session(model, job.provider, threads=threads_of(job), gpu_memory=job.gpu_memory)
 
 
-def budgets_of(job: BatchJob, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
-    """Return the memory for decoded pictures, and that for files of a store that are read ahead.
+def budgets_of(run: Run, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
+    """Return the memory for decoded pictures, and that for files of a remote store that are read ahead.
 
     Args:
-        job: which may limit both together.
+        run: whose job may limit both together.
         share: that we have of the machine, 0..1.
 
     """
-    limit = round((job.memory_limit or physical_memory() // 2) * share)
-    ahead = 0 if isinstance(job.source, Path) else limit // _SHARE_READ_AHEAD
+    limit = round((run.recipe.job.memory_limit or physical_memory() // 2) * share)
+    ahead = limit // _SHARE_READ_AHEAD if run.source.is_remote else 0
     return MemoryBudget(limit - ahead), MemoryBudget(ahead)
 
 
-def waiting_threads(job: BatchJob, computing: int) -> int:
+def waiting_threads(computing: int, *, is_remote: bool) -> int:
     """Return how many threads there are beyond those that compute."""
-    is_local = isinstance(job.source, Path) and isinstance(job.output, Path)
-    return READING_OR_WRITING if is_local else max(WAITING_FOR_A_STORE, computing)
+    return max(WAITING_FOR_A_STORE, computing) if is_remote else READING_OR_WRITING
 
 
-def _rows(
+def _outcomes(
     plan: Sequence[PlannedPicture], work: Work, threads: int, stop: threading.Event, progress: ProgressReporter
-) -> Iterator[tuple[Row, bool]]:
-    """Yield the row of each picture as it is finished, and whether its output was there already.
+) -> Iterator[Outcome]:
+    """Yield what became of each picture as it is finished.
 
     Raises:
         EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
 
     """
     upcoming = iter(plan)
-    pending: set[Future[tuple[Row, bool]]] = set()
+    pending: set[Future[Outcome]] = set()
     failure: EnvironmentFailure | None = None
-    patience = Patience(
+    shutdown = ShutdownSchedule(
         lambda: None,  # no further one is begun
         work.executor.stop,
-        lambda: work.gate.close(work.run.folder.seconds_to_write),
+        lambda: work.gate.close(work.run.output.seconds_to_write),
     )
     pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
     try:
         while True:
             if stop.is_set() or failure is not None:
                 pending -= {future for future in pending if future.cancel()}
-                patience.wane()
+                shutdown.advance()
             else:
                 free = threads * _QUEUED_FOR_EACH_THREAD - len(pending)
                 pending |= {pool.submit(_make, planned, work, progress) for planned in islice(upcoming, free)}
@@ -204,12 +205,12 @@ def _rows(
     finally:
         if pending:  # left early: nobody will take their rows
             work.executor.stop()
-            work.gate.close(work.run.folder.seconds_to_write)
+            work.gate.close(work.run.output.seconds_to_write)
         pool.shutdown(wait=not pending, cancel_futures=True)
     if failure is not None:
         raise failure
 
 
-def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> tuple[Row, bool]:
+def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> Outcome:
     with progress.working_on(planned.input):
         return make(planned, work)

@@ -14,7 +14,6 @@ from colorbatch.engines.worker import StopStep, Task, Worker
 from colorbatch.errors import ColorbatchError, EnvironmentFailure
 from colorbatch.job import BatchJob
 from colorbatch.model_file import ModelFile
-from colorbatch.store.store import open_store
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Hand:
 class Pool:
     """The workers: as many as there is room for, and new ones for those that die."""
 
-    def __init__(self, ray: ModuleType, job: BatchJob, model: ModelFile) -> None:
+    def __init__(self, ray: ModuleType, job: BatchJob, model: ModelFile, *, is_remote: bool) -> None:
         """Start the workers.
 
         Raises:
@@ -71,7 +70,7 @@ class Pool:
         self._ray = ray
         self._job = job
         self._model = ray.put(model)
-        at_a_time = job.cpus_per_worker + waiting_threads(job, job.cpus_per_worker)
+        at_a_time = job.cpus_per_worker + waiting_threads(job.cpus_per_worker, is_remote=is_remote)
         self.room = at_a_time + QUEUED
         """Pictures that a worker is given at a time."""
         gpus = job.num_gpus_per_worker
@@ -224,13 +223,16 @@ class Pool:
             if hand.started is None:
                 self._called(hand.actor, "stop", step)
 
-    def end(self) -> None:
-        """Kill every worker, once it writes nothing any more."""
+    def end(self, seconds_to_write: float = 0.0) -> None:
+        """Kill every worker, once it writes nothing any more.
+
+        Args:
+            seconds_to_write: that an output in work may take.
+
+        """
         last = [self._called(hand.actor, "stop", "writing") for hand in self.hands if hand.started is None]
         if last:
-            self._ray.wait(
-                last, num_returns=len(last), timeout=_SECONDS_TO_END + open_store(self._job.output).seconds_to_write
-            )
+            self._ray.wait(last, num_returns=len(last), timeout=_SECONDS_TO_END + seconds_to_write)
         for hand in (*self.hands, *self._refused):
             self._ray.kill(hand.actor)
         self.hands, self._refused = [], []

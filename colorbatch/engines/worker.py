@@ -1,30 +1,27 @@
 """What runs in a worker of a cluster: one opened model, for several pictures at a time."""
 
-import os
 import platform
 import threading
 import time
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
-from colorbatch.colouring import Run
 from colorbatch.cores import usable_cores
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines.local import ThisProcess, budgets_of
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
 from colorbatch.job import BatchJob
-from colorbatch.making import Work, make
+from colorbatch.making import Outcome, Run, Work, make
 from colorbatch.manifest import Row, announcement
 from colorbatch.memory import keep_freed_memory
 from colorbatch.model_file import ModelFile
 from colorbatch.session import Session
 from colorbatch.stages import Stage, StageCost, StageTimer
-from colorbatch.state import announcements_path
-from colorbatch.store.remote import RemoteStore
-from colorbatch.store.store import open_store
+from colorbatch.state import announcements
+from colorbatch.store import open_store
+from colorbatch.store.store import Notes, Store
 from colorbatch.version import __version__
 
 _SECONDS_TO_SEE = 10.0
@@ -38,23 +35,33 @@ class Task:
     """One picture, and what a worker has to know of earlier runs to make its output."""
 
     planned: PlannedPicture
-    previous: Row | None
+    earlier: Row | None
     """The row of an earlier run."""
-    outputs: Mapping[str, AbstractSet[str]]
+    written: Mapping[str, AbstractSet[str]]
     """The sha256 of what earlier runs wrote where its output belongs, by name."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a task."""
+class Finished:
+    """A task that came to its end."""
 
-    row: Row | None = None
-    """``None``: the run was stopped before it was done."""
-    kept: bool = False
-    """Whether the output was there already."""
+    outcome: Outcome
     stages: Mapping[Stage, StageCost] = field(default_factory=dict)
-    unwritable: str = ""
-    """Why no further output can be written."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A task that was given up, since the run is to stop or goes on without this worker."""
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """A task that found out that no further output can be written."""
+
+    reason: str
+
+
+TaskResult = Finished | Stopped | Unwritable
 
 
 class Worker:
@@ -66,8 +73,8 @@ class Worker:
         self._model = model
         self._number = number
         self._work: Work | None = None
-        self._notes: Path | None = None
-        """Where it announces its outputs."""
+        self._notes: Notes | None = None
+        """Where it announces its outputs; ``None``: it need not."""
         self._lock = threading.Lock()
         self._is_stopped = False
 
@@ -92,14 +99,9 @@ class Worker:
         session = Session(self._model, job.provider, threads=1, gpu_memory=job.gpu_memory)
         executor = ThisProcess(session, job, job.cpus_per_worker)
         share = min(1.0, job.cpus_per_worker / usable_cores())
-        memory, reading = budgets_of(job, share)
-        self._work = Work(
-            Run(job, self._model, executor.options, open_store(job.output)),
-            executor,
-            self._announce,
-            memory=memory,
-            reading=reading,
-        )
+        run = Run(executor.recipe, open_store(job.source), open_store(job.output))
+        memory, reading = budgets_of(run, share)
+        self._work = Work(run, executor, self._announce, memory=memory, reading=reading)
         return session.provider
 
     def begin(self, version: str, run: str) -> None:
@@ -113,50 +115,52 @@ class Worker:
         """
         if self._work is None:
             self.open(version)
-        job, node = self._job, platform.node()
+        node = platform.node()
         assert self._work is not None
-        self._work.run.folder.look()  # raises where this node cannot reach a store
-        if not isinstance(job.source, Path):
-            RemoteStore(job.source).is_itself_a_file()  # the same
-        if isinstance(job.output, Path):
-            self._notes = self._begun(job.output, run, node)
-        if isinstance(job.source, Path) and not job.source.exists():
-            raise _unseen(f"the node {node} does not see the source {job.source}")
+        source, output = self._work.run.source, self._work.run.output
+        output.prefetch_listing()  # raises where this node cannot reach a store
+        if not source.is_reachable():
+            raise _unseen(f"the node {node} does not see the source {source.shown}")
+        self._notes = self._create_notes(output, run, node)
 
-    def _begun(self, folder: Path, run: str, node: str) -> Path:
-        """Return where this worker announces its outputs.
+    def _create_notes(self, output: Store, run: str, node: str) -> Notes | None:
+        """Return where this worker announces its outputs; ``None``: it need not.
 
         Raises:
             EnvironmentFailure: the node does not see the output folder.
             OutputUnwritableError: it cannot write there.
 
         """
+        notes, mark = announcements(output, run, self._number), announcements(output, run, 0)
+        if notes is None or mark is None:
+            return None
         deadline = time.monotonic() + _SECONDS_TO_SEE
-        while not announcements_path(folder, run, 0).exists():
+        while not mark.exists():
             if time.monotonic() > deadline:
-                raise _unseen(f"the node {node} does not see the output folder {folder}")
+                raise _unseen(f"the node {node} does not see the output folder {output.shown}")
             time.sleep(0.1)
-        notes = announcements_path(folder, run, self._number)
         try:
-            notes.touch()
+            notes.create()
         except OSError as error:
-            raise OutputUnwritableError(f"the node {node} cannot write {notes}: {error.strerror or error}") from error
+            raise OutputUnwritableError(
+                f"the node {node} cannot write to {output.shown}: {error.strerror or error}"
+            ) from error
         return notes
 
-    def make(self, task: Task) -> Outcome:
+    def make(self, task: Task) -> TaskResult:
         """Make the output of one source."""
         if self._is_stopped or self._work is None:
-            return Outcome()
-        previous = {} if task.previous is None else {task.planned.input: task.previous}
-        run = replace(self._work.run, previous=previous, outputs=task.outputs)
+            return Stopped()
+        earlier = {} if task.earlier is None else {task.planned.input: task.earlier}
+        run = replace(self._work.run, earlier=earlier, written=task.written)
         timer = StageTimer()
         try:
-            row, kept = make(task.planned, replace(self._work, run=run, stages=timer))
+            outcome = make(task.planned, replace(self._work, run=run, stages=timer))
         except InferenceStoppedError:
-            return Outcome()
+            return Stopped()
         except EnvironmentFailure as error:
-            return Outcome(unwritable=str(error))
-        return Outcome(row, kept, timer.costs)
+            return Unwritable(str(error))
+        return Finished(outcome, timer.costs)
 
     def stop(self, step: StopStep) -> None:
         """Begin no further picture; or break off inferences too; or write nothing any more."""
@@ -166,8 +170,8 @@ class Worker:
         if step == "computing":
             self._work.executor.stop()
         elif step == "writing":
-            self._work.gate.close(self._work.run.folder.seconds_to_write)
-            self._work.run.folder.tidy()
+            self._work.gate.close(self._work.run.output.seconds_to_write)
+            self._work.run.output.cleanup()
 
     def _announce(self, output: str, sha256: str) -> None:
         """Note that an output is about to be written; a store knows it by its mark instead.
@@ -180,13 +184,12 @@ class Worker:
         if self._notes is None:
             return
         try:
-            with self._lock, self._notes.open("r+b", buffering=0) as file:
-                file.seek(0, os.SEEK_END)
-                file.write(announcement(output, sha256))
+            with self._lock:
+                self._notes.add(announcement(output, sha256))
         except FileNotFoundError:
             raise InferenceStoppedError("the run goes on without this worker") from None
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write {self._notes}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot announce an output: {error.strerror or error}") from error
 
 
 def _unseen(message: str) -> EnvironmentFailure:

@@ -18,6 +18,7 @@ from colorbatch.report import page, previews
 from colorbatch.report.folder import held_folder, remove_all_but
 from colorbatch.report.overview import overview_of
 from colorbatch.report.previews import Place, Preview
+from colorbatch.store.local import LocalStore
 
 _KEPT_NAME = "previews.json"
 """What is known of the previews, for the next report; written when this one is stopped too."""
@@ -62,12 +63,13 @@ def write_report(
 
     """
     progress = progress or SilentProgress()
-    refuse_without_rows(folder)
+    output = LocalStore(folder)
+    refuse_without_rows(output)
     if source is not None and not source.exists():
         raise UsageError(f"the source {source} is not there")
-    planned = None if source is None else {each.input for each in plan_batch(source, folder)}
+    planned = None if source is None else {each.input for each in plan_batch(LocalStore(source), output)}
     with held_folder(folder) as (report, batch):
-        rows = sorted(rows_of(folder).values(), key=lambda row: row.input)
+        rows = sorted(rows_of(output).values(), key=lambda row: row.input)
         place = Place(folder, source, report, MemoryBudget(memory_limit or physical_memory() // 2))
         looks = _look_at_all(rows, place, jobs or usable_cores(), progress)
         shown = [look.preview for look in looks]
@@ -75,7 +77,7 @@ def write_report(
             title=folder.resolve().name,
             batch=batch,
             source=None if source is None else page.source_reference(source, report),
-            unfinished=is_unfinished(folder) or is_unmerged(folder),
+            unfinished=is_unfinished(output) or is_unmerged(output),
             without_row=None if planned is None else len(planned - {row.input for row in rows}),
         )
         files = {name: page.asset(name) for name in page.ASSETS}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from colorbatch.errors import ColorbatchError, StoreUnavailableError
-from colorbatch.location import Location, shown, without_secrets
+from colorbatch.location import without_secrets
 from colorbatch.progress import printable
 
 logger = logging.getLogger(__name__)
@@ -63,9 +63,15 @@ def as_os_error(error: Exception) -> OSError:
     return next((kind for fits, kind in kinds if fits), OSError(number, text))
 
 
-def of_the_run(error: OSError, location: Location) -> StoreUnavailableError:
-    """Return the failure of a run that cannot go on without what a store refused."""
-    what = f"cannot use {shown(location)}: {error.strerror or error}"
+def store_unavailable(error: OSError, place: str) -> StoreUnavailableError:
+    """Return the failure of a run that cannot go on without what a store refused.
+
+    Args:
+        error: of the store.
+        place: where it is, without secrets.
+
+    """
+    what = f"cannot use {place}: {error.strerror or error}"
     if isinstance(error, CredentialsError):
         return StoreUnavailableError(
             what,
@@ -78,7 +84,7 @@ def of_the_run(error: OSError, location: Location) -> StoreUnavailableError:
     return StoreUnavailableError(what)
 
 
-def tried(action: Callable[[], _T], what: str) -> _T:
+def with_retries(action: Callable[[], _T], what: str) -> _T:
     """Return what an action returns; do it again after a pause where a connection failed.
 
     Args:

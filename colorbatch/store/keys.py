@@ -1,11 +1,31 @@
 """What the keys of a store are called as sources: a key may hold anything, a source has a place below a folder."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
+from colorbatch.store.state import FileState
+from colorbatch.store.store import Entry
 
 _NOT_ON_WINDOWS = frozenset('\\:*?"<>|')
 _OF_A_VERSION = "?versionId="
 """What s3fs takes for the end of a key."""
+
+
+def entries_of(states: Mapping[str, FileState]) -> Iterator[Entry]:
+    """Yield what a listing holds: a hidden folder and a report of colorbatch as one entry each."""
+    names = names_of(states)
+    folders: dict[str, Entry] = {}
+    for key, state in states.items():
+        folder, problem = _folder_to_skip(key, states)
+        if folder:
+            folders[folder] = Entry(key, folder, state, problem, is_folder=True)
+        elif not state.is_file:
+            yield Entry(key, names[key], state, "not a regular file")
+        else:
+            problem = refusal(key)
+            yield Entry(key, names[key], state, problem, is_failure=bool(problem))
+    yield from folders.values()
 
 
 def refusal(key: str) -> str:
@@ -44,3 +64,17 @@ def _escaped(part: str) -> str:
     if part in ("", ".", ".."):
         return "%2E" * len(part) or "%"
     return part.replace("\0", "%00")
+
+
+def _folder_to_skip(key: str, keys: Mapping[str, object]) -> tuple[str, str]:
+    """Return the outermost folder of a key that is left out as a whole, and why; empty texts: none is."""
+    parts = key.split("/")[:-1]
+    for index, part in enumerate(parts):
+        folder = "/".join(parts[: index + 1])
+        if part in ("", ".", ".."):
+            return "", ""
+        if part.startswith("."):
+            return folder, "a hidden folder"
+        if part == REPORT_FOLDER and f"{folder}/{MARKER_NAME}" in keys:
+            return folder, "a report of colorbatch"
+    return "", ""

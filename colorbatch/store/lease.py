@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from colorbatch.errors import OutputInUseError
-from colorbatch.store.remote import RemoteStore
+from colorbatch.store.remote_files import RemoteFiles
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _SECONDS_TO_SETTLE = 2.0
 class Lease:
     """Held from when it was taken until it is released; others see that it is."""
 
-    def __init__(self, store: RemoteStore, name: str) -> None:
+    def __init__(self, store: RemoteFiles, name: str) -> None:
         """Take it.
 
         Raises:
@@ -95,7 +95,7 @@ class Lease:
         return json.dumps(values, sort_keys=True).encode() + b"\n"
 
 
-def holder_at_work(store: RemoteStore, name: str) -> str:
+def holder_at_work(store: RemoteFiles, name: str) -> str:
     """Return who holds a lease, in words; empty when nobody does, be it that the holder is dead.
 
     Raises:
@@ -121,7 +121,7 @@ def holder_at_work(store: RemoteStore, name: str) -> str:
     return ""
 
 
-def _read(store: RemoteStore, name: str) -> bytes | None:
+def _read(store: RemoteFiles, name: str) -> bytes | None:
     try:
         return store.read(name)
     except FileNotFoundError:

@@ -2,35 +2,102 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from typing_extensions import override
+
 from colorbatch import atomic
-from colorbatch.errors import UnsafeOutputError
-from colorbatch.reading import read_below
+from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError
+from colorbatch.reading import open_regular, read_below, read_regular
 from colorbatch.report_folder import REPORT_FOLDER, is_report
+from colorbatch.space import bytes_free
+from colorbatch.store import intersect
+from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
 from colorbatch.store.state import FileState
+from colorbatch.store.store import Entry, Head, Notes, Store
 
 
-class LocalStore:
+class LocalStore(Store):
     """A :class:`~colorbatch.store.store.Store` of files, which may be links to others in it."""
 
+    is_remote = False
     seconds_to_write = 1.0
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
-    def shown(self) -> str:  # noqa: D102 (as Store says, here and below)
+    @override
+    def shown(self) -> str:
         return str(self.path)
 
-    def look(self) -> None:
-        """Do nothing: every file is looked at when that is needed."""
+    @property
+    @override
+    def base_name(self) -> str:
+        return self.path.name
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    @override
+    def is_reachable(self) -> bool:
+        return self.path.exists()
+
+    @override
+    def is_itself_a_file(self) -> bool:
+        try:
+            with suppress(FileNotFoundError):
+                self.path.lstat()  # raises for a name that is too long or a link to itself
+            return self.path.exists() and not self.path.is_dir()
+        except (OSError, RuntimeError) as error:
+            raise self._unseen(error) from error
+
+    @override
+    def refuse_intersection(self, output: Store) -> None:
+        if not isinstance(output, LocalStore):
+            return
+        try:
+            if self.path.is_dir():
+                intersect.refuse_intersection(self.path, output.path)
+            elif output.path.exists() and output.path.samefile(self.path.resolve().parent):
+                raise UsageError(f"the output {output.path} is the folder of the source {self.path.name}")
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+            raise UsageError(f"cannot look at {self.path} and {output.path}: {error}") from error
+
+    @override
+    def refuse_within(self, output: Store, folders: Iterable[str]) -> None:
+        if isinstance(output, LocalStore):
+            intersect.refuse_source_among(folders, self.path, output.path)
+
+    @override
+    def prefetch_listing(self) -> None:
+        pass
+
+    @override
+    def walk(self, avoid: Store) -> Iterator[Entry]:
+        try:
+            if not self.path.exists():
+                raise UsageError(f"the source {self.path} is not there")
+            if self.path.is_file():
+                yield Entry("", self.path.name)
+                return
+            if not self.path.is_dir():
+                raise UsageError(f"the source {self.path} is neither a folder nor a regular file")
+            output = avoid.path if isinstance(avoid, LocalStore) else None
+            yield from self._walk_folders(output)
+        except (OSError, RuntimeError) as error:
+            raise self._unseen(error) from error
+
+    @override
+    def read(self, name: str, size: int | None = None) -> bytes:
         return read_below(self.path, name)
 
-    def state(self, name: str) -> FileState | None:  # noqa: D102
+    @override
+    def head(self, name: str, count: int) -> Head:
+        with open_regular(self.path / name) as file:
+            return Head(file.read(count), os.fstat(file.fileno()).st_size)
+
+    @override
+    def state(self, name: str) -> FileState | None:
         path = self.path / name
         try:
             found = path.stat()
@@ -38,34 +105,159 @@ class LocalStore:
             return FileState(0) if os.path.lexists(path) else None
         return FileState(found.st_size, modified=found.st_mtime)
 
-    def is_file(self, name: str) -> bool:  # noqa: D102
+    @override
+    def is_file(self, name: str) -> bool:
         return (self.path / name).is_file()
 
-    def sha256(self, name: str) -> str | None:  # noqa: D102
+    @override
+    def is_link(self, name: str) -> bool:
+        return (self.path / name).is_symlink()
+
+    @override
+    def sha256(self, name: str) -> str | None:
         try:
             return hashlib.sha256(self.read(name)).hexdigest()
         except OSError:
             return None
 
-    def is_same(self, name: str, sha256: str) -> bool:  # noqa: D102
-        return not (self.path / name).is_symlink() and self.sha256(name) == sha256
-
-    def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:  # noqa: D102
+    @override
+    def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
         target = self.path / name
-        parent = Path(os.path.realpath(target.parent))  # unlike resolve, it bears a link that leads to itself
+        parent = Path(os.path.realpath(target.parent))  # unlike resolve, it tolerates symlink loops
         if not parent.is_relative_to(self.path.resolve()):
             raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
         atomic.write_bytes(target, data, may_replace=may_replace)
         return FileState(len(data))
 
-    def tidy(self) -> None:
-        """Do nothing: a failed write leaves nothing."""
+    @override
+    def delete(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
 
-    def names(self, unreadable: list[OSError]) -> Iterator[str]:  # noqa: D102
+    @override
+    def cleanup(self) -> None:
+        pass  # a failed write leaves nothing
+
+    @override
+    def remove_left_behind(self) -> None:
+        atomic.remove_left_behind(self.path, spared=REPORT_FOLDER)
+
+    @override
+    def names(self, unreadable: list[OSError]) -> Iterator[str]:
         for parent, folders, names in os.walk(self.path, onerror=unreadable.append):
             links = [name for name in folders if Path(parent, name).is_symlink()]
             for name in sorted([*names, *links]):
                 yield Path(parent, name).relative_to(self.path).as_posix()
 
-    def has_report(self) -> bool:  # noqa: D102
+    @override
+    def has_report(self) -> bool:
         return is_report(self.path / REPORT_FOLDER)
+
+    @override
+    def bytes_free(self) -> int | None:
+        return bytes_free(self.path)
+
+    @override
+    def unavailable(self, error: OSError) -> OutputUnwritableError:
+        return OutputUnwritableError(f"cannot read {error.filename or self.path}: {error.strerror or error}")
+
+    @override
+    def open_journal(self, name: str) -> LocalJournal:
+        return LocalJournal(self.path, name)
+
+    @override
+    def journal_files(self, folder: str) -> Sequence[LocalJournalFile]:
+        try:
+            paths = sorted((self.path / folder).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # its run has just ended
+                found.append(LocalJournalFile(path, f"{folder}/{path.name}", path.stat().st_mtime_ns))
+        return found
+
+    @override
+    def notes(self, name: str) -> "LocalNotes":
+        return LocalNotes(self.path / name)
+
+    def _walk_folders(self, output: Path | None) -> Iterator[Entry]:
+        """Yield what is in the folder.
+
+        Raises:
+            UsageError: a folder in it is, by a second mount, the output or holds it.
+
+        """
+        real_root = self.path.resolve()
+        places = frozenset() if output is None else intersect.identities(output)
+        folders = [self.path]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(folder))
+            except OSError as error:
+                yield self._left_out(folder, f"cannot read the folder: {error.strerror}", is_failure=True)
+                continue
+            for entry in entries:
+                path = Path(entry.path)
+                if not entry.is_dir(follow_symlinks=False):
+                    name = path.relative_to(self.path).as_posix()
+                    yield Entry(name, name, problem=_problem_of(real_root, path, entry))
+                    continue
+                if intersect.identity(os.lstat(path)) in places:
+                    raise UsageError(
+                        f"the output {output} lies in the source {self.path}, by a second mount: it is {path}, "
+                        "or in it",
+                        advice="Choose an output folder outside of the source.",
+                    )
+                if path.name.startswith("."):
+                    yield self._left_out(path, "a hidden folder")
+                elif is_report(path):
+                    yield self._left_out(path, "a report of colorbatch")
+                else:
+                    folders.append(path)
+
+    def _left_out(self, folder: Path, problem: str, *, is_failure: bool = False) -> Entry:
+        name = folder.relative_to(self.path).as_posix()
+        return Entry(name, name, problem=problem, is_failure=is_failure, is_folder=True)
+
+    def _unseen(self, error: Exception) -> UsageError:
+        return UsageError(f"cannot look at {self.path}: {error}")
+
+
+class LocalNotes(Notes):
+    """A file that is opened anew for each line: when it was deleted, no line is added any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @override
+    def create(self) -> None:
+        self._path.touch()
+
+    @override
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    @override
+    def add(self, line: bytes) -> None:
+        with self._path.open("r+b", buffering=0) as file:
+            file.seek(0, os.SEEK_END)
+            file.write(line)
+
+    @override
+    def read(self) -> bytes:
+        return read_regular(self._path)
+
+    @override
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> str:
+    """Return why an entry that is no folder can be no source; empty where it can."""
+    if entry.is_symlink():
+        target = Path(os.path.realpath(path))  # unlike resolve, it tolerates symlink loops
+        if not target.is_file():
+            return "a link to a folder" if target.is_dir() else "a link to no file"
+        return "" if target.is_relative_to(real_root) else "a link out of the source"
+    return "" if entry.is_file() else "not a regular file"

@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT, CommandLine
 from stores import ENVIRONMENT, S3, Cut
 
-from colorbatch.store import lease
+from colorbatch.store import lease, open_store
 
 GREY = ROOT / "tests" / "cli" / "grey.png"
 
@@ -135,9 +135,9 @@ def test_another_run_at_work_is_exit_5_and_named(
 ) -> None:
     from colorbatch.manifest import Manifest
 
-    monkeypatch.setattr("colorbatch.journal.SECONDS_BETWEEN_BEATS", 0.05)
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
     monkeypatch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.05)
-    with Manifest(s3.at("out")):
+    with Manifest(open_store(s3.at("out"))):
         assert command_line("run", "--model", model_path, source, s3.url("out")) == 5
     assert f"process {os.getpid()} on " in capsys.readouterr().err
 

@@ -33,9 +33,10 @@ from colorbatch import engines
 from colorbatch.audit import audit_batch
 from colorbatch.batch import run_batch
 from colorbatch.batching import Prediction, Question
+from colorbatch.colouring import Encoded
 from colorbatch.discovery import PlannedPicture
 from colorbatch.engines import children as children_module
-from colorbatch.engines.child import Coloured, Messages, Opened, Opening, as_it_travels
+from colorbatch.engines.child import Colored, Messages, Opened, Opening, picklable
 from colorbatch.engines.children import Child, ChildDiedError, ChildProcesses
 from colorbatch.errors import EnvironmentFailure, InferenceError, ModelRefusedError, UnreadablePictureError
 from colorbatch.job import EngineName
@@ -139,15 +140,15 @@ def test_one_that_is_killed_costs_no_picture(job: LocalJob, caplog: pytest.LogCa
 
 
 def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    colour = Child.colour
+    colorize = Child.colorize
 
-    def killing(self: Child, data: bytes, planned: PlannedPicture) -> Coloured:
+    def killing(self: Child, data: bytes, planned: PlannedPicture) -> Colored:
         if planned.input == "1/07.jpg":
             self.kill()
-        return colour(self, data, planned)
+        return colorize(self, data, planned)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Child, "colour", killing)
+        patch.setattr(Child, "colorize", killing)
         summary = run_batch(job)
     assert (summary.done, summary.failed) == (PICTURES - 1, 2)
     (reason,) = (reason for name, reason in summary.failures if name == "1/07.jpg")
@@ -212,22 +213,22 @@ def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
     assert scores[0] > scores[1], "when there is no memory left, the child is killed first"
     assert opened.provider == "cpu"
     data = (job.source / "0/00.png").read_bytes()
-    assert child.colour(data, PlannedPicture(Path(), "a.png", "a.png")).row.status == "done"
+    assert child.colorize(data, PlannedPicture("a.png", "a.png", "a.png")).result.row.status == "done"
     child.close()
 
 
 def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None:
     child = Child()
     child.open(opening(job))
-    planned = PlannedPicture(Path(), "a.png", "a.png")
+    planned = PlannedPicture("a.png", "a.png", "a.png")
     with pytest.raises(UnreadablePictureError) as unreadable:
-        child.colour(b"\xff\xd8\xff", planned)
+        child.colorize(b"\xff\xd8\xff", planned)
     assert unreadable.value.advice == UnreadablePictureError.advice
     nothing: Any = None
     with pytest.raises(AttributeError) as bug:
-        child.colour((job.source / "0/00.png").read_bytes(), nothing)
+        child.colorize((job.source / "0/00.png").read_bytes(), nothing)
     assert "colouring.py" in str(bug.value.__cause__)
-    assert child.colour((job.source / "0/00.png").read_bytes(), planned).encoded
+    assert isinstance(child.colorize((job.source / "0/00.png").read_bytes(), planned).result, Encoded)
     child.close()
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"no model")
@@ -239,10 +240,10 @@ def test_an_error_that_does_not_travel_is_told(caplog: pytest.LogCaptureFixture)
     class HereError(Exception):
         pass
 
-    there = as_it_travels(HereError("only here"))
+    there = picklable(HereError("only here"))
     assert str(pickle.loads(pickle.dumps(there))) == "HereError: only here"  # noqa: S301 (made here)
     error = InferenceError("the model failed")
-    assert as_it_travels(error) is error
+    assert picklable(error) is error
     assert not caplog.text
 
 
@@ -267,7 +268,7 @@ def test_a_child_with_which_nothing_can_be_exchanged_is_ended_and_replaced(
 
     def without_memory(file: IO[bytes]) -> object:
         answer = load(file)
-        if isinstance(answer.value, Coloured) and not lost:
+        if isinstance(answer.value, Colored) and not lost:
             lost.append(answer)
             raise MemoryError("no room for it")
         return answer

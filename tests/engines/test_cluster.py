@@ -24,12 +24,13 @@ from colorbatch.batch import run_batch
 from colorbatch.discovery import plan_batch
 from colorbatch.engines import pool as pool_module
 from colorbatch.engines import worker as worker_module
-from colorbatch.engines.worker import Outcome, Task, Worker
+from colorbatch.engines.worker import Finished, Stopped, Task, Worker
 from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
 from colorbatch.manifest import MANIFEST_NAME, announcement
 from colorbatch.model_file import read_model_file
 from colorbatch.progress import SilentProgress
-from colorbatch.state import STATE_FOLDER, announcements_path
+from colorbatch.state import STATE_FOLDER, announcements
+from colorbatch.store import open_store
 from colorbatch.version import __version__
 
 os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"})  # read when Ray is imported
@@ -266,14 +267,18 @@ def test_a_cluster_reads_and_writes_in_a_store(s3: S3, job: LocalJob) -> None:
 
 
 def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> None:
-    announcements_path(job.output, "0" * 16, 0).parent.mkdir(parents=True)
-    announcements_path(job.output, "0" * 16, 0).touch()
+    output = open_store(job.output)
+    (job.output / STATE_FOLDER).mkdir(parents=True)
+    mark, notes = (announcements(output, "0" * 16, number) for number in (0, 1))
+    assert mark is not None
+    assert notes is not None
+    mark.create()
     found = Worker(job, read_model_file(job.model), 1)
     found.begin(__version__, "0" * 16)
-    first, second = [each for each in plan_batch(job.source, job.output) if each.input.endswith("png")][:2]
-    assert found.make(Task(first, None, {})).row is not None
-    announcements_path(job.output, "0" * 16, 1).unlink()
-    assert found.make(Task(second, None, {})) == Outcome()
+    first, second = [each for each in plan_batch(open_store(job.source), output) if each.input.endswith("png")][:2]
+    assert isinstance(found.make(Task(first, None, {})), Finished)
+    notes.delete()
+    assert found.make(Task(second, None, {})) == Stopped()
     assert list(outputs_below(job.output / "box 0")) == [Path(first.input).name]
 
 

@@ -48,7 +48,7 @@ def test_a_gpu_that_does_not_start_leaves_the_cpu(job: LocalJob, monkeypatch: py
     """ONNX Runtime here has no GPU, whatever it says of its build."""
     _have_gpu(monkeypatch, is_there=True)
     monkeypatch.setattr(engines, "PICTURES_FOR_A_PROCESS", 10**6)
-    engine = engines.open_engine(job, 100_000)
+    engine = engines.open_engine(job, 100_000, is_remote=False)
     assert engine.provider == "cpu"
     assert "does not start" in engine.provider_reason
     engine.close()

@@ -40,8 +40,8 @@ class Mutant:
         return content.replace(self.text, self.fault)
 
 
-_WRITE = "_write(folder, planned.input, name, encoded, may_replace=is_ours)"
-_WRITE_LATER = 'threading.Timer(0.5, _write, (folder, planned.input, name, encoded), {"may_replace": is_ours}).start()'
+_WRITE = "run.output.write(name, encoded.content, may_replace=is_ours)"
+_WRITE_LATER = 'threading.Timer(0.5, run.output.write, (name, encoded.content), {"may_replace": is_ours}).start()'
 PROTOCOL = ("test_write_protocol.py", "")
 MUTANTS = (
     Mutant(
@@ -51,8 +51,8 @@ MUTANTS = (
     Mutant("fsync removed", "colorbatch/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
     Mutant("row before file", "colorbatch/making.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
-        *("resume by existence only", "colorbatch/making.py"),
-        "        and previous.input_sha256 == hashlib.sha256(data).hexdigest()\n        and not is_altered\n",
+        *("resume by existence only", "colorbatch/resume.py"),
+        '        if sha256 not in (None, row.output_sha256):\n            return "altered"\n',
         *("", ("test_storage.py", "lost_or_altered")),
     ),
     Mutant(
@@ -87,7 +87,8 @@ MUTANTS = (
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
-        *("row not brought to disk", "colorbatch/journal.py", "flush(self._file.fileno())", "pass", PROTOCOL),
+        *("row not flushed to disk", "colorbatch/store/local_journal.py", "flush(self._file.fileno())", "pass"),
+        PROTOCOL,
     ),
     Mutant(
         *("links in OUT followed", "colorbatch/store/local.py", "if not parent.is_relative_to(self.path.resolve()):"),

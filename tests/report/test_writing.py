@@ -21,6 +21,7 @@ from colorbatch.report import refuse_foreign_folder, write_report
 from colorbatch.report.folder import held_folder
 from colorbatch.report.overview import busy_seconds, overview_of
 from colorbatch.state import STATE_FOLDER
+from colorbatch.store import open_store
 
 FOLDER = "colorbatch-report"
 
@@ -56,7 +57,7 @@ def test_a_later_run_leaves_a_report_alone_and_takes_none_for_sources(job: Local
     before = tree(job.output / FOLDER)
     assert batch.run_batch(job).kept == 9
     assert tree(job.output / FOLDER) == before
-    planned = {each.input: each.reason for each in plan_batch(job.output, tmp_path / "again")}
+    planned = {each.input: each.reason for each in plan_batch(open_store(job.output), open_store(tmp_path / "again"))}
     assert planned[FOLDER] == "a report of colorbatch"
     assert not any(name.startswith(f"{FOLDER}/") for name in planned)
 
@@ -128,7 +129,7 @@ def test_a_running_job_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     source.mkdir()
     for name in ("a.png", "b.png", "c.png"):
         (source / name).touch()
-    with Manifest(output) as running:
+    with Manifest(open_store(output)) as running:
         running.append(Row("a.png", status="failed", reason="broken"))
         page = write_report(output, source).index.read_text()
         assert "A run is at work in this folder" in page
@@ -148,7 +149,7 @@ def test_a_run_that_takes_over_a_killed_one_leaves_a_report_in_writing_alone(tmp
     (tmp_path / half.name).touch()
     (tmp_path / ".colorbatch").mkdir()
     (tmp_path / ".colorbatch" / "journal.jsonl").touch()
-    with Manifest(tmp_path) as manifest:
+    with Manifest(open_store(tmp_path)) as manifest:
         manifest.finish()
     assert half.exists()
     assert not (tmp_path / half.name).exists()

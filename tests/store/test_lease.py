@@ -10,7 +10,7 @@ from upath import UPath
 
 from colorbatch.errors import OutputInUseError
 from colorbatch.manifest import Manifest, Row, rows_of
-from colorbatch.store import lease
+from colorbatch.store import lease, open_store
 from colorbatch.store.lease import Lease, holder_at_work
 from colorbatch.store.remote import RemoteStore
 
@@ -28,7 +28,7 @@ def quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lease, "SECONDS_WATCHED", 0.3)
     patch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.02)
     patch.setattr(lease, "_SECONDS_TO_SETTLE", 0.01)
-    patch.setattr("colorbatch.journal.SECONDS_BETWEEN_BEATS", 0.05)
+    patch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
 
 
 def left_by(store: RemoteStore, **values: object) -> None:
@@ -86,14 +86,14 @@ def test_the_loser_learns_that_it_was_taken_over(store: RemoteStore) -> None:
 def test_a_second_run_is_refused_while_the_first_lasts(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     folder = s3.at("out")
-    with Manifest(folder) as first:
+    with Manifest(open_store(folder)) as first:
         first.append(Row("a.jpg", status="failed", reason="broken"))
         with pytest.raises(
             OutputInUseError, match=f"another run is at work in s3://archive/out: process {os.getpid()}"
         ):
-            Manifest(folder)
+            Manifest(open_store(folder))
         first.finish()
-    with Manifest(folder) as second:
+    with Manifest(open_store(folder)) as second:
         assert list(second.previous) == ["a.jpg"]
         second.finish()
     assert list(s3.bucket.files("out/")) == ["colorbatch-manifest.jsonl"]
@@ -102,26 +102,26 @@ def test_a_second_run_is_refused_while_the_first_lasts(s3: S3, monkeypatch: pyte
 def test_rows_are_there_a_few_seconds_later_and_on_leaving(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     folder = s3.at("out")
-    with Manifest(folder) as manifest:
+    with Manifest(open_store(folder)) as manifest:
         manifest.append(Row("a.jpg", status="done"))
-        while not rows_of(folder):
+        while not rows_of(open_store(folder)):
             pass
         manifest.append(Row("b.jpg", status="done"))
-    assert set(rows_of(folder)) == {"a.jpg", "b.jpg"}
-    with Manifest(folder) as manifest:
+    assert set(rows_of(open_store(folder))) == {"a.jpg", "b.jpg"}
+    with Manifest(open_store(folder)) as manifest:
         manifest.append(Row("a.jpg", status="failed"))
-    assert rows_of(folder)["a.jpg"].status == "failed"  # the later row
+    assert rows_of(open_store(folder))["a.jpg"].status == "failed"  # the later row
     assert not any(name.endswith("lease") for name in s3.bucket.files("out/"))
 
 
 def test_a_run_that_was_taken_for_dead_writes_no_manifest(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     folder = s3.at("out")
-    with Manifest(folder) as sleeper:
+    with Manifest(open_store(folder)) as sleeper:
         RemoteStore(folder).delete(NAME)
-        with Manifest(folder) as heir:
+        with Manifest(open_store(folder)) as heir:
             with pytest.raises(OutputInUseError, match="taken"):
                 sleeper.finish([Row("a.jpg")])
             heir.append(Row("b.jpg", status="done"))
             heir.finish()
-    assert list(rows_of(folder)) == ["b.jpg"]
+    assert list(rows_of(open_store(folder))) == ["b.jpg"]

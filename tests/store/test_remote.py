@@ -14,7 +14,7 @@ from upath import UPath
 from colorbatch.errors import OutputUnwritableError, StoreUnavailableError
 from colorbatch.store import failures, remote
 from colorbatch.store.remote import RemoteStore
-from colorbatch.store.remote_file import RemoteFile
+from colorbatch.store.store import Head
 
 PART = 2**16
 SMALL, LARGE = os.urandom(2 * PART - 1), os.urandom(3 * PART - 1)
@@ -61,7 +61,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_that_is_cut_once_is_whole_in_the_end(s3: S3, where: Where, share: float) -> None:
     s3.bucket.put("in/a.jpg", SMALL)
     s3.proxy.cuts.append(Cut(GET, where, share, times=1))
-    assert RemoteStore(s3.at("in")).read_of_size("a.jpg", len(SMALL)) == SMALL
+    assert RemoteStore(s3.at("in")).read("a.jpg", len(SMALL)) == SMALL
     assert s3.proxy.done == 1
 
 
@@ -70,7 +70,7 @@ def test_a_read_that_is_cut_each_time_fails(s3: S3, where: Where, share: float) 
     s3.bucket.put("in/a.jpg", SMALL)
     s3.proxy.cuts.append(Cut(GET, where, share))
     with pytest.raises(OSError, match=r"connection|too long|sent \d+ of 131071 bytes") as failed:
-        RemoteStore(s3.at("in")).read_of_size("a.jpg", len(SMALL))
+        RemoteStore(s3.at("in")).read("a.jpg", len(SMALL))
     assert failed.value.errno not in (errno.EIO, errno.ENOSPC)  # these would end the run
     assert s3.proxy.done >= 3
 
@@ -85,7 +85,7 @@ def test_a_write_that_is_cut_once_is_whole_in_the_end(
         state = store.write("a.jpg", data, may_replace=False)
     except FileExistsError:  # the answer was lost: it is there, and it is the caller who knows whether it is the same
         assert where.startswith("answer")
-        assert store.is_same("a.jpg", hashlib.sha256(data).hexdigest())
+        assert store.sha256("a.jpg") == hashlib.sha256(data).hexdigest()
     else:
         assert state.bytes == len(data)
         assert state.etag
@@ -112,7 +112,7 @@ def test_a_write_that_is_cut_each_time_leaves_all_or_nothing(
     has_arrived = where.startswith("answer") and request_line in (PUT, COMPLETE)
     assert s3.bucket.files() == ({"out/a.jpg": data} if has_arrived else before)
     s3.proxy.cuts.clear()
-    store.tidy()  # as a run does at its end
+    store.cleanup()  # as a run does at its end
     assert s3.bucket.uploads() == []
     store.write("a.jpg", data, may_replace=True)
     assert s3.bucket.files() == {"out/a.jpg": data}
@@ -133,17 +133,17 @@ def test_what_is_listed_is_known_with_size_and_etag_but_for_folders(s3: S3) -> N
 
 def test_a_source_that_was_replaced_by_a_longer_one_is_read_whole(s3: S3) -> None:
     s3.bucket.put("in/a.jpg", b"longer than before")
-    assert RemoteStore(s3.at("in")).read_of_size("a.jpg", 6) == b"longer than before"
+    assert RemoteStore(s3.at("in")).read("a.jpg", 6) == b"longer than before"
 
 
 def test_the_head_of_a_file_costs_no_more_than_that(s3: S3) -> None:
     s3.bucket.put("in/a.jpg", SMALL)
     s3.bucket.put("in/empty.jpg", b"")
     store = RemoteStore(s3.at("in"))
-    files = {name: RemoteFile(store, name, state) for name, state in store.states().items()}
+    store.prefetch_listing()
     s3.proxy.answered = 0
-    assert files["a.jpg"].head(32) == SMALL[:32]
-    assert files["empty.jpg"].head(32) == b""
+    assert store.head("a.jpg", 32) == Head(SMALL[:32], len(SMALL))
+    assert store.head("empty.jpg", 32) == Head(b"", 0)
     assert s3.proxy.answered < 2000
 
 
@@ -214,7 +214,7 @@ def test_memory(tmp_path: Path) -> None:
     store.write("sub/a.jpg", LARGE, may_replace=True)
     again = RemoteStore(store.location)
     assert {name: state.bytes for name, state in again.states().items()} == {"sub/a.jpg": len(LARGE)}
-    again.delete("sub/a.jpg", "not there")
+    again.delete_all(["sub/a.jpg", "not there"])
     assert RemoteStore(store.location).states() == {}
 
 
@@ -278,7 +278,7 @@ def test_a_read_that_ends_early_without_an_error_is_none(files: RemoteStore, mon
     with pytest.raises(OSError, match="sent 131070 of 131071 bytes"):
         files.read("a.jpg")
     with pytest.raises(OSError, match="sent 131070 of 131071 bytes"):
-        files.read_of_size("a.jpg", len(SMALL))
+        files.read("a.jpg", len(SMALL))
 
 
 def test_on_a_server_of_files_what_a_killed_run_left_is_deleted(files: RemoteStore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether two folders are one or lie in each other, by whatever spelling, link or second mount."""
+"""Whether two folders are one or one lies in the other, by whatever spelling, link or second mount."""
 
 import os
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from pathlib import Path
 from colorbatch.errors import UsageError
 
 
-def refuse_overlap(source: Path, output: Path) -> None:
+def refuse_intersection(source: Path, output: Path) -> None:
     """Raise when one of two folders lies in the other.
 
     Raises:
-        UsageError: they overlap.
+        UsageError: they intersect.
 
     """
     if contains(source, output):

@@ -1,0 +1,90 @@
+"""A journal in a folder of this machine: a locked file that lines are added to."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from typing_extensions import override
+
+from colorbatch.durable import flush
+from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.lock import is_held, open_locked
+from colorbatch.reading import read_regular
+from colorbatch.store.store import Journal, JournalFile
+
+
+class LocalJournal(Journal):
+    """A :class:`~colorbatch.store.store.Journal` that is held by the lock of its file."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / name
+        self._lock = threading.Lock()
+        try:
+            file = open_locked(self._path)
+            if file is None:
+                raise OutputInUseError(f"another run is at work in {folder}")
+            self._file = file
+            if file.tell():
+                file.write(b"\n")  # ends a line that a crash may have torn
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+    @override
+    def add(self, line: bytes, *, is_durable: bool = True) -> None:
+        self.announce(line)
+        if not is_durable:
+            return
+        try:
+            flush(self._file.fileno())
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+
+    @override
+    def announce(self, line: bytes) -> None:
+        try:
+            with self._lock:
+                self._file.write(line)
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+
+    @override
+    def hold(self) -> None:
+        pass  # the lock of a process ends with it, and not before
+
+    @override
+    def delete(self) -> None:
+        with suppress(OSError):
+            if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
+                self._file.close()
+            self._path.unlink()
+            self._path.parent.rmdir()
+        self._file.close()
+
+    @override
+    def close(self) -> None:
+        if not self._file.closed and not self._file.tell():
+            self.delete()
+        self._file.close()
+
+
+class LocalJournalFile(JournalFile):
+    """A :class:`~colorbatch.store.store.JournalFile` of this machine."""
+
+    def __init__(self, path: Path, name: str, modified: int) -> None:
+        self._path = path
+        self.name = name
+        self.modified = modified
+
+    @property
+    @override
+    def is_held(self) -> bool:
+        return is_held(self._path)
+
+    @override
+    def read(self) -> bytes:
+        return read_regular(self._path)
+
+    @override
+    def delete(self) -> None:
+        self._path.unlink()
