@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from run import SIDES, make_pictures
 
-from colorbatch import merging, open_model
+from colorbatch import open_model
 from colorbatch.formats import decode, encode
+from colorbatch.pixels.chroma import halved_chroma_planes
 
 REPEATS = 7
 
@@ -37,7 +38,7 @@ def main() -> None:
     assert chroma is not None
 
     def planes() -> NDArray[np.uint8]:
-        return merging.halved_chroma_planes(grey, chroma)
+        return halved_chroma_planes(grey, chroma)
 
     ways: dict[str, Callable[[], bytes]] = {
         "--jpeg-luma exact": lambda: encode(picture, source),

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from colorbatch.model_file import read_model_file
+from colorbatch.inference.model_file import read_model_file
 
 
 def main() -> None:

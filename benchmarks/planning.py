@@ -36,7 +36,7 @@ def main() -> None:
 
 def plan(root: Path) -> None:
     """Plan one tree and print what it took."""
-    from colorbatch.discovery import plan_batch
+    from colorbatch.run.plan import plan_batch
     from colorbatch.store import open_store
 
     started = time.perf_counter()

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from colorbatch.model_file import read_model_file
-from colorbatch.session import Session
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.session import Session
 
 SIZES = ((192, 256), (160, 224))
 

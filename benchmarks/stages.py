@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from colorbatch import atomic, open_model
+from colorbatch import open_model
 from colorbatch.formats import decode, encode
+from colorbatch.store import atomic
 
 _T = TypeVar("_T")
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from colorbatch.version import __version__
 
 if TYPE_CHECKING:
-    from colorbatch.audit import Audit, audit_batch
-    from colorbatch.batch import run_batch
-    from colorbatch.colorizer import Colorizer, colorize, open_model
     from colorbatch.errors import ColorbatchError, ExitCode
     from colorbatch.formats import decode, encode
+    from colorbatch.inference.colorizer import Colorizer, colorize, open_model
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions
-    from colorbatch.joining import Joined, join_shards
-    from colorbatch.picture import Frame, Picture
+    from colorbatch.operations.audit import Audit, audit_batch
+    from colorbatch.operations.merge import Joined, join_shards
+    from colorbatch.operations.restore import restore_batch
+    from colorbatch.pixels.picture import Frame, Picture
     from colorbatch.report import Report, write_report
-    from colorbatch.restoring import restore_batch
+    from colorbatch.run.batch import run_batch
     from colorbatch.shard import Shard
 
 __all__ = [
@@ -55,26 +55,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Audit": "audit",
+    "Audit": "operations.audit",
     "BatchJob": "job",
     "BatchSummary": "job",
     "ColorbatchError": "errors",
     "ColorOptions": "job",
-    "Colorizer": "colorizer",
+    "Colorizer": "inference.colorizer",
     "ExitCode": "errors",
-    "Frame": "picture",
-    "Joined": "joining",
-    "Picture": "picture",
+    "Frame": "pixels.picture",
+    "Joined": "operations.merge",
+    "Picture": "pixels.picture",
     "Report": "report",
     "Shard": "shard",
-    "audit_batch": "audit",
-    "colorize": "colorizer",
+    "audit_batch": "operations.audit",
+    "colorize": "inference.colorizer",
     "decode": "formats",
     "encode": "formats",
-    "join_shards": "joining",
-    "open_model": "colorizer",
-    "restore_batch": "restoring",
-    "run_batch": "batch",
+    "join_shards": "operations.merge",
+    "open_model": "inference.colorizer",
+    "restore_batch": "operations.restore",
+    "run_batch": "run.batch",
     "write_report": "report",
 }
 

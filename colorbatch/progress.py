@@ -43,13 +43,6 @@ class ProgressReporter(Protocol):
         """Close the current job; safe to call more than once."""
 
 
-def printable(text: str) -> str:
-    """Return ``text`` with everything escaped that could break a line, steer a terminal or not be encoded."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
 class SilentProgress:
     """A reporter that tells nobody."""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.cli.main import main
-from colorbatch.colorizer import Colorizer, open_model
+from colorbatch.inference.colorizer import Colorizer, open_model
 
 if TYPE_CHECKING:
     from stores import S3, Bucket

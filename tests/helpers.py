@@ -12,10 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from colorbatch.contract import ModelContract, Parity
+from colorbatch.inference.contract import ModelContract, Parity
 from colorbatch.job import BatchJob
-from colorbatch.manifest import MANIFEST_NAME
 from colorbatch.progress import SilentProgress
+from colorbatch.records.manifest import MANIFEST_NAME
 
 ROOT = Path(__file__).parents[1]
 CommandLine = Callable[..., int]

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
-from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
+from colorbatch.store.file_state import FileState
 from colorbatch.store.keys import entries_of
-from colorbatch.store.state import FileState
+from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.store import Entry, Head, Journal, JournalFile, Notes, Store
 
 

@@ -11,7 +11,7 @@ from helpers import LocalJob
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from colorbatch.batch import run_batch
+from colorbatch.run.batch import run_batch
 
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
 ODD_NAMES = (

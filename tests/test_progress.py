@@ -1,6 +1,7 @@
 import pytest
 
-from colorbatch.progress import Pace, printable
+from colorbatch.progress import Pace
+from colorbatch.text import printable
 
 
 class Clock:

@@ -8,7 +8,7 @@ import click
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
 from colorbatch.location import Location
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 
 @click.command("audit", short_help="Prove that nothing is missing and only colour was added.")
@@ -36,7 +36,7 @@ def command(
     Example:
       colorbatch audit out/ --source old_photos/
     """
-    from colorbatch.audit import audit_batch
+    from colorbatch.operations.audit import audit_batch
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     with terminal.reporter(quiet=quiet) as progress:

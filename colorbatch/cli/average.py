@@ -6,7 +6,7 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 
 @click.command("average", short_help="Make the mean of several checkpoints.")

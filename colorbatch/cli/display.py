@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from colorbatch.cli.terminal import say
-from colorbatch.progress import Pace, printable
+from colorbatch.progress import Pace
+from colorbatch.text import printable
 
 SECONDS_BETWEEN_LINES = 30.0
 """Off a terminal, progress is one line this often."""

@@ -10,11 +10,11 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 if TYPE_CHECKING:
-    from colorbatch.doctor import Diagnosis
     from colorbatch.formats.trial import Trial
+    from colorbatch.operations.doctor import Diagnosis
 
 
 @click.command("doctor", short_help="Say what works on this machine.")
@@ -32,7 +32,7 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     Example:
       colorbatch doctor out/
     """
-    from colorbatch.doctor import diagnose
+    from colorbatch.operations.doctor import diagnose
 
     terminal.set_up_logging(verbose=False, quiet=True)
     found = diagnose(folder)

@@ -13,8 +13,8 @@ from colorbatch.extras import needs_extra
 from colorbatch.job import ColorOptions, ProviderName
 
 if TYPE_CHECKING:
-    from colorbatch.evaluation import Evaluation
-    from colorbatch.reliability import Reliability
+    from colorbatch.inference.reliability import Reliability
+    from colorbatch.operations.evaluate import Evaluation
 
 
 @click.command("evaluate", short_help="Measure a model on colour pictures.")
@@ -63,8 +63,8 @@ def command(
     """
     with needs_extra("evaluate"):
         import skimage  # noqa: F401 (said now, not after the first picture)
-    from colorbatch.colorizer import open_model
-    from colorbatch.evaluation import evaluate
+    from colorbatch.inference.colorizer import open_model
+    from colorbatch.operations.evaluate import evaluate
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     colorizer = open_model(model, provider=provider, options=color)

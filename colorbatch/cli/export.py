@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, parity, terminal
-from colorbatch.contract import MAX_SIZE, PRECISIONS, Precision
 from colorbatch.extras import needs_extra
-from colorbatch.provider import import_onnxruntime
+from colorbatch.inference.contract import MAX_SIZE, PRECISIONS, Precision
+from colorbatch.inference.provider import import_onnxruntime
 
 
 @click.command("export", short_help="Make an ONNX model of a checkpoint.")

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.model_file import ModelFile, describe_tensor, read_model_file
-from colorbatch.progress import printable
+from colorbatch.inference.model_file import ModelFile, describe_tensor, read_model_file
+from colorbatch.text import printable
 
 
 @click.command("inspect", short_help="Show what a model file promises.")

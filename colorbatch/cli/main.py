@@ -14,7 +14,7 @@ import click
 from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, ExitCode
 from colorbatch.job import WORKER_NAME
-from colorbatch.progress import printable
+from colorbatch.text import printable
 from colorbatch.version import __version__
 
 COMMANDS = (

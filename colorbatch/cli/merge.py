@@ -9,10 +9,10 @@ import click
 from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
 from colorbatch.location import Location, shown
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 if TYPE_CHECKING:
-    from colorbatch.joining import Joined
+    from colorbatch.operations.merge import Joined
 
 
 @click.command("merge", short_help="Join the shards of a job into one manifest.")
@@ -32,7 +32,7 @@ def command(ctx: click.Context, /, output: Location, *, as_json: bool, quiet: bo
       colorbatch run --shard 2/2 old_photos/ out/
       colorbatch merge out/
     """
-    from colorbatch.joining import join_shards
+    from colorbatch.operations.merge import join_shards
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     joined = join_shards(output)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.inference.model_file import built_in_models, read_model_file
 from colorbatch.job import DEFAULT_MODEL
-from colorbatch.model_file import built_in_models, read_model_file
 
 
 @click.command("models", short_help="List the built-in models.")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 import click
 from click.shell_completion import CompletionItem
 
-from colorbatch.contract import MAX_SIZE
+from colorbatch.inference.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.location import is_url, location_of, without_secrets
 from colorbatch.shard import Shard
@@ -104,7 +104,7 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
         return "NAME|PATH"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from colorbatch.model_file import built_in_models
+        from colorbatch.inference.model_file import built_in_models
 
         names = [CompletionItem(name) for name in built_in_models() if name.startswith(incomplete)]
         return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after names would hide them

@@ -8,9 +8,9 @@ from datetime import timedelta
 from rich.filesize import decimal
 
 from colorbatch.cli import terminal
-from colorbatch.forecast import Forecast, forecast
 from colorbatch.job import BatchJob
-from colorbatch.progress import printable
+from colorbatch.run.forecast import Forecast, forecast
+from colorbatch.text import printable
 
 _HAS_OUTPUT = ("colour", "again", "kept")
 

@@ -9,7 +9,7 @@ import click
 from colorbatch.cli import options, terminal
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.job import ProviderName
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -69,9 +69,9 @@ def command(
       colorbatch preview scan.tif -o preview.png
       colorbatch preview scan.tif -o preview.png --model default --model unet --strength 0.7 --strength 1
     """
-    from colorbatch import atomic
     from colorbatch.formats import encode
-    from colorbatch.preview import Choices, preview
+    from colorbatch.operations.preview import Choices, preview
+    from colorbatch.store import atomic
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     _refuse_output(file, output, force=force)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 if TYPE_CHECKING:
     from colorbatch.report import Report

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 
 @click.command("restore", short_help="Give back the grey JPEGs that coloured ones hold bit for bit.")
@@ -25,7 +25,7 @@ def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> N
     Example:
       colorbatch restore out/ grey_again/
     """
-    from colorbatch.restoring import restore_batch
+    from colorbatch.operations.restore import restore_batch
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     with terminal.reporter(quiet=quiet) as progress:

@@ -13,8 +13,8 @@ from colorbatch.cli.config import config_in_force, config_option, settings_in_fo
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, EngineName, JpegLuma
 from colorbatch.location import Location, shown
-from colorbatch.progress import printable
 from colorbatch.shard import Shard
+from colorbatch.text import printable
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -155,9 +155,9 @@ def command(
     Example:
       colorbatch run old_photos/ out/
     """
-    from colorbatch.batch import run_batch
-    from colorbatch.listing import read_list
-    from colorbatch.memory import keep_freed_memory
+    from colorbatch.machine import keep_freed_memory
+    from colorbatch.run.batch import run_batch
+    from colorbatch.run.only_list import read_list
 
     keep_freed_memory()
     job = BatchJob(

@@ -17,7 +17,8 @@ from typing import IO, TYPE_CHECKING, cast
 import click
 
 from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
-from colorbatch.progress import ProgressReporter, SilentProgress, printable
+from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
 from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.job import BatchJob
-from colorbatch.metadata import Metadata, orientation_of, turned, upright_exif
-from colorbatch.picture import Picture, Pixels
+from colorbatch.pixels.metadata import Metadata, orientation_of, turned, upright_exif
+from colorbatch.pixels.picture import Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
 """How the warning begins of a picture that is cut short."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from colorbatch.picture import Pixels
+from colorbatch.pixels.picture import Pixels
 
 _INTENT = ImageCms.Intent.PERCEPTUAL
 _DATE = slice(24, 36)

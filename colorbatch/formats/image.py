@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from colorbatch import xmp
 from colorbatch.errors import UnsupportedPictureError
+from colorbatch.formats import mark
 from colorbatch.formats.icc import to_srgb
-from colorbatch.metadata import Metadata, turned
-from colorbatch.picture import Frame, Pixels
-from colorbatch.resize import PIXELS_AT_ONCE
+from colorbatch.pixels.metadata import Metadata, turned
+from colorbatch.pixels.picture import Frame, Pixels
+from colorbatch.pixels.resize import PIXELS_AT_ONCE
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -67,11 +67,11 @@ def make_frame(stored: Stored, warnings: list[str]) -> Frame:
         pixels = to_srgb(pixels, stored.profile, warnings)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _rgb_of_cmyk(pixels)
-    orientation = stored.orientation or xmp.orientation(metadata.xmp) or 1
+    orientation = stored.orientation or mark.orientation(metadata.xmp) or 1
     if is_turned(orientation):
         metadata = turned(metadata)
     alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
-    return Frame(upright(pixels, orientation), alpha, replace(metadata, xmp=xmp.upright(metadata.xmp)))
+    return Frame(upright(pixels, orientation), alpha, replace(metadata, xmp=mark.upright(metadata.xmp)))
 
 
 def upright(plane: Pixels, orientation: int) -> Pixels:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 from PIL.JpegPresets import presets
 
-from colorbatch import merging, xmp
-from colorbatch.color import Plane
-from colorbatch.formats import jpeg_scans
+from colorbatch.formats import jpeg_scans, mark
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
-from colorbatch.metadata import Metadata
-from colorbatch.picture import Frame
+from colorbatch.pixels.chroma import REACH, chroma_planes, halved_chroma_planes
+from colorbatch.pixels.color import Plane
+from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.picture import Frame
 
 LONGEST_SIDE = 65_500
 """Of libjpeg."""
@@ -57,12 +57,12 @@ def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
     if not segments:
         return standard
     try:
-        name = xmp.extended_name(standard)
+        name = mark.extended_name(standard)
         parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
         extended = b"".join(part[40:] for part in parts)
         if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
             raise ValueError("parts of it are missing")  # noqa: TRY301 (met like a damaged part)
-        return xmp.joined(standard, extended)
+        return mark.joined(standard, extended)
     except ValueError as error:
         warnings.append(f"XMP beyond its first 64 KB is damaged and was left out: {error}")
         return standard
@@ -129,8 +129,8 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
 
 def _planes(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
     """Return Cb and Cr ``[2, h, w]``: of half the size where samples then reach no farther than those of ``chroma``."""
-    is_coarse = all(merging.REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
-    return (merging.halved_chroma_planes if is_coarse else merging.chroma_planes)(grey, chroma)
+    is_coarse = all(REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
+    return (halved_chroma_planes if is_coarse else chroma_planes)(grey, chroma)
 
 
 def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:
@@ -142,7 +142,7 @@ def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:
 
 def _beside(metadata: Metadata) -> dict[str, Any]:
     """Return Pillow's arguments for what stands beside the picture."""
-    packet, extended = xmp.split(metadata.xmp, _LONGEST_XMP)
+    packet, extended = mark.split(metadata.xmp, _LONGEST_XMP)
     segments = [
         *_extended_xmp_segments(extended),
         *_in_segments(0xED, _PHOTOSHOP, metadata.photoshop),
@@ -171,7 +171,7 @@ def _segments(image: Image.Image) -> list[tuple[str, bytes]]:
 
 
 def _extended_xmp_segments(extended: bytes) -> list[bytes]:
-    head = _EXTENDED_XMP + xmp.name_of(extended) + len(extended).to_bytes(4, "big")
+    head = _EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
     return [
         _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _LONGEST_XMP - len(head)])
         for start in range(0, len(extended), _LONGEST_XMP - len(head))

@@ -8,8 +8,8 @@ import imagecodecs
 import numpy as np
 
 from colorbatch.errors import UnreadablePictureError
-from colorbatch.metadata import Metadata
-from colorbatch.picture import Frame, Pixels
+from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.picture import Frame, Pixels
 
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 """XMP specification, part 3, section 1.1.4."""

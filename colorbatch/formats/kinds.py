@@ -1,6 +1,10 @@
 """Which kinds of picture files there are, how they are known, and what each is written as."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from colorbatch.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,25 @@ def output_extension(kind: Kind, extension: str) -> str:
     """Return what is appended to the name of an output; empty when ``extension`` suits what is written."""
     written = KINDS[kind.written_as]
     return "" if extension.lower() in written.extensions else written.extensions[0]
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the files below ``folder`` that are named as pictures, sorted.
+
+    Raises:
+        UsageError: it is not a folder, or there are none.
+
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file())
+    if not paths:
+        raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
+    return paths
+
+
+def evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:
+    """Return at most ``limit`` of the paths, spread evenly over them."""
+    if limit is None or limit >= len(paths):
+        return paths
+    return [paths[index * len(paths) // limit] for index in range(limit)]

@@ -9,8 +9,8 @@ import numpy as np
 
 from colorbatch.errors import UnreadablePictureError
 from colorbatch.formats.icc import srgb_profile
-from colorbatch.metadata import Metadata
-from colorbatch.picture import Frame, Pixels
+from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.picture import Frame, Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp"

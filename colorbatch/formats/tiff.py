@@ -14,8 +14,8 @@ from PIL import TiffImagePlugin
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import tiff_images, tiff_strips
 from colorbatch.formats.icc import srgb_profile
-from colorbatch.metadata import Metadata, RawTag
-from colorbatch.picture import Frame, Pixels
+from colorbatch.pixels.metadata import Metadata, RawTag
+from colorbatch.pixels.picture import Frame, Pixels
 
 _DIRECTORIES = {34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
 """Tags that point to a directory of more tags; the last is one of EXIF's."""

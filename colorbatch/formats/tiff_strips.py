@@ -11,8 +11,8 @@ from typing import Any, Literal
 import imagecodecs
 import numpy as np
 
-from colorbatch import merging
-from colorbatch.picture import Frame, Pixels
+from colorbatch.pixels.chroma import merged_strips
+from colorbatch.pixels.picture import Frame, Pixels
 
 STRIP_BYTES = 2**18
 """Of pixels in a strip, about."""
@@ -61,9 +61,7 @@ def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]
 
 def _strips(frame: Frame, rows: int) -> Iterator[Pixels]:
     """Yield ``[R, W, C]``, one below the other, each but the last of a multiple of ``rows`` rows."""
-    strips = (
-        [frame.pixels] if frame.chroma is None else merging.merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
-    )
+    strips = [frame.pixels] if frame.chroma is None else merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
     top = 0
     for strip in strips:
         planes = np.atleast_3d(strip)

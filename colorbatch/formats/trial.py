@@ -11,8 +11,8 @@ from colorbatch.errors import ColorbatchError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
 from colorbatch.formats import tiff
 from colorbatch.formats.codec import decode, encode
-from colorbatch.metadata import Metadata
-from colorbatch.picture import Frame, Picture, Pixels
+from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 _MAX_DIFFERENCE = 12
 """Mean of 255 levels by which a picture may come back different; a smooth one loses far less in any format."""

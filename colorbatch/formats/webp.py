@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from colorbatch.formats.icc import srgb_profile
-from colorbatch.picture import Frame
+from colorbatch.pixels.picture import Frame
 
 LONGEST_SIDE = 16_383
 """Of the format."""

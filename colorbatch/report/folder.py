@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorbatch.atomic import remove_left_behind
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
-from colorbatch.lock import open_locked
-from colorbatch.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER, is_part_of_report, is_report
+from colorbatch.store.atomic import remove_left_behind
+from colorbatch.store.lock import open_locked
+from colorbatch.store.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER, is_part_of_report, is_report
 
 PREVIEWS = "previews"
 _BATCH = re.compile(rb'"batch": "([0-9a-f]{32})"')

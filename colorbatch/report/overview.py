@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from colorbatch.job import Status
-from colorbatch.manifest import Row
+from colorbatch.records.row import Row
 
 
 @dataclass(frozen=True)

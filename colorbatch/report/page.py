@@ -12,12 +12,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from colorbatch.manifest import Row
-from colorbatch.naming import in_utf_8
-from colorbatch.progress import printable
+from colorbatch.records.row import Row
 from colorbatch.report import previews, scores
 from colorbatch.report.overview import Overview
 from colorbatch.report.previews import Preview
+from colorbatch.text import printable, to_utf_8
 from colorbatch.version import __version__
 
 ASSETS = ("report.css", "report.js")
@@ -101,7 +100,7 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
     for each in shown:
         row, preview = each.row, each.preview
         facts: dict[str, Any] = {
-            "input": in_utf_8(row.input),
+            "input": to_utf_8(row.input),
             "status": row.status,
             **{name: getattr(row, name) for name in _OWN},
             "warnings": row.warnings,

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch import atomic, color, resize
 from colorbatch.errors import PictureError
 from colorbatch.formats import decode, decoded_bytes
-from colorbatch.manifest import Row
-from colorbatch.memory import MemoryBudget
-from colorbatch.reading import read_regular
+from colorbatch.machine import MemoryBudget
+from colorbatch.pixels import color, resize
+from colorbatch.records.row import Row
 from colorbatch.report.folder import PREVIEWS
 from colorbatch.report.scores import Measures, measure
+from colorbatch.store import atomic
+from colorbatch.store.regular_files import read_regular
 
 SMALL_SIDE, LARGE_SIDE = 384, 1024
 """Longest sides in pixels on the contact sheet, and of a picture that was opened."""

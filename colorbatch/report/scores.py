@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from colorbatch import color
-from colorbatch.contract import expected_ciede2000
-from colorbatch.metrics import colourfulness
+from colorbatch.inference.contract import expected_ciede2000
+from colorbatch.pixels import color
+from colorbatch.pixels.metrics import colourfulness
 
 RGB = NDArray[np.uint8]
 """``[H, W, 3]``."""

@@ -6,19 +6,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from colorbatch import atomic
-from colorbatch.cores import usable_cores
-from colorbatch.discovery import plan_batch
 from colorbatch.errors import UsageError
-from colorbatch.manifest import Row, is_unfinished, is_unmerged, refuse_without_rows, rows_of
-from colorbatch.memory import MemoryBudget, physical_memory
-from colorbatch.naming import in_utf_8
+from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.records.manifest import is_unfinished, is_unmerged, refuse_without_rows, rows_of
+from colorbatch.records.row import Row
 from colorbatch.report import page, previews
 from colorbatch.report.folder import held_folder, remove_all_but
 from colorbatch.report.overview import overview_of
 from colorbatch.report.previews import Place, Preview
+from colorbatch.run.plan import plan_batch
+from colorbatch.store import atomic
 from colorbatch.store.local import LocalStore
+from colorbatch.text import to_utf_8
 
 _KEPT_NAME = "previews.json"
 """What is known of the previews, for the next report; written when this one is stopped too."""
@@ -116,7 +116,7 @@ def _look_at_all(rows: Sequence[Row], place: Place, threads: int, progress: Prog
                 progress.advance()
     finally:
         progress.end()
-        names = [in_utf_8(row.input) for row in rows]
+        names = [to_utf_8(row.input) for row in rows]
         stamped = {name: (look.stamp, look.preview) for name, look in zip(names, looks, strict=False)}
         not_reached = {name: kept[name] for name in names if name in kept and name not in stamped}
         atomic.write_bytes(place.report / _KEPT_NAME, previews.to_json(stamped | not_reached))
@@ -130,7 +130,7 @@ def _looks(
 
     def look(row: Row) -> _Look:
         stamp = previews.stamp_of(row, place)
-        before, preview = kept.get(in_utf_8(row.input), ([], Preview()))
+        before, preview = kept.get(to_utf_8(row.input), ([], Preview()))
         if before == stamp and previews.still_stands(preview, place.report):
             return _Look(stamp, preview, is_new=False)
         preview = previews.make_preview(row, place)

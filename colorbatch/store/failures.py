@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from colorbatch.errors import ColorbatchError, StoreUnavailableError
 from colorbatch.location import without_secrets
-from colorbatch.progress import printable
+from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
-from colorbatch.store.state import FileState
+from colorbatch.store.file_state import FileState
+from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.store import Entry
 
 _NOT_ON_WINDOWS = frozenset('\\:*?"<>|')

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch import atomic
 from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError
-from colorbatch.reading import open_regular, read_below, read_regular
-from colorbatch.report_folder import REPORT_FOLDER, is_report
-from colorbatch.space import bytes_free
-from colorbatch.store import intersect
+from colorbatch.machine import bytes_free
+from colorbatch.store import atomic, intersect
+from colorbatch.store.file_state import FileState
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
-from colorbatch.store.state import FileState
+from colorbatch.store.regular_files import open_regular, read_below, read_regular
+from colorbatch.store.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.store import Entry, Head, Notes, Store
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.durable import flush
 from colorbatch.errors import OutputInUseError, OutputUnwritableError
-from colorbatch.lock import is_held, open_locked
-from colorbatch.reading import read_regular
+from colorbatch.store.durable import flush
+from colorbatch.store.lock import is_held, open_locked
+from colorbatch.store.regular_files import read_regular
 from colorbatch.store.store import Journal, JournalFile
 
 

@@ -10,12 +10,12 @@ from typing_extensions import override
 
 from colorbatch.errors import OutputUnwritableError, UsageError
 from colorbatch.location import overlaps
-from colorbatch.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.failures import with_retries
+from colorbatch.store.file_state import FileState
 from colorbatch.store.keys import entries_of
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.remote_journal import RemoteJournal, RemoteJournalFile, journal_files
-from colorbatch.store.state import FileState
+from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.store import Entry, Head, Store
 
 if TYPE_CHECKING:

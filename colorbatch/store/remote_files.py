@@ -8,13 +8,12 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from colorbatch import atomic
 from colorbatch.errors import EnvironmentFailure
 from colorbatch.location import SCHEMES, shown
-from colorbatch.naming import in_utf_8, of_the_locale
-from colorbatch.progress import printable
+from colorbatch.store import atomic
 from colorbatch.store.failures import CutError, as_os_error, store_unavailable, with_retries
-from colorbatch.store.state import FileState, etag_of, state_of
+from colorbatch.store.file_state import FileState, etag_of, state_of
+from colorbatch.text import printable, to_locale, to_utf_8
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -169,7 +168,7 @@ class RemoteFiles:
             name = str(key)[len(root) :].removeprefix("/")
             is_folder = info["type"] == "directory" or (name.endswith("/") and not info["size"])
             if not is_folder:
-                states[of_the_locale(name)] = state_of(info)
+                states[to_locale(name)] = state_of(info)
         return states
 
     def remove_left_behind(self) -> None:
@@ -230,7 +229,7 @@ class RemoteFiles:
 
     def _path(self, name: str) -> str:
         root = self.location.path.rstrip("/")
-        return f"{root}/{in_utf_8(name)}" if name else root
+        return f"{root}/{to_utf_8(name)}" if name else root
 
     def _checked(self, path: str, data: bytes) -> bytes:
         """Return what was read if it is as long as the store says that it is.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from colorbatch.errors import EnvironmentFailure
-from colorbatch.store.state import FileState
+from colorbatch.store.file_state import FileState
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from colorbatch.atomic import atomic_writer
 from colorbatch.errors import CheckpointRefusedError, UsageError
+from colorbatch.store.atomic import atomic_writer
 from colorbatch.training.checkpoint import FORMAT, load_network
 
 

@@ -1,4 +1,4 @@
-"""What age, old film and old cameras do to a photograph, as :mod:`colorbatch.training.ageing`, for batches on a device.
+"""What age, old film and old cameras do to a photograph, as :mod:`colorbatch.pixels.ageing`, for batches on a device.
 
 Every effect takes luma float32 ``[N, 1, S, S]`` in 0..1 and random numbers, befalls each of the N pictures in a way of
 its own, and returns luma; values may leave 0..1 until :func:`age` clips them. Nothing here waits for the device. Names,
@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from colorbatch.color import LUMA_WEIGHTS
-from colorbatch.training import ageing
-from colorbatch.training.ageing import BORDER_SHARE, ORTHOCHROMATIC_SHARE, REFERENCE_SIDE
+from colorbatch.pixels import ageing
+from colorbatch.pixels.ageing import BORDER_SHARE, ORTHOCHROMATIC_SHARE, REFERENCE_SIDE
+from colorbatch.pixels.color import LUMA_WEIGHTS
 from colorbatch.training.draws import Draws
 from colorbatch.training.filters import blurred, recompressed
 from colorbatch.training.planes import constant

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from colorbatch.atomic import atomic_writer
 from colorbatch.errors import CheckpointRefusedError
+from colorbatch.store.atomic import atomic_writer
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import Keep
 from colorbatch.training.moving_average import MovingAverage

@@ -12,10 +12,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from colorbatch.cores import usable_cores
-from colorbatch.discovery import picture_files
 from colorbatch.errors import UsageError
-from colorbatch.memory import physical_memory
+from colorbatch.formats.kinds import picture_files
+from colorbatch.machine import physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter
 from colorbatch.training.packed import BYTES_PER_PIXEL, Canvas, PackedPictures
 

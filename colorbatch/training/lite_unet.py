@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from colorbatch.contract import HALF_CONFIDENT
+from colorbatch.inference.contract import HALF_CONFIDENT
 from colorbatch.training import hints as hint_planes
 from colorbatch.training.config import LossName
 from colorbatch.training.decoder import STAGE_CHANNELS, Decoder, decoder_channels

@@ -1,4 +1,4 @@
-"""Luma and chroma of torch tensors, by the weights of :mod:`colorbatch.color`."""
+"""Luma and chroma of torch tensors, by the weights of :mod:`colorbatch.pixels.color`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from colorbatch.color import CB_SCALE, CHROMA_WEIGHTS, CR_SCALE, GREEN_OF_CB, GREEN_OF_CR
+from colorbatch.pixels.color import CB_SCALE, CHROMA_WEIGHTS, CR_SCALE, GREEN_OF_CB, GREEN_OF_CR
 
 RGB_OF_CHROMA = ((0.0, CR_SCALE), (GREEN_OF_CB, GREEN_OF_CR), (CB_SCALE, 0.0))
 """How Cb and Cr move red, green and blue, ``[3, 2]``."""

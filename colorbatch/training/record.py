@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from colorbatch.atomic import atomic_writer, write_bytes
+from colorbatch.store.atomic import atomic_writer, write_bytes
 from colorbatch.training.checkpoint import EpochMetrics
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colorbatch.contract import WEIGHT_PREFIX
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.extras import needs_extra
-from colorbatch.model_file import built_in_models, read_model_file
+from colorbatch.inference.contract import WEIGHT_PREFIX
+from colorbatch.inference.model_file import built_in_models, read_model_file
 from colorbatch.training.checkpoint import LoadedCheckpoint, load_checkpoint, load_weights
 from colorbatch.training.network import ColorNetwork
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorbatch import color, resize
-from colorbatch.color import Plane
-from colorbatch.discovery import evenly, picture_files
 from colorbatch.errors import PictureError, UsageError
 from colorbatch.formats import decode
-from colorbatch.picture import Frame
+from colorbatch.formats.kinds import evenly, picture_files
+from colorbatch.pixels import color, resize
+from colorbatch.pixels.color import Plane
+from colorbatch.pixels.picture import Frame
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import onnx
 
-from colorbatch.atomic import write_bytes
-from colorbatch.contract import ModelContract, Precision
 from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
+from colorbatch.inference.contract import ModelContract, Precision
+from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import ProviderName
-from colorbatch.model_file import read_model_file
+from colorbatch.store.atomic import write_bytes
 from colorbatch.training.checkpoint import load_network
 from colorbatch_export.calibration import read_inputs
 from colorbatch_export.graph import build_graph

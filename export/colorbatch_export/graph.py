@@ -17,7 +17,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from colorbatch import contract
+from colorbatch.inference import contract
 from colorbatch.training.network import ColorNetwork
 
 

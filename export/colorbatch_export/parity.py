@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from colorbatch import color, contract
-from colorbatch.color import Plane
-from colorbatch.contract import Parity, ParityFigure, Precision
 from colorbatch.errors import ModelRefusedError
+from colorbatch.inference import contract
+from colorbatch.inference.contract import Parity, ParityFigure, Precision
+from colorbatch.inference.provider import open_inference_session
 from colorbatch.job import ProviderName
-from colorbatch.provider import open_inference_session
+from colorbatch.pixels import color
+from colorbatch.pixels.color import Plane
 from colorbatch.training.network import ColorNetwork
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def measure_parity(
         provider: where ONNX Runtime runs the model.
 
     Raises:
-        EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.provider.open_inference_session`.
+        EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.inference.provider.open_inference_session`.
 
     """
     session, actual = open_inference_session(model, provider)

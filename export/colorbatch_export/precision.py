@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from colorbatch import contract
-from colorbatch.provider import import_onnxruntime
+from colorbatch.inference import contract
+from colorbatch.inference.provider import import_onnxruntime
 from colorbatch_export.calibration import CalibrationInput
 from colorbatch_export.graph import forget_origins
 

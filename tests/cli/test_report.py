@@ -10,9 +10,9 @@ import pytest
 from helpers import CommandLine
 from PIL import Image
 
-from colorbatch import batch
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter
+from colorbatch.run import batch
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_a_bug_is_exit_70_with_one_line_and_a_log(
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("colorbatch.batch.run_batch", faulty)
+    monkeypatch.setattr("colorbatch.run.batch.run_batch", faulty)
     assert command_line("run", source, tmp_path / "out") == 70
     stderr = capsys.readouterr().err
     assert stderr.count("\n") == 1

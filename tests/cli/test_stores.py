@@ -133,7 +133,7 @@ def test_another_run_at_work_is_exit_5_and_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from colorbatch.manifest import Manifest
+    from colorbatch.records.manifest import Manifest
 
     monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
     monkeypatch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.05)

@@ -10,12 +10,12 @@ import pytest
 from pages import DOCS, README, README_ZH, blocks, codes, command, table
 
 import colorbatch
-from colorbatch.audit import Audit
 from colorbatch.cli.main import COMMANDS
-from colorbatch.contract import PREFIX, ModelContract, Parity
 from colorbatch.errors import ExitCode
+from colorbatch.inference.contract import PREFIX, ModelContract, Parity
 from colorbatch.job import BatchSummary
-from colorbatch.manifest import Row
+from colorbatch.operations.audit import Audit
+from colorbatch.records.row import Row
 
 
 def listed(page: Path, head: str) -> list[str]:

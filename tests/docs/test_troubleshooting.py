@@ -7,7 +7,7 @@ from helpers import ROOT
 from pages import DOCS, codes, table
 
 from colorbatch.errors import ColorbatchError
-from colorbatch.manifest import MANIFEST_NAME
+from colorbatch.records.manifest import MANIFEST_NAME
 
 PAGE = DOCS / "troubleshooting.md"
 

@@ -10,11 +10,11 @@ from helpers import SAMPLES
 from PIL import Image
 
 import colorbatch_export
-from colorbatch.contract import Precision
 from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
+from colorbatch.inference.contract import Precision
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.provider import open_inference_session
 from colorbatch.job import ProviderName
-from colorbatch.model_file import read_model_file
-from colorbatch.provider import open_inference_session
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.checkpoint import TrainingState, load_network, save_epoch
 from colorbatch.training.lite_unet import LiteUNet

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, decoded_bytes, encode, png
-from colorbatch.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture
 
 Levels = NDArray[Any]
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")

@@ -11,9 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch.colorizer import Colorizer
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode
+from colorbatch.inference.colorizer import Colorizer
 
 Samples = NDArray[Any]
 

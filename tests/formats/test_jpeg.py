@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.formats import decode, encode
-from colorbatch.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture
 
 
 def source_of(grey: NDArray[np.uint8], **coding: Any) -> bytes:  # noqa: ANN401

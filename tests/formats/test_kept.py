@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugi
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode, output_extension, sniff
 from colorbatch.formats.kinds import KINDS
-from colorbatch.picture import Picture
+from colorbatch.pixels.picture import Picture
 
 Levels = NDArray[np.uint8]
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><!-- Gro\xc3\x9fmutter --></x:xmpmeta>"

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from colorbatch import resize
 from colorbatch.formats import encode, tiff_strips
-from colorbatch.metadata import Metadata
-from colorbatch.picture import Frame, Picture
+from colorbatch.pixels import resize
+from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.picture import Frame, Picture
 
 COMPRESSIONS = ["none", "lzw", "zlib", "packbits", "lzma", "zstd"]
 

@@ -5,7 +5,7 @@ from PIL import Image, features
 
 from colorbatch.formats import kinds, png, trial
 from colorbatch.formats.trial import Trial, try_all
-from colorbatch.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture
 
 
 def found() -> dict[str, Trial]:

@@ -23,7 +23,7 @@ from gauntlet import kinds
 
 from colorbatch.errors import PictureError
 from colorbatch.formats import decode, decoded_bytes, encode
-from colorbatch.xmp import Origin, marked
+from colorbatch.formats.mark import Origin, marked
 
 _MEGAPIXELS = 4.0
 _ORIGIN = Origin("a.png", "0" * 64, "small", "0" * 64, "0" * 64, "compositeWithTrainedAlgorithmicMedia")

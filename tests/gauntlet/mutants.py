@@ -45,36 +45,40 @@ _WRITE_LATER = 'threading.Timer(0.5, run.output.write, (name, encoded.content), 
 PROTOCOL = ("test_write_protocol.py", "")
 MUTANTS = (
     Mutant(
-        *("rename removed", "colorbatch/atomic.py", "temporary.replace(path)"),
+        *("rename removed", "colorbatch/store/atomic.py", "temporary.replace(path)"),
         *("path.write_bytes(temporary.read_bytes())", PROTOCOL),
     ),
-    Mutant("fsync removed", "colorbatch/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
-    Mutant("row before file", "colorbatch/making.py", _WRITE, _WRITE_LATER, PROTOCOL),
+    Mutant("fsync removed", "colorbatch/store/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
+    Mutant("row before file", "colorbatch/run/output.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
-        *("resume by existence only", "colorbatch/resume.py"),
+        *("resume by existence only", "colorbatch/run/resume.py"),
         '        if sha256 not in (None, row.output_sha256):\n            return "altered"\n',
         *("", ("test_storage.py", "lost_or_altered")),
     ),
     Mutant(
-        *("silent CPU fallback", "colorbatch/provider.py", "    if _ORT_NAMES[words[0]] not in available:\n"),
+        *("silent CPU fallback", "colorbatch/inference/provider.py", "    if _ORT_NAMES[words[0]] not in available:\n"),
         '    words = [each if _ORT_NAMES[each] in available else "cpu" for each in words]\n    if not available:\n',
         ("test_surroundings.py", "provider"),
     ),
     Mutant(
-        *("luma changed by one level", "colorbatch/merging.py", "luma = color.luma_of(pixels[strip])\n        yield"),
+        *(
+            "luma changed by one level",
+            "colorbatch/pixels/chroma.py",
+            "luma = color.luma_of(pixels[strip])\n        yield",
+        ),
         *("luma = color.luma_of(pixels[strip]) + 1 / 255\n        yield", ("test_hostile_pictures.py", "every_kind")),
     ),
     Mutant(
-        *("lock ignored", "colorbatch/lock.py"),
+        *("lock ignored", "colorbatch/store/lock.py"),
         "fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
         *("pass", ("test_surroundings.py", "second_run or same_moment")),
     ),
     Mutant(
-        *("mark left out", "colorbatch/colouring.py", "picture = _marked(picture, origin)", "pass"),
+        *("mark left out", "colorbatch/run/colorize.py", "picture = _marked(picture, origin)", "pass"),
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
-        *("names flattened", "colorbatch/discovery.py", "return [each for each in planned if each.input in mine]"),
+        *("names flattened", "colorbatch/run/plan.py", "return [each for each in planned if each.input in mine]"),
         "return [replace(each, output_name=each.output_name.rpartition('/')[2]) for each in planned]",
         ("test_paths.py", "is_the_users_choice"),
     ),
@@ -83,7 +87,7 @@ MUTANTS = (
         *("ExitCode.OK", ("test_surroundings.py", "summary")),
     ),
     Mutant(
-        *("telemetry let go", "colorbatch/provider.py", 'os.environ.setdefault(_NO_TELEMETRY, "1")', "pass"),
+        *("telemetry let go", "colorbatch/inference/provider.py", 'os.environ.setdefault(_NO_TELEMETRY, "1")', "pass"),
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
@@ -95,15 +99,24 @@ MUTANTS = (
         *("if not parent:", ("test_paths.py", "written_through")),
     ),
     Mutant(
-        *("anything read", "colorbatch/reading.py", "if stat.S_ISREG(os.fstat(file.fileno()).st_mode):", "if file:"),
+        *(
+            "anything read",
+            "colorbatch/store/regular_files.py",
+            "if stat.S_ISREG(os.fstat(file.fileno()).st_mode):",
+            "if file:",
+        ),
         ("test_storage.py", "endless"),
     ),
     Mutant(
-        *("parts taken for wholes", "colorbatch/colouring.py", "salvage=job.salvage", "salvage=True"),
+        *("parts taken for wholes", "colorbatch/run/colorize.py", "salvage=job.salvage", "salvage=True"),
         ("test_hostile_pictures.py", "cut_short"),
     ),
     Mutant(
-        *("picture lost with its process", "colorbatch/engines/children.py", "for _ in range(DEATHS_OF_A_PICTURE):"),
+        *(
+            "picture lost with its process",
+            "colorbatch/run/engines/children.py",
+            "for _ in range(DEATHS_OF_A_PICTURE):",
+        ),
         *("for _ in range(1):", ("test_interruption.py", "child_process")),
     ),
 )

@@ -14,9 +14,10 @@ from helpers import CommandLine, LocalJob
 from playwright.sync_api import Browser, Locator, Page, expect
 from reports import HOSTILE, ODD_NAMES, finished_job, opened
 
-from colorbatch.listing import read_list
-from colorbatch.manifest import MANIFEST_NAME, Row
+from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.records.row import Row
 from colorbatch.report import write_report
+from colorbatch.run.only_list import read_list
 
 SHOWN = {"a.png", "album 1/c.tif", "album 1/b/d.webp", *ODD_NAMES}
 

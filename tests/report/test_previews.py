@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from reports import pictures_of
 
-from colorbatch.batch import run_batch
 from colorbatch.report import Report, write_report
+from colorbatch.run.batch import run_batch
 
 
 @pytest.fixture

@@ -11,16 +11,17 @@ import pytest
 from helpers import CommandLine, LocalJob
 from reports import HOSTILE, pictures_of
 
-from colorbatch import batch
-from colorbatch.audit import audit_batch
-from colorbatch.discovery import plan_batch
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
-from colorbatch.manifest import MANIFEST_NAME, Manifest, Row
+from colorbatch.operations.audit import audit_batch
 from colorbatch.progress import SilentProgress
+from colorbatch.records.manifest import MANIFEST_NAME, Manifest
+from colorbatch.records.row import Row
+from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.report import refuse_foreign_folder, write_report
 from colorbatch.report.folder import held_folder
 from colorbatch.report.overview import busy_seconds, overview_of
-from colorbatch.state import STATE_FOLDER
+from colorbatch.run import batch
+from colorbatch.run.plan import plan_batch
 from colorbatch.store import open_store
 
 FOLDER = "colorbatch-report"

@@ -9,7 +9,8 @@ from stores import S3
 from upath import UPath
 
 from colorbatch.errors import OutputInUseError
-from colorbatch.manifest import Manifest, Row, rows_of
+from colorbatch.records.manifest import Manifest, rows_of
+from colorbatch.records.row import Row
 from colorbatch.store import lease, open_store
 from colorbatch.store.lease import Lease, holder_at_work
 from colorbatch.store.remote import RemoteStore
@@ -116,6 +117,7 @@ def test_rows_are_there_a_few_seconds_later_and_on_leaving(s3: S3, monkeypatch: 
 
 def test_a_run_that_was_taken_for_dead_writes_no_manifest(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 60.0)  # it sleeps
     folder = s3.at("out")
     with Manifest(open_store(folder)) as sleeper:
         RemoteStore(folder).delete(NAME)

@@ -12,7 +12,7 @@ from stores import S3, Cut, Where
 from upath import UPath
 
 from colorbatch.errors import OutputUnwritableError, StoreUnavailableError
-from colorbatch.store import failures, remote
+from colorbatch.store import failures, remote_files
 from colorbatch.store.remote import RemoteStore
 from colorbatch.store.store import Head
 
@@ -53,7 +53,7 @@ UPLOADS = [
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "PART_BYTES", PART)
+    monkeypatch.setattr(remote_files, "PART_BYTES", PART)
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)  # 5 MiB, as of Amazon's
 
 

@@ -6,8 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colorbatch.color import luma_of
-from colorbatch.training import ageing, batch_ageing
+from colorbatch.pixels import ageing
+from colorbatch.pixels.color import luma_of
+from colorbatch.training import batch_ageing
 from colorbatch.training.draws import Draws
 
 COUNT = 300

@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers import small_contract
 
-from colorbatch.contract import Precision
 from colorbatch.errors import CheckpointRefusedError, ModelRefusedError
+from colorbatch.inference.contract import Precision
 from colorbatch.training.architectures import build_network
 from colorbatch.training.head import BINS
 from colorbatch.training.lite_unet import LiteUNet

@@ -1,0 +1,151 @@
+"""Gather what several threads ask of a model at the same time, and run it as one batch: what a GPU is fast at.
+
+Who asks while the model is busy waits; who finds it free runs whatever waits and is alike. So batches grow with the
+load by themselves, nobody waits for one to fill, and no thread is needed beyond those that ask.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorbatch.errors import InferenceError
+from colorbatch.pixels.canvas import LARGEST_BATCH
+from colorbatch.pixels.color import Plane
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model answers for N pictures of one shape."""
+
+    chroma: Plane
+    """``[N, 2, H, W]`` in -0.5..0.5."""
+    confidence: NDArray[np.float32] | None = None
+    """``[N]`` in 0..1: how sure the model is; ``None``: it does not say."""
+    colors: Plane | None = None
+    """``[N, B, H / 4, W / 4]``: the probability of each bin; ``None``: it was not asked for, or the model has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a model is asked for N pictures of one shape."""
+
+    luma: Plane
+    """``[N, 1, H, W]`` in 0..1."""
+    vividness: float | None = None
+    """0..1; ``None`` for a model without it."""
+    hints: Plane | None = None
+    """``[N, 3, H, W]``: Cb, Cr and weight; ``None``: nobody gave any."""
+    deadline: float | None = None
+    """Of ``time.monotonic``, in seconds, at which the inference is broken off."""
+    wants_colors: bool = False
+    """Whether the probability of each bin is asked for too, for a model that tells it."""
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], float | None, bool, bool]:
+        """Questions of the same kind fit into one batch."""
+        return self.luma.shape[1:], self.vividness, self.hints is None, self.wants_colors
+
+
+Run = Callable[[Question], Prediction]
+
+
+@dataclass(eq=False)
+class _Request:
+    """What one thread asks for, and what comes of it."""
+
+    question: Question
+    prediction: Prediction | None = None
+    error: InferenceError | MemoryError | None = None
+    is_done: bool = False
+
+
+class Batcher:
+    """Runs a model for several threads. What one picture makes fail fails alone."""
+
+    def __init__(self, run: Run, largest: int = LARGEST_BATCH) -> None:
+        """Call ``run`` for up to ``largest`` requests together, and never twice at the same time."""
+        self._run = run
+        self._largest = largest
+        self._waiting: list[_Request] = []
+        self._is_busy = False
+        self._condition = threading.Condition()
+
+    def __call__(self, question: Question) -> Prediction:
+        """Return what ``run`` gives for a question, computed beside what other threads ask for.
+
+        Raises:
+            InferenceError, MemoryError: ``run`` raised it for this request alone.
+
+        """
+        request = _Request(question)
+        with self._condition:
+            self._waiting.append(request)
+        while (batch := self._next_batch(request)) is not None:
+            try:
+                self._answer(batch)
+            finally:
+                with self._condition:
+                    for each in batch:
+                        each.is_done = True
+                    self._is_busy = False
+                    self._condition.notify_all()
+        if request.error is not None:
+            raise request.error
+        assert request.prediction is not None, "whoever ran the batch met a bug"
+        return request.prediction
+
+    def _next_batch(self, request: _Request) -> Sequence[_Request] | None:
+        """Return what to run next, once the model is free, or ``None`` once ``request`` has its answer."""
+        with self._condition:
+            self._condition.wait_for(lambda: request.is_done or not self._is_busy)
+            if request.is_done:
+                return None
+            kind = self._waiting[0].question.kind
+            batch = [each for each in self._waiting if each.question.kind == kind][: self._largest]
+            self._waiting = [each for each in self._waiting if each not in batch]
+            self._is_busy = True
+            return batch
+
+    def _answer(self, batch: Sequence[_Request]) -> None:
+        questions = [each.question for each in batch]
+        try:
+            prediction = self._run(_joined(questions))
+        except (InferenceError, MemoryError) as error:
+            if len(batch) == 1:
+                batch[0].error = error
+            else:
+                for each in batch:
+                    self._answer([each])
+            return
+        for each, part in zip(batch, _split(prediction, questions), strict=True):
+            each.prediction = part
+
+
+def _joined(questions: Sequence[Question]) -> Question:
+    """Return one question for the pictures of several of one kind; it has a deadline if each of them has."""
+    first = questions[0]
+    deadlines = [each.deadline for each in questions if each.deadline is not None]
+    hints = [each.hints for each in questions if each.hints is not None]
+    return Question(
+        np.concatenate([each.luma for each in questions]),
+        first.vividness,
+        np.concatenate(hints) if hints else None,
+        max(deadlines) if len(deadlines) == len(questions) else None,
+        first.wants_colors,
+    )
+
+
+def _split(prediction: Prediction, questions: Sequence[Question]) -> Iterator[Prediction]:
+    """Yield what of a prediction belongs to each question."""
+    start = 0
+    for question in questions:
+        part = slice(start, start + len(question.luma))
+        start = part.stop
+        yield Prediction(
+            prediction.chroma[part],
+            None if prediction.confidence is None else prediction.confidence[part],
+            None if prediction.colors is None else prediction.colors[part],
+        )

@@ -1,0 +1,248 @@
+"""Colour a picture: its luma goes through the network small, and chroma comes back; the luma itself is kept."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple, overload
+
+import numpy as np
+
+from colorbatch.errors import UsageError
+from colorbatch.inference.contract import COLORS_STRIDE, ModelContract
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.session import Predictor, Session
+from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
+from colorbatch.pixels import canvas, color, resize, tiling
+from colorbatch.pixels.color import Plane
+from colorbatch.pixels.picture import Frame, Picture, Pixels
+
+MAX_STRENGTH = 2.0
+
+
+class Colorizer:
+    """An opened model that colours pictures of any size. May be used from several threads at once."""
+
+    def __init__(
+        self, session: Predictor, options: ColorOptions | None = None, *, timeout: float | None = None
+    ) -> None:
+        """Colour with ``session``; ``options`` come before what the model's contract says.
+
+        ``timeout`` is how many seconds the model may take for one frame.
+
+        Raises:
+            UsageError: the options do not fit the model, or are out of range.
+
+        """
+        self.session = session
+        self.options = resolved(options or ColorOptions(), session.contract)
+        self._timeout = timeout
+
+    @property
+    def working_size(self) -> int:
+        """Short side in pixels that the network sees."""
+        return self.options.working_size or self.session.contract.working_size
+
+    def colorize(self, picture: Picture) -> Picture:
+        """Return the picture with every frame in colour: of the same size and depth, with the same luma and alpha.
+
+        Raises:
+            InferenceError: the model failed on it.
+
+        """
+        picture = self.predict(picture)
+        return replace(picture, frames=tuple(frame.merged() for frame in picture.frames))
+
+    def predict(self, picture: Picture) -> Picture:
+        """Return the picture with the chroma of every frame beside its pixels, not yet merged: that takes memory.
+
+        Raises:
+            InferenceError: the model failed on it.
+
+        """
+        return replace(picture, frames=tuple(map(self._predict_frame, picture.frames)))
+
+    def _predict_frame(self, frame: Frame) -> Frame:
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        found = self.predict_pixels(frame.pixels, deadline)
+        return replace(frame, chroma=found.chroma, confidence=found.confidence)
+
+    def predict_pixels(
+        self, pixels: Pixels | Plane, deadline: float | None = None, hints: Plane | None = None
+    ) -> "PixelPrediction":
+        """Return chroma at the size at which the network saw the picture, and how sure the model is of it.
+
+        The picture goes through the network once, small, since colour needs the whole scene; one that is too long for
+        that goes in overlapping tiles (:mod:`colorbatch.pixels.tiling`).
+
+        Args:
+            pixels: grey, RGB, or luma, as :func:`colorbatch.pixels.color.luma_of` takes them.
+            deadline: one of ``time.monotonic``.
+            hints: ``[3, h, w]`` of :meth:`network_size`: Cb, Cr and weight in 0..1.
+
+        Raises:
+            InferenceError: the model failed on it, took too long, or takes no hints.
+
+        """
+        size = self.network_size(*pixels.shape[:2])
+        if self.session.contract.tiling == "tiles":
+            small, side = color.luma_of(pixels), self.working_size
+        else:
+            small, side = resize.shrink_luma(pixels, size), resize.MAX_ASPECT * self.working_size
+        confidences: list[float] = []
+        areas: list[int] = []
+
+        def tiles() -> Iterator[tuple[tiling.Window, Plane]]:
+            for window in tiling.windows_of(size, side):
+                rows, columns = window.slices
+                luma = small[rows, columns]
+                chroma, confidence = self._run(luma, deadline, None if hints is None else hints[:, rows, columns])
+                if confidence is not None:
+                    confidences.append(confidence)
+                    areas.append(luma.size)
+                yield window, chroma
+
+        chroma = tiling.blend(size, tiles())
+        return PixelPrediction(chroma, float(np.average(confidences, weights=areas)) if confidences else None)
+
+    def predict_colors(self, pixels: Pixels | Plane, hints: Plane | None = None) -> Plane:
+        """Return the probability of each bin of the contract's ``colors``, ``[B, h / 4, w / 4]``, rounded down.
+
+        Args:
+            pixels: as :meth:`predict_pixels` takes them, of a picture that the network sees whole.
+            hints: likewise.
+
+        Raises:
+            InferenceError: the model failed on it, takes no hints, or has no such output.
+
+        """
+        size = self.network_size(*pixels.shape[:2])
+        luma, placed = self._padded(resize.shrink_luma(pixels, size), hints)
+        height, width = (side // COLORS_STRIDE for side in size)
+        return self.session.predict_colors(luma, placed)[0, :, :height, :width]
+
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width at which the network sees a picture of this height and width."""
+        if self.session.contract.tiling == "tiles":
+            return height, width
+        return resize.network_size(height, width, self.working_size)
+
+    def _run(self, luma: Plane, deadline: float | None, hints: Plane | None) -> tuple[Plane, float | None]:
+        """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees, and the confidence."""
+        height, width = luma.shape
+        padded, placed = self._padded(luma, hints)
+        vividness, strength = self.options.vividness, self.options.strength
+        found = self.session.predict(padded, vividness, deadline, placed)
+        chroma, confidence = found.chroma[0], found.confidence
+        if self.options.tta:
+            mirrored = np.ascontiguousarray(padded[..., ::-1])
+            mirrored_hints = None if placed is None else np.ascontiguousarray(placed[..., ::-1])
+            again = self.session.predict(mirrored, vividness, deadline, mirrored_hints)
+            chroma = (chroma + again.chroma[0, :, :, ::-1]) / 2
+        scaled: Plane = chroma if strength == 1 else chroma * np.float32(strength)
+        return scaled[:, :height, :width], None if confidence is None else float(confidence[0])
+
+    def _padded(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
+        """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model takes."""
+        promised = self.session.contract
+        if self.session.on_gpu:
+            size = canvas.canvas_of(
+                (luma.shape[0], luma.shape[1]),
+                self.working_size,
+                promised.size_multiple,
+                is_tile=promised.tiling == "tiles",
+            )
+            padded = canvas.lay_on(size, luma)
+        else:
+            padded = resize.pad_to_multiple(luma, promised.size_multiple)
+        if hints is None:
+            return padded[None, None], None
+        below, right = (padded.shape[axis] - luma.shape[axis] for axis in (0, 1))
+        return padded[None, None], np.pad(hints, ((0, 0), (0, below), (0, right)))[None]
+
+
+class PixelPrediction(NamedTuple):
+    """What a model says of one image."""
+
+    chroma: Plane
+    """``[2, h, w]`` in about -0.5..0.5, at the size at which the network saw it."""
+    confidence: float | None
+    """0..1, see :data:`colorbatch.inference.contract.CONFIDENCE_NAME`; ``None``: the model does not say."""
+
+
+def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
+    """Return the options with the contract's values for those left open.
+
+    Raises:
+        UsageError: they do not fit the model, or are out of range.
+
+    """
+    size, vividness = options.working_size, options.vividness
+    if size is not None and size < contract.size_multiple:
+        raise UsageError(f"the working size must be at least {contract.size_multiple} for the model {contract.name}")
+    if vividness is not None and contract.vividness is None:
+        raise UsageError(
+            f"the model {contract.name} has no vividness",
+            advice="Leave --vividness out, or scale its colours with --strength.",
+        )
+    if vividness is not None and not 0 <= vividness <= 1:
+        raise UsageError(f"the vividness must be from 0 to 1, not {vividness}")
+    if not 0 <= options.strength <= MAX_STRENGTH:
+        raise UsageError(f"the strength must be from 0 to {MAX_STRENGTH:g}, not {options.strength}")
+    return replace(
+        options,
+        working_size=size or contract.working_size,
+        vividness=contract.vividness if vividness is None else vividness,
+    )
+
+
+def open_model(
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    provider: ProviderName = "auto",
+    options: ColorOptions | None = None,
+    threads: int | None = None,
+) -> Colorizer:
+    """Open a built-in model by its name, or a model file by its path.
+
+    Args:
+        model: name or path.
+        provider: ``auto``, ``cpu`` or ``cuda``; all but ``auto`` are used or refused, never replaced.
+        options: how to colour; by default as the model's contract says.
+        threads: of ONNX Runtime within one inference; ``None``: its own choice.
+
+    Raises:
+        ModelRefusedError: the file does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+        UsageError: the options do not fit the model.
+
+    """
+    return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), options)
+
+
+@overload
+def colorize(picture: Picture, model: Colorizer | None = None) -> Picture: ...
+@overload
+def colorize(picture: Pixels, model: Colorizer | None = None) -> Pixels: ...
+def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Picture | Pixels:
+    """Colour one picture, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
+
+    Args:
+        picture: what to colour.
+        model: from :func:`open_model`; ``None`` opens the built-in one, which costs time at every call.
+
+    Returns:
+        A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array.
+
+    Raises:
+        UsageError: the array is not grey or RGB of 8 or 16 bits.
+        InferenceError: the model failed on it.
+
+    """
+    colorizer = model or open_model()
+    if isinstance(picture, Picture):
+        return colorizer.colorize(picture)
+    is_grey, is_rgb = picture.ndim == 2, picture.ndim == 3 and picture.shape[2] == 3
+    if picture.dtype not in (np.uint8, np.uint16) or not (is_grey or is_rgb) or picture.size == 0:
+        raise UsageError(f"expected uint8 or uint16 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
+    return colorizer.colorize(Picture((Frame(picture),))).first.pixels

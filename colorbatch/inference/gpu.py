@@ -1,0 +1,148 @@
+"""A model on a GPU: each shape of its inputs has a session of its own, and no failure of the GPU costs a picture."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colorbatch.inference import contract
+from colorbatch.pixels.canvas import MOST_SESSIONS, batch_of
+from colorbatch.pixels.color import Plane
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+logger = logging.getLogger(__name__)
+
+OpenSession = Callable[[], "onnxruntime.InferenceSession"]
+
+
+class GpuRunner:
+    """Runs a model on a GPU in batches of few sizes. One thread may use it at a time."""
+
+    def __init__(self, provider: str, open_on_gpu: OpenSession, open_on_cpu: OpenSession) -> None:
+        """Open sessions as they are needed.
+
+        Args:
+            provider: user word of the execution provider that ``open_on_gpu`` opens the model on.
+            open_on_gpu: opens one more session there.
+            open_on_cpu: opens one that goes on where the GPU cannot.
+
+        """
+        self._word = provider
+        self._open_on_gpu = open_on_gpu
+        self._open_on_cpu = open_on_cpu
+        self._sessions: dict[tuple[object, ...], onnxruntime.InferenceSession] = {}
+        """By the shape of what they are given, the one used last at the end."""
+        self._halvings = 0
+        """Of every batch, since the GPU had no memory for larger ones."""
+        self._cpu: onnxruntime.InferenceSession | None = None
+        self._is_lost = False
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use: ``cpu`` once the GPU failed."""
+        return "cpu" if self._is_lost else self._word
+
+    def run(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        """Return the outputs of these names.
+
+        What the GPU cannot do is tried with half of the batch, and at last on the CPU. If that can, the GPU is not
+        asked again; if it cannot either, it is not the GPU's fault.
+
+        Args:
+            names: of outputs whose first axis is that of the pictures.
+            inputs: ``luma`` and the others by name; those of four axes have one picture after the other.
+            options: of each inference.
+
+        Raises:
+            Exception: whatever ONNX Runtime raised on the CPU, or when it was broken off.
+
+        """
+        if self._is_lost:
+            return self._run_on_cpu(names, inputs, options)
+        halvings = self._halvings
+        try:
+            return self._run_on_gpu(names, inputs, options)
+        except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
+            if options.terminate:
+                raise
+            try:
+                outputs = self._run_on_cpu(names, inputs, options)
+            except Exception:
+                self._halvings = halvings
+                raise
+            self._is_lost = True
+            self._sessions.clear()
+            logger.warning("the %s provider failed (%s); the CPU goes on in its place", self._word, error)
+            return outputs
+
+    def _run_on_cpu(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        if self._cpu is None:
+            self._cpu = self._open_on_cpu()
+        outputs: Sequence[Plane] = self._cpu.run(names, dict(inputs), options)
+        return outputs
+
+    def _run_on_gpu(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        count, _, height, width = inputs[contract.INPUT_NAME].shape
+        while True:
+            batch = max(1, batch_of(height, width) >> self._halvings)
+            try:
+                parts = [
+                    self._run_batch(names, _part(inputs, start, batch), batch, options)
+                    for start in range(0, count, batch)
+                ]
+                return [np.concatenate(each)[:count] for each in zip(*parts, strict=True)]
+            except Exception as error:
+                if options.terminate or batch == 1:
+                    raise
+                logger.warning("the GPU cannot do %d pictures at once (%s); trying %d", batch, error, batch // 2)
+                self._halvings += 1
+                self._sessions.clear()
+
+    def _run_batch(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], batch: int, options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        """Return outputs of ``batch`` pictures, of which ``inputs`` may hold fewer."""
+        filled = {name: _filled(values, batch) for name, values in inputs.items()}
+        session = self._session_for(filled)
+        if contract.HINTS_NAME in filled:  # what is bound has to be an input that must be fed, which hints are not
+            unbound: Sequence[Plane] = session.run(names, filled, options)
+            return unbound
+        binding = session.io_binding()
+        for name, values in filled.items():
+            binding.bind_cpu_input(name, values)
+        for name in names:
+            binding.bind_output(name, self._word)
+        session.run_with_iobinding(binding, options)
+        outputs: Sequence[Plane] = binding.copy_outputs_to_cpu()
+        return outputs
+
+    def _session_for(self, inputs: Mapping[str, Plane]) -> "onnxruntime.InferenceSession":
+        key = (*inputs, inputs[contract.INPUT_NAME].shape)
+        session = self._sessions.pop(key, None) or self._open_on_gpu()
+        self._sessions[key] = session
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        return session
+
+
+def _part(inputs: Mapping[str, Plane], start: int, batch: int) -> Mapping[str, Plane]:
+    """Return the inputs of ``batch`` pictures, or of as many as are left."""
+    return {name: values[start : start + batch] if values.ndim else values for name, values in inputs.items()}
+
+
+def _filled(values: Plane, batch: int) -> Plane:
+    """Return values of ``batch`` pictures: those that are missing are black."""
+    if values.ndim == 0 or len(values) == batch:
+        return np.ascontiguousarray(values) if values.ndim else values
+    filled = np.zeros((batch, *values.shape[1:]), values.dtype)
+    filled[: len(values)] = values
+    return filled

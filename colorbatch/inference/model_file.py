@@ -1,0 +1,122 @@
+"""Find a model file, and refuse it unless it keeps the contract, before ONNX Runtime sees a byte of it."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from colorbatch.errors import ModelRefusedError
+from colorbatch.inference import contract
+from colorbatch.inference.contract import ModelContract
+from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from colorbatch.store.regular_files import read_regular
+
+MAX_BYTES = 2 * 2**30
+"""Largest file that can be one protobuf message."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that keeps the contract: its bytes, and what they say."""
+
+    path: Path
+    data: bytes
+    sha256: str
+    header: OnnxHeader
+    contract: ModelContract
+
+
+def built_in_models() -> dict[str, Path]:
+    """Return the models that ship with colorbatch, by name."""
+    folder = Path(str(resources.files("colorbatch") / "models"))
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+
+
+def read_model_file(name_or_path: str) -> ModelFile:
+    """Read a built-in model by its name, or a model file by its path.
+
+    Raises:
+        ModelRefusedError: it is not there, is not ONNX, has external data, or does not keep the contract.
+
+    """
+    path = built_in_models().get(name_or_path, Path(name_or_path))
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelRefusedError(f"the model {path} is not a regular file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelRefusedError(f"{path} is larger than any model can be")
+        data = read_regular(path)
+    except OSError as error:
+        raise ModelRefusedError(
+            f"cannot read the model {name_or_path}: {error.strerror or error}",
+            advice=f"Give the path of an .onnx file, or a built-in model: {', '.join(built_in_models())}",
+        ) from error
+    try:
+        header = read_onnx_header(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelRefusedError(f"{path} is not an ONNX model: {error}") from error
+    if header.has_external_data:
+        raise ModelRefusedError(
+            f"{path} keeps weights in another file; a model must be one file",
+            advice="Save the model with all weights inside it.",
+        )
+    try:
+        model_contract = ModelContract.from_metadata(header.metadata)
+        _check_signature(header, model_contract)
+    except ModelRefusedError as error:
+        raise ModelRefusedError(f"{path} is refused: {error}", advice=error.advice) from error
+    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract)
+
+
+def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
+    """Raise unless inputs and outputs are those of the contract."""
+    inputs = [_Wanted(contract.INPUT_NAME, ("N", 1, "H", "W"))]
+    if model_contract.vividness is not None:
+        inputs.append(_Wanted(contract.VIVIDNESS_NAME, ()))
+    hints = [_Wanted(contract.HINTS_NAME, ("N", 3, "H", "W"))] if model_contract.hints else []
+    outputs = [_Wanted(contract.OUTPUT_NAME, ("N", 2, "H", "W"))]
+    if model_contract.confidence:
+        outputs.append(_Wanted(contract.CONFIDENCE_NAME, ("N",)))
+    if model_contract.colors is not None:
+        outputs.append(_Wanted(contract.COLORS_NAME, ("N", len(model_contract.colors), "h", "w")))
+    # A file may list any of its weights as an input that has a default; only one called hints is of the contract.
+    found_hints = [info for info in header.optional_inputs if info.name == contract.HINTS_NAME]
+    pairs = ((inputs, header.inputs), (hints, found_hints), (outputs, header.outputs))
+    if not all(
+        len(wanted) == len(found) and all(each.matches(info) for each, info in zip(wanted, found, strict=True))
+        for wanted, found in pairs
+    ):
+        optional = "".join(f", and if wanted {each}" for each in hints)
+        found_inputs = ", ".join(map(describe_tensor, (*header.inputs, *found_hints))) or "nothing"
+        found_outputs = ", ".join(map(describe_tensor, header.outputs)) or "nothing"
+        raise ModelRefusedError(
+            f"expected {', '.join(map(str, inputs))}{optional} in, {', '.join(map(str, outputs))} out; "
+            f"found {found_inputs} in, {found_outputs} out"
+        )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An input or output that the contract promises: float32, its dimensions dynamic where they are named."""
+
+    name: str
+    shape: tuple[int | str, ...]
+
+    def matches(self, info: TensorInfo) -> bool:
+        """Return whether ``info`` is this input or output."""
+        if info.name != self.name or not info.is_float32 or info.shape is None or len(info.shape) != len(self.shape):
+            return False
+        return all(
+            found == wanted if isinstance(wanted, int) else not isinstance(found, int)
+            for wanted, found in zip(self.shape, info.shape, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} float32 [{', '.join(map(str, self.shape))}]"
+
+
+def describe_tensor(info: TensorInfo) -> str:
+    """Return an input or output in words, such as ``luma float32 [N, 1, H, W]``."""
+    kind = "float32" if info.is_float32 else "not float32"
+    shape = "of unknown rank" if info.shape is None else f"[{', '.join(str(side or '?') for side in info.shape)}]"
+    return f"{info.name} {kind} {shape}"

@@ -1,0 +1,255 @@
+"""One opened model: luma in, chroma out."""
+
+import contextlib
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorbatch.errors import InferenceError, InferenceStoppedError
+from colorbatch.inference import contract
+from colorbatch.inference.batching import Batcher, Prediction, Question, Run
+from colorbatch.inference.contract import ModelContract
+from colorbatch.inference.gpu import GpuRunner
+from colorbatch.inference.model_file import ModelFile
+from colorbatch.inference.provider import import_onnxruntime, open_inference_session
+from colorbatch.job import ProviderName
+from colorbatch.pixels.canvas import MOST_SESSIONS
+from colorbatch.pixels.color import Plane
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class Predictor(ABC):
+    """A model that can be asked, wherever it runs. May be used from several threads at once."""
+
+    def __init__(self, model: ModelFile, *, on_gpu: bool) -> None:
+        """Ask ``model``; ``on_gpu``: whether on a GPU, which is to be shown few shapes."""
+        self.model = model
+        self.on_gpu = on_gpu
+
+    @property
+    def contract(self) -> ModelContract:
+        """What the model promises."""
+        return self.model.contract
+
+    @property
+    @abstractmethod
+    def provider(self) -> str:
+        """User word of the execution provider in use."""
+
+    @abstractmethod
+    def answer(self, question: Question) -> Prediction:
+        """Return what the model gives, whatever that is.
+
+        Raises:
+            InferenceError: the model failed or took too long.
+            InferenceStoppedError: the run is stopped.
+
+        """
+
+    def predict(
+        self,
+        luma: Plane,
+        vividness: float | None = None,
+        deadline: float | None = None,
+        hints: Plane | None = None,
+    ) -> Prediction:
+        """Run the model.
+
+        Args:
+            luma: ``[N, 1, H, W]`` in 0..1, H and W multiples of the contract's ``size_multiple``.
+            vividness: 0..1 for a model that has it; ``None``: as its contract says.
+            deadline: of ``time.monotonic``, in seconds, at which the inference is broken off.
+            hints: ``[N, 3, H, W]``: Cb, Cr in -0.5..0.5 and weight in 0..1, for a model that takes them.
+
+        Raises:
+            InferenceError: the model failed or took too long, takes no hints, or its output has another shape or is
+                not finite.
+            InferenceStoppedError: the run is stopped.
+
+        """
+        level = self.contract.vividness if vividness is None else vividness
+        prediction = self._answer_checked(Question(luma, level, hints, deadline))
+        return replace(prediction, chroma=np.clip(prediction.chroma, -0.5, 0.5))
+
+    def predict_colors(self, luma: Plane, hints: Plane | None = None) -> Plane:
+        """Return the probability of each bin of the contract's ``colors``, ``[N, B, H / 4, W / 4]``.
+
+        Args:
+            luma: as :meth:`predict` takes it.
+            hints: likewise.
+
+        Raises:
+            InferenceError: as :meth:`predict`, or the model has no such output.
+            InferenceStoppedError: the run is stopped.
+
+        """
+        if self.contract.colors is None:
+            raise InferenceError(f"the model {self.contract.name} does not tell how likely each colour is")
+        question = Question(luma, self.contract.vividness, hints, wants_colors=True)
+        colors = self._answer_checked(question).colors
+        assert colors is not None, "the contract has them"
+        return colors
+
+    def _answer_checked(self, question: Question) -> Prediction:
+        if question.hints is not None and not self.contract.hints:
+            raise InferenceError(f"the model {self.contract.name} takes no hints", advice="Use the built-in default.")
+        prediction = self.answer(question)
+        batch, _, height, width = question.luma.shape
+        _check("chroma", prediction.chroma, (batch, 2, height, width))
+        if prediction.confidence is not None:
+            _check("confidence", prediction.confidence, (batch,))
+        if prediction.colors is not None and self.contract.colors is not None:
+            stride = contract.COLORS_STRIDE
+            _check("colors", prediction.colors, (batch, len(self.contract.colors), height // stride, width // stride))
+        return prediction
+
+
+class Session(Predictor):
+    """A model opened on a provider of this process."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        provider: ProviderName = "auto",
+        threads: int | None = None,
+        *,
+        gpu_memory: int | None = None,
+        on_gpu: bool | None = None,
+    ) -> None:
+        """Open ``model``.
+
+        Args:
+            model: read already.
+            provider: ``auto``, or what is used or refused.
+            threads: of ONNX Runtime within one inference.
+            gpu_memory: bytes of a GPU's memory to use at most; ``None``: what is needed.
+            on_gpu: go the way of a GPU, which computes together what several threads ask for; ``None``: on a GPU. On
+                a CPU it gains nothing.
+
+        Raises:
+            EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.inference.provider.open_inference_session`.
+
+        """
+        limit = None if gpu_memory is None else gpu_memory // MOST_SESSIONS
+        opened, word = open_inference_session(model.data, provider, threads, limit)
+        super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
+        self._new_run_options = import_onnxruntime().RunOptions
+        self._at_work: set[onnxruntime.RunOptions] = set()
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        if self.on_gpu:
+            first = [opened]
+            self._runner: _Runner = GpuRunner(
+                word,
+                lambda: first.pop() if first else open_inference_session(model.data, word, threads, limit)[0],
+                lambda: open_inference_session(model.data, "cpu")[0],  # on all cores: one thread asks at a time
+            )
+            self._infer: Run = Batcher(self._run)
+        else:
+            self._runner = _Plain(opened, word)
+            self._infer = self._run
+
+    @property
+    def provider(self) -> str:
+        """User word of the execution provider in use: that which was opened, or ``cpu`` once a GPU failed."""
+        return self._runner.provider
+
+    def stop(self) -> None:
+        """Break off every inference that is going on in another thread, and refuse further ones."""
+        with self._lock:
+            self._is_stopped = True
+            for options in self._at_work:
+                options.terminate = True
+
+    def answer(self, question: Question) -> Prediction:
+        """Return what the model gives, whatever that is.
+
+        Raises:
+            InferenceError: the model failed or took too long.
+            InferenceStoppedError: :meth:`stop` was called.
+
+        """
+        return self._infer(question)
+
+    def _run(self, question: Question) -> Prediction:
+        names = [contract.OUTPUT_NAME]
+        if self.contract.confidence:
+            names.append(contract.CONFIDENCE_NAME)
+        if question.wants_colors:
+            names.append(contract.COLORS_NAME)
+        inputs = {contract.INPUT_NAME: question.luma}
+        if self.contract.vividness is not None:
+            inputs[contract.VIVIDNESS_NAME] = np.array(question.vividness, np.float32)
+        if question.hints is not None:
+            inputs[contract.HINTS_NAME] = question.hints
+        with self._breakable(question.deadline) as run_options:
+            try:
+                outputs = dict(zip(names, self._runner.run(names, inputs, run_options), strict=True))
+            except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
+                if self._is_stopped:
+                    raise InferenceStoppedError("the run was stopped") from error
+                if run_options.terminate:
+                    raise InferenceError("the model took too long", advice="Raise --timeout if it is slow.") from error
+                raise InferenceError(f"the model failed: {error}") from error
+        return Prediction(
+            outputs[contract.OUTPUT_NAME], outputs.get(contract.CONFIDENCE_NAME), outputs.get(contract.COLORS_NAME)
+        )
+
+    @contextlib.contextmanager
+    def _breakable(self, deadline: float | None) -> Iterator["onnxruntime.RunOptions"]:
+        """Yield options of one inference that :meth:`stop` and the deadline reach."""
+        options = self._new_run_options()
+        with self._lock:
+            options.terminate = self._is_stopped
+            self._at_work.add(options)
+        alarm = None
+        if deadline is not None:
+            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+            alarm = threading.Timer(left, setattr, (options, "terminate", True))
+            alarm.daemon = True
+            alarm.start()
+        try:
+            yield options
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            with self._lock:
+                self._at_work.discard(options)
+
+
+class _Runner(Protocol):
+    """Whatever gives the outputs of a model."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+
+    def run(
+        self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
+    ) -> Sequence[Plane]:
+        """Return the outputs of these names."""
+
+
+class _Plain:
+    """One session of ONNX Runtime, which may be used from several threads at once."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession", provider: str) -> None:
+        self.provider = provider
+        self.run = partial(session.run)
+
+
+def _check(name: str, found: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    """Raise InferenceError unless an output has this shape and holds finite numbers."""
+    if found.shape != shape:
+        raise InferenceError(f"the model gave {name} {list(found.shape)} and not {list(shape)}")
+    if not np.isfinite(found).all():
+        raise InferenceError("the model gave numbers that are not finite")

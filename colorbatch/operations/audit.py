@@ -1,0 +1,287 @@
+"""Prove of a finished output folder that every file is accounted for and that only colour was added."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from colorbatch.errors import PictureError
+from colorbatch.formats import decode, encode, jpeg, mark
+from colorbatch.location import Location
+from colorbatch.machine import usable_cores
+from colorbatch.pixels import color
+from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.records.manifest import (
+    MANIFEST_NAME,
+    count_lines,
+    is_unfinished,
+    is_unmerged,
+    refuse_without_rows,
+    rows_of,
+)
+from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.records.state_folder import STATE_FOLDER
+from colorbatch.run.plan import plan_batch
+from colorbatch.run.resume import earlier_outputs
+from colorbatch.store import open_store
+from colorbatch.store.report_folder import is_part_of_report
+from colorbatch.store.store import Store
+
+_EXACT_TOLERANCE = 1.0
+"""Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
+_JPEG_TOLERANCE = 0.5
+"""A JPEG is encoded again, which costs something even in grey. Its luma may be this much further from the source's, in
+levels (root mean square), and a quarter, than that of the source encoded again in grey with its own table."""
+
+
+_CHECKED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    path: str
+    """Below the output folder, or below the source for what is missing there."""
+    problem: str
+
+
+@dataclass
+class Audit:
+    """What was checked, and what was found."""
+
+    rows: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    marked: int = 0
+    """Outputs that say that a model made their colours."""
+    unmarked: int = 0
+    """Outputs made with ``--no-mark``, and copies of pictures that were in colour."""
+    luma_compared: int = 0
+    """Outputs whose luma was compared with that of their sources."""
+    luma_handed_on: int = 0
+    """JPEGs among them that hold the coded luma of their sources, byte for byte."""
+    largest_luma_difference: float = 0.0
+    """Of the others, in levels of 255, or of 65,535 in pictures of 16 bits."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def audit_batch(
+    folder: Location,
+    source: Location | None = None,
+    *,
+    jobs: int | None = None,
+    progress: ProgressReporter | None = None,
+) -> Audit:
+    """Compare an output folder with its manifest, and with its source where that is given.
+
+    Args:
+        folder: of the outputs.
+        source: from which they were made; ``None``: luma is not compared.
+        jobs: pictures at the same time; ``None``: one for each core.
+        progress: hears of it.
+
+    Raises:
+        UsageError: a folder is not there, or has no manifest.
+        StoreUnavailableError: one lies in a store that does not answer, or refuses.
+
+    """
+    progress = progress or SilentProgress()
+    output = open_store(folder)
+    refuse_without_rows(output)
+    rows = rows_of(output)
+    sources = None if source is None else _Sources(open_store(source), output, rows)
+    found = Audit(rows=len(rows))
+    has_shards = is_unmerged(output)
+    if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
+        found.findings.append(Finding(MANIFEST_NAME, "it has lines that are no rows, or several rows for one source"))
+    if has_shards:
+        found.findings.append(
+            Finding(MANIFEST_NAME, "shards are at work here, or not merged: run colorbatch merge first")
+        )
+    elif is_unfinished(output):
+        found.findings.append(Finding(MANIFEST_NAME, "a run is at work here, or was killed: run it again first"))
+    counts = Counter(row.status for row in rows.values())
+    found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
+    found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
+    found.findings += _unaccounted(output, rows)
+    if sources is not None:
+        found.findings += _without_row(sources.inputs, rows)
+    outputs = [row for row in rows.values() if row.output is not None]
+    progress.begin(len(outputs), "Auditing")
+    try:
+        with ThreadPoolExecutor(jobs or usable_cores()) as pool:
+            for row, outcome in _outcomes(outputs, output, sources, pool):
+                found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
+                found.marked += outcome.is_marked
+                found.unmarked += not outcome.is_marked
+                if outcome.luma_difference is not None:
+                    found.luma_compared += 1
+                    found.luma_handed_on += outcome.is_luma_handed_on
+                    found.largest_luma_difference = max(found.largest_luma_difference, outcome.luma_difference)
+                progress.advance()
+    finally:
+        progress.end()
+    return found
+
+
+class _Sources:
+    """What the outputs were made from: a folder, or the one file."""
+
+    def __init__(self, store: Store, output: Store, rows: Mapping[str, Row]) -> None:
+        """List what is there.
+
+        Raises:
+            UsageError: it is not there, or intersects the outputs.
+            StoreUnavailableError: its store does not answer, or refuses.
+
+        """
+        planned = plan_batch(store, output, earlier=earlier_outputs(rows.values()))
+        self.inputs = {each.input for each in planned}
+        self._store = store
+        self._is_file = [each.key for each in planned] == [""]
+
+    def read(self, row: Row) -> bytes:
+        """Return the source of a row.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        return self._store.read("" if self._is_file else row.input)
+
+
+def _outcomes(
+    rows: Sequence[Row], folder: Store, source: _Sources | None, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Row, "_Outcome"]]:
+    """Yield the outcome of each check; a few hundred at a time, since each may hold a picture."""
+    for start in range(0, len(rows), _CHECKED_AT_ONCE):
+        some = rows[start : start + _CHECKED_AT_ONCE]
+        yield from zip(some, pool.map(lambda row: _check(row, folder, source), some), strict=True)
+
+
+@dataclass
+class _Outcome:
+    """Of the check of one output."""
+
+    problems: list[str] = field(default_factory=list)
+    is_marked: bool = False
+    luma_difference: float | None = None
+    is_luma_handed_on: bool = False
+
+
+def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
+    """Check one output against its row and its source."""
+    outcome = _Outcome()
+    try:
+        output = folder.read(str(row.output))
+    except OSError as error:
+        outcome.problems.append(f"the output cannot be read: {error.strerror or error}")
+        return outcome
+    if hashlib.sha256(output).hexdigest() != row.output_sha256:
+        outcome.problems.append("the output was altered after it was made")
+        return outcome
+    original = None
+    if source is not None:
+        try:
+            original = source.read(row)
+        except OSError as error:
+            outcome.problems.append(f"the source {row.input} cannot be read: {error.strerror or error}")
+    if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):
+        outcome.problems.append(f"the source {row.input} was altered after the output was made")
+        original = None
+    if row.output_sha256 == row.input_sha256:  # a copy, which the hashes prove
+        return outcome
+    try:
+        picture = decode(output, max_megapixels=float("inf"))
+        _check_mark(row, picture, outcome)
+        if original is not None:
+            outcome.is_luma_handed_on = picture.format == "JPEG" and jpeg.is_luma_handed_on(original, output)
+            if outcome.is_luma_handed_on:
+                outcome.luma_difference = 0.0
+            else:
+                whole = decode(original, max_megapixels=float("inf"), salvage=row.is_salvaged)
+                _check_luma(whole, picture, outcome)
+    except PictureError as error:
+        outcome.problems.append(f"it cannot be compared: {error}")
+    except MemoryError:
+        outcome.problems.append("it cannot be compared: that needs more memory than there is")
+    return outcome
+
+
+def _check_mark(row: Row, picture: Picture, outcome: _Outcome) -> None:
+    try:
+        types = {mark.digital_source_type(frame.metadata.xmp) for frame in picture.frames}
+    except ValueError as error:
+        outcome.problems.append(f"its XMP is damaged: {error}")
+        return
+    outcome.is_marked = row.digital_source_type is not None and types == {row.digital_source_type}
+    if row.digital_source_type is not None and not outcome.is_marked:
+        outcome.problems.append("it does not say of itself that a model made its colours")
+
+
+def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
+    sizes = [[(frame.height, frame.width, frame.bits) for frame in picture.frames] for picture in (source, output)]
+    if sizes[0] != sizes[1]:
+        outcome.problems.append(f"frames of {sizes[1]} were made of {sizes[0]} (height, width, bits)")
+        return
+    for before, after in zip(source.frames, output.frames, strict=True):
+        differences = _luma_differences(before, after)
+        largest = float(differences.max())
+        outcome.luma_difference = max(outcome.luma_difference or 0.0, largest)
+        if output.format == "JPEG":
+            in_grey = _luma_differences(before, _encoded_again(before, source))
+            is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(in_grey) + _JPEG_TOLERANCE
+        else:
+            is_same = largest <= _EXACT_TOLERANCE
+        if not is_same:
+            outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
+        if (before.alpha is None) != (after.alpha is None) or not np.array_equal(before.alpha, after.alpha):  # type: ignore[arg-type]
+            outcome.problems.append("its alpha is not the source's")
+
+
+def _luma_differences(before: Frame, after: Frame) -> color.Plane:
+    """Return the absolute differences of luma, ``[H, W]``, in levels of the frames' bit depth."""
+    top = np.float32(2**before.bits - 1)
+    differences: color.Plane = np.abs(color.luma_of(before.pixels) - color.luma_of(after.pixels)) * top
+    return differences
+
+
+def _root_mean_square(differences: color.Plane) -> float:
+    return float(np.sqrt(np.square(differences, dtype=np.float64).mean()))
+
+
+def _encoded_again(frame: Frame, source: Picture) -> Frame:
+    """Return the luma of a frame as a grey JPEG with the source's own table keeps it."""
+    grey = Frame(color.to_levels(color.luma_of(frame.pixels), np.uint8))
+    return decode(encode(Picture((grey,), "JPEG", source.jpeg_luma_table)), max_megapixels=float("inf")).first
+
+
+def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
+    known = {row.output for row in rows.values()} | {MANIFEST_NAME}
+    unreadable: list[OSError] = []
+    names = [name for name in folder.names(unreadable) if not name.startswith(f"{STATE_FOLDER}/")]
+    has_report = folder.has_report()
+    for name in names:
+        if name not in known and not (has_report and is_part_of_report(name)):
+            yield Finding(name, "no row of the manifest names it")
+    for error in unreadable:
+        yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")
+
+
+def _without_row(inputs: AbstractSet[str], rows: Mapping[str, Row]) -> Iterator[Finding]:
+    for name in sorted(inputs - set(rows)):
+        yield Finding(name, "the source has it, and the manifest does not")
+    for name in sorted(set(rows) - inputs):
+        yield Finding(name, "the manifest has it, and the source does not")

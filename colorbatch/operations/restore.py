@@ -1,0 +1,75 @@
+"""Give back the grey pictures that coloured JPEGs hold bit for bit."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colorbatch.formats import jpeg
+from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.records.manifest import refuse_without_rows, rows_of
+from colorbatch.records.row import Row
+from colorbatch.store import atomic
+from colorbatch.store.intersect import refuse_intersection
+from colorbatch.store.local import LocalStore
+
+
+@dataclass
+class Restored:
+    """What was given back, counted."""
+
+    restored: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Outputs that were not, each with the reason."""
+
+
+def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | None = None) -> Restored:
+    """Write a grey JPEG below ``destination`` for each output of a run that holds the coded luma of its source.
+
+    Each is named as its source was, and decodes to the same levels; what stood beside the picture in the source is in
+    the coloured output, not here. Nothing is overwritten.
+
+    Raises:
+        UsageError: the folder has no manifest, or it and the destination overlap.
+        OutputUnwritableError: the destination cannot be written.
+
+    """
+    progress = progress or SilentProgress()
+    output = LocalStore(folder)
+    refuse_without_rows(output)
+    refuse_intersection(folder, destination)
+    outputs = [row for row in rows_of(output).values() if row.status == "done" and row.output is not None]
+    found = Restored()
+    progress.begin(len(outputs), "Restoring")
+    try:
+        for row in outputs:
+            reason = _restore(row, output, destination)
+            if reason:
+                found.left_out.append((str(row.output), reason))
+            else:
+                found.restored += 1
+            progress.advance()
+    finally:
+        progress.end()
+    return found
+
+
+def _restore(row: Row, output: LocalStore, destination: Path) -> str:
+    """Write one grey picture; return why that was not done, or nothing."""
+    target = destination / row.input
+    try:
+        data = output.read(str(row.output))
+        is_inside = target.parent.resolve().is_relative_to(destination.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        return f"cannot read it: {getattr(error, 'strerror', None) or error}"
+    if hashlib.sha256(data).hexdigest() != row.output_sha256:
+        return "it was altered after it was made"
+    grey = jpeg.in_grey(data)
+    if grey is None:
+        return "it does not hold the coded luma of its source"
+    if not is_inside:
+        return f"a link in {destination} leads out of it"
+    if os.path.lexists(target):
+        return f"{target} is there already"
+    atomic.write_bytes(target, grey)
+    return ""

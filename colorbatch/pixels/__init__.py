@@ -1,0 +1,1 @@
+"""Arithmetic on pictures: NumPy arrays in, NumPy arrays out."""

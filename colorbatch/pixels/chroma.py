@@ -1,0 +1,104 @@
+"""Lay small chroma over the luma of full-size pixels, strip by strip: memory stays low whatever the size."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colorbatch.pixels import color, resize
+from colorbatch.pixels.color import Plane
+
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16."""
+REACH = 4
+"""Pixels, down and across, that show something of one sample of half the size."""
+
+
+def merged(pixels: Pixels, chroma: Plane) -> Pixels:
+    """Return RGB ``[H, W, 3]`` of the same type, with the luma of ``pixels`` and the colours of ``chroma``.
+
+    Args:
+        pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
+        chroma: ``[2, h, w]`` of any size.
+
+    """
+    result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    top = 0
+    for strip in merged_strips(pixels, chroma):
+        result[top : top + len(strip)] = strip
+        top += len(strip)
+    return result
+
+
+def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterator[Pixels]:
+    """Yield what :func:`merged` returns in strips ``[R, W, 3]``, one below the other.
+
+    Args:
+        pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
+        chroma: ``[2, h, w]`` of any size.
+        multiple_of: what the rows of each strip but the last are a multiple of.
+
+    """
+    for strip, offsets in _strips(chroma, pixels.shape[:2], multiple_of):
+        luma = color.luma_of(pixels[strip])
+        yield color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
+
+
+def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be laid over the luma of ``pixels`` as they are."""
+    planes = np.empty((2, *pixels.shape[:2]), np.uint8)
+    for strip, offsets in _strips(chroma, pixels.shape[:2]):
+        luma = color.luma_of(pixels[strip])
+        planes[:, strip] = color.chroma_levels(offsets, luma, luma)
+    return planes
+
+
+def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma of ``pixels`` as well.
+
+    A decoder enlarges them, so that a pixel shows a mixture of the samples near it (ITU-T T.871, section 8: samples lie
+    centred among their pixels). Each sample is weakened until its colour fits every pixel that it reaches, which the
+    mixture then does too, since the colours that fit a luma are a convex set: no decoder has to clip any, whether it
+    repeats samples or interpolates between them.
+
+    Args:
+        pixels: grey ``[H, W]``.
+        chroma: ``[2, h, w]`` of any size.
+
+    """
+    height, width = (-(-side // 2) for side in pixels.shape)
+    planes = np.empty((2, height, width), np.uint8)
+    for strip, offsets in _strips(chroma, (height, width)):
+        darkest, lightest = (_reached(pixels, strip, extreme) for extreme in (np.minimum, np.maximum))
+        planes[:, strip] = color.chroma_levels(offsets, color.luma_of(darkest), color.luma_of(lightest))
+    return planes
+
+
+def _strips(chroma: Plane, size: tuple[int, ...], multiple_of: int = 1) -> Iterator[tuple[slice, Plane]]:
+    """Yield the place of some rows of planes of ``size``, and the offsets ``[3, R, W]`` of their colours.
+
+    Offsets are linear in chroma, so they are computed small and then enlarged.
+    """
+    height, width = size
+    enlarged = resize.Enlarged(color.offsets_of(chroma), (height, width))
+    rows = max(1, resize.PIXELS_AT_ONCE // (width * multiple_of)) * multiple_of
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        yield slice(top, bottom), enlarged.rows(top, bottom)
+
+
+def _reached(pixels: Pixels, strip: slice, extreme: Callable[[Pixels, Pixels], Pixels]) -> Pixels:
+    """Return the extreme of the pixels that each sample of half the size reaches.
+
+    Sample j stands between pixels 2j and 2j + 1; linear interpolation takes it as far as 2j - 1 and 2j + 2.
+    """
+    top, bottom = 2 * strip.start - 1, 2 * strip.stop + 1
+    rows = pixels[max(0, top) : bottom]
+    height, width = pixels.shape
+    beyond = ((max(0, -top), max(0, bottom - height)), (1, 1 + width % 2))
+    rows = np.pad(rows, beyond, mode="edge")
+    pairs = extreme(rows[:-1], rows[1:])
+    rows = extreme(pairs[:-2:2], pairs[2::2])
+    pairs = extreme(rows[:, :-1], rows[:, 1:])
+    return extreme(pairs[:, :-2], pairs[:, 2:])[:, ::2]

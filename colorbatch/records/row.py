@@ -1,0 +1,114 @@
+"""One line of the record: what became of one source."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import PurePath
+from typing import get_args
+
+from colorbatch.formats import SALVAGED
+from colorbatch.job import Status
+from colorbatch.text import to_locale, to_utf_8
+
+SCHEMA = 1
+NOT_REACHED = "not reached: the run was stopped before it"
+"""The reason of a row whose source is left for the next run."""
+_TEXTS = (
+    *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
+    *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
+)
+_NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one source."""
+
+    input: str
+    """Path below the source, POSIX style, undecodable bytes as surrogate escapes."""
+    output: str | None = None
+    """Path below the output folder; ``None``: there is no output."""
+    status: Status = "skipped"
+    reason: str = ""
+    """Why it was skipped or failed."""
+    input_sha256: str | None = None
+    output_sha256: str | None = None
+    input_etag: str | None = None
+    """What a store says of the source that changes with its content: ETag or generation."""
+    output_etag: str | None = None
+    input_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    bits: int | None = None
+    """Bits a channel of the output."""
+    frames: int | None = None
+    warnings: Sequence[str] = ()
+    """What could not be taken over from the source."""
+    model: str | None = None
+    model_sha256: str | None = None
+    settings_sha256: str | None = None
+    provider: str | None = None
+    confidence: float | None = None
+    """How sure the model was of its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); of the page of which
+    it is least sure. ``None``: it does not say."""
+    digital_source_type: str | None = None
+    """What the output says of itself, a concept of IPTC's; ``None``: it does not say that a model made its colours."""
+    seconds: float | None = None
+    finished_at: str | None = None
+    """UTC, ISO 8601."""
+    version: str | None = None
+    """Of colorbatch."""
+    schema: int = SCHEMA
+
+    @property
+    def is_salvaged(self) -> bool:
+        """Whether parts of the source could not be read."""
+        return any(warning.startswith(SALVAGED) for warning in self.warnings)
+
+    def with_output_of(self, earlier: "Row") -> "Row":
+        """Return the row with the output that an earlier row names."""
+        return replace(
+            self,
+            output=earlier.output,
+            output_sha256=earlier.output_sha256,
+            output_etag=earlier.output_etag,
+            input_sha256=self.input_sha256 or earlier.input_sha256,
+            digital_source_type=earlier.digital_source_type,
+        )
+
+    def to_json(self) -> bytes:
+        """Return the row as one line of ASCII JSON."""
+        row = replace(self, input=to_utf_8(self.input), output=self.output and to_utf_8(self.output))
+        return json.dumps(asdict(row), ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> "Row":
+        """Read a row back.
+
+        Raises:
+            ValueError: it is not a row of this schema.
+
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA or not isinstance(values.get("input"), str):
+            raise ValueError(f"not a manifest row of schema {SCHEMA}")
+        known = {field.name for field in fields(cls)}
+        row = cls(**{key: value for key, value in values.items() if key in known})
+        texts = [getattr(row, name) for name in _TEXTS]
+        if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
+            raise ValueError("a field has the wrong type")
+        numbers = [getattr(row, name) for name in _NUMBERS]
+        if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
+            raise ValueError("a field is no number")
+        if not all(isinstance(text, str) for text in row.warnings):
+            raise ValueError("its warnings are no texts")
+        if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):
+            raise ValueError("it names a file outside of its folder")
+        output = row.output and to_locale(row.output)
+        return replace(row, input=to_locale(row.input), output=output, warnings=tuple(row.warnings))
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a name from a manifest, which may be anybody's, stays below the folder it is taken from."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name

@@ -1,0 +1,1 @@
+"""A run: what is planned, kept, coloured and written, and by whom."""

@@ -1,0 +1,144 @@
+"""Colour a whole tree: one row for each source, and no picture stops the others."""
+
+import logging
+import threading
+import time
+from contextlib import closing
+
+from colorbatch.job import BatchJob, BatchSummary
+from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.records.manifest import Manifest, rows_of
+from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.run.colorize import row_of
+from colorbatch.run.engines import open_engine
+from colorbatch.run.output import Kept, Made, Run
+from colorbatch.run.plan import NOT_SELECTED, PlannedPicture, plan_batch
+from colorbatch.run.resume import (
+    Appearance,
+    Keep,
+    decide,
+    earlier_outputs,
+    rows_of_other_sources,
+    with_earlier_output,
+)
+from colorbatch.store import open_store
+from colorbatch.text import printable
+
+logger = logging.getLogger(__name__)
+
+_BYTES_LIKE_THE_NETWORK = 1_000_000
+"""Of a JPEG that take as long to decode, merge and encode as the network does, which sees all pictures at one size."""
+
+
+def run_batch(
+    job: BatchJob, progress: ProgressReporter | None = None, stop: threading.Event | None = None
+) -> BatchSummary:
+    """Colour every picture of ``job.source`` into ``job.output`` and write the manifest.
+
+    A picture that fails becomes a ``failed`` row; the run goes on. Outputs of an earlier run stay when source, model
+    and settings are unchanged. When ``stop`` is set, pictures in work have a few seconds to be finished, and the rest
+    is left for the next run.
+
+    Raises:
+        UsageError: source or output cannot be used; nothing was written.
+        ModelRefusedError: the model does not keep the contract; nothing was written.
+        EnvironmentFailure: ONNX Runtime or the provider is missing, or the output cannot be written, or a store does
+            not answer.
+        OutputInUseError: another run is at work in the output folder.
+
+    """
+    progress = progress or SilentProgress()
+    stop = stop or threading.Event()
+    started = time.perf_counter()
+    source, output = open_store(job.source), open_store(job.output)
+    # only of a remote store does it cost something to look into a source
+    earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
+    found = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, earlier)
+    plan = [each for each in found if each.reason != NOT_SELECTED]
+    pictures = sum(each.verdict == "colour" for each in plan)
+    engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
+    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
+
+    with closing(engine), Manifest(output, job.shard) as record:
+        run = Run(engine.recipe, source, output, record.previous, record.outputs)
+        output.prefetch_listing()
+        weights = {each.input: _weight_of(each, run) for each in plan}
+        progress.begin(len(plan), "Colouring", sum(weights.values()))
+        try:
+            for outcome in engine.outcomes(plan, run, record.announce, stop, progress):
+                row, kept = outcome.row, isinstance(outcome, Kept)
+                record.append(row, is_durable=isinstance(outcome, Made))
+                logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
+                for warning in () if kept else row.warnings:
+                    logger.warning("%s: %s", printable(row.input), printable(warning))
+                _count(summary, row, kept=kept)
+                if row.status == "failed":
+                    progress.message(f"Failed: {row.input}: {row.reason}")
+                    if job.fail_fast:
+                        stop.set()
+                megapixels = 0.0 if kept else _megapixels_of(row)
+                progress.advance(weight=weights[row.input], megapixels=megapixels)
+        finally:
+            progress.end()
+            output.cleanup()
+            remaining = [_not_reached(each, run) for each in plan if each.input not in record]
+            excluded = [_not_selected(each, run) for each in found if each.reason == NOT_SELECTED]
+            outputs = {each.input: each.output_name for each in found}
+            others = rows_of_other_sources(outputs, run.earlier, output) if job.shard is None else []
+            record.finish([*others, *excluded, *remaining])
+    for row in remaining:
+        _count(summary, row, kept=True)
+    summary.provider = engine.provider
+    summary.stages = engine.stages.costs
+    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
+    summary.stopped = stop.is_set() and bool(remaining)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _weight_of(planned: PlannedPicture, run: Run) -> float:
+    """Return how long a source is expected to take beside others: 0 for what is decided, or there already.
+
+    Pixels are not known before a source is decoded, but its bytes are: they say more than a count of pictures does.
+    """
+    if planned.verdict != "colour":
+        return 0.0
+    decision = decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output))
+    return 0.0 if isinstance(decision, Keep) else planned.bytes + _BYTES_LIKE_THE_NETWORK
+
+
+def _not_selected(planned: PlannedPicture, run: Run) -> Row:
+    """Return the row of a source that this run was not to touch: that of an earlier run, whatever it says."""
+    return run.earlier.get(planned.input) or row_of(planned, "skipped", planned.reason)
+
+
+def _not_reached(planned: PlannedPicture, run: Run) -> Row:
+    """Return the row of a source that this run did not come to: that of an earlier run if there is one."""
+    earlier = run.earlier.get(planned.input)
+    if earlier is not None and earlier.status == "done":
+        return earlier
+    return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), earlier, run.output)
+
+
+def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+    match row.status:
+        case "done":
+            summary.done += 1
+            summary.kept += kept
+            summary.copied += _is_copy(row) and not kept
+            summary.megapixels += 0.0 if kept else _megapixels_of(row)
+        case "skipped":
+            summary.skipped += 1
+        case "failed":
+            summary.failed += 1
+            summary.failures.append((row.input, row.reason))
+
+
+def _is_copy(row: Row) -> bool:
+    return row.output_sha256 == row.input_sha256
+
+
+def _megapixels_of(row: Row) -> float:
+    """Return how much was coloured for a row of this run."""
+    is_coloured = row.status == "done" and not _is_copy(row)
+    return (row.width or 0) * (row.height or 0) / 1e6 if is_coloured else 0.0

@@ -1,0 +1,162 @@
+"""Colour one source in memory: its bytes in, the bytes of its output and its row out. Nothing is read or written."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from functools import cached_property
+
+from colorbatch.formats import decode, encode, mark
+from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.model_file import ModelFile
+from colorbatch.job import BatchJob, ColorOptions, Status
+from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.pixels.toning import measure_tone
+from colorbatch.records.row import Row
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import StageTimer
+from colorbatch.text import to_utf_8
+from colorbatch.version import __version__
+
+IN_COLOUR = "it is in colour already"
+UNMARKED = "without the mark that its colours were made by a model, as asked"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides an output, besides its source."""
+
+    job: BatchJob
+    model: ModelFile
+    options: ColorOptions
+    """Those of the job, with the contract's values for what it leaves open."""
+
+    @cached_property
+    def settings_sha256(self) -> str:
+        """Hash of all options that decide what becomes of a source."""
+        settings = {
+            **asdict(self.options),
+            "already_color": self.job.already_color,
+            "jpeg_luma": self.job.jpeg_luma,
+            "digital_source_type": self.job.digital_source_type,
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The output of a source, not written yet."""
+
+    row: Row
+    content: bytes
+    """Of the file."""
+
+
+@dataclass(frozen=True)
+class NoOutput:
+    """A source that gets none."""
+
+    row: Row
+    """Which says why."""
+
+
+def colorize_source(
+    data: bytes, planned: PlannedPicture, recipe: Recipe, colorizer: Colorizer, stages: StageTimer
+) -> Encoded | NoOutput:
+    """Return the output of one source and its row. Nothing is read or written.
+
+    Raises:
+        PictureError: it cannot be coloured.
+
+    """
+    job, contract = recipe.job, colorizer.session.contract
+    with stages.timed("decode") as cost:
+        picture = decode(data, job.max_megapixels, salvage=job.salvage)
+        cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
+    input_sha256 = hashlib.sha256(data).hexdigest()
+    row = replace(
+        row_of(planned, "done"),
+        input_sha256=input_sha256,
+        input_bytes=len(data),
+        width=picture.first.width,
+        height=picture.first.height,
+        bits=picture.first.bits,
+        frames=len(picture.frames),
+        model=contract.name,
+        model_sha256=recipe.model.sha256,
+        settings_sha256=recipe.settings_sha256,
+    )
+    in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
+    if all(in_colour):
+        if job.already_color == "skip":
+            return NoOutput(replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings))
+        row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
+        name, content = planned.input, data
+    else:
+        with stages.timed("network") as cost:
+            coloured = colorizer.predict(picture)
+            cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
+        picture = _keep_color_pages(in_colour, picture, coloured)
+        row = replace(
+            row,
+            provider=colorizer.session.provider,
+            digital_source_type=job.digital_source_type,
+            confidence=None if picture.confidence is None else round(picture.confidence, 3),
+        )
+        if job.digital_source_type is None:
+            row = replace(row, reason=UNMARKED)
+        else:
+            origin = mark.Origin(
+                to_utf_8(planned.input),
+                input_sha256,
+                contract.name,
+                recipe.model.sha256,
+                recipe.settings_sha256,
+                job.digital_source_type,
+            )
+            picture = _marked(picture, origin)
+        with stages.timed("encode") as cost:
+            name, content = planned.output_name, encode(picture, data if job.jpeg_luma == "exact" else b"")
+            cost.megabytes = len(content) / 1e6
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Encoded(replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), content)
+
+
+def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
+    """Return a row of this moment."""
+    return Row(input=planned.input, status=status, reason=reason, finished_at=now(), version=__version__)
+
+
+def now() -> str:
+    """Return this moment as rows have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _keep_color_pages(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
+    """Return the coloured picture with those frames of the source that are in colour already."""
+    if not any(in_colour):
+        return coloured
+    pairs = zip(in_colour, source.frames, coloured.frames, strict=True)
+    pages = ", ".join(str(number) for number, is_in_colour in enumerate(in_colour, start=1) if is_in_colour)
+    return replace(
+        coloured,
+        frames=tuple(before if is_in_colour else after for is_in_colour, before, after in pairs),
+        warnings=(*coloured.warnings, f"in colour already and left as they were: page {pages}"),
+    )
+
+
+def _marked(picture: Picture, origin: mark.Origin) -> Picture:
+    """Return the picture with the mark in the XMP of every frame."""
+    warnings = list(picture.warnings)
+
+    def mark_frame(frame: Frame) -> Frame:
+        try:
+            packet = mark.marked(frame.metadata.xmp, origin)
+        except ValueError as error:
+            warnings.append(f"XMP is damaged and was left out: {error}")
+            packet = mark.marked(b"", origin)
+        return replace(frame, metadata=replace(frame.metadata, xmp=packet))
+
+    frames = tuple(map(mark_frame, picture.frames))
+    return replace(picture, frames=frames, warnings=tuple(warnings))

@@ -1,0 +1,68 @@
+"""Who makes the outputs of a run: the threads of this process, child processes, or the workers of a cluster."""
+
+import logging
+from dataclasses import replace
+
+from colorbatch.errors import EnvironmentFailure, UsageError
+from colorbatch.inference.session import Session
+from colorbatch.job import BatchJob
+from colorbatch.run.engines.engine import Engine
+from colorbatch.run.engines.local import LocalEngine, OpenedExecutor, ThisProcess, open_session, workers_of
+from colorbatch.run.engines.provider_choice import choose_provider
+
+logger = logging.getLogger(__name__)
+
+PICTURES_FOR_A_PROCESS = 16
+"""That each of several child processes is to have before it pays to start them."""
+
+
+def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
+    """Open the engine that a job asks for, and its model; nothing is written yet.
+
+    Args:
+        job: of the engine.
+        pictures: which the job may have to colour.
+        is_remote: whether source or output lies in a remote store.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime, the provider or the cluster is missing.
+        UsageError: the options do not fit the model, or each other.
+
+    """
+    if job.engine == "ray":
+        from colorbatch.run.engines.cluster import ClusterEngine
+
+        return ClusterEngine(job, is_remote=is_remote)
+    of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
+    if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
+        raise UsageError("options of Ray were given without --engine ray")
+    provider, reason = choose_provider(job, pictures)
+    session = None if provider == "cpu" else open_session(replace(job, provider=provider))
+    if session is not None and not session.on_gpu:
+        session, reason = None, "the GPU does not start; colorbatch doctor says why"
+    executor = _open_executor(replace(job, provider="cpu") if session is None else job, session, pictures)
+    return LocalEngine(job, executor, reason, is_remote=is_remote)
+
+
+def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedExecutor:
+    """Open what computes: child processes where that pays, else this process.
+
+    Args:
+        job: of the engine.
+        gpu: the model on a GPU; ``None``: it is to be opened on the CPU.
+        pictures: which the job may have to colour.
+
+    """
+    count = workers_of(job)
+    is_wanted = job.engine == "processes"
+    if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
+        from colorbatch.run.engines.children import ChildDiedError, ChildProcesses
+
+        try:
+            return ChildProcesses(job, count, gpu)
+        except ChildDiedError as error:
+            if is_wanted:
+                raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error
+            logger.warning("%s; this process computes by itself", error)
+    return ThisProcess(gpu or open_session(job), job, count)

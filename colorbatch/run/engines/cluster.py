@@ -1,0 +1,186 @@
+"""The workers of a Ray cluster: each holds one opened model, and paths travel to it, never pixels.
+
+Plain actors and a loop of our own, rather than Ray Data: a row comes back as soon as its picture is done, a run can be
+stopped in the middle of an inference, and a picture that kills its worker can be told from those that were beside it.
+"""
+
+import io
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import replace
+from types import ModuleType
+
+from typing_extensions import override
+
+from colorbatch.errors import EnvironmentFailure, UsageError
+from colorbatch.extras import needs_extra
+from colorbatch.inference.colorizer import resolved
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.job import BatchJob
+from colorbatch.machine import usable_cores
+from colorbatch.progress import ProgressReporter
+from colorbatch.run.colorize import Recipe
+from colorbatch.run.engines.dispatch import Dispatch
+from colorbatch.run.engines.engine import Engine
+from colorbatch.run.engines.local import workers_of
+from colorbatch.run.engines.pool import Pool, first_line
+from colorbatch.run.output import Outcome, Run
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import StageTimer
+from colorbatch.text import printable
+
+logger = logging.getLogger(__name__)
+
+_START_ONE = (
+    "Start one with ray start --head, and give its address, or auto on the machine where it runs. "
+    "One that asks for a token needs RAY_AUTH_MODE=token in the environment, here too."
+)
+_SECONDS_TO_CONNECT = 5.0
+
+
+class ClusterEngine(Engine):
+    """An :class:`~colorbatch.run.engines.engine.Engine` of Ray actors."""
+
+    def __init__(self, job: BatchJob, *, is_remote: bool) -> None:
+        """Connect to a cluster, or start one on this machine, and wait until a worker has opened the model.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            EnvironmentFailure: there is no cluster at that address, it has no room for a worker, or ONNX Runtime or the
+                provider is missing there.
+            ModelRefusedError: the model does not keep the contract.
+            UsageError: the options do not fit the model, or make no sense.
+
+        """
+        if job.shard is not None:
+            raise UsageError("a shard cannot run on Ray", advice="Ray splits the job by itself: leave --shard out.")
+        if job.ray_address is not None and "://" in job.ray_address:
+            raise UsageError(
+                f"{job.ray_address} is no address of a cluster", advice="Give HOST:PORT of its head, or auto."
+            )
+        workers_of(job)
+        model = read_model_file(job.model)
+        self.recipe = Recipe(job, model, resolved(job.options, model.contract))
+        self.stages = StageTimer()
+        self.provider_reason = ""
+        self._ray = _import_ray()
+        self._open = ExitStack()
+        """What is to be undone at the end."""
+        try:
+            if not self._ray.is_initialized():
+                self._open.enter_context(redirect_stdout(_Notes()))
+                _connect(self._ray, job.ray_address)
+                self._open.callback(self._ray.shutdown)
+            everywhere = replace(job, source=job.source.absolute(), output=job.output.absolute())
+            self._pool = Pool(self._ray, everywhere, model, is_remote=is_remote)
+            self._open.callback(self._pool.end)
+            self._provider = self._pool.first_provider()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    @override
+    def provider(self) -> str:
+        return self._provider
+
+    @override
+    def outcomes(
+        self,
+        plan: Sequence[PlannedPicture],
+        run: Run,
+        announce: Callable[[str, str], None],
+        stop: threading.Event,
+        progress: ProgressReporter,
+    ) -> Iterator[Outcome]:
+        dispatch = Dispatch(self._ray, self._pool, plan, run, announce, progress, self.stages)
+        try:
+            yield from dispatch.outcomes(stop)
+        finally:
+            self._pool.end(run.output.seconds_to_write)
+            dispatch.clean_up()
+
+    @override
+    def close(self) -> None:
+        self._open.close()
+
+
+class _Notes(io.TextIOBase):
+    """Takes what Ray prints, which is not what was asked for on stdout, and logs it."""
+
+    def write(self, text: str) -> int:
+        for line in filter(str.strip, text.splitlines()):
+            logger.info("Ray: %s", printable(line))
+        return len(text)
+
+
+def _import_ray() -> ModuleType:
+    """Return the package ``ray``, which reads its environment when it is imported.
+
+    Raises:
+        MissingExtraError: it is not installed.
+
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with needs_extra("ray"):
+        import ray
+    module: ModuleType = ray
+    return module
+
+
+def _connect(ray: ModuleType, address: str | None) -> None:
+    """Connect to a cluster.
+
+    Raises:
+        EnvironmentFailure: there is none.
+
+    """
+    if address is not None:
+        _refuse_silent(address)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its own handler writes to stderr; what matters is raised
+    own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
+    with _own_signals():
+        try:
+            ray.init(address or "local", configure_logging=False, log_to_driver=False, **own)
+        except Exception as error:  # its exceptions share no base below Exception
+            if address is None:
+                raise EnvironmentFailure(f"Ray does not start on this machine: {error}") from error
+            raise EnvironmentFailure(
+                f"there is no Ray cluster at {address}: {first_line(error)}",
+                advice=_START_ONE,
+            ) from error
+
+
+def _refuse_silent(address: str) -> None:
+    """Raise where nobody listens: Ray itself would try for many minutes.
+
+    Raises:
+        EnvironmentFailure: nobody does.
+
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):  # auto, which Ray looks into by itself
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise EnvironmentFailure(f"there is no Ray cluster at {address}: {error}", advice=_START_ONE) from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of signals as they are: Ray would set its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

@@ -1,0 +1,215 @@
+"""The threads of this process: as many as compute at a time, and some that read and write meanwhile."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Protocol
+
+from typing_extensions import override
+
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, UsageError
+from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.session import Session
+from colorbatch.job import WORKER_NAME, BatchJob
+from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
+from colorbatch.progress import ProgressReporter
+from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
+from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, Engine, ShutdownSchedule
+from colorbatch.run.output import Executor, Outcome, Run, Work, make
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import StageTimer
+
+READING_OR_WRITING = 2
+"""Threads beyond those that compute, so that no core waits for a disk."""
+WAITING_FOR_A_STORE = 8
+"""The same for a store, at least: it answers each of several requests for a picture after a while."""
+_SHARE_READ_AHEAD = 4
+"""Of the memory, 1 in so many is for files of a store that are read ahead."""
+_QUEUED_FOR_EACH_THREAD = 2
+
+
+class OpenedExecutor(Executor, Protocol):
+    """An executor that has opened the model of a job."""
+
+    recipe: Recipe
+    """What it colours by."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+
+    def close(self) -> None:
+        """Give back what was opened; nothing is computed any more."""
+
+
+class ThisProcess(OpenedExecutor):
+    """An :class:`OpenedExecutor`: this process computes."""
+
+    def __init__(self, session: Session, job: BatchJob, cores: int) -> None:
+        """Let as many pictures be computed with at a time as there are ``cores``.
+
+        Raises:
+            UsageError: the options do not fit the model.
+
+        """
+        colorizer = Colorizer(session, job.options, timeout=job.timeout)
+        self.recipe = Recipe(job, session.model, colorizer.options)
+        self.session = session
+        self._colorizer = colorizer
+        self._cores = threading.Semaphore(cores)
+
+    @property
+    @override
+    def provider(self) -> str:
+        return self.session.provider
+
+    @override
+    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
+        with self._cores:
+            return colorize_source(data, planned, self.recipe, self._colorizer, stages)
+
+    @override
+    def stop(self) -> None:
+        self.session.stop()
+
+    @override
+    def close(self) -> None:
+        pass  # a session ends with its last user
+
+
+class LocalEngine(Engine):
+    """An :class:`~colorbatch.run.engines.engine.Engine` of this machine."""
+
+    def __init__(
+        self, job: BatchJob, executor: OpenedExecutor, provider_reason: str = "", *, is_remote: bool = False
+    ) -> None:
+        computing = workers_of(job)
+        self._threads = computing + waiting_threads(computing, is_remote=is_remote)
+        self._executor = executor
+        self.recipe = executor.recipe
+        self.provider_reason = provider_reason
+        self.stages = StageTimer()
+
+    @property
+    @override
+    def provider(self) -> str:
+        return self._executor.provider
+
+    @override
+    def outcomes(
+        self,
+        plan: Sequence[PlannedPicture],
+        run: Run,
+        announce: Callable[[str, str], None],
+        stop: threading.Event,
+        progress: ProgressReporter,
+    ) -> Iterator[Outcome]:
+        memory, reading = budgets_of(run)
+        work = Work(run, self._executor, announce, memory=memory, reading=reading, stages=self.stages)
+        return _outcomes(plan, work, self._threads, stop, progress)
+
+    @override
+    def close(self) -> None:
+        self._executor.close()
+
+
+def workers_of(job: BatchJob) -> int:
+    """Return how many pictures are worked on at the same time.
+
+    Raises:
+        UsageError: less than one is asked for.
+
+    """
+    if job.jobs is not None and job.jobs < 1:
+        raise UsageError(f"jobs must be 1 or more, not {job.jobs}")
+    return job.jobs or usable_cores()
+
+
+def threads_of(job: BatchJob) -> int:
+    """Return the threads of ONNX Runtime within one inference: all cores are used, however few pictures are."""
+    return max(1, usable_cores() // workers_of(job))
+
+
+def open_session(job: BatchJob) -> Session:
+    """Open the model of a job.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+
+    """
+    model = read_model_file(job.model)
+    return Session(model, job.provider, threads=threads_of(job), gpu_memory=job.gpu_memory)
+
+
+def budgets_of(run: Run, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
+    """Return the memory for decoded pictures, and that for files of a remote store that are read ahead.
+
+    Args:
+        run: whose job may limit both together.
+        share: that we have of the machine, 0..1.
+
+    """
+    limit = round((run.recipe.job.memory_limit or physical_memory() // 2) * share)
+    ahead = limit // _SHARE_READ_AHEAD if run.source.is_remote else 0
+    return MemoryBudget(limit - ahead), MemoryBudget(ahead)
+
+
+def waiting_threads(computing: int, *, is_remote: bool) -> int:
+    """Return how many threads there are beyond those that compute."""
+    return max(WAITING_FOR_A_STORE, computing) if is_remote else READING_OR_WRITING
+
+
+def _outcomes(
+    plan: Sequence[PlannedPicture], work: Work, threads: int, stop: threading.Event, progress: ProgressReporter
+) -> Iterator[Outcome]:
+    """Yield what became of each picture as it is finished.
+
+    Raises:
+        EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
+
+    """
+    upcoming = iter(plan)
+    pending: set[Future[Outcome]] = set()
+    failure: EnvironmentFailure | None = None
+    shutdown = ShutdownSchedule(
+        lambda: None,  # no further one is begun
+        work.executor.stop,
+        lambda: work.gate.close(work.run.output.seconds_to_write),
+    )
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=WORKER_NAME)
+    try:
+        while True:
+            if stop.is_set() or failure is not None:
+                pending -= {future for future in pending if future.cancel()}
+                shutdown.advance()
+            else:
+                free = threads * _QUEUED_FOR_EACH_THREAD - len(pending)
+                pending |= {pool.submit(_make, planned, work, progress) for planned in islice(upcoming, free)}
+            if not pending:
+                break
+            is_last_look = work.gate.is_closed
+            finished, pending = wait(pending, SECONDS_BETWEEN_LOOKS, ALL_COMPLETED if is_last_look else FIRST_COMPLETED)
+            for future in finished:
+                try:
+                    yield future.result()
+                except EnvironmentFailure as error:
+                    failure = failure or error
+                except InferenceStoppedError:  # the next run does this picture
+                    pass
+            if is_last_look:
+                break
+    finally:
+        if pending:  # left early: nobody will take their rows
+            work.executor.stop()
+            work.gate.close(work.run.output.seconds_to_write)
+        pool.shutdown(wait=not pending, cancel_futures=True)
+    if failure is not None:
+        raise failure
+
+
+def _make(planned: PlannedPicture, work: Work, progress: ProgressReporter) -> Outcome:
+    with progress.working_on(planned.input):
+        return make(planned, work)

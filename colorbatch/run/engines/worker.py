@@ -1,0 +1,197 @@
+"""What runs in a worker of a cluster: one opened model, for several pictures at a time."""
+
+import platform
+import threading
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
+from colorbatch.inference.model_file import ModelFile
+from colorbatch.inference.session import Session
+from colorbatch.job import BatchJob
+from colorbatch.machine import keep_freed_memory, usable_cores
+from colorbatch.records.manifest import announcement
+from colorbatch.records.row import Row
+from colorbatch.records.state_folder import announcements
+from colorbatch.run.engines.local import ThisProcess, budgets_of
+from colorbatch.run.output import Outcome, Run, Work, make
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import Stage, StageCost, StageTimer
+from colorbatch.store import open_store
+from colorbatch.store.store import Notes, Store
+from colorbatch.version import __version__
+
+_SECONDS_TO_SEE = 10.0
+"""For which a worker looks for the output folder: file systems over the network are late."""
+StopStep = Literal["beginning", "computing", "writing"]
+"""What a worker is to stop, one after the other."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture, and what a worker has to know of earlier runs to make its output."""
+
+    planned: PlannedPicture
+    earlier: Row | None
+    """The row of an earlier run."""
+    written: Mapping[str, AbstractSet[str]]
+    """The sha256 of what earlier runs wrote where its output belongs, by name."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task that came to its end."""
+
+    outcome: Outcome
+    stages: Mapping[Stage, StageCost] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A task that was given up, since the run is to stop or goes on without this worker."""
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """A task that found out that no further output can be written."""
+
+    reason: str
+
+
+TaskResult = Finished | Stopped | Unwritable
+
+
+class Worker:
+    """One of a cluster. Its methods may be called from several threads at once."""
+
+    def __init__(self, job: BatchJob, model: ModelFile, number: int) -> None:
+        """Open nothing yet: Ray would hide what is raised here."""
+        self._job = job
+        self._model = model
+        self._number = number
+        self._work: Work | None = None
+        self._notes: Notes | None = None
+        """Where it announces its outputs; ``None``: it need not."""
+        self._lock = threading.Lock()
+        self._is_stopped = False
+
+    def open(self, version: str) -> str:
+        """Open the model, and return the execution provider that is really in use.
+
+        Args:
+            version: of colorbatch at the driver.
+
+        Raises:
+            ColorbatchError: it, or its provider, cannot be opened on this node.
+            EnvironmentFailure: there is another version of colorbatch here.
+
+        """
+        if version != __version__:
+            raise EnvironmentFailure(
+                f"the node {platform.node()} has colorbatch {__version__}, and the driver {version}",
+                advice="Install the same version on all nodes.",
+            )
+        keep_freed_memory()
+        job = self._job
+        session = Session(self._model, job.provider, threads=1, gpu_memory=job.gpu_memory)
+        executor = ThisProcess(session, job, job.cpus_per_worker)
+        share = min(1.0, job.cpus_per_worker / usable_cores())
+        run = Run(executor.recipe, open_store(job.source), open_store(job.output))
+        memory, reading = budgets_of(run, share)
+        self._work = Work(run, executor, self._announce, memory=memory, reading=reading)
+        return session.provider
+
+    def begin(self, version: str, run: str) -> None:
+        """Open the model if need be, and make sure that this node sees the source, and the output folder of this run.
+
+        Raises:
+            ColorbatchError: the model cannot be opened.
+            EnvironmentFailure: the node does not see them.
+            OutputUnwritableError: it cannot write there.
+
+        """
+        if self._work is None:
+            self.open(version)
+        node = platform.node()
+        assert self._work is not None
+        source, output = self._work.run.source, self._work.run.output
+        output.prefetch_listing()  # raises where this node cannot reach a store
+        if not source.is_reachable():
+            raise _unseen(f"the node {node} does not see the source {source.shown}")
+        self._notes = self._create_notes(output, run, node)
+
+    def _create_notes(self, output: Store, run: str, node: str) -> Notes | None:
+        """Return where this worker announces its outputs; ``None``: it need not.
+
+        Raises:
+            EnvironmentFailure: the node does not see the output folder.
+            OutputUnwritableError: it cannot write there.
+
+        """
+        notes, mark = announcements(output, run, self._number), announcements(output, run, 0)
+        if notes is None or mark is None:
+            return None
+        deadline = time.monotonic() + _SECONDS_TO_SEE
+        while not mark.exists():
+            if time.monotonic() > deadline:
+                raise _unseen(f"the node {node} does not see the output folder {output.shown}")
+            time.sleep(0.1)
+        try:
+            notes.create()
+        except OSError as error:
+            raise OutputUnwritableError(
+                f"the node {node} cannot write to {output.shown}: {error.strerror or error}"
+            ) from error
+        return notes
+
+    def make(self, task: Task) -> TaskResult:
+        """Make the output of one source."""
+        if self._is_stopped or self._work is None:
+            return Stopped()
+        earlier = {} if task.earlier is None else {task.planned.input: task.earlier}
+        run = replace(self._work.run, earlier=earlier, written=task.written)
+        timer = StageTimer()
+        try:
+            outcome = make(task.planned, replace(self._work, run=run, stages=timer))
+        except InferenceStoppedError:
+            return Stopped()
+        except EnvironmentFailure as error:
+            return Unwritable(str(error))
+        return Finished(outcome, timer.costs)
+
+    def stop(self, step: StopStep) -> None:
+        """Begin no further picture; or break off inferences too; or write nothing any more."""
+        self._is_stopped = True
+        if self._work is None:
+            return
+        if step == "computing":
+            self._work.executor.stop()
+        elif step == "writing":
+            self._work.gate.close(self._work.run.output.seconds_to_write)
+            self._work.run.output.cleanup()
+
+    def _announce(self, output: str, sha256: str) -> None:
+        """Note that an output is about to be written; a store knows it by its mark instead.
+
+        Raises:
+            InferenceStoppedError: the notes were taken away: the run goes on without this worker, or is over.
+            OutputUnwritableError: the disk is full or gone.
+
+        """
+        if self._notes is None:
+            return
+        try:
+            with self._lock:
+                self._notes.add(announcement(output, sha256))
+        except FileNotFoundError:
+            raise InferenceStoppedError("the run goes on without this worker") from None
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot announce an output: {error.strerror or error}") from error
+
+
+def _unseen(message: str) -> EnvironmentFailure:
+    advice = "All nodes need source and output under the same path, on a file system that they share."
+    return EnvironmentFailure(message, advice=advice)

@@ -1,0 +1,295 @@
+"""Make the output of one source: read, colour, mark, write, and say in a row what came of it."""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from colorbatch.errors import (
+    EnvironmentFailure,
+    InferenceStoppedError,
+    OutputUnwritableError,
+    PictureError,
+    UnreadablePictureError,
+    UnsafeOutputError,
+)
+from colorbatch.formats import decode, decoded_bytes, mark
+from colorbatch.machine import MemoryBudget, physical_memory
+from colorbatch.records.row import Row
+from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.resume import Hashes, Keep, decide, output_exists, with_earlier_output
+from colorbatch.stages import StageTimer
+from colorbatch.store.store import Store
+from colorbatch.text import printable, to_utf_8
+
+logger = logging.getLogger(__name__)
+
+_COPIES = 3
+"""How many times a picture in colour, decoded, a picture in work takes at most: as read, in colour, and encoded."""
+_ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""Write failures that the next picture would meet as well."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """An output was written: coloured, or a copy of a source in colour."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an earlier run made of the source is kept: an output, or the decision that there is none."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """No output is made, for the reason in the row."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Failed:
+    """No output could be made, for the reason in the row."""
+
+    row: Row
+
+
+Outcome = Made | Kept | Skipped | Failed
+"""What became of one source."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run makes its outputs by, from where to where, and what earlier runs left."""
+
+    recipe: Recipe
+    source: Store
+    output: Store
+    earlier: Mapping[str, Row] = field(default_factory=dict)
+    """Rows of earlier runs, by input."""
+    written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
+    """The sha256 of what earlier runs wrote, by the names of the outputs."""
+
+
+class Gate:
+    """Lets outputs be written until it is closed: then nobody waits for pictures in work any more."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._inside = 0
+        self.is_closed = False
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Write an output.
+
+        Raises:
+            InferenceStoppedError: the gate is closed.
+
+        """
+        with self._condition:
+            if self.is_closed:
+                raise InferenceStoppedError("the run was stopped")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._inside -= 1
+                self._condition.notify_all()
+
+    def close(self, seconds: float) -> None:
+        """Let nobody in any more, and wait for those inside, but not forever."""
+        with self._condition:
+            self.is_closed = True
+            self._condition.wait_for(lambda: self._inside == 0, seconds)
+
+
+class Executor(Protocol):
+    """Where pictures are computed. May be used from several threads at once."""
+
+    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
+        """Wait until a core is free, and do what :func:`colorbatch.run.colorize.colorize_source` does.
+
+        Raises:
+            PictureError: it cannot be coloured.
+            InferenceStoppedError: :meth:`stop` was called.
+            EnvironmentFailure: no picture can be computed any more.
+
+        """
+
+    def stop(self) -> None:
+        """Break off what is being computed, and refuse all that comes."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run, and what it is done with."""
+
+    run: Run
+    executor: Executor
+    announce: Callable[[str, str], None]
+    """Called with name and sha256 of an output before it is written."""
+    gate: Gate = field(default_factory=Gate)
+    """Through which outputs are written."""
+    memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
+    """For decoded pictures."""
+    reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
+    """For files of a remote store that are read ahead: a budget of its own, since they wait for the other one."""
+    stages: StageTimer = field(default_factory=StageTimer)
+
+
+def make(planned: PlannedPicture, work: Work) -> Outcome:
+    """Make the output of one source.
+
+    Raises:
+        InferenceStoppedError: the run was stopped; nothing of this picture was written.
+        EnvironmentFailure: for a reason that the next picture would meet as well.
+
+    """
+    if planned.verdict != "colour":
+        return _decided_by_plan(planned, work.run)
+    started = time.perf_counter()
+    try:
+        outcome = _process(planned, work)
+    except InferenceStoppedError:
+        raise
+    except OutputUnwritableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
+            raise
+        outcome = failed(planned, work.run, str(error))
+    except EnvironmentFailure:
+        raise
+    except PictureError as error:
+        outcome = failed(planned, work.run, error.in_full)
+    except MemoryError:
+        outcome = failed(planned, work.run, "it needs more memory than there is")
+    except Exception as error:
+        logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
+        outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
+    if isinstance(outcome, Kept):
+        return outcome
+    row = replace(outcome.row, seconds=round(time.perf_counter() - started, 4), finished_at=now())
+    return replace(outcome, row=row)
+
+
+def failed(planned: PlannedPicture, run: Run, reason: str) -> Failed:
+    """Return the outcome of a source that could not be coloured."""
+    return Failed(with_earlier_output(row_of(planned, "failed", reason), run.earlier.get(planned.input), run.output))
+
+
+def _decided_by_plan(planned: PlannedPicture, run: Run) -> Outcome:
+    if planned.verdict == "failed":
+        return failed(planned, run, planned.reason)
+    earlier = run.earlier.get(planned.input)
+    if earlier is not None and earlier.status == "done" and output_exists(earlier, run.output):
+        return Kept(earlier)  # what was made of it before it was excluded
+    return Skipped(row_of(planned, "skipped", planned.reason))
+
+
+class _Source:
+    """The file of a source, which is read when it is first asked for, once there is memory for it."""
+
+    def __init__(self, planned: PlannedPicture, work: Work, open_until_done: ExitStack) -> None:
+        self._planned = planned
+        self._work = work
+        self._open = open_until_done
+        self._content: bytes | None = None
+
+    def content(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            UnreadablePictureError: it cannot be read.
+
+        """
+        if self._content is None:
+            self._content = self._read()
+        return self._content
+
+    def _read(self) -> bytes:
+        store, planned = self._work.run.source, self._planned
+        if store.is_remote:
+            self._open.enter_context(self._work.reading.taken(planned.bytes))
+        try:
+            with self._work.stages.timed("read") as cost:
+                content = store.read(planned.key, planned.bytes)
+                cost.megabytes = len(content) / 1e6
+        except OSError as error:
+            advice = "Run the same command again" if store.is_remote else None
+            raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
+        return content
+
+
+def _process(planned: PlannedPicture, work: Work) -> Outcome:
+    """Keep the output of an earlier run, or read, colour and write one picture."""
+    run, earlier = work.run, work.run.earlier.get(planned.input)
+    with ExitStack() as open_until_done:
+        source = _Source(planned, work, open_until_done)
+        hashes = Hashes(planned, source.content, run.output)
+        decision = decide(planned, earlier, run.recipe, hashes)
+        if isinstance(decision, Keep):
+            return Kept(_with_etags(decision.row, planned, run))
+        content = source.content()
+        was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
+        with work.memory.taken(decoded_bytes(content) * _COPIES):
+            result = work.executor.colorize(content, planned, work.stages)
+        if isinstance(result, NoOutput):
+            return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
+        row = result.row
+        if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
+            row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
+        _write(Encoded(row, result.content), work, hashes)
+        return Made(_with_etags(row, planned, run))
+
+
+def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
+    """Return a row with what stores say of its source and its output now."""
+    state = None if row.output is None else run.output.state(row.output)
+    return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
+
+
+def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
+    """Write an output, over nothing that colorbatch did not make.
+
+    A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
+    it is known by its sha256 and kept. In a store where nothing is announced, one of another model or other settings
+    is known by its mark.
+    """
+    run, row = work.run, encoded.row
+    name, sha256 = str(row.output), str(row.output_sha256)
+    earlier = run.earlier.get(row.input)
+    is_its_own = earlier is not None and earlier.output == name
+    is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
+    with work.gate.passed(), work.stages.timed("write") as cost:
+        work.announce(name, sha256)
+        cost.megabytes = len(encoded.content) / 1e6
+        try:
+            run.output.write(name, encoded.content, may_replace=is_ours)
+        except FileExistsError as error:
+            if hashes.of_output(name) == sha256 and not run.output.is_link(name):
+                return
+            if not (run.output.is_remote and _is_made_of(row.input, run.output, name)):
+                raise UnsafeOutputError(
+                    "a file that colorbatch did not make stands where the output belongs"
+                ) from error
+            run.output.write(name, encoded.content, may_replace=True)
+
+
+def _is_made_of(source: str, output: Store, name: str) -> bool:
+    """Return whether the mark of a file in the output folder says that colorbatch made it of that source."""
+    try:
+        picture = decode(output.read(name))
+        return all(mark.is_made_of(frame.metadata.xmp, to_utf_8(source)) for frame in picture.frames)
+    except (OSError, PictureError, ValueError):
+        return False

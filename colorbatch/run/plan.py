@@ -1,0 +1,188 @@
+"""Walk the source, and plan an output for every file in it before the first is read."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import Literal
+
+from colorbatch.errors import UsageError
+from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
+from colorbatch.run.output_names import family_of, free_name
+from colorbatch.shard import Shard
+from colorbatch.store.store import Entry, Store
+from colorbatch.text import printable
+
+Verdict = Literal["colour", "skipped", "failed"]
+NOT_SELECTED = "not in the list given with --only"
+"""Why a source is excluded: whatever an earlier run made of it, and its row, stay."""
+_NAMES_SHOWN = 3
+_HEADS_AT_ONCE = 16
+"""Sources of a remote store whose first bytes are read at the same time: each is small, and waits for an answer."""
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class PlannedPicture:
+    """A file of the source and what is to become of it."""
+
+    key: str
+    """The name to read it by from the store of the source."""
+    input: str
+    """Path below the source, POSIX style."""
+    output_name: str = ""
+    """Path below the output folder: that of the source, with an ending appended where it needs another one."""
+    verdict: Verdict = "colour"
+    """``skipped`` and ``failed`` are decided without reading the file."""
+    reason: str = ""
+    """Why it was decided."""
+    bytes: int = 0
+    """Of the file, where it was looked into."""
+    etag: str | None = None
+    """Of the file, where it lies in a store that has one."""
+
+
+@dataclass(frozen=True)
+class EarlierOutput:
+    """What an earlier run made of a source in a store."""
+
+    etag: str
+    """Of the source."""
+    name: str
+    """Of the output."""
+
+
+def plan_batch(
+    source: Store,
+    output: Store,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    only: AbstractSet[str] | None = None,
+    shard: Shard | None = None,
+    earlier: Mapping[str, EarlierOutput] | None = None,
+) -> list[PlannedPicture]:
+    """Plan every file of ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
+
+    Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
+    with a slash with its path below the source, in which ``*`` stands for slashes too. ``only`` names sources by their
+    ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
+    have not changed since are not looked into.
+
+    Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
+    devices are never opened.
+
+    Raises:
+        UsageError: the source is missing, source and output intersect, or ``only`` names what is not there.
+        StoreUnavailableError: source or output lies in a store that cannot be looked at.
+
+    """
+    if output.is_itself_a_file():
+        raise UsageError(f"the output {output.shown} is not a folder")
+    source.refuse_intersection(output)
+    found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
+    found = [_selected(each, include, exclude) for each in found]
+    if only is not None:
+        _refuse_missing(only, found, source)
+    plan = _with_outputs(found, source, shard, earlier or {})
+    source.refuse_within(output, {each.output_name.rpartition("/")[0] for each in plan})
+    return [
+        each if only is None or each.input in only else replace(each, verdict="skipped", reason=NOT_SELECTED)
+        for each in plan
+    ]
+
+
+def _planned(entry: Entry) -> PlannedPicture:
+    """Return what the listing alone decides on a file; what its output is called is not known yet."""
+    planned = PlannedPicture(entry.key, entry.name)
+    if entry.state is not None and not entry.is_folder:
+        planned = replace(planned, bytes=entry.state.bytes, etag=entry.state.etag)
+    last = PurePosixPath(entry.name).name
+    if entry.problem and (entry.is_folder or not entry.is_failure):
+        return replace(planned, verdict="failed" if entry.is_failure else "skipped", reason=entry.problem)
+    if not entry.problem and last.startswith(".") and entry.key:
+        return replace(planned, verdict="skipped", reason="a hidden file")
+    if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
+        return replace(planned, verdict="skipped", reason="not named as a picture")
+    return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
+
+
+def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], source: Store) -> None:
+    """Raise where a list names what is not there.
+
+    Raises:
+        UsageError: it does.
+
+    """
+    missing = sorted(only - {each.input for each in found})
+    if missing:
+        more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
+        named = ", ".join(map(printable, missing[:_NAMES_SHOWN]))
+        raise UsageError(
+            f"the list names files that are not in {source.shown}: {named}{more}",
+            advice="It has one path a line, below the source, as the report exports it.",
+        )
+
+
+def _selected(planned: PlannedPicture, include: Sequence[str], exclude: Sequence[str]) -> PlannedPicture:
+    if planned.verdict != "colour":
+        return planned
+    if any(_matches(planned.input, pattern) for pattern in exclude):
+        return replace(planned, verdict="skipped", reason="excluded")
+    if include and not any(_matches(planned.input, pattern) for pattern in include):
+        return replace(planned, verdict="skipped", reason="not included")
+    return planned
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name if "/" in pattern else name.rsplit("/", 1)[-1], pattern)
+
+
+def _with_outputs(
+    found: list[PlannedPicture], source: Store, shard: Shard | None, earlier: Mapping[str, EarlierOutput]
+) -> list[PlannedPicture]:
+    """Return what is planned, or the share of one shard, with a name for each output; no two of all are the same.
+
+    The first bytes of every picture are read, since its content decides, not its name; of those outside of the shard
+    only where their outputs could meet.
+    """
+    mine = {each.input for each in found if shard is None or shard.holds(each.input)}
+    families = {family_of(each.input) for each in found if each.input in mine}
+    planned = _all_sniffed([each for each in found if family_of(each.input) in families], source, earlier)
+    taken = {each.output_name for each in planned if each.output_name == each.input}
+    for index, each in enumerate(planned):
+        name = each.output_name
+        if name in ("", each.input):
+            continue
+        name = free_name(each.input, name.removeprefix(each.input), taken)
+        taken.add(name)
+        planned[index] = replace(each, output_name=name)
+    return [each for each in planned if each.input in mine]
+
+
+def _all_sniffed(
+    found: Sequence[PlannedPicture], source: Store, earlier: Mapping[str, EarlierOutput]
+) -> list[PlannedPicture]:
+    """Return what is to be coloured with its output named, as far as its own content decides on that."""
+
+    def sniffed(planned: PlannedPicture) -> PlannedPicture:
+        return _sniffed(planned, source, earlier.get(planned.input)) if planned.verdict == "colour" else planned
+
+    if not source.is_remote:
+        return list(map(sniffed, found))
+    with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
+        starts = range(0, len(found), _CHUNK)
+        return [each for start in starts for each in pool.map(sniffed, found[start : start + _CHUNK])]
+
+
+def _sniffed(planned: PlannedPicture, source: Store, earlier: EarlierOutput | None) -> PlannedPicture:
+    if earlier is not None and earlier.etag == planned.etag and earlier.name.startswith(planned.input):
+        return replace(planned, output_name=earlier.name)
+    try:
+        head = source.head(planned.key, SNIFFED)
+    except OSError as error:
+        return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
+    kind = sniff(head.start)
+    appended = output_extension(kind, PurePosixPath(planned.input).suffix) if kind else ""
+    return replace(planned, output_name=planned.input + appended, bytes=head.size)

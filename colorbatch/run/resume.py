@@ -1,0 +1,194 @@
+"""Whether what an earlier run made of a source is kept, or made again: one decision for runs and dry runs."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from colorbatch.records.row import Row
+from colorbatch.run.colorize import IN_COLOUR, Recipe
+from colorbatch.run.plan import EarlierOutput, PlannedPicture
+from colorbatch.store.store import Store
+
+RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
+"""``new``: no run has read the source; ``recipe``: it was made by another model or with other settings, or no run came
+to its end; ``source``: it has changed; ``missing``, ``altered``: what became of the output."""
+OutputState = Literal["unchanged", "altered", "missing"]
+_CLOCKS_APART = 2.0
+"""Seconds by which the clock of a file system may be ahead."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The output of an earlier run is kept, or its decision that there is none."""
+
+    row: Row
+    """Of that run."""
+
+
+@dataclass(frozen=True)
+class Remake:
+    """The source is to be read and coloured."""
+
+    reason: RemakeReason
+
+
+class Evidence(Protocol):
+    """What can be known of the files of one source."""
+
+    def is_source_unchanged(self, row: Row) -> bool:
+        """Return whether the source is as it was for an earlier row.
+
+        Raises:
+            PictureError: it cannot be read.
+
+        """
+
+    def output_state(self, row: Row) -> OutputState:
+        """Return what became of the output of an earlier row."""
+
+
+def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidence: Evidence) -> Keep | Remake:
+    """Decide on a source that the plan leaves open.
+
+    Args:
+        planned: the source.
+        earlier: its row of an earlier run; ``None``: there is none.
+        recipe: of this run.
+        evidence: asked only for what is needed, what costs least first.
+
+    Raises:
+        PictureError: the source cannot be read.
+
+    """
+    if earlier is None or earlier.input_sha256 is None:
+        return Remake("new")
+    if not _is_same_recipe(earlier, planned, recipe):
+        return Remake("recipe")
+    if not evidence.is_source_unchanged(earlier):
+        return Remake("source")
+    state = "unchanged" if earlier.output is None else evidence.output_state(earlier)
+    return Keep(earlier) if state == "unchanged" else Remake(state)
+
+
+def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bool:
+    """Return whether a row was made by the same model with the same settings, whatever became of the files."""
+    if (earlier.model_sha256, earlier.settings_sha256) != (recipe.model.sha256, recipe.settings_sha256):
+        return False
+    if earlier.is_salvaged and not recipe.job.salvage:
+        return False
+    if earlier.status == "skipped":
+        return earlier.reason == IN_COLOUR
+    has_output = earlier.output in (planned.output_name, planned.input) and earlier.output_sha256 is not None
+    return earlier.status == "done" and has_output
+
+
+class Appearance(Evidence):
+    """Sizes, times and ETags, for which no file is read: what a dry run goes by."""
+
+    def __init__(self, planned: PlannedPicture, output: Store) -> None:
+        self._planned = planned
+        self._output = output
+
+    def is_source_unchanged(self, row: Row) -> bool:
+        """Return whether size and ETag are the same."""
+        has_same_etag = self._planned.etag is None or row.input_etag in (None, self._planned.etag)
+        return row.input_bytes == self._planned.bytes and has_same_etag
+
+    def output_state(self, row: Row) -> OutputState:
+        """Return ``altered`` for an output that was written to after its row."""
+        found = self._output.state(str(row.output))
+        if found is None:
+            return "missing"
+        if found.etag is not None and row.output_etag is not None:
+            return "unchanged" if found.etag == row.output_etag else "altered"
+        try:
+            finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
+        except ValueError:
+            return "altered"
+        is_newer = found.modified is None or found.modified > finished + _CLOCKS_APART
+        return "altered" if is_newer else "unchanged"
+
+
+class Hashes(Evidence):
+    """The sha256 of source and output, each computed at most once and only where no ETag answers."""
+
+    def __init__(self, planned: PlannedPicture, read: Callable[[], bytes], output: Store) -> None:
+        """Compute nothing yet.
+
+        Args:
+            planned: the source.
+            read: returns its content.
+            output: the store of the outputs.
+
+        """
+        self._planned = planned
+        self._read = read
+        self._output = output
+        self._known: dict[str, str] = {}
+
+    def is_source_unchanged(self, row: Row) -> bool:
+        """Return whether the source has the same bytes."""
+        is_known = self._planned.etag is not None
+        if is_known and (row.input_etag, row.input_bytes) == (self._planned.etag, self._planned.bytes):
+            return True
+        return row.input_sha256 == hashlib.sha256(self._read()).hexdigest()
+
+    def output_state(self, row: Row) -> OutputState:
+        """Return what became of an output; one that is there and cannot be read counts as unchanged."""
+        name = str(row.output)
+        state = self._output.state(name)
+        if state is not None and state.etag is not None and state.etag == row.output_etag:
+            return "unchanged"
+        sha256 = None if state is None else self.of_output(name)
+        if sha256 not in (None, row.output_sha256):
+            return "altered"
+        return "unchanged" if self._output.is_file(name) else "missing"
+
+    def of_output(self, name: str) -> str | None:
+        """Return the sha256 of a file in the output folder when it was first asked for; ``None``: it has none."""
+        if name not in self._known:
+            sha256 = self._output.sha256(name)
+            if sha256 is None:
+                return None
+            self._known[name] = sha256
+        return self._known[name]
+
+
+def output_exists(row: Row, output: Store) -> bool:
+    """Return whether the output that a row names is there, altered or not."""
+    return row.output is not None and output.state(row.output) is not None
+
+
+def with_earlier_output(row: Row, earlier: Row | None, output: Store) -> Row:
+    """Return a row without output; one of an earlier run that still exists stays on record as ours."""
+    if earlier is None or not output_exists(earlier, output):
+        return row
+    return row.with_output_of(earlier)
+
+
+def rows_of_other_sources(plan: Mapping[str, str | None], earlier: Mapping[str, Row], output: Store) -> list[Row]:
+    """Return the rows of earlier runs over sources that are not there any more, where their outputs still exist.
+
+    Args:
+        plan: the outputs of the sources that are there, by their inputs.
+        earlier: rows of earlier runs, by input.
+        output: the store of the outputs.
+
+    """
+    outputs = set(plan.values())
+    return [
+        row
+        for row in earlier.values()
+        if row.input not in plan and row.output not in outputs and output_exists(row, output)
+    ]
+
+
+def earlier_outputs(rows: Iterable[Row]) -> Mapping[str, EarlierOutput]:
+    """Return what earlier runs made of sources that have an ETag, by their inputs."""
+    return {
+        row.input: EarlierOutput(row.input_etag, row.output)
+        for row in rows
+        if row.status == "done" and row.input_etag is not None and row.output is not None
+    }

@@ -1,0 +1,91 @@
+"""Write a file whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
+
+import errno
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from colorbatch.errors import OutputUnwritableError
+from colorbatch.store.durable import flush, fsync_folder, make_folder
+
+_NAMING = threading.Lock()
+"""Held between the look for a name and its use: two names may be one to a file system that folds case."""
+_TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
+
+
+@contextmanager
+def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
+    """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
+
+    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may
+    be lost or cut short when the power fails, and is written much faster.
+
+    Raises:
+        OutputUnwritableError: the folder or the file cannot be written.
+        FileExistsError: ``path`` is there, and may not be replaced.
+
+    """
+    temporary = temporary_path(path.parent)
+    try:
+        make_folder(path.parent)
+        with temporary.open("xb") as file:
+            yield file
+            if is_durable:
+                file.flush()
+                flush(file.fileno())
+        with _NAMING:
+            is_taken = not may_replace and os.path.lexists(path)
+            if not is_taken:
+                temporary.replace(path)
+        if is_durable:
+            fsync_folder(path.parent)
+    except OSError as error:
+        raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # it is gone when all went well, and was never there when its folder could not be made
+            temporary.unlink()
+    if is_taken:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def temporary_path(folder: Path) -> Path:
+    """Return a new name in ``folder`` that :func:`remove_left_behind` knows."""
+    return folder / temporary_name()
+
+
+def temporary_name() -> str:
+    """Return a new name that :func:`is_temporary` knows."""
+    return f".colorbatch-{secrets.token_hex(8)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file is named like one that became no output."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True) -> None:
+    """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
+    with atomic_writer(path, is_durable=is_durable, may_replace=may_replace) as file:
+        file.write(data)
+
+
+def remove_left_behind(folder: Path, spared: str = "") -> None:
+    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there.
+
+    Args:
+        folder: which is searched through all its subfolders.
+        spared: the name of a folder in it where another process may be writing.
+
+    """
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder and spared in folders:
+            folders.remove(spared)
+        for name in names:
+            if is_temporary(name):
+                with suppress(OSError):
+                    Path(parent, name).unlink()

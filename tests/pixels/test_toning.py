@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from colorbatch.pixels.toning import measure_tone
+
+Levels = NDArray[np.uint8]
+TONES = {  # Pillow's colorize draws the tone from black through the middle to white
+    "sepia": ("#140a00", "#96734b", "#fff5e1"),
+    "selenium": ("#0f080c", "#786973", "#f5f0f0"),
+    "cyanotype": ("#050f2d", "#4678a0", "#e6f5fa"),
+    "faded": ("#463228", "#a08769", "#ebdcbe"),
+}
+
+
+@pytest.fixture
+def photograph() -> Image.Image:
+    """A grey scene of soft blobs, ``600 x 400``, with grain."""
+    random = np.random.default_rng(3)
+    image = Image.new("L", (600, 400), 150)
+    draw = ImageDraw.Draw(image)
+    for _ in range(60):
+        x, y, r = random.integers(0, 600), random.integers(0, 400), random.integers(10, 90)
+        draw.ellipse([x - r, y - r, x + r, y + r], fill=int(random.integers(10, 245)))
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(3)), float)
+    return Image.fromarray(np.clip(soft + random.normal(0, 6, soft.shape), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_a_toned_photograph_is_not_in_colour(photograph: Image.Image, tone: str) -> None:
+    black, middle, white = TONES[tone]
+    toned = ImageOps.colorize(photograph, black, white, middle)
+    assert not measure_tone(np.asarray(toned)).is_colour
+    buffer = io.BytesIO()
+    toned.save(buffer, "JPEG", quality=60)
+    assert not measure_tone(np.asarray(Image.open(buffer))).is_colour
+
+
+def test_nor_is_one_whose_tone_has_faded_on_one_side(photograph: Image.Image) -> None:
+    black, middle, white = TONES["sepia"]
+    toned = np.asarray(ImageOps.colorize(photograph, black, white, middle), float)
+    grey = np.repeat((toned @ [0.299, 0.587, 0.114])[..., None], 3, axis=2)
+    share = np.linspace(0, 0.4, 600)[None, :, None]
+    faded = toned * (1 - share) + grey * share
+    assert not measure_tone(faded.astype(np.uint8)).is_colour
+
+
+def test_grey_is_not_in_colour_at_any_depth(photograph: Image.Image) -> None:
+    grey = np.asarray(photograph)
+    for pixels in (grey, np.dstack([grey] * 3), np.dstack([grey.astype(np.uint16) * 257] * 3), grey[:1, :1]):
+        assert not measure_tone(pixels).is_colour
+
+
+def test_two_colours_of_one_luma_are_colour(photograph: Image.Image) -> None:
+    """A red and a green of equal luma: no curve from luma to chroma gives both."""
+    luma = np.asarray(photograph, float)[..., None]
+    red, green = np.array([40.0, -20.4, 0.0]), np.array([-40.0, 20.4, 0.0])  # 0.299 R + 0.587 G = 0
+    left = (np.arange(600) < 300)[None, :, None]
+    pixels = np.clip(luma + np.where(left, red, green), 0, 255).astype(np.uint8)
+    assert measure_tone(pixels).is_colour
+    assert measure_tone(pixels.astype(np.uint16) * 257).is_colour
+
+
+def test_a_hand_coloured_photograph_is_in_colour(photograph: Image.Image) -> None:
+    black, middle, white = TONES["sepia"]
+    toned = np.asarray(ImageOps.colorize(photograph, black, white, middle)).astype(int)
+    toned[100:200, 100:250] += [30, -10, -10]  # a rosy cheek
+    toned[:80] += [-30, 0, 40]  # a sky
+    toned[320:, 200:] += [-20, 20, -20]  # grass
+    assert measure_tone(np.clip(toned, 0, 255).astype(np.uint8)).is_colour
+
+
+def test_the_measures_of_a_picture_worked_by_hand() -> None:
+    """Half of one luma is Cb +10, half Cb -10 (in levels): the mean is 0, and 10 is left, all along one line."""
+    up = 128 + np.array([0.0, -0.344136 * 10, 1.772 * 10])
+    down = 128 - np.array([0.0, -0.344136 * 10, 1.772 * 10])
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32], pixels[32:] = np.round(up), np.round(down)
+    found = measure_tone(pixels)
+    assert found.along == pytest.approx(10, abs=0.5)
+    assert found.across == pytest.approx(0, abs=0.5)

@@ -1,0 +1,239 @@
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from colorbatch.errors import UsageError
+from colorbatch.run.plan import plan_batch
+from colorbatch.store import open_store
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_every_file_is_planned_in_order_and_mirrored(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    touch(
+        source,
+        "b.jpg",
+        "a/2.TIFF",
+        "a/1.png",
+        "a/b/c/x.webp",
+        "notes.txt",
+        ".hidden.jpg",
+        "a/Thumbs.db",
+        "z.JPEG",
+        ".thumbs/x.jpg",
+    )
+    plan = plan_batch(open_store(source), open_store(output))
+    assert [(each.input, each.verdict) for each in plan] == [
+        (".hidden.jpg", "skipped"),
+        (".thumbs", "skipped"),
+        ("a/1.png", "colour"),
+        ("a/2.TIFF", "colour"),
+        ("a/Thumbs.db", "skipped"),
+        ("a/b/c/x.webp", "colour"),
+        ("b.jpg", "colour"),
+        ("notes.txt", "skipped"),
+        ("z.JPEG", "colour"),
+    ]
+    assert plan[2].output_name == "a/1.png"
+    assert all(each.reason for each in plan if each.verdict != "colour")
+    assert not output.exists()
+
+
+def test_one_file_is_a_source_too(tmp_path: Path) -> None:
+    touch(tmp_path, "in/photo.of.mine")
+    (planned,) = plan_batch(open_store(tmp_path / "in" / "photo.of.mine"), open_store(tmp_path / "out"))
+    assert (planned.input, planned.verdict) == ("photo.of.mine", "colour")
+
+
+def test_links_are_not_followed_out_of_the_tree(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    touch(source, "real.jpg", "folder/x.jpg")
+    touch(tmp_path, "outside/secret.jpg")
+    (source / "inner.jpg").symlink_to("real.jpg")
+    (source / "outer.jpg").symlink_to(tmp_path / "outside" / "secret.jpg")
+    (source / "dangling.jpg").symlink_to("nothing")
+    (source / "folder" / "loop").symlink_to(source)
+    (source / "self.jpg").symlink_to("self.jpg")
+    verdicts = {
+        each.input: (each.verdict, each.reason) for each in plan_batch(open_store(source), open_store(tmp_path / "out"))
+    }
+    assert verdicts == {
+        "dangling.jpg": ("skipped", "a link to no file"),
+        "folder/loop": ("skipped", "a link to a folder"),
+        "folder/x.jpg": ("colour", ""),
+        "inner.jpg": ("colour", ""),
+        "outer.jpg": ("skipped", "a link out of the source"),
+        "real.jpg": ("colour", ""),
+        "self.jpg": ("skipped", "a link to no file"),
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_pipes_are_never_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg")
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    plan = plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+    assert [(each.input, each.reason) for each in plan] == [("a.jpg", ""), ("pipe.jpg", "not a regular file")]
+    with pytest.raises(UsageError, match="neither a folder nor a regular file"):
+        plan_batch(open_store(tmp_path / "in" / "pipe.jpg"), open_store(tmp_path / "out"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_paths_that_cannot_be_looked_at_are_usage_errors(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg")
+    (tmp_path / "self").symlink_to("self")
+    for source, output in (("x" * 300, "out"), ("in", "self/out"), ("in", "x" * 300)):
+        with pytest.raises(UsageError):
+            plan_batch(open_store(tmp_path / source), open_store(tmp_path / output))
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "in/a.jpg", "in/closed/b.jpg")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    plan = plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+    assert [(each.input, each.verdict) for each in plan] == [("a.jpg", "colour"), ("closed", "failed")]
+    assert plan[1].reason == "cannot read the folder: Permission denied"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows names are Unicode")
+def test_names_that_are_not_unicode_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")).touch()
+    (planned,) = plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+    assert os.fsencode(planned.input) == b"caf\xe9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("in", "in"),
+        ("in", "./in/"),
+        ("in", "sub/../in"),
+        ("in", "link-to-in"),
+        ("in", "in/sub/out"),
+        ("in", "link-to-in/out"),
+        ("in/sub", "in"),
+        ("in/a.jpg", "in"),
+        ("in/a.jpg", "link-to-in"),
+    ],
+)
+def test_source_and_output_must_not_overlap(tmp_path: Path, source: str, output: str) -> None:
+    touch(tmp_path, "in/a.jpg", "in/sub/b.jpg", "sub/x")
+    (tmp_path / "link-to-in").symlink_to("in")
+    with pytest.raises(UsageError, match=r"lies in|is the folder of|could land among"):
+        plan_batch(open_store(tmp_path / source), open_store(tmp_path / output))
+
+
+def test_neighbours_with_alike_names_do_not_overlap(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a.jpg")
+    assert len(plan_batch(open_store(tmp_path / "photos"), open_store(tmp_path / "photos-out"))) == 1
+
+
+def test_a_missing_source_and_an_output_that_is_a_file_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        plan_batch(open_store(tmp_path / "none"), open_store(tmp_path / "out"))
+    touch(tmp_path, "in/a.jpg", "out")
+    with pytest.raises(UsageError, match="is not a folder"):
+        plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+
+
+def test_an_output_that_needs_another_ending_has_it_appended(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    image = Image.new("L", (4, 4))
+    for name, picture_format in (("a.gif", "GIF"), ("sub/b.bmp", "BMP"), ("c.tif", "TIFF"), ("lies.jpg", "PNG")):
+        image.save(source / name, picture_format)
+    plan = plan_batch(open_store(source), open_store(tmp_path / "out"))
+    assert {each.input: each.output_name for each in plan} == {
+        "a.gif": "a.gif.png",
+        "sub/b.bmp": "sub/b.bmp.png",
+        "c.tif": "c.tif",
+        "lies.jpg": "lies.jpg.png",
+    }
+
+
+def test_no_two_sources_meet_in_one_output(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    image = Image.new("L", (4, 4))
+    for name, picture_format in (("a.gif", "GIF"), ("a.gif.png", "PNG"), ("a.gif.png.png", "PNG")):
+        image.save(source / name, picture_format)
+    names = {each.input: each.output_name for each in plan_batch(open_store(source), open_store(tmp_path / "out"))}
+    assert names == {"a.gif": "a.gif.png.png.png", "a.gif.png": "a.gif.png", "a.gif.png.png": "a.gif.png.png"}
+
+
+def test_patterns_choose_by_name_or_by_path(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("a.jpg", "a_copy.jpg", "1931/b.tif", "1931/proofs/c.tif", "notes.txt"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+
+    def coloured(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+        return [
+            each.input
+            for each in plan_batch(open_store(source), open_store(tmp_path / "out"), include, exclude)
+            if each.verdict == "colour"
+        ]
+
+    assert coloured() == ["1931/b.tif", "1931/proofs/c.tif", "a.jpg", "a_copy.jpg"]
+    assert coloured(include=("*.tif",)) == ["1931/b.tif", "1931/proofs/c.tif"]
+    assert coloured(include=("1931/*",)) == ["1931/b.tif", "1931/proofs/c.tif"]
+    assert coloured(exclude=("*_copy.*", "*/proofs/*")) == ["1931/b.tif", "a.jpg"]
+    assert coloured(include=("a*",), exclude=("*_copy.*",)) == ["a.jpg"]
+    reasons = {
+        each.input: each.reason
+        for each in plan_batch(open_store(source), open_store(tmp_path / "out"), ("*.jpg",), ("a_*",))
+    }
+    assert reasons["a_copy.jpg"] == "excluded"
+    assert reasons["1931/b.tif"] == "not included"
+    assert reasons["notes.txt"] == "not named as a picture"
+
+
+def test_names_that_would_become_too_long_are_cut_and_still_differ(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    stems = ["x" * 249 + end for end in "ab"] + ["\u00fc" * 125 + "a"]
+    for stem in stems:
+        Image.new("L", (1, 1)).save(source / f"{stem}.gif")
+    names = [each.output_name for each in plan_batch(open_store(source), open_store(tmp_path / "out"))]
+    assert len(set(names)) == 3
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(".png") for name in names)
+
+
+def test_a_second_mount_of_the_same_folder_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers have it; what is mounted twice has the same device and number."""
+    for name in ("in/sub", "out/sub", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "in" / "sub" / "a.png").touch()
+    twins = {"out": "in/sub"}
+    lstat, stat = os.lstat, Path.stat
+
+    def same(path: Path) -> Path:
+        name = path.relative_to(tmp_path).as_posix() if path.is_relative_to(tmp_path) else ""
+        return tmp_path / twins[name] if name in twins else path
+
+    monkeypatch.setattr(os, "lstat", lambda path: lstat(same(Path(path))))
+    monkeypatch.setattr(Path, "stat", lambda path, **named: stat(same(path), **named))
+    with pytest.raises(UsageError, match=r"lies in the source .* by a second mount"):
+        plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+    twins.clear()
+    twins["out/sub"] = "in"
+    with pytest.raises(UsageError, match=r"is the source .* or holds it, by a second mount"):
+        plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
+    twins.clear()
+    assert len(plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))) == 1

@@ -1,0 +1,170 @@
+"""What every store promises, whatever it is: the same tests for all three, that in memory included."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from memory_store import MemoryStore
+from upath import UPath
+
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, StoreUnavailableError, UsageError
+from colorbatch.store.local import LocalStore
+from colorbatch.store.remote import RemoteStore
+from colorbatch.store.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER
+from colorbatch.store.store import Head, Store
+
+OpenStore = Callable[[str], Store]
+"""Opens a store by the name of its folder; the same name is the same place."""
+
+
+@pytest.fixture(params=["local", "remote", "memory"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenStore:
+    monkeypatch.setattr("colorbatch.store.lease.SECONDS_WATCHED", 0.3)
+    monkeypatch.setattr("colorbatch.store.lease._SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("colorbatch.store.lease._SECONDS_TO_SETTLE", 0.0)
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
+    if request.param == "local":
+        return lambda name: LocalStore(tmp_path / name)
+    if request.param == "remote":
+        return lambda name: RemoteStore(UPath(f"memory://{tmp_path.name}/{name}"))
+    stores: dict[str, MemoryStore] = {}
+    return lambda name: stores.setdefault(name, MemoryStore(name=name))
+
+
+def test_what_is_written_is_read_back_whole_and_known(opened: OpenStore) -> None:
+    store = opened("out")
+    assert store.state("sub/a.jpg") is None
+    assert store.sha256("sub/a.jpg") is None
+    assert not store.is_file("sub/a.jpg")
+    assert store.write("sub/a.jpg", b"abc", may_replace=False).bytes == 3
+    again = opened("out")
+    assert again.read("sub/a.jpg") == again.read("sub/a.jpg", 3) == b"abc"
+    assert again.head("sub/a.jpg", 2) == Head(b"ab", 3)
+    state = again.state("sub/a.jpg")
+    assert state is not None
+    assert state.bytes == 3
+    assert again.is_file("sub/a.jpg")
+    assert not again.is_link("sub/a.jpg")
+    # FIPS 180-2, appendix B.1
+    assert again.sha256("sub/a.jpg") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert list(again.names([])) == ["sub/a.jpg"]
+
+
+def test_nothing_is_replaced_but_what_may_be(opened: OpenStore) -> None:
+    store = opened("out")
+    store.write("a.jpg", b"first", may_replace=False)
+    with pytest.raises(FileExistsError):
+        store.write("a.jpg", b"second", may_replace=False)
+    assert store.read("a.jpg") == b"first"
+    store.write("a.jpg", b"second", may_replace=True)
+    assert store.read("a.jpg") == b"second"
+
+
+def test_what_is_not_there_is_not_read_and_may_be_deleted(opened: OpenStore) -> None:
+    store = opened("out")
+    store.write("a.jpg", b"abc", may_replace=False)
+    with pytest.raises(FileNotFoundError):
+        store.read("b.jpg")
+    store.delete("b.jpg")
+    store.delete("a.jpg")
+    with pytest.raises(FileNotFoundError):
+        store.read("a.jpg")
+
+
+def test_a_walk_finds_every_file_and_takes_hidden_folders_and_reports_as_one(opened: OpenStore) -> None:
+    source = opened("in")
+    report = f"{REPORT_FOLDER}/{MARKER_NAME}"
+    for name in ("a.jpg", "sub/b.txt", ".hidden/c.jpg", ".hidden/d.jpg", report, f"{REPORT_FOLDER}/e.jpg"):
+        source.write(name, MARKER_START, may_replace=False)
+    found = {each.name: (each.problem, each.is_folder, each.is_failure) for each in opened("in").walk(opened("out"))}
+    assert found == {
+        "a.jpg": ("", False, False),
+        "sub/b.txt": ("", False, False),
+        ".hidden": ("a hidden folder", True, False),
+        REPORT_FOLDER: ("a report of colorbatch", True, False),
+    }
+    assert source.has_report()
+    assert not opened("out").has_report()
+
+
+def test_there_is_nothing_to_walk_where_nothing_is(opened: OpenStore) -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        list(opened("in").walk(opened("out")))
+
+
+def test_a_store_intersects_itself_and_no_other(opened: OpenStore) -> None:
+    opened("in").write("a.jpg", b"abc", may_replace=False)
+    opened("in").refuse_intersection(opened("out"))
+    with pytest.raises(UsageError):
+        opened("in").refuse_intersection(opened("in"))
+
+
+def test_a_journal_is_held_until_it_is_closed_and_keeps_its_lines(opened: OpenStore) -> None:
+    store = opened("out")
+    assert list(store.journal_files(".state")) == []
+    journal = store.open_journal(".state/journal.jsonl")
+    with pytest.raises(OutputInUseError):
+        opened("out").open_journal(".state/journal.jsonl")
+    journal.add(b"one\n")
+    journal.add(b"two\n", is_durable=False)
+    journal.hold()
+    journal.close()
+    (file,) = opened("out").journal_files(".state")
+    assert file.name == ".state/journal.jsonl"
+    assert not file.is_held
+    assert file.read().split() == [b"one", b"two"]
+    again = opened("out").open_journal(".state/journal.jsonl")
+    again.add(b"three\n")
+    again.close()
+    (file,) = opened("out").journal_files(".state")
+    assert file.read().split() == [b"one", b"two", b"three"]
+    file.delete()
+    assert list(opened("out").journal_files(".state")) == []
+
+
+def test_a_journal_is_seen_to_be_held(opened: OpenStore) -> None:
+    journal = opened("out").open_journal(".state/journal.jsonl")
+    journal.add(b"one\n")
+    (file,) = opened("out").journal_files(".state")
+    assert file.is_held
+    journal.delete()
+    assert list(opened("out").journal_files(".state")) == []
+
+
+def test_a_journal_without_lines_leaves_nothing(opened: OpenStore) -> None:
+    opened("out").open_journal(".state/journal.jsonl").close()
+    assert list(opened("out").journal_files(".state")) == []
+
+
+def test_notes_are_added_to_until_somebody_deletes_them(opened: OpenStore) -> None:
+    store = opened("out")
+    notes = store.notes(".state/notes.jsonl")
+    if notes is None:  # outputs there are known by their marks
+        assert store.is_remote
+        return
+    store.write(".state/other", b"", may_replace=False)
+    assert not notes.exists()
+    notes.create()
+    notes.add(b"one\n")
+    notes.create()
+    notes.add(b"two\n")
+    assert notes.exists()
+    assert notes.read() == b"one\ntwo\n"
+    notes.delete()
+    notes.delete()
+    with pytest.raises(FileNotFoundError):
+        notes.add(b"three\n")
+
+
+def test_a_refusal_ends_a_run_as_a_failure_of_the_environment(opened: OpenStore) -> None:
+    failure = opened("out").unavailable(PermissionError(13, "Permission denied"))
+    assert isinstance(failure, OutputUnwritableError | StoreUnavailableError)
+    assert "Permission denied" in str(failure)
+
+
+def test_the_whole_of_a_large_file_is_hashed(opened: OpenStore) -> None:
+    data = bytes(range(256)) * 5000
+    store = opened("out")
+    store.write("a.tif", data, may_replace=False)
+    assert store.sha256("a.tif") == hashlib.sha256(data).hexdigest()
