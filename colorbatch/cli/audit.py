@@ -36,10 +36,11 @@ def command(
     Example:
       colorbatch audit out/ --source old_photos/
     """
+    from colorbatch.cli.display import reporter
     from colorbatch.operations.audit import audit_batch
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    with terminal.reporter(quiet=quiet) as progress:
+    with reporter(quiet=quiet) as progress:
         found = audit_batch(output, source, jobs=jobs, progress=progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"sound": found.is_sound}))

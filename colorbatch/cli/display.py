@@ -1,61 +1,61 @@
-"""How progress is shown: a bar on a terminal, a line now and then elsewhere."""
+"""The display of progress: a bar on a terminal, a line now and then elsewhere."""
 
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
+from typing import IO, cast
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 
-from colorbatch.cli.terminal import say
-from colorbatch.progress import Pace
+from colorbatch.cli.terminal import is_terminal, say
+from colorbatch.progress import Pace, ProgressReporter, SilentProgress
 from colorbatch.text import printable
 
 SECONDS_BETWEEN_LINES = 30.0
 """Off a terminal, progress is one line this often."""
-_WIDEST_BAR, _NARROWEST_BAR = 40, 10
+_WIDEST_BAR = 40
 
 
 class Bar:
-    """How far the work is and, below that, what is being worked on; gone when it ends."""
+    """A bar that tells how far a job is and, below it, what is being worked on; it vanishes at the end."""
 
     def __init__(self, screen: Console, unit: str) -> None:
         self._screen = screen
         self._unit = unit
-        self._label = ""
         self._pace = Pace(0)
         self._names: dict[object, str] = {}
         """In the order in which work on them began."""
-        self._lock = threading.Lock()
-        self._live: Live | None = None
+        self._progress: _Progress | None = None
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
         """Draw a new bar."""
         self.end()
-        self._label, self._pace = label, Pace(total, weight)
-        self._live = Live(get_renderable=self._drawn, console=self._screen, transient=True, redirect_stdout=False)
-        self._live.start()
+        self._pace = Pace(total, weight)
+        self._progress = _Progress(self._screen, self._pace, self._unit, self._names)
+        self._progress.add_task(printable(label), total=max(total, 1))
+        self._progress.start()
         self._screen.show_cursor(True)  # it would stay hidden if a second Ctrl-C ended us
 
     @contextmanager
     def working_on(self, name: str) -> Iterator[None]:
         """Name it below the bar."""
         key = object()
-        with self._lock:
-            self._names[key] = name
+        encoding = self._screen.encoding  # what it lacks is shown escaped, and takes more room
+        self._names[key] = printable(name).encode(encoding, "backslashreplace").decode(encoding)
         try:
             yield
         finally:
-            with self._lock:
-                del self._names[key]
+            del self._names[key]
 
     def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:
-        """Count; the bar draws itself anew four times a second."""
+        """Count; the bar is drawn anew four times a second."""
         self._pace.advance(steps, weight=weight, megapixels=megapixels)
 
     def message(self, text: str) -> None:
@@ -64,33 +64,37 @@ class Bar:
 
     def end(self) -> None:
         """Take the bar away."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
 
-    def _drawn(self) -> RenderableType:
-        with self._lock:
-            names = list(self._names.values())
+
+class _Progress(Progress):
+    """A label, a bar and facts in one line, and in another the names of what is being worked on."""
+
+    def __init__(self, screen: Console, pace: Pace, unit: str, names: dict[object, str]) -> None:
+        self._screen = screen
+        self._pace = pace
+        self._unit = unit
+        self._names = names
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(None, table_column=Column(max_width=_WIDEST_BAR)),  # narrower where the facts need the room
+            TextColumn("{task.fields[facts]}", markup=False),
+        )
+        super().__init__(*columns, console=screen, refresh_per_second=4, transient=True, redirect_stdout=False)
+
+    def get_renderables(self) -> Iterator[RenderableType]:
         width = self._screen.width - 1  # some terminals begin a new line after the last column
-        facts = [printable(self._label), *facts_of(self._pace, self._unit)]
-        while len(facts) > 2 and _width_of(facts) > width:
-            facts.pop()  # what matters least stands last
-        label, told = facts[0], cut(", ".join(facts[1:]), max(width - cell_len(facts[0]) - 1, 0))
-        bar_width = min(_WIDEST_BAR, width - _width_of(facts) - 1)
-        line: RenderableType = Text(cut(f"{label} {told}", width))
-        if bar_width >= _NARROWEST_BAR:
-            line = Table.grid(padding=(0, 1))
-            bar = ProgressBar(total=max(self._pace.total, 1), completed=self._pace.done, width=bar_width)
-            line.add_row(Text(label), bar, Text(told))
-        if not names:
-            return line
-        now = cut(f"Now: {', '.join(map(self._shown, names))}", width)
-        return Group(line, Text(now, style="dim"))
-
-    def _shown(self, name: str) -> str:
-        """Return a name as the screen will show it: what it cannot show takes more room."""
-        encoding = self._screen.encoding
-        return printable(name).encode(encoding, "backslashreplace").decode(encoding)
+        for task in self.tasks:
+            room = max(width - cell_len(task.description) - 2, 0)
+            facts = _facts_of(self._pace, self._unit)
+            while len(facts) > 1 and cell_len(", ".join(facts)) > room:
+                facts.pop()  # what matters least stands last
+            self.update(task.id, completed=self._pace.done, facts=cut(", ".join(facts), room))
+        yield Constrain(self.make_tasks_table(self.tasks), width)
+        if names := ", ".join(self._names.copy().values()):  # other threads add to them meanwhile
+            yield Text(cut(f"Now: {names}", width), style="dim")
 
 
 class Lines:
@@ -102,11 +106,10 @@ class Lines:
         self._ended = threading.Event()
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
-        """Speak of it from now on."""
+        """Report on it from now on."""
         self.end()
         self._pace, self._ended = Pace(total, weight), threading.Event()
-        arguments = (label, self._pace, self._ended)
-        threading.Thread(target=self._speak, args=arguments, daemon=True).start()
+        threading.Thread(target=self._report, args=(label, self._pace, self._ended), daemon=True).start()
 
     def working_on(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 (too much for a log)
         """Ignore."""
@@ -121,15 +124,45 @@ class Lines:
         say(printable(text))
 
     def end(self) -> None:
-        """Be silent."""
+        """Print no more lines."""
         self._ended.set()
 
-    def _speak(self, label: str, pace: Pace, ended: threading.Event) -> None:
+    def _report(self, label: str, pace: Pace, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_BETWEEN_LINES):
-            self.message(f"{label}: {', '.join(facts_of(pace, self._unit))}")
+            self.message(f"{label}: {', '.join(_facts_of(pace, self._unit))}")
 
 
-def facts_of(pace: Pace, unit: str) -> list[str]:
+@contextmanager
+def reporter(*, quiet: bool = False, unit: str = "pictures") -> Iterator[ProgressReporter]:
+    """Yield how progress is shown: a bar on a terminal, plain lines elsewhere, nothing when ``quiet``."""
+    shown: ProgressReporter = SilentProgress() if quiet else Lines(unit)
+    if is_terminal() and not quiet:
+        file = cast("IO[str]", _Stderr())
+        shown = Bar(Console(file=file, force_terminal=True, highlight=False, soft_wrap=True), unit)
+    try:
+        yield shown
+    finally:
+        shown.end()
+
+
+class _Stderr:
+    """Stderr, to which nobody may be listening any more: the work goes on."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+        self.encoding = getattr(self._stream, "encoding", None) or "ascii"
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def _facts_of(pace: Pace, unit: str) -> list[str]:
     """Return how far work is, in words, what matters most first."""
     facts = [f"{pace.done}/{pace.total} {unit}"]
     if (left := pace.seconds_left) is not None:
@@ -147,7 +180,3 @@ def cut(text: str, width: int) -> str:
         return text
     dots = "..."[:width]
     return set_cell_size(text, width - len(dots)) + dots
-
-
-def _width_of(facts: Sequence[str]) -> int:
-    return cell_len(facts[0]) + 1 + cell_len(", ".join(facts[1:]))

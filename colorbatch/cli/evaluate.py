@@ -63,12 +63,13 @@ def command(
     """
     with needs_extra("evaluate"):
         import skimage  # noqa: F401 (said now, not after the first picture)
+    from colorbatch.cli.display import reporter
     from colorbatch.inference.colorizer import open_model
     from colorbatch.operations.evaluate import evaluate
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     colorizer = open_model(model, provider=provider, options=color)
-    with terminal.reporter(quiet=quiet) as progress:
+    with reporter(quiet=quiet) as progress:
         found = evaluate(colorizer, color_dir, size=size, limit=limit, aged=aged, hints=hints, progress=progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found)))

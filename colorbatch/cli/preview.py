@@ -69,6 +69,7 @@ def command(
       colorbatch preview scan.tif -o preview.png
       colorbatch preview scan.tif -o preview.png --model default --model unet --strength 0.7 --strength 1
     """
+    from colorbatch.cli.display import reporter
     from colorbatch.formats import encode
     from colorbatch.operations.preview import Choices, preview
     from colorbatch.store import atomic
@@ -81,7 +82,7 @@ def command(
         raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
     choices = Choices(models, vividness, strengths, working_sizes)
     try:
-        with terminal.reporter(quiet=quiet) as progress:
+        with reporter(quiet=quiet) as progress:
             sheet = preview(data, file.name, choices, provider=provider, side=cell, progress=progress)
     except PictureError as error:
         raise type(error)(f"{file}: {error}", advice=error.advice) from error

@@ -56,9 +56,10 @@ def write(
         ColorbatchError: as :func:`colorbatch.report.write_report`.
 
     """
+    from colorbatch.cli.display import reporter
     from colorbatch.report import write_report
 
-    with terminal.reporter(quiet=quiet) as progress:
+    with reporter(quiet=quiet) as progress:
         written = write_report(output, source, jobs=jobs, memory_limit=memory_limit, progress=progress)
     if not quiet:
         terminal.say(

@@ -25,10 +25,11 @@ def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> N
     Example:
       colorbatch restore out/ grey_again/
     """
+    from colorbatch.cli.display import reporter
     from colorbatch.operations.restore import restore_batch
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    with terminal.reporter(quiet=quiet) as progress:
+    with reporter(quiet=quiet) as progress:
         found = restore_batch(output, destination, progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found)))

@@ -155,6 +155,7 @@ def command(
     Example:
       colorbatch run old_photos/ out/
     """
+    from colorbatch.cli.display import reporter
     from colorbatch.machine import keep_freed_memory
     from colorbatch.run.batch import run_batch
     from colorbatch.run.only_list import read_list
@@ -192,7 +193,7 @@ def command(
     logger.info("colorbatch %s: %s to %s", __version__, printable(shown(job.source)), printable(shown(job.output)))
     for name, (value, origin) in settings_in_force(ctx).items():
         logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
-    with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet) as progress:
+    with terminal.interruptible() as interruption, reporter(quiet=quiet) as progress:
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))

@@ -1,4 +1,4 @@
-"""What the terminal shows: progress, messages, tables. Everything but asked-for results goes to stderr."""
+"""What the terminal shows beside progress: messages, tables. Everything but asked-for results goes to stderr."""
 
 import logging
 import os
@@ -12,35 +12,14 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, cast
 
 import click
 
 from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
-from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.progress import ProgressReporter
 from colorbatch.text import printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 logger = logging.getLogger(__name__)
-
-
-class _Stderr:
-    """Stderr, to which nobody may be listening any more: the work goes on."""
-
-    def __init__(self) -> None:
-        self._stream = sys.stderr
-        self.encoding = getattr(self._stream, "encoding", None) or "ascii"
-
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
 
 
 def is_terminal() -> bool:
@@ -49,14 +28,6 @@ def is_terminal() -> bool:
         return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
     except (AttributeError, ValueError):  # it was closed before the start, or since
         return False
-
-
-def console() -> "Console":
-    """Return the console of stderr, plain when stderr is no terminal."""
-    from rich.console import Console
-
-    file = cast("IO[str]", _Stderr())
-    return Console(file=file, force_terminal=is_terminal(), highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -155,18 +126,6 @@ class _LogFile(logging.FileHandler):
     def close(self) -> None:
         with suppress(OSError):  # what could not be written before cannot be written now
             super().close()
-
-
-@contextmanager
-def reporter(*, quiet: bool = False, unit: str = "pictures") -> Iterator[ProgressReporter]:
-    """Yield how progress is shown: a bar on a terminal, plain lines elsewhere, nothing when ``quiet``."""
-    from colorbatch.cli.display import Bar, Lines
-
-    shown: ProgressReporter = SilentProgress() if quiet else Bar(console(), unit) if is_terminal() else Lines(unit)
-    try:
-        yield shown
-    finally:
-        shown.end()
 
 
 class Interrupted(KeyboardInterrupt):

@@ -216,10 +216,11 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
         import matplotlib as mpl  # noqa: F401 (said now, not after the first epoch)
 
         from colorbatch.training.loop import train
+    from colorbatch.cli.display import reporter
 
     terminal.set_up_logging(verbose=verbose, quiet=quiet)
     config = TrainingConfig(**settings)
-    with terminal.interruptible() as interruption, terminal.reporter(quiet=quiet, unit="steps") as progress:
+    with terminal.interruptible() as interruption, reporter(quiet=quiet, unit="steps") as progress:
         result = train(config, terminal.HoldingProgress(progress, interruption), interruption.event)
     if not result.finished:
         terminal.say(f"Stopped. Go on with the same command and --resume (state in {config.out / 'checkpoints'}).")

@@ -163,15 +163,14 @@ def test_a_log_gets_a_line_now_and_then_even_while_nothing_is_finished(
 
 
 def test_a_bar_on_a_screen_that_lacks_letters_keeps_to_its_width() -> None:
-    screen = Console(file=io.TextIOWrapper(io.BytesIO(), "ascii", "backslashreplace"), force_terminal=True, width=40)
-    bar = Bar(screen, "pictures")
-    bar.begin(3, "Colouring")
+    drawn = io.BytesIO()
+    file = io.TextIOWrapper(drawn, "ascii", "backslashreplace")
+    bar = Bar(Console(file=file, force_terminal=True, width=40), "pictures")
     with bar.working_on("\u65e5" * 30):
-        lines = [
-            "".join(segment.text for segment in line)
-            for line in screen.render_lines(bar._drawn(), pad=False)  # noqa: SLF001 (what it draws at this moment)
-        ]
+        bar.begin(3, "Colouring")
+    lines = lines_of(drawn.getvalue().decode("ascii"))
     bar.end()
+    assert re.fullmatch("Colouring -* 0/3 pictures", lines[0])
     assert lines[1] == "Now: " + "\\u65e5" * 5 + "\\..."
     assert all(len(line) < 40 for line in lines)
 
