@@ -26,16 +26,19 @@ _LONGEST_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
 
 
 class _Truncated:
-    """Pillow's switch for files that are cut short, which holds for all threads: none decodes while it is thrown."""
+    """Pillow's switch for files that are cut short, which holds for all threads: none decodes while it is on."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._readers = 0
+        self._salvages = 0
+        """Waiting or at work; readers that come meanwhile wait, or there might always be one."""
 
     @contextmanager
     def refused(self) -> Iterator[None]:
         """Decode whole files, beside others that do so too."""
         with self._condition:
+            self._condition.wait_for(lambda: self._salvages == 0)
             self._readers += 1
         try:
             yield
@@ -48,12 +51,16 @@ class _Truncated:
     def taken(self) -> Iterator[None]:
         """Decode a file that is cut short, alone."""
         with self._condition:
-            self._condition.wait_for(lambda: self._readers == 0)
-            before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+            before = ImageFile.LOAD_TRUNCATED_IMAGES
+            self._salvages += 1
             try:
+                self._condition.wait_for(lambda: self._readers == 0)
+                ImageFile.LOAD_TRUNCATED_IMAGES = True
                 yield
             finally:
                 ImageFile.LOAD_TRUNCATED_IMAGES = before
+                self._salvages -= 1
+                self._condition.notify_all()
 
 
 _TRUNCATED = _Truncated()

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -415,6 +416,28 @@ def test_salvaging_in_one_thread_lets_no_torn_picture_through_in_another(ramp: L
         salvaged = [pool.submit(decode, torn, salvage=True) for _ in range(40)]
         assert all(pool.map(is_refused, range(60)))
         assert all(each.result().warnings for each in salvaged)
+
+
+def test_salvaging_waits_for_no_picture_that_comes_later() -> None:
+    """Several threads decode without a pause, so that there is no moment in which none does."""
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1200), dtype=np.uint8)
+    whole, short = saved(Image.fromarray(noise), "PNG"), saved(Image.fromarray(noise[:40]), "PNG")[:-5000]
+    is_over = threading.Event()
+
+    def decode_all_the_time() -> int:
+        count = 0
+        while not is_over.is_set():
+            count += decode(whole).first.height == 1200
+        return count
+
+    with ThreadPoolExecutor(9) as pool:
+        decoding = [pool.submit(decode_all_the_time) for _ in range(8)]
+        try:
+            for _ in range(5):
+                assert pool.submit(decode, short, salvage=True).result(timeout=10).warnings
+        finally:
+            is_over.set()
+        assert all(each.result() for each in decoding)
 
 
 def test_what_a_tiff_page_is_stays_and_images_within_a_page_are_a_warning(ramp: Levels) -> None:
