@@ -203,10 +203,9 @@ def _told_of(frame: Frame) -> list[str]:
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:
     """Return RGB ``[h, w, 3]`` of 8 bits, no side longer than ``side``; what alpha hides is white."""
-    levels = (pixels >> (8 * (pixels.dtype.itemsize - 1))).astype(np.uint8)
-    image = Image.fromarray(levels)
+    image = Image.fromarray(color.to_8_bits(pixels))
     if frame.alpha is not None:
-        alpha = Image.fromarray((frame.alpha >> (8 * (frame.alpha.dtype.itemsize - 1))).astype(np.uint8))
+        alpha = Image.fromarray(color.to_8_bits(frame.alpha))
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)

@@ -104,6 +104,11 @@ def to_levels(unit: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> N
     return levels
 
 
+def to_8_bits(pixels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
+    """Return the upper 8 bits of levels of an unsigned type, same shape."""
+    return (pixels >> (8 * (pixels.dtype.itemsize - 1))).astype(np.uint8, copy=False)
+
+
 def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np.uint8]:
     """Return Cb and Cr ``[2, H, W]`` as JFIF stores them, in levels around 128, with the room that there is.
 

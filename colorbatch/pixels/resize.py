@@ -75,9 +75,8 @@ def _averaged_luma(pixels: NDArray[Any], factors: tuple[int, int]) -> Plane:
 
 def shrink_levels(pixels: NDArray[Any], size: tuple[int, int], resample: Image.Resampling) -> NDArray[np.uint8]:
     """Return unsigned integer pixels, grey ``[H, W]`` or RGB ``[H, W, 3]``, in 8-bit levels at ``size``."""
-    levels = (pixels >> (8 * (pixels.dtype.itemsize - 1))).astype(np.uint8, copy=False)
     height, width = size
-    return np.asarray(Image.fromarray(levels).resize((width, height), resample))
+    return np.asarray(Image.fromarray(color.to_8_bits(pixels)).resize((width, height), resample))
 
 
 def pad_to_multiple(plane: Plane, multiple: int) -> Plane:

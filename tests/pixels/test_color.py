@@ -77,6 +77,14 @@ def test_merge_shrinks_chroma_along_its_hue() -> None:
     assert cr / cb == pytest.approx(0.3 / -0.4, rel=1e-4)
 
 
+def test_to_8_bits_takes_the_upper_ones() -> None:
+    deep = np.array([[0, 0xFF, 0x100, 0x80FF, 0xFFFF]], np.uint16)
+    levels = color.to_8_bits(deep)
+    assert levels.dtype == np.uint8
+    assert levels.tolist() == [[0, 0, 1, 0x80, 0xFF]]
+    np.testing.assert_array_equal(color.to_8_bits(levels), levels)
+
+
 def test_to_levels_rounds_to_the_nearest() -> None:
     unit = np.array([0, 0.49 / 255, 0.51 / 255, 254.49 / 255, 254.51 / 255, 1], np.float32)
     assert color.to_levels(unit).tolist() == [0, 0, 1, 254, 255, 255]
