@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
@@ -122,7 +122,7 @@ class MemoryStore(Store):
         pass
 
     @override
-    def remove_left_behind(self) -> None:
+    def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
         pass
 
     @override

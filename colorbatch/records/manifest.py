@@ -4,11 +4,19 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 
 from colorbatch.errors import UsageError
 from colorbatch.records.row import Row
-from colorbatch.records.state_folder import StateFile, journal_name, open_journal, record_name, state_files
+from colorbatch.records.state_folder import (
+    STATE_FOLDER,
+    StateFile,
+    journal_name,
+    open_journal,
+    record_name,
+    state_files,
+)
 from colorbatch.shard import Shard
 from colorbatch.store.store import Store
 from colorbatch.text import to_locale, to_utf_8
@@ -23,7 +31,9 @@ _ANNOUNCEMENT = b'{"announced"'
 class Manifest:
     """The rows of an output folder: those of earlier runs, and those that this one adds."""
 
-    def __init__(self, output: Store, shard: Shard | None = None) -> None:
+    def __init__(
+        self, output: Store, shard: Shard | None = None, possible_outputs: AbstractSet[str] = frozenset()
+    ) -> None:
         """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
 
         The shards of one split into as many may be at work at the same time; nothing else beside a run over all.
@@ -31,6 +41,7 @@ class Manifest:
         Args:
             output: the store of the outputs.
             shard: the share of the sources that this run is to do; ``None``: all of them.
+            possible_outputs: names that the job writes to, besides those that rows name.
 
         Raises:
             OutputInUseError: another run is at work in the folder.
@@ -42,10 +53,10 @@ class Manifest:
         self._shard = shard
         self._journal = open_journal(output, shard)
         try:
-            if shard is None:  # a shard cannot tell what the others are writing
-                output.remove_left_behind()
             self.previous = rows_of(output, shard)
             self.outputs = _written(output, self.previous, shard)
+            if shard is None:  # a shard cannot tell what the others are writing
+                remove_left_behind(output, possible_outputs | self.outputs.keys())
         except BaseException:
             self._journal.close()
             raise
@@ -110,6 +121,21 @@ class Manifest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._journal.close()
+
+
+def remove_left_behind(output: Store, outputs: AbstractSet[str]) -> None:
+    """Remove what killed processes left half written; call it when no other process writes in the output folder.
+
+    Args:
+        output: the store of the outputs.
+        outputs: names below it; other programs may be uploading to all others.
+
+    """
+
+    def is_ours(name: str) -> bool:
+        return name in outputs or name == MANIFEST_NAME or name.startswith(f"{STATE_FOLDER}/")
+
+    output.remove_left_behind(is_ours)
 
 
 def rows_of(output: Store, shard: Shard | None = None) -> Mapping[str, Row]:

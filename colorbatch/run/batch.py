@@ -59,7 +59,9 @@ def run_batch(
     engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
     summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
 
-    with closing(engine), Manifest(output, job.shard) as record:
+    possible_outputs = {name for each in found for name in each.possible_outputs}
+
+    with closing(engine), Manifest(output, job.shard, possible_outputs) as record:
         run = Run(engine.recipe, source, output, record.previous, record.outputs)
         output.prefetch_listing()
         weights = {each.input: _weight_of(each, run) for each in plan}

@@ -43,6 +43,11 @@ class PlannedPicture:
     etag: str | None = None
     """Of the file, where it lies in a store that has one."""
 
+    @property
+    def possible_outputs(self) -> Sequence[str]:
+        """Names that an output may be written to: the planned one, or that of a source that is copied as it is."""
+        return (self.output_name, self.input) if self.output_name else ()
+
 
 @dataclass(frozen=True)
 class EarlierOutput:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -137,7 +137,7 @@ class LocalStore(Store):
         pass  # a failed write leaves nothing
 
     @override
-    def remove_left_behind(self) -> None:
+    def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
         atomic.remove_left_behind(self.path, spared=REPORT_FOLDER)
 
     @override

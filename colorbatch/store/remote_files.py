@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -45,7 +45,7 @@ class RemoteFiles:
         self.can_create = True
         """Whether the store can tell, as it writes an object, whether it is there already."""
         self._opened: Any = None
-        self._untidy: set[str] = set()
+        self._leftovers: set[str] = set()
         """Paths of temporary files that could not be deleted, and of uploads that could not be aborted."""
 
     def __reduce__(self) -> tuple[type["RemoteFiles"], tuple["UPath"]]:
@@ -171,48 +171,61 @@ class RemoteFiles:
                 states[to_locale(name)] = state_of(info)
         return states
 
-    def remove_left_behind(self) -> None:
-        """Abort uploads and delete temporary files that a killed run left."""
+    def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
+        """Abort uploads and delete temporary files that a killed run left.
+
+        Args:
+            is_ours: whether a file of that name is one that colorbatch writes; uploads to others are not touched.
+
+        """
         if not self.is_object_store:
-            left = [name for name in self.listed() if atomic.is_temporary(PurePosixPath(name).name)]
-            self.delete_all(left)
+            self.delete_all([name for name in self.listed() if atomic.is_temporary(PurePosixPath(name).name)])
         if self._is_s3:
-            self._give_up_uploads(self._path("") + "/")
+            root = self._path("") + "/"
+            self._abort_uploads(root, lambda path: is_ours(to_locale(path.removeprefix(root))))
 
     def cleanup(self) -> None:
         """Try once more to remove what failed writes left."""
-        for path in tuple(self._untidy):
-            self._untidy.discard(path)
+        for path in tuple(self._leftovers):
+            self._leftovers.discard(path)
             if self._is_s3:
-                self._give_up_uploads(path)
+                self._abort_uploads_to(path)
             else:
                 self._delete_temporary(path)
-        if self._untidy:
-            logger.warning("Left behind in the store: %s", printable(", ".join(sorted(self._untidy))))
+        if self._leftovers:
+            logger.warning("Left behind in the store: %s", printable(", ".join(sorted(self._leftovers))))
 
-    def _give_up_uploads(self, path: str) -> None:
-        """Give up all uploads in parts to a key of S3, or to all below a folder, which ends in a slash.
+    def _abort_uploads_to(self, path: str) -> None:
+        """Abort all uploads in parts to a key of S3; where that fails, :meth:`cleanup` tries again."""
+        if not self._abort_uploads(path, lambda each: each == path):
+            self._leftovers.add(path)
+
+    def _abort_uploads(self, start: str, is_ours: Callable[[str], bool]) -> bool:
+        """Abort those uploads in parts to S3 that are ours, of all to paths with that start; return whether it could.
 
         Until then their parts are kept, and paid for.
         """
-        bucket, _, prefix = path.partition("/")
-        is_folder = path.endswith("/")
+        bucket, _, prefix = start.partition("/")
 
-        def give_up() -> None:
-            is_left = True
-            while is_left:
-                found = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
-                ours = [each for each in found.get("Uploads", ()) if is_folder or each["Key"] == prefix]
-                for each in ours:
-                    name = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
-                    self._fs.call_s3("abort_multipart_upload", **name)
-                is_left = bool(ours) and bool(found.get("IsTruncated"))
+        def abort() -> None:
+            marker: dict[str, str] | None = {}
+            while marker is not None:
+                found = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **marker)
+                for each in found.get("Uploads", ()):
+                    if is_ours(f"{bucket}/{each['Key']}"):
+                        name = {"Bucket": bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+                        self._fs.call_s3("abort_multipart_upload", **name)
+                has_more = found.get("IsTruncated")
+                marker = (
+                    {f"{key}Marker": found[f"Next{key}Marker"] for key in ("Key", "UploadId")} if has_more else None
+                )
 
         try:
-            with_retries(give_up, f"looking for uploads to {path}")
+            with_retries(abort, f"looking for uploads to {start}")
         except OSError as error:
-            logger.info("Uploads to %s could not be looked for: %s", path, error.strerror or error)
-            self._untidy.add(path)
+            logger.info("Uploads to %s could not be looked for: %s", start, error.strerror or error)
+            return False
+        return True
 
     def _delete_temporary(self, path: str) -> None:
         try:
@@ -221,7 +234,7 @@ class RemoteFiles:
             pass
         except Exception as error:  # noqa: BLE001 (what went wrong first is what matters)
             logger.info("%s could not be deleted: %s", path, as_os_error(error))
-            self._untidy.add(path)
+            self._leftovers.add(path)
 
     @property
     def _is_s3(self) -> bool:
@@ -264,7 +277,7 @@ class RemoteFiles:
         return state
 
     def _uploaded(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
-        """Upload an object in one step, or in parts that are completed or given up."""
+        """Upload an object in one step, or in parts that are completed or aborted."""
         has_parts = self._is_s3 and len(data) >= 2 * PART_BYTES
         try:
             return self._uploaded_as_it_is(path, data, may_replace=may_replace)
@@ -275,7 +288,7 @@ class RemoteFiles:
             raise CutError(errno.ECONNRESET, str(error)) from error
         finally:
             if has_parts:  # the library does not know of one whose name was in an answer that was cut
-                self._give_up_uploads(path)
+                self._abort_uploads_to(path)
 
     def _uploaded_as_it_is(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
         parts = {"chunksize": PART_BYTES} if self._is_s3 else {}

@@ -1,6 +1,6 @@
 """What is done with a folder of sources or outputs, wherever it lies."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -276,8 +276,13 @@ class Store(Protocol):
     def cleanup(self) -> None:
         """Try once more to remove what failed writes left; call it at the end of a run."""
 
-    def remove_left_behind(self) -> None:
-        """Remove what killed processes left half written; call it when no other process writes here."""
+    def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
+        """Remove what killed processes left half written; call it when no other process of ours writes here.
+
+        Args:
+            is_ours: whether a file of that name is one that colorbatch writes; uploads to others are not touched.
+
+        """
 
     def names(self, unreadable: list[OSError]) -> Iterator[str]:
         """Yield the names of all files; add what cannot be looked at to the list."""

@@ -359,7 +359,8 @@ run_batch(BatchJob(UPath(sys.argv[1]), UPath(sys.argv[2]), sys.argv[3], "cpu", j
     left = s3.bucket.files("out/")
     assert MANIFEST_NAME not in left
     assert ".colorbatch/journal.jsonl/lease" in left
-    s3.bucket.begin_upload("out/left.png")
+    for key in ("out/19.png", "out/.colorbatch/journal.jsonl/00000000-0123456789abcdef.jsonl", f"out/{MANIFEST_NAME}"):
+        s3.bucket.begin_upload(key)
     summary = batch.run_batch(job)
     assert (summary.done, summary.failed) == (25, 0)
     assert summary.kept > 0
@@ -367,6 +368,20 @@ run_batch(BatchJob(UPath(sys.argv[1]), UPath(sys.argv[2]), sys.argv[3], "cpu", j
     batch.run_batch(whole)
     assert there(s3) == here(tmp_path / "whole")
     assert audit_batch(job.output, job.source).is_sound
+
+
+def test_uploads_of_other_programs_go_on(s3: S3, job: BatchJob) -> None:
+    """Ours are those to the names of outputs, of sources that are copied, and of what colorbatch keeps beside them."""
+    batch.run_batch(replace(job, shard=Shard(1, 2)))
+    written = json.loads(s3.bucket.files("out/.colorbatch/shard-1-of-2.jsonl")[""].splitlines()[0])["output"]
+    for name in (written, "backup.tar", "sub/catalogue.pdf"):
+        s3.bucket.begin_upload(f"out/{name}")
+    join_shards(job.output)
+    assert sorted(s3.bucket.uploads()) == ["out/backup.tar", "out/sub/catalogue.pdf"]
+    for name in NAMES:
+        s3.bucket.begin_upload(f"out/{name}")
+    batch.run_batch(job)
+    assert sorted(s3.bucket.uploads()) == ["out/backup.tar", "out/sub/catalogue.pdf"]
 
 
 def test_shards_are_merged(s3: S3, job: BatchJob, local: LocalJob) -> None:

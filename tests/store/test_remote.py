@@ -4,10 +4,12 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
 from stores import S3, Cut, Where
 from upath import UPath
 
@@ -157,10 +159,31 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(s3: S3) -> None:
 
 
 def test_what_a_killed_run_left_of_uploads_is_given_up_and_no_other(s3: S3) -> None:
-    for key in ("out/a.jpg", "out2/a.jpg", "other"):
+    for key in ("out/a.jpg", "out/sub/\u00e4.jpg", "out/a.jpg.bak", "out2/a.jpg", "a.jpg"):
         s3.bucket.begin_upload(key)
-    RemoteStore(s3.at("out")).remove_left_behind()
-    assert sorted(s3.bucket.uploads()) == ["other", "out2/a.jpg"]
+    RemoteStore(s3.at("out")).remove_left_behind({"a.jpg", "sub/\u00e4.jpg"}.__contains__)
+    assert sorted(s3.bucket.uploads()) == ["a.jpg", "out/a.jpg.bak", "out2/a.jpg"]
+
+
+def test_uploads_are_looked_for_on_every_page_of_their_list(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the tests has one page of all: here each holds one upload, as S3 numbers them."""
+    whole = S3FileSystem.call_s3
+
+    def one_by_one(fs: S3FileSystem, method: str, **arguments: Any) -> Any:  # noqa: ANN401 (as the library has it)
+        marker = arguments.pop("KeyMarker", ""), arguments.pop("UploadIdMarker", "")
+        found = whole(fs, method, **arguments)
+        if method != "list_multipart_uploads":
+            return found
+        after = sorted((each["Key"], each["UploadId"]) for each in found.get("Uploads", ()))
+        (key, upload), *rest = [each for each in after if each > marker]
+        page = {"Uploads": [{"Key": key, "UploadId": upload}], "IsTruncated": bool(rest)}
+        return page | ({"NextKeyMarker": key, "NextUploadIdMarker": upload} if rest else {})
+
+    for key in ("out/a.jpg", "out/b.zip", "out/c.jpg", "out/d.zip"):
+        s3.bucket.begin_upload(key)
+    monkeypatch.setattr(S3FileSystem, "call_s3", one_by_one)
+    RemoteStore(s3.at("out")).remove_left_behind(lambda name: name.endswith(".jpg"))
+    assert sorted(s3.bucket.uploads()) == ["out/b.zip", "out/d.zip"]
 
 
 def test_an_upload_in_parts_gives_up_no_other(s3: S3) -> None:
@@ -284,7 +307,7 @@ def test_a_read_that_ends_early_without_an_error_is_none(files: RemoteStore, mon
 def test_on_a_server_of_files_what_a_killed_run_left_is_deleted(files: RemoteStore, tmp_path: Path) -> None:
     files.write("a.jpg", SMALL, may_replace=False)
     (tmp_path / "out" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"half")
-    files.remove_left_behind()
+    files.remove_left_behind(lambda _: False)
     assert os.listdir(tmp_path / "out") == ["a.jpg"]
 
 

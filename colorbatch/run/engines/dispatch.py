@@ -12,7 +12,7 @@ from types import ModuleType
 
 from colorbatch.errors import OutputUnwritableError
 from colorbatch.progress import ProgressReporter
-from colorbatch.records.manifest import announced_in
+from colorbatch.records.manifest import announced_in, remove_left_behind
 from colorbatch.records.state_folder import announcements
 from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, ShutdownSchedule
 from colorbatch.run.engines.pool import DEAD, Hand, Pending, Pool
@@ -48,6 +48,7 @@ class Dispatch:
         self._announce = announce
         self._progress = progress
         self._stages = stages
+        self._possible_outputs = {name for each in plan for name in each.possible_outputs}
         self._upcoming = deque(map(Pending, plan))
         self._alone: deque[Pending] = deque()
         """Those that are given to a worker that does nothing else."""
@@ -134,7 +135,7 @@ class Dispatch:
         for hand in self._lost:
             self._take_over(hand)
         output = self._run.output
-        output.remove_left_behind()
+        remove_left_behind(output, self._possible_outputs)
         for name in self._announced.keys() - self._claimed:
             found = output.sha256(name)
             if found in self._announced[name] and found not in self._run.written.get(name, ()):
