@@ -75,7 +75,7 @@ class PictureError(ColorbatchError):
 class UnreadablePictureError(PictureError):
     """The file is not a picture, or it is broken or cut short."""
 
-    advice = "Restore the file from a backup or scan it again; --salvage colours what can be read of it."
+    advice = "Restore the file from a backup or scan it again; --salvage colours the readable part."
 
 
 class UnsupportedPictureError(PictureError):

@@ -69,17 +69,17 @@ def location_of(text: str) -> Location:
     scheme = SCHEMES.get(name)
     if scheme is None:
         known = ", ".join(f"{each}://" for each in (*SCHEMES, "file"))
-        raise UsageError(f"{without_secrets(text)}: {name}:// is not known", advice=f"Known are {known}.")
+        raise UsageError(f"{without_secrets(text)}: {name}:// is unknown", advice=f"Known are {known}.")
     with needs_extra("remote"):
         from upath import UPath
     _refuse_without_package(name, scheme)
     try:
         location = UPath(name + text[len(found[1]) :])
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{without_secrets(text)} is no URL that can be used: {error}") from error
+        raise UsageError(f"{without_secrets(text)} is not a usable URL: {error}") from error
     parts = location.path.rstrip("/").split("/")
     if not any(parts) or any(part in (".", "..") for part in parts) or "" in parts[1:]:
-        raise UsageError(f"{without_secrets(text)} names no bucket or folder, or leads elsewhere on its way")
+        raise UsageError(f"{without_secrets(text)} has no bucket or folder, or has '..' or an empty part in its path")
     return location
 
 
@@ -112,7 +112,7 @@ def _local(text: str) -> Path:
     """
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
-        raise UsageError(f"{text} is a file of another machine", advice="Write file:///path, or the path alone.")
+        raise UsageError(f"{text} is a file on another machine", advice="Write file:///path, or the path alone.")
     from urllib.request import url2pathname  # a sixth of the time that the help takes
 
     return Path(url2pathname(parts.path))
@@ -133,6 +133,6 @@ def _refuse_without_package(name: str, scheme: Scheme) -> None:
         import_module(scheme.module)
     except ImportError as error:
         raise EnvironmentFailure(
-            f"the package {scheme.package} is not installed, which {name}:// needs",
+            f"{name}:// needs the package {scheme.package}, which is not installed",
             advice=f"Install it with: pip install 'colorbatch[remote]' {scheme.package}",
         ) from error

@@ -25,7 +25,7 @@ class Shard:
         if not 1 <= self.index <= self.count <= MOST_SHARDS:
             raise UsageError(
                 f"there is no shard {self.index} of {self.count}",
-                advice=f"Give I/N with I from 1 to N, and N not over {MOST_SHARDS}.",
+                advice=f"Give I/N with I from 1 to N, and N at most {MOST_SHARDS}.",
             )
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Shard:
             return _of_slurm(environment)
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         if found is None:
-            raise UsageError(f"{text!r} is no shard", advice="Give I/N, such as 3/7, or auto in a SLURM array.")
+            raise UsageError(f"{text!r} is not a shard", advice="Give I/N, such as 3/7, or auto in a SLURM array.")
         return cls(int(found[1]), int(found[2]))
 
 
@@ -73,11 +73,11 @@ def _of_slurm(environment: Mapping[str, str]) -> Shard:
             advice="Start it with sbatch --array=1-N, or give --shard I/N.",
         ) from None
     except ValueError:
-        raise UsageError("the variables of the SLURM array are no numbers", advice="Give --shard I/N.") from None
+        raise UsageError("the variables of the SLURM array are not numbers", advice="Give --shard I/N.") from None
     place, rest = divmod(task - first, max(step, 1))
     if rest or not 0 <= place < count:
         raise UsageError(
-            f"task {task} of an array of {count} from {first} on is in no even row of tasks",
-            advice="Tasks that are run again, as in --array=3,5, need --shard I/N with the N of the first time.",
+            f"task {task} does not fit a SLURM array of {count} consecutive tasks from {first} on: the array has gaps",
+            advice="To rerun single tasks, as with --array=3,5, give --shard I/N with the original N.",
         )
     return Shard(place + 1, count)

@@ -19,7 +19,7 @@ _BEGINNING = """\
 <!-- Written by docs/generate_commands.py: change the help texts in colorbatch/cli/, then run it again. -->
 
 What `colorbatch COMMAND --help` prints. Options come before or after the folders; `--` ends them. The options of `run`
-are told at more length in [Options of run](run.md), the exit codes in [Scripting](scripting.md#exit-codes).
+are described in more detail in [Options of run](run.md), the exit codes in [Scripting](scripting.md#exit-codes).
 """
 
 

@@ -70,7 +70,7 @@ class MemoryStore(Store):
     @override
     def walk(self, avoid: Store) -> Iterator[Entry]:
         if not self.files:
-            raise UsageError(f"the source {self.shown} is not there")
+            raise UsageError(f"the source {self.shown} does not exist")
         if self.is_itself_a_file():
             yield Entry("", self.base_name)
             return

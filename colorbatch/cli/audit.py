@@ -17,9 +17,14 @@ from colorbatch.text import printable
     "--source",
     type=options.LOCATION,
     metavar="DIR",
-    help="Where the outputs were made from: compares the luma of each with that of its source.",
+    help="Folder of the sources: the luma of each output is compared with that of its source.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of pictures processed at the same time. [default: one per core]",
+)
 @options.json_option
 @options.quiet_option
 @click.pass_context
@@ -28,9 +33,9 @@ def command(
 ) -> None:
     """Check every file below OUTPUT, a folder that colorbatch run wrote to, against its manifest.
 
-    Every row has its output, with the bytes that were written; no file is there that no row names; every output says
-    that a model made its colours; and, with --source, every source has its row and its output has the source's luma.
-    Exit code 0 when all of that holds, 1 when it does not.
+    Every output must have the bytes that were written and state that a model made its colours. There must be no other
+    files. With --source, every source must have a row, and its output must have its luma. The exit code is 0 if all of
+    that is true, else 1.
 
     \b
     Example:
@@ -51,7 +56,7 @@ def command(
             ["skipped", str(found.skipped)],
             ["failed", str(found.failed)],
             ["marked as coloured by a model", str(found.marked)],
-            ["without mark", str(found.unmarked)],
+            ["unmarked", str(found.unmarked)],
             ["luma compared with the source's", str(found.luma_compared)],
             ["findings", str(len(found.findings))],
         ]

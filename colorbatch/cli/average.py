@@ -9,15 +9,15 @@ from colorbatch.extras import needs_extra
 from colorbatch.text import printable
 
 
-@click.command("average", short_help="Make the mean of several checkpoints.")
+@click.command("average", short_help="Average several checkpoints.")
 @click.argument("checkpoints", metavar="CHECKPOINT...", type=options.PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=options.PATH, metavar="MEAN.pth", required=True, help="The checkpoint to write.")
 @options.quiet_option
 def command(checkpoints: tuple[Path, ...], output: Path, *, quiet: bool) -> None:
     """Write a checkpoint whose weights are the mean of those of each CHECKPOINT.
 
-    The mean of some epochs, or stages, of one training is often better on pictures never seen than each of them. One
-    that is given twice counts twice.
+    The mean of several epochs or stages of one training is often better on unseen pictures than each of them. A
+    checkpoint that is given twice counts twice.
 
     \b
     Example:

@@ -30,7 +30,7 @@ def config_option(function: _F) -> _F:
         is_eager=True,
         expose_value=False,
         callback=_read,
-        help=f"A TOML file with options of this command. [default: {CONFIG_NAME} of the working folder, if any]",
+        help=f"A TOML file with options for this command. [default: {CONFIG_NAME} in the working folder, if any]",
     )(function)
 
 
@@ -72,7 +72,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
     except FileNotFoundError as error:
         if given is None:
             return
-        raise UsageError(f"the config file {path} is not there") from error
+        raise UsageError(f"the config file {path} does not exist") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the config file {path}: {error}") from error
     command = str(ctx.info_name)
@@ -83,8 +83,8 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
     unknown = set(tables) - _TABLES or (set(table) - set(known) if isinstance(table, dict) else {command})
     if unknown:
         raise UsageError(
-            f"the config file {path} has {', '.join(sorted(unknown))}, which is not known",
-            advice=f"It has a table [{command}] of options without their dashes: {', '.join(sorted(known))}.",
+            f"the config file {path} has unknown options: {', '.join(sorted(unknown))}",
+            advice=f"The table [{command}] may have these options: {', '.join(sorted(known))}.",
         )
     values = {}
     for name, value in table.items():
@@ -98,7 +98,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
         except click.BadParameter as error:
             raise UsageError(f"in the config file {path}, {name}: {error.message}") from error
         except (TypeError, ValueError) as error:
-            raise UsageError(f"in the config file {path}, {name} is of another kind: {value!r}") from error
+            raise UsageError(f"in the config file {path}, {name} has the wrong type: {value!r}") from error
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
     ctx.meta[_IN_FORCE] = path

@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from colorbatch.operations.doctor import Diagnosis
 
 
-@click.command("doctor", short_help="Say what works on this machine.")
+@click.command("doctor", short_help="Test what works on this machine.")
 @click.argument("folder", type=options.PATH, required=False)
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> None:
-    """Try all that colorbatch run needs here, and say what is missing and how to install it.
+    """Test everything that colorbatch run needs on this machine, and say what is missing and how to install it.
 
-    A built-in model is run on every provider, and a tiny picture of every kind is written and read. FOLDER, where
-    outputs are to be written, is tried with a file that is removed again. Exit code 0 when colorbatch run can work
-    here, 4 when it cannot.
+    A built-in model is run on every provider, and a tiny picture of every kind is written and read. A temporary file is
+    written to FOLDER, the output folder. The exit code is 0 if colorbatch run can work here, 4 if it cannot.
 
     \b
     Example:
@@ -72,7 +71,7 @@ def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
     if found.folder is not None:
         state = found.folder
         free = "" if state.bytes_free is None else f", {decimal(state.bytes_free)} free"
-        made = "" if Path(state.tried_in) == Path(state.path).absolute() else f", to be made in {state.tried_in}"
+        made = "" if Path(state.tried_in) == Path(state.path).absolute() else f", to be created in {state.tried_in}"
         yield {f"folder {printable(state.path)}": printable(f"{state.problem or 'can be written to'}{made}{free}")}
 
 

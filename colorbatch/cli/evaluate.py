@@ -29,15 +29,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="Pictures are resized to SIZE x SIZE pixels first.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N pictures, spread evenly over the names.")
-@click.option("--aged", is_flag=True, help="Show the model the pictures as if they were old and damaged.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use only N pictures, evenly spaced in the sorted list of names.",
+)
+@click.option("--aged", is_flag=True, help="Age the pictures before the model sees them: faded, grainy, scratched.")
 @click.option(
     "--hints",
     type=click.IntRange(min=0),
     metavar="N",
     default=0,
     show_default=True,
-    help="Tell the model the true colour of N random places of 5 x 5 pixels, at the size at which it sees a picture.",
+    help="Give the model hints: the true colours of N random squares of 5 x 5 pixels, at the size at which it "
+    "sees a picture.",
 )
 @config_option
 @options.json_option
@@ -55,7 +61,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Make the colour pictures below COLOR_DIR grey, colour them as a run does, and compare with the truth.
+    """Convert the colour pictures below COLOR_DIR to grey, colour them as in a run, and compare with the originals.
 
     \b
     Example:
@@ -102,5 +108,5 @@ def _scores(name: str, found: "Evaluation", title: str) -> str:
 
 def _reliability(found: "Reliability") -> str:
     rows = [[str(row.places), f"{row.stated:.1f}", f"{row.found:.1f}"] for row in found.rows]
-    title = f"How sure it is: calibration error {found.error:.2f} levels"
+    title = f"Calibration of the confidence: mean error {found.error:.2f} levels"
     return terminal.table(["places", "spread stated", "error found"], rows, title=title)

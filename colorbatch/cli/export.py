@@ -10,10 +10,10 @@ from colorbatch.inference.contract import MAX_SIZE, PRECISIONS, Precision
 from colorbatch.inference.provider import import_onnxruntime
 
 
-@click.command("export", short_help="Make an ONNX model of a checkpoint.")
+@click.command("export", short_help="Export a checkpoint as an ONNX model.")
 @click.argument("checkpoint", type=options.PATH)
 @click.option(
-    "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the ending .onnx]"
+    "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the extension .onnx]"
 )
 @click.option("--name", help="The model's name in its contract. [default: the file's]")
 @click.option(
@@ -21,14 +21,14 @@ from colorbatch.inference.provider import import_onnxruntime
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="fp16-weights halves the file, and the arithmetic stays float32; fp16 computes in float16, for GPUs; int8 "
-    "halves the time on a CPU, and needs --calibration.",
+    help="fp16-weights halves the file size and still computes in float32; fp16 computes in float16, for GPUs; "
+    "int8 halves the time on a CPU, and needs --calibration.",
 )
 @click.option(
     "--calibration",
     type=options.PATH,
     metavar="DIR",
-    help="Pictures, grey or colour, of which a hundred tell int8 how large numbers get.",
+    help="Folder of pictures, grey or colour, of which a hundred are used to calibrate int8.",
 )
 @click.option(
     "--working-size",
@@ -39,7 +39,7 @@ from colorbatch.inference.provider import import_onnxruntime
 @click.option(
     "--vividness",
     type=click.FloatRange(0, 1),
-    help="What a run uses when it is not told, for a network that has it. [default: 0]",
+    help="Default vividness of the model, if the network supports it. [default: 0]",
 )
 @click.option("--license", "model_license", default="not stated", show_default=True, help="The model's licence.")
 @click.option("--training-data", default="not stated", show_default=True, help="What the network was trained on.")
@@ -59,8 +59,8 @@ def command(
 ) -> None:
     """Export CHECKPOINT to ONNX, and prove that ONNX Runtime computes the same as PyTorch.
 
-    CHECKPOINT is a .pth file of colorbatch train, or a plain state dict of the seed's network. When the two disagree
-    beyond the tolerance, no model is written and the exit code is 6.
+    CHECKPOINT is a .pth file written by colorbatch train, or a plain state dict of the published network. If the two
+    differ by more than the tolerance, no model is written and the exit code is 6.
 
     \b
     Example:

@@ -53,7 +53,7 @@ class _Commands(click.Group):
 def colorbatch() -> None:
     """Colour whole folders of black-and-white photographs.
 
-    The photographs themselves stay as they are: only colour is added, into another folder.
+    The photographs themselves are untouched: the outputs go into another folder, and only colour is added.
 
     Exit codes: 0 all done; 1 some pictures failed; 2 usage; 3 model refused; 4 environment; 5 output in use;
     6 parity failed; 70 a bug; 130 and 143 stopped by a signal.

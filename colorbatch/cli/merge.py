@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.merge import Joined
 
 
-@click.command("merge", short_help="Join the shards of a job into one manifest.")
+@click.command("merge", short_help="Merge the shards of a job into one manifest.")
 @click.argument("output", type=options.LOCATION)
 @options.json_option
 @options.quiet_option
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, output: Location, *, as_json: bool, quiet: bool) -> None:
     """Write the manifest of OUTPUT, a folder that the shards of a job (colorbatch run --shard) wrote to.
 
-    Shards that are missing are named; run them again and merge once more. Exit code 0 when every shard came to its end
-    and no picture failed, 1 otherwise.
+    Missing shards are listed; run them again, then merge again. The exit code is 0 if every shard finished and no
+    picture failed, 1 otherwise.
 
     \b
     Example:
@@ -46,15 +46,15 @@ def command(ctx: click.Context, /, output: Location, *, as_json: bool, quiet: bo
 
 def _lines(joined: "Joined", output: Location) -> list[str]:
     if not joined.shards:
-        return [f"There are no shards to merge in {printable(shown(output))}: its manifest is whole."]
+        return [f"There are no shards to merge in {printable(shown(output))}: its manifest is complete."]
     lines = [
-        *(f"Missing: shard {index}/{joined.shards} was killed, or never begun" for index in joined.missing),
-        *(f"Missing: shard {index}/{joined.shards} was stopped before its end" for index in joined.stopped),
+        *(f"Missing: shard {index}/{joined.shards} was killed or never started" for index in joined.missing),
+        *(f"Missing: shard {index}/{joined.shards} was stopped before it finished" for index in joined.stopped),
     ]
     if lines:
-        lines.append("Run these again with the same --shard, and merge once more.")
+        lines.append("Run these again with the same --shard, then merge again.")
     if joined.ways > 1:
-        lines.append(f"The shards were made in {joined.ways} ways: with different models or settings.")
+        lines.append(f"The shards were made with {joined.ways} different combinations of model and settings.")
     there = joined.shards - len(joined.missing) - len(joined.stopped)
     counts = f"{joined.done} done, {joined.skipped} skipped, {joined.failed} failed"
     return [*lines, f"Merged {there} of {joined.shards} shards: {counts}"]

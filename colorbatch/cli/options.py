@@ -31,7 +31,7 @@ class _Path(click.Path):
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 (click's)
         if not os.fspath(value) or "\0" in os.fspath(value):
-            self.fail("the path is empty, or no path", param, ctx)
+            self.fail("the path is empty or not a path", param, ctx)
         if self.refuses_urls and is_url(os.fspath(value)):
             self.fail(f"{without_secrets(os.fspath(value))} is in a store: copy it to a folder first", param, ctx)
         return super().convert(value, param, ctx)
@@ -125,7 +125,7 @@ def model_option(function: _F) -> _F:
         type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
-        help="A built-in model by its name, or an .onnx file.",
+        help="The name of a built-in model, or an .onnx file.",
     )(function)
 
 
@@ -136,7 +136,7 @@ def provider_option(function: _F) -> _F:
         type=click.Choice(get_args(ProviderName)),
         default="auto",
         show_default=True,
-        help="Where the model runs. One that is named is used or refused, never replaced.",
+        help="Where the model runs. cpu and cuda are used or refused, never replaced.",
     )(function)
 
 
@@ -163,12 +163,13 @@ _working_size = click.option(
     "--working-size",
     type=WORKING_SIZE,
     metavar="N",
-    help="Short side in pixels that the network sees; the output keeps the source's size. [default: as the model says]",
+    help="Short side of the picture as the network sees it, in pixels; the output keeps the source's size. "
+    "[default: from the model]",
 )
 _vividness = click.option(
     "--vividness",
     type=VIVIDNESS,
-    help="From careful (0) to vivid (1), for models that have it. [default: as the model says]",
+    help="From 0 (careful) to 1 (vivid), for models that support it. [default: from the model]",
 )
 _strength = click.option(
     "--strength",
@@ -186,12 +187,12 @@ _tta = click.option(
 
 def quiet_option(function: _F) -> _F:
     """Add ``--quiet``."""
-    return click.option("-q", "--quiet", is_flag=True, help="Say nothing when all goes well.")(function)
+    return click.option("-q", "--quiet", is_flag=True, help="Print nothing when all goes well.")(function)
 
 
 def verbose_option(function: _F) -> _F:
     """Add ``--verbose``."""
-    return click.option("-v", "--verbose", is_flag=True, help="Say more.")(function)
+    return click.option("-v", "--verbose", is_flag=True, help="Print more.")(function)
 
 
 def json_option(function: _F) -> _F:
@@ -201,4 +202,6 @@ def json_option(function: _F) -> _F:
 
 def log_file_option(function: _F) -> _F:
     """Add ``--log-file``."""
-    return click.option("--log-file", type=PATH, metavar="FILE", help="Add all that happens to this file.")(function)
+    return click.option("--log-file", type=PATH, metavar="FILE", help="Append a log of everything to this file.")(
+        function
+    )

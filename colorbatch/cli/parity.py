@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def show(report: "ParityReport") -> None:
     """Print the worst figures of each kind of input, over all sizes and batches, and the verdict on stderr."""
-    of = " levels of RGB, the mean of all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
+    of = " levels of RGB, mean over all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
         ["input", "vivid", "hints", "shapes", "max |diff|", "mean |diff|", "levels", "mean"],

@@ -61,16 +61,17 @@ def _facts(found: Forecast) -> dict[str, object]:
 def _in_words(found: Forecast, settings: Mapping[str, tuple[str, str]]) -> list[str]:
     counts = found.counts
     lines = [
-        f"{len(found.pictures)} sources: {counts['colour']} to colour, {counts['again']} to colour again since they or "
-        f"the settings changed, {counts['kept']} already there, {counts['skipped']} skipped, {counts['failed']} failed"
+        f"{len(found.pictures)} sources: {counts['colour']} to colour, {counts['again']} to colour again "
+        f"because they or the settings changed, {counts['kept']} kept, {counts['skipped']} skipped, "
+        f"{counts['failed']} failed"
     ]
     reasons = Counter(planned.reason for planned, _ in found.pictures if planned.reason)
     lines += [f"  {count} {printable(reason)}" for reason, count in reasons.most_common()]
     if found.seconds is not None and found.bytes_to_write is not None:
-        free = "" if found.bytes_free is None else f"; {decimal(found.bytes_free)} are free"
+        free = "" if found.bytes_free is None else f"; {decimal(found.bytes_free)} free"
         lines.append(
-            f"About {timedelta(seconds=round(found.seconds))} hours and {decimal(found.bytes_to_write)} on disk, "
-            f"going by {found.tried} of them{free}"
+            f"Estimate from {found.tried} of them: {timedelta(seconds=round(found.seconds))} hours and "
+            f"{decimal(found.bytes_to_write)} on disk{free}"
         )
     lines.append("Settings:")
     lines += [f"  {name.replace('_', '-')} = {value} ({origin})" for name, (value, origin) in settings.items()]

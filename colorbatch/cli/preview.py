@@ -22,7 +22,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     type=options.PATH,
     required=True,
     metavar="SHEET",
-    help=f"The sheet to write; its ending says how: {' '.join(_FORMATS)}",
+    help=f"The sheet to write; its extension sets the format: {' '.join(_FORMATS)}",
 )
 @click.option("--model", "models", type=options.MODEL, multiple=True, help="A built-in model, or an .onnx file.")
 @click.option("--vividness", type=options.VIVIDNESS, multiple=True, help="From careful (0) to vivid (1).")
@@ -44,7 +44,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     metavar="N",
     help="Longest side in pixels of each picture on the sheet.",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there already.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @options.quiet_option
 def command(
     file: Path,
@@ -59,7 +59,7 @@ def command(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Colour FILE in every combination of the models, levels, strengths and working sizes given, on one sheet.
+    """Colour FILE with every combination of the given models, levels, strengths and working sizes, on one sheet.
 
     Each option may be given several times. Without any, levels of vividness are compared, or strengths for a model
     that has no vividness. The colours are those that colorbatch run gives.
@@ -101,12 +101,12 @@ def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
 
     """
     if output.suffix.lower() not in _FORMATS:
-        raise UsageError(f"the sheet {output} ends in none of: {' '.join(_FORMATS)}")
+        raise UsageError(f"the extension of the sheet {output} is none of: {' '.join(_FORMATS)}")
     if not os.path.lexists(output):
         return
     if output.exists() and file.exists() and output.samefile(file):
-        raise UsageError(f"the sheet {output} is the picture itself", advice="Choose another name for the sheet.")
+        raise UsageError(f"the sheet {output} would overwrite the picture", advice="Choose another name for the sheet.")
     if output.is_dir():
         raise UsageError(f"the sheet {output} is a folder", advice="Give the name of a file.")
     if not force:
-        raise UsageError(f"{output} is there already", advice="Choose another name, or write over it with --force.")
+        raise UsageError(f"{output} already exists", advice="Choose another name, or write over it with --force.")

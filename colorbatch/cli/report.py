@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     "--source",
     type=options.PATH,
     metavar="DIR",
-    help="Where the outputs were made from: its pictures are shown as they were before.",
+    help="Folder of the sources: the report shows them as the pictures before.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of pictures processed at the same time. [default: one per core]",
+)
 @options.json_option
 @options.quiet_option
 def command(
@@ -32,8 +37,8 @@ def command(
 ) -> None:
     """Write OUTPUT/colorbatch-report/index.html: every picture before and after, with its row and what failed.
 
-    OUTPUT is a folder that colorbatch run wrote to, or is at work in. The page needs no network and no server. It says
-    which pictures to look at first, and keeps your marks; lists of them go to colorbatch run --only.
+    OUTPUT is an output folder of colorbatch run, which may still be running. The page needs no network and no server.
+    It shows which pictures to check first and keeps your marks, which you can save as lists for colorbatch run --only.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from colorbatch.cli import options, terminal
 from colorbatch.text import printable
 
 
-@click.command("restore", short_help="Give back the grey JPEGs that coloured ones hold bit for bit.")
+@click.command("restore", short_help="Restore grey JPEGs bit for bit from the coloured ones.")
 @click.argument("output", type=options.PATH)
 @click.argument("destination", type=options.PATH)
 @options.json_option
@@ -18,8 +18,8 @@ from colorbatch.text import printable
 def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> None:
     """Write the grey picture of each JPEG below OUTPUT, a folder that colorbatch run wrote to, below DESTINATION.
 
-    A grey JPEG that was coloured with --jpeg-luma exact holds the coded luma of its source: what is given back decodes
-    to exactly the source's levels. EXIF and the like stay in the coloured output. Nothing is overwritten.
+    A JPEG that was coloured with --jpeg-luma exact holds the coded luma of its grey source, so the restored file
+    decodes to exactly the source's levels. EXIF and other metadata stay in the coloured output. Nothing is overwritten.
 
     \b
     Example:
@@ -35,5 +35,5 @@ def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> N
         terminal.answer(json.dumps(asdict(found)))
     elif not quiet:
         for name, reason in found.left_out:
-            terminal.say(f"Left out: {printable(name)}: {printable(reason)}")
-        terminal.say(f"{found.restored} restored, {len(found.left_out)} left out")
+            terminal.say(f"Not restored: {printable(name)}: {printable(reason)}")
+        terminal.say(f"{found.restored} restored, {len(found.left_out)} not restored")

@@ -28,66 +28,78 @@ _FAILURES_SHOWN = 10
 @options.model_option
 @options.provider_option
 @options.color_options
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Pictures at the same time. [default: cores]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of pictures computed at the same time. [default: one per core]",
+)
 @click.option(
     "--memory-limit",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Memory for pictures in work, such as 4GB; one that needs more goes alone. [default: half of the machine's]",
+    help="Memory for pictures in progress, such as 4GB; a picture that needs more is processed alone. "
+    "[default: half of the machine's]",
 )
 @click.option(
     "--gpu-memory",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Most of a GPU's memory to use, such as 2GB. [default: what is needed]",
+    help="Maximum GPU memory to use, such as 2GB. [default: as much as needed]",
 )
 @click.option(
     "--already-color",
     type=click.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
     show_default=True,
-    help="What becomes of pictures that are in colour; toned ones are not.",
+    help="What to do with pictures that are already in colour; toned ones do not count.",
 )
 @click.option(
     "--include",
     multiple=True,
     metavar="GLOB",
-    help="Colour only files of this name, or, with a slash in it, of this path; may be given several times.",
+    help="Colour only files whose names match, or whose paths match if GLOB has a slash; may be given several times.",
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such files out, also of those included.")
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Exclude files that match, even if --include matches them."
+)
 @click.option(
     "--only",
     "only_list",
     type=options.PATH,
     metavar="LIST",
-    help="Do only the files that this file names, one path below SOURCE a line, and leave all others as they are.",
+    help="Process only the files in this list, one path below SOURCE per line; all others stay unchanged.",
 )
 @click.option(
     "--shard",
     type=options.ShardOfJob(),
-    help="Do one of N shares, beside other machines, and colorbatch merge OUTPUT at the end. auto: from a SLURM array.",
+    help="Process one of N shards; other machines process the rest, and colorbatch merge OUTPUT merges them. "
+    "auto: the task of a SLURM array.",
 )
 @click.option(
     "--engine",
     type=click.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
-    help="Colour in this process, in child processes, or on a Ray cluster. auto: in children if that is faster.",
+    help="Colour in threads of this process, in child processes, or on a Ray cluster. auto: child processes if "
+    "that is faster.",
 )
-@click.option("--ray-address", metavar="auto|ADDRESS", help="Of the cluster. [default: start one on this machine]")
+@click.option(
+    "--ray-address", metavar="auto|ADDRESS", help="Address of the Ray cluster. [default: start one on this machine]"
+)
 @click.option(
     "--cpus-per-worker",
     type=click.IntRange(min=1),
     default=BatchJob.cpus_per_worker,
     show_default=True,
     metavar="N",
-    help="Cores of a Ray worker.",
+    help="Cores per Ray worker.",
 )
 @click.option(
     "--num-gpus-per-worker",
     type=options.FiniteRange(min=0),
     metavar="F",
-    help="GPUs of a Ray worker. [default: 1 with --provider cuda, else 0]",
+    help="GPUs per Ray worker. [default: 1 with --provider cuda, else 0]",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
@@ -95,7 +107,7 @@ _FAILURES_SHOWN = 10
     type=options.FiniteRange(min=0, min_open=True),
     default=BatchJob.max_megapixels,
     show_default=True,
-    help="A picture, or a page, of more pixels fails before it is decoded.",
+    help="A picture or page with more pixels fails before it is decoded.",
 )
 @click.option(
     "--timeout",
@@ -103,26 +115,28 @@ _FAILURES_SHOWN = 10
     default=BatchJob.timeout,
     show_default=True,
     metavar="SECONDS",
-    help="A picture for which the model takes longer, for one page of it, fails.",
+    help="A picture fails if the model takes longer for one of its pages.",
 )
-@click.option("--salvage", is_flag=True, help="Colour what can be read of pictures that are cut short, with a warning.")
+@click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures, with a warning.")
 @click.option(
     "--jpeg-luma",
     type=click.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
-    help="Hand the luma of grey JPEGs on bit for bit, or encode it again from their pixels.",
+    help="Copy the luma of grey JPEGs bit for bit, or re-encode it from their pixels.",
 )
 @click.option(
     "--digital-source-type",
     type=click.Choice(get_args(DigitalSourceType)),
     default=BatchJob.digital_source_type,
     show_default=True,
-    help="What outputs say of themselves in their XMP: IPTC's word for how they were made.",
+    help="The IPTC term in the XMP of outputs that states how they were made.",
 )
-@click.option("--mark/--no-mark", default=True, help="Whether outputs say that a model made their colours.")
-@click.option("--report", is_flag=True, help="Write the report of colorbatch report at the end.")
-@click.option("--dry-run", is_flag=True, help="Print the plan on stdout, and how long it would take; write nothing.")
+@click.option("--mark/--no-mark", default=True, help="Whether outputs state that a model made their colours.")
+@click.option("--report", is_flag=True, help="Write the report at the end, as colorbatch report does.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the plan on stdout and an estimate of the time on stderr; write nothing."
+)
 @options.log_file_option
 @config_option
 @options.json_option
@@ -145,10 +159,10 @@ def command(
     verbose: bool,
     **settings: Any,  # noqa: ANN401 (the fields of BatchJob)
 ) -> None:
-    """Colour every picture below SOURCE, a folder or one file, into the same place below OUTPUT.
+    """Colour every picture below SOURCE, a folder or one file. The outputs get the same paths below OUTPUT.
 
-    SOURCE is never written to. One broken picture does not stop the others. OUTPUT/colorbatch-manifest.jsonl says of
-    every file what became of it, and a second run does only what is left to do. Both may be URLs of object stores or
+    SOURCE is never modified. A damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records what
+    happened to every file, and a second run does only what is left. SOURCE and OUTPUT may be URLs of object stores or
     servers, such as s3://bucket/photos, gs://, az:// or sftp://.
 
     \b
@@ -170,11 +184,11 @@ def command(
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)
     if report and job.shard is not None:
-        raise UsageError("a shard has no report of its own", advice="Run colorbatch report after colorbatch merge.")
+        raise UsageError("a single shard cannot have a report", advice="Run colorbatch report after colorbatch merge.")
     if report and not isinstance(job.output, Path):
         raise UsageError(
-            "a report is a page in a folder, and the output is in a store",
-            advice="Copy the output to a folder, and run colorbatch report there.",
+            "a report cannot be written to an object store",
+            advice="Copy the output to a local folder, and run colorbatch report there.",
         )
     if dry_run:
         from colorbatch.cli.plan import show_plan
@@ -218,15 +232,15 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
     from colorbatch.store.intersect import contains
 
     for folder, name, reason in (
-        (job.source, "source", "Nothing is ever written there."),
+        (job.source, "source", "The source is never written to."),
         (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
     ):
         if not isinstance(folder, Path):
             continue
         if contains(folder, log_file) or log_file.absolute().is_relative_to(folder.absolute()):
-            raise UsageError(f"the log file {log_file} lies in the {name}", advice=reason)
+            raise UsageError(f"the log file {log_file} is inside the {name}", advice=reason)
     if log_file.is_file() and not terminal.is_log(log_file):
-        raise UsageError(f"{log_file} is there already and is no log", advice="Choose another name for the log file.")
+        raise UsageError(f"{log_file} already exists and is not a log", advice="Choose another name for the log file.")
 
 
 def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
@@ -238,7 +252,7 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         if summary.failed > len(named):
             last.append(f"  and {summary.failed - len(named)} more, all in the manifest")
     if summary.stopped:
-        last.append(f"Stopped: {summary.not_reached} left. Run the same command again to go on.")
+        last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
     if shard is None:
         last.append(f"Manifest: {printable(shown(output / 'colorbatch-manifest.jsonl'))}")
     else:
@@ -254,7 +268,7 @@ def _line(summary: BatchSummary) -> str:
     """Return what came of a run, for logs."""
     copied = f"{summary.copied} copied, " if summary.copied else ""
     return (
-        f"{summary.coloured} coloured, {summary.kept} already there, {copied}"
+        f"{summary.coloured} coloured, {summary.kept} kept, {copied}"
         f"{summary.skipped - summary.not_reached} skipped, {summary.failed} failed in {summary.seconds:.1f} s "
         f"({_rates(summary)}, {summary.megapixels:.1f} MP, model {summary.model} on {_provider(summary)})"
     )
@@ -264,7 +278,7 @@ def _table(summary: BatchSummary) -> dict[str, str]:
     """Return what came of a run, for eyes."""
     counts = {
         "Coloured": summary.coloured,
-        "Already there": summary.kept,
+        "Kept": summary.kept,
         "Copied": summary.copied,
         "Skipped": summary.skipped - summary.not_reached,
         "Failed": summary.failed,
@@ -289,6 +303,6 @@ def _rates(summary: BatchSummary) -> str:
 def _stages(summary: BatchSummary) -> list[str]:
     """Return a line for each stage: what it took in all threads together."""
     return [
-        f"  {stage}: {cost.seconds:.1f} s, {cost.cpu_seconds:.1f} s of it computing, {cost.megabytes:.0f} MB"
+        f"  {stage}: {cost.seconds:.1f} s, {cost.cpu_seconds:.1f} s of CPU time, {cost.megabytes:.0f} MB"
         for stage, cost in summary.stages.items()
     ]

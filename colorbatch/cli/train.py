@@ -39,174 +39,179 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
     is_eager=True,
     expose_value=False,
     callback=_use_recipe,
-    help="Options that belong together; those given on the command line come first. [default: as seed]",
+    help="A named set of options; options on the command line override it. [default: as seed]",
 )
 @click.option(
     "--architecture",
     type=click.Choice(ARCHITECTURE_NAMES),
     default="unet",
     show_default=True,
-    help="The network: the seed's, or one whose encoder knows ImageNet and whose head weighs colours.",
+    help="The network: the published U-Net, or one with an encoder pretrained on ImageNet and a head that "
+    "predicts a distribution of colours.",
 )
 @click.option(
     "--gray-dir",
     type=options.PATH,
-    help="Grey pictures of the same relative names. [default: made from the colour ones]",
+    help="Grey pictures with the same relative names. [default: made from the colour pictures]",
 )
-@click.option("--out", type=options.PATH, default=Path("training"), show_default=True, help="Folder of all results.")
+@click.option("--out", type=options.PATH, default=Path("training"), show_default=True, help="Folder for all results.")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="How often every picture is seen."
+    "--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Number of passes over the pictures."
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures in one step of Adam."
+    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures per training step."
 )
 @click.option(
     "--size",
     type=click.IntRange(min=64),
     default=160,
     show_default=True,
-    help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32. With --crop, their largest short side.",
+    help="Pictures are resized to SIZE x SIZE pixels; a multiple of 32. With --crop, the maximum length of "
+    "their short side.",
 )
 @click.option(
     "--crop",
     type=click.IntRange(min=64),
     metavar="N",
-    help="Show N x N pixels of a part of each picture, chosen, mirrored and stretched at random. [default: all of it]",
+    help="Train on random crops of N x N pixels, mirrored and stretched at random. [default: whole pictures]",
 )
 @click.option(
     "--aged",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of the pictures shown as if old: faded, grainy, scratched, on red-blind film.",
+    help="Share of the pictures that are aged: faded, grainy, scratched, as on red-blind film.",
 )
 @click.option(
     "--softened",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of all pictures, aged or not, that are blurred a little.",
+    help="Share of all pictures, aged or not, that are slightly blurred.",
 )
 @click.option(
     "--sharpened",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of all pictures whose edges are raised.",
+    help="Share of all pictures that are sharpened.",
 )
 @click.option(
     "--recompressed",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of all pictures with the traces of a JPEG of quality 50 to 91.",
+    help="Share of all pictures with JPEG artefacts of quality 50 to 91.",
 )
 @click.option(
     "--hinted",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of the pictures that come with hints of their true colours; for lite2-unet, which has hints.",
+    help="Share of the pictures with hints of their true colours; only for lite2-unet.",
 )
 @click.option(
     "--balance",
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="How often a source, which is a first folder below COLOR_DIR, is drawn: by this power of its number of "
-    "pictures. 1 shows every picture once an epoch, less those of small sources more often.",
+    help="Balance between sources, which are the top-level folders below COLOR_DIR: the probability of a "
+    "source is the number of its pictures to this power. 1 shows every picture once per epoch; smaller values "
+    "show pictures of small sources more often.",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1e-4,
     show_default=True,
-    help="Of Adam, at the start.",
+    help="Initial learning rate of Adam.",
 )
 @click.option(
     "--pretrained-rate",
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Learning rate of pretrained weights, as a share of the others'.",
+    help="Learning rate of pretrained weights, as a factor of --learning-rate.",
 )
-@click.option("--freeze/--no-freeze", default=False, help="Leave pretrained weights as they are.")
+@click.option("--freeze/--no-freeze", default=False, help="Do not train pretrained weights.")
 @click.option(
     "--schedule",
     type=click.Choice(get_args(ScheduleName)),
     default="constant",
     show_default=True,
-    help="How the learning rate goes on: cosine lets it fall to 0.",
+    help="How the learning rate changes: cosine reduces it to 0.",
 )
 @click.option(
     "--warmup",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
-    help="Share of all steps over which the learning rate first rises.",
+    help="Share of all steps during which the learning rate rises at the start.",
 )
 @click.option(
-    "--weight-decay", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of AdamW; 0 makes it Adam."
+    "--weight-decay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Weight decay of AdamW; with 0 it is Adam.",
 )
 @click.option(
-    "--clip-norm", type=click.FloatRange(min=0, min_open=True), help="Largest norm of the gradient. [default: none]"
+    "--clip-norm", type=click.FloatRange(min=0, min_open=True), help="Maximum norm of the gradient. [default: no limit]"
 )
 @click.option(
     "--ema",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="DECAY",
-    help="Keep a moving average of the weights. [default: the weights themselves]",
+    help="Save a moving average of the weights. [default: the weights themselves]",
 )
 @click.option(
     "--loss",
     type=click.Choice(get_args(LossName)),
-    help="What is minimised: squared error of RGB (mse) or of chroma, Huber's of chroma, or the entropy of bins of "
-    "colour. [default: mse for unet, bins for the others]",
+    help="The loss: squared error of RGB (mse) or of chroma, Huber loss of chroma, or cross-entropy over bins "
+    "of colour. [default: mse for unet, bins for the others]",
 )
 @click.option(
     "--init",
     type=options.PATH,
     metavar="CHECKPOINT|MODEL",
-    help="Start from the weights of a checkpoint, an .onnx file or a built-in model. [default: random ones, and "
-    "ImageNet's where the architecture has them]",
+    help="Start from the weights of a checkpoint, an .onnx file or a built-in model. [default: random, or "
+    "ImageNet weights if the architecture has them]",
 )
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
-    help="Share of the pictures that is held out.",
+    help="Share of the pictures held out for validation.",
 )
-@click.option("--validation-dir", type=options.PATH, help="Hold out the pictures of this folder instead.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Train on N pictures only, drawn at random.")
+@click.option("--validation-dir", type=options.PATH, help="Use the pictures in this folder for validation instead.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Train on only N randomly chosen pictures.")
 @click.option(
     "--keep",
     type=_KeepType(),
     metavar="all|N|best",
     default="all",
     show_default=True,
-    help="Which epoch checkpoints stay: all, the last N, or the best.",
+    help="Which epoch checkpoints to keep: all, the last N, or the best.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--device",
     type=click.Choice(get_args(DeviceName)),
     default="auto",
     show_default=True,
-    help="Where the network is trained; auto is CUDA where there is one.",
+    help="Where the network is trained; auto uses CUDA if available.",
 )
-@click.option(
-    "--amp/--no-amp", default=None, help="bfloat16 autocast. [default: where the device has instructions for it]"
-)
-@click.option("--resume", is_flag=True, help="Go on from checkpoints/last.pth in the --out folder.")
+@click.option("--amp/--no-amp", default=None, help="bfloat16 autocast. [default: if the device supports it]")
+@click.option("--resume", is_flag=True, help="Resume from checkpoints/last.pth in the --out folder.")
 @options.quiet_option
 @options.verbose_option
 @click.pass_context
 def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: Any) -> None:  # noqa: ANN401
     """Train a network on the colour pictures below COLOR_DIR.
 
-    Each epoch leaves checkpoints/colorization_epoch_N.pth, sample pictures in record/, a line in metrics.csv and the
-    curve in loss.png. Ctrl-C leaves a checkpoint to --resume from.
+    Each epoch writes checkpoints/colorization_epoch_N.pth, sample pictures in record/, a line in metrics.csv and the
+    curve in loss.png. Ctrl-C writes a checkpoint for --resume.
 
     \b
     Example:
@@ -223,7 +228,7 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
     with terminal.interruptible() as interruption, reporter(quiet=quiet, unit="steps") as progress:
         result = train(config, terminal.HoldingProgress(progress, interruption), interruption.event)
     if not result.finished:
-        terminal.say(f"Stopped. Go on with the same command and --resume (state in {config.out / 'checkpoints'}).")
+        terminal.say(f"Stopped. To resume, run the same command with --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
         terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")

@@ -34,7 +34,7 @@ def command(model: str, checkpoint: Path, provider: ProviderName, *, as_json: bo
     try:
         verification = verify_model(model, checkpoint, provider, reports.append)
         if not verification.same_checkpoint:
-            terminal.say(f"Note: {model} says that it was made from another checkpoint than {checkpoint}.")
+            terminal.say(f"Note: {model} states that it was made from another checkpoint than {checkpoint}.")
     finally:
         for report in reports:
             if as_json:

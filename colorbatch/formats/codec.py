@@ -73,7 +73,7 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
     can be read of a file that is cut short is returned, and the warnings begin with ``SALVAGED``.
 
     Raises:
-        UnreadablePictureError: not a picture of a known kind, or broken or cut short.
+        UnreadablePictureError: not a known picture format, or broken or cut short.
         UnsupportedPictureError: a kind that would lose something, or more pixels than allowed.
 
     """
@@ -81,7 +81,7 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
         raise UnreadablePictureError("the file is empty")
     kind = sniff(data[:SNIFFED])
     if kind is None:
-        raise UnreadablePictureError("not a picture of a known kind")
+        raise UnreadablePictureError("not a known picture format")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
         with _TRUNCATED.refused():
@@ -102,7 +102,7 @@ def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     except UnidentifiedImageError as error:
         raise UnreadablePictureError(f"not a readable {kind.name} picture") from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
-        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+        raise UnreadablePictureError(f"damaged or truncated: {error}") from error
 
 
 def decoded_bytes(data: bytes) -> int:
@@ -171,12 +171,12 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         refuse_too_large(image.width, image.height, max_megapixels)
         if getattr(image, "n_frames", 1) > 1 and kind.name != "JPEG":
             raise UnsupportedPictureError(
-                f"it is an animation of {image.n_frames} frames", advice="Take out the frame you want."
+                f"it is an animation of {image.n_frames} frames", advice="Extract the frame you want."
             )
         if kind.name == "PPM" and image.mode == "RGB" and _netpbm_maximum(data) > 255:
-            raise UnsupportedPictureError("it has 16 bits a channel", advice="Convert a copy to TIFF or PNG.")
+            raise UnsupportedPictureError("it has 16 bits per channel", advice="Convert a copy to TIFF or PNG.")
         if (kind.name == "AVIF" and _is_deep_avif(data)) or (kind.name == "HEIF" and image.info["bit_depth"] > 8):
-            raise UnsupportedPictureError("it has 10 or 12 bits a channel", advice="Convert a copy to TIFF or PNG.")
+            raise UnsupportedPictureError("it has 10 or 12 bits per channel", advice="Convert a copy to TIFF or PNG.")
         image.load()
         if image.mode == "I":  # Netpbm of more than 8 bits
             pixels: Pixels = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
@@ -188,7 +188,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             metadata = replace(metadata, photoshop=jpeg.photoshop_of(image), comments=jpeg.comments_of(image))
             metadata = replace(metadata, xmp=jpeg.xmp_of(image, warnings))
             if getattr(image, "n_frames", 1) > 1:
-                warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were left out")
+                warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were dropped")
         stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
         frame = make_frame(stored, warnings)
         if kind.name != "JPEG":
@@ -201,7 +201,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     if png.has_frames(data):
-        raise UnsupportedPictureError("it is an animation", advice="Take out the frame you want.")
+        raise UnsupportedPictureError("it is an animation", advice="Extract the frame you want.")
     warnings: list[str] = []
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
@@ -245,9 +245,7 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 with _open(data, kind) as image:
                     image.seek(number)
                     if {*image.size} != {page.imagewidth, page.imagelength}:  # it turns some
-                        raise UnreadablePictureError(
-                            "broken or cut short: what it says of its size can be read in two ways"
-                        )
+                        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
                     image.info.pop("xmp", None)  # for its orientation, Pillow would turn the picture too
                     image.load()  # which turns a TIFF upright as its tag says
                     pixels, alpha = planes_of(image)
@@ -268,7 +266,7 @@ def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int
         raw = image.info.get("exif") or b""
         exif, orientation = upright_exif(raw), orientation_of(raw)
     except (struct.error, ValueError, TypeError) as error:
-        warnings.append(f"EXIF is damaged and was left out: {error}")
+        warnings.append(f"damaged EXIF was dropped: {error}")
     xmp = image.info.get("xmp", b"")
     metadata = Metadata(
         exif=exif,

@@ -37,13 +37,13 @@ def to_srgb(pixels: Pixels, profile: bytes, warnings: list[str]) -> Pixels:
         if space == "RGB" and channels == 1:
             return pixels  # grey of an RGB working space: its levels are taken as they are
         if _CHANNELS.get(space) != channels:
-            warnings.append(f"the ICC profile is for {space}, not for {channels} channels, and was not used")
+            warnings.append(f"the ICC profile is for {space}, not for {channels} channels, and was ignored")
             return pixels
         if space != "CMYK" and _leaves_levels(profile, channels):
             return pixels
         return _transformed(pixels, profile, space)
     except Exception as error:  # noqa: BLE001 (the two colour management modules raise errors of many kinds)
-        warnings.append(f"the ICC profile is damaged and was not used: {error}")
+        warnings.append(f"the ICC profile is damaged and was ignored: {error}")
         return pixels
 
 

@@ -61,10 +61,10 @@ def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
         parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
         extended = b"".join(part[40:] for part in parts)
         if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
-            raise ValueError("parts of it are missing")  # noqa: TRY301 (met like a damaged part)
+            raise ValueError("some parts are missing")  # noqa: TRY301 (met like a damaged part)
         return mark.joined(standard, extended)
     except ValueError as error:
-        warnings.append(f"XMP beyond its first 64 KB is damaged and was left out: {error}")
+        warnings.append(f"damaged XMP beyond the first 64 KB was dropped: {error}")
         return standard
 
 

@@ -31,7 +31,7 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     try:
         image = imagecodecs.jpeg2k_decode(data)
     except Exception as error:  # a damaged file makes it raise errors of several kinds
-        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+        raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
         raise UnreadablePictureError(f"JPEG 2000 with samples of {image.dtype} is not supported")
     if image.ndim == 2:

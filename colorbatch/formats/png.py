@@ -81,7 +81,7 @@ def decode_deep(data: bytes) -> tuple[Pixels, Pixels | None]:
     try:
         image = imagecodecs.png_decode(data)
     except Exception as error:  # a damaged file makes it raise errors of several kinds
-        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+        raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.ndim == 2:
         return image, None
     colors = image.shape[2] - 1 if image.shape[2] in (2, 4) else image.shape[2]

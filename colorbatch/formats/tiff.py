@@ -63,10 +63,10 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
     if page.imagedepth > 1:
         raise UnsupportedPictureError(f"it is a volume of {page.imagedepth} planes")
     if 0 in page.shaped:
-        raise UnreadablePictureError("broken or cut short: a page without pixels")
+        raise UnreadablePictureError("damaged or truncated: a page without pixels")
     parts = math.prod(page.chunked)
     if len(page.dataoffsets) < parts and page.compression != tifffile.COMPRESSION.OJPEG:  # which may have none
-        raise UnreadablePictureError(f"broken or cut short: it has {len(page.dataoffsets)} of {parts} strips or tiles")
+        raise UnreadablePictureError(f"damaged or truncated: it has {len(page.dataoffsets)} of {parts} strips or tiles")
 
 
 def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
@@ -93,7 +93,7 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
     except UnreadablePictureError:
         raise
     except Exception as error:  # a damaged file makes tifffile raise errors of many kinds
-        raise UnreadablePictureError(f"broken or cut short: {error}") from error
+        raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)
     planes = _to_levels(samples, int(page.bitspersample))
@@ -123,9 +123,7 @@ def _channels_of(page: tifffile.TiffPage) -> tuple[int, list[int]]:
             f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
         )
     if len(extra) > 1 or 0 in extra:
-        raise UnsupportedPictureError(
-            f"it has {len(extra)} channels beside its colours, and what they mean is not said"
-        )
+        raise UnsupportedPictureError(f"it has {len(extra)} extra channels without a stated meaning")
     return colors, extra
 
 
@@ -139,7 +137,7 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
         scaled: NDArray[np.uint16] = np.round(samples.astype(np.float64) * (65535 / largest)).astype(np.uint16)
         return scaled
     if samples.dtype.kind not in "fi":
-        raise UnsupportedPictureError(f"samples of {samples.dtype} are no levels of light")
+        raise UnsupportedPictureError(f"samples of {samples.dtype} are not brightness levels")
     values = samples.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
@@ -163,9 +161,9 @@ def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, w
                 (offset,) = struct.unpack(f"{order}{'I' if _SIZES[kind] == 4 else 'Q'}", value)
                 directories[code] = read_directory(data, offset, order, is_big=is_big)
             except (struct.error, ValueError) as error:
-                warnings.append(f"the {_DIRECTORIES[code]} directory is damaged and was left out: {error}")
+                warnings.append(f"the damaged {_DIRECTORIES[code]} directory was dropped: {error}")
     if _SUB_IFDS in tags:
-        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were left out")
+        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
     return Metadata(
         xmp=tags[_XMP][2] if _XMP in tags else b"",
         tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP},
@@ -211,7 +209,7 @@ def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dic
         if size > layout.inline:
             (place,) = struct.unpack_from(layout.pointer, data, place)
         if place + size > len(data):
-            raise ValueError(f"tag {code} lies outside of the file")
+            raise ValueError(f"tag {code} points outside the file")
         tags[code] = (kind, values, data[place : place + size])
     return tags
 

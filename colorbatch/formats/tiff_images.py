@@ -55,7 +55,7 @@ def _decoded(decompress: Callable[..., Any], room: NDArray[Any], whole: tuple[in
         with suppress(ValueError):  # which is raised before anything of another size is decoded
             decompress(out=part)
             return part.reshape(shape)
-    raise UnreadablePictureError("broken or cut short: a strip or tile has another size than its page says")
+    raise UnreadablePictureError("damaged or truncated: a strip or tile has another size than its page states")
 
 
 def _decompressor_of(page: tifffile.TiffPage) -> Callable[..., Any]:

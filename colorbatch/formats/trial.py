@@ -94,7 +94,7 @@ def _compare(pixels: Pixels, data: bytes) -> None:
     planes = found if found.ndim == 3 else found[..., None]
     difference = np.abs(planes / np.iinfo(found.dtype).max - pixels / np.iinfo(pixels.dtype).max).mean() * 255
     if difference > _MAX_DIFFERENCE:
-        raise ValueError(f"it comes back {difference:.0f} levels different")
+        raise ValueError(f"it differs by {difference:.0f} levels when read back")
 
 
 def _levels() -> Pixels:

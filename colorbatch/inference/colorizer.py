@@ -183,7 +183,7 @@ def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
     if vividness is not None and contract.vividness is None:
         raise UsageError(
             f"the model {contract.name} has no vividness",
-            advice="Leave --vividness out, or scale its colours with --strength.",
+            advice="Remove --vividness, or scale the colours with --strength.",
         )
     if vividness is not None and not 0 <= vividness <= 1:
         raise UsageError(f"the vividness must be from 0 to 1, not {vividness}")

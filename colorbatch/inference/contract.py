@@ -112,7 +112,7 @@ class ModelContract:
         found = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
         version = found.get("contract")
         if version is None:
-            raise ModelRefusedError("the model carries no colorbatch contract")
+            raise ModelRefusedError("the model has no colorbatch contract")
         if version != str(VERSION):
             raise ModelRefusedError(
                 f"the model has contract version {version!r}; this colorbatch reads version {VERSION}",
@@ -158,7 +158,7 @@ def _share(found: Mapping[str, str], key: str) -> float:
 
 def _flag(found: Mapping[str, str], key: str) -> bool:
     if found.get(key, "yes") != "yes":
-        raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}; it can only be 'yes', or left out")
+        raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}; it can only be 'yes' or absent")
     return key in found
 
 
@@ -169,7 +169,7 @@ def _colors(found: Mapping[str, str]) -> tuple[tuple[float, float], ...]:
         colors = ()
     if not 1 <= len(colors) <= MAX_COLORS or not all(-1 <= value <= 1 for color in colors for value in color):
         raise ModelRefusedError(
-            f"the model's {PREFIX}colors is no JSON list of 1 to {MAX_COLORS} pairs of Cb and Cr from -1 to 1"
+            f"the model's {PREFIX}colors is not a JSON list of 1 to {MAX_COLORS} pairs of Cb and Cr from -1 to 1"
         )
     return colors
 

@@ -77,7 +77,7 @@ class GpuRunner:
                 raise
             self._is_lost = True
             self._sessions.clear()
-            logger.warning("the %s provider failed (%s); the CPU goes on in its place", self._word, error)
+            logger.warning("the %s provider failed (%s); the CPU takes over", self._word, error)
             return outputs
 
     def _run_on_cpu(
@@ -103,7 +103,7 @@ class GpuRunner:
             except Exception as error:
                 if options.terminate or batch == 1:
                     raise
-                logger.warning("the GPU cannot do %d pictures at once (%s); trying %d", batch, error, batch // 2)
+                logger.warning("the GPU cannot process %d pictures at once (%s); trying %d", batch, error, batch // 2)
                 self._halvings += 1
                 self._sessions.clear()
 

@@ -58,7 +58,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
     if header.has_external_data:
         raise ModelRefusedError(
             f"{path} keeps weights in another file; a model must be one file",
-            advice="Save the model with all weights inside it.",
+            advice="Save the model with all weights in one file.",
         )
     try:
         model_contract = ModelContract.from_metadata(header.metadata)
@@ -86,7 +86,7 @@ def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
         len(wanted) == len(found) and all(each.matches(info) for each, info in zip(wanted, found, strict=True))
         for wanted, found in pairs
     ):
-        optional = "".join(f", and if wanted {each}" for each in hints)
+        optional = "".join(f", optionally {each}" for each in hints)
         found_inputs = ", ".join(map(describe_tensor, (*header.inputs, *found_hints))) or "nothing"
         found_outputs = ", ".join(map(describe_tensor, header.outputs)) or "nothing"
         raise ModelRefusedError(

@@ -107,7 +107,7 @@ def _open(
             session = ort.InferenceSession(data, options, providers=[_settings(word, gpu_memory)], enable_fallback=0)
     except Exception as error:  # its exceptions share no base below Exception
         if word == "cpu":
-            raise ModelRefusedError(f"ONNX Runtime does not open the model: {error}") from error
+            raise ModelRefusedError(f"ONNX Runtime cannot open the model: {error}") from error
         raise ProviderUnavailableError(f"the provider {word} did not start: {error}", advice=_GPU_ADVICE) from error
     actual = session.get_providers()[0]
     if actual != _ORT_NAMES[word]:

@@ -93,7 +93,7 @@ class Predictor(ABC):
 
         """
         if self.contract.colors is None:
-            raise InferenceError(f"the model {self.contract.name} does not tell how likely each colour is")
+            raise InferenceError(f"the model {self.contract.name} has no output with the probability of each colour")
         question = Question(luma, self.contract.vividness, hints, wants_colors=True)
         colors = self._answer_checked(question).colors
         assert colors is not None, "the contract has them"
@@ -101,7 +101,9 @@ class Predictor(ABC):
 
     def _answer_checked(self, question: Question) -> Prediction:
         if question.hints is not None and not self.contract.hints:
-            raise InferenceError(f"the model {self.contract.name} takes no hints", advice="Use the built-in default.")
+            raise InferenceError(
+                f"the model {self.contract.name} does not support hints", advice="Use the built-in default."
+            )
         prediction = self.answer(question)
         batch, _, height, width = question.luma.shape
         _check("chroma", prediction.chroma, (batch, 2, height, width))
@@ -250,6 +252,6 @@ class _Plain:
 def _check(name: str, found: NDArray[np.float32], shape: tuple[int, ...]) -> None:
     """Raise InferenceError unless an output has this shape and holds finite numbers."""
     if found.shape != shape:
-        raise InferenceError(f"the model gave {name} {list(found.shape)} and not {list(shape)}")
+        raise InferenceError(f"the model returned {name} {list(found.shape)} instead of {list(shape)}")
     if not np.isfinite(found).all():
-        raise InferenceError("the model gave numbers that are not finite")
+        raise InferenceError("the model returned numbers that are not finite")

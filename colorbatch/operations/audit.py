@@ -105,13 +105,13 @@ def audit_batch(
     found = Audit(rows=len(rows))
     has_shards = is_unmerged(output)
     if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
-        found.findings.append(Finding(MANIFEST_NAME, "it has lines that are no rows, or several rows for one source"))
+        found.findings.append(Finding(MANIFEST_NAME, "some lines are not rows, or a source has several rows"))
     if has_shards:
         found.findings.append(
-            Finding(MANIFEST_NAME, "shards are at work here, or not merged: run colorbatch merge first")
+            Finding(MANIFEST_NAME, "shards are running here or not merged: run colorbatch merge first")
         )
     elif is_unfinished(output):
-        found.findings.append(Finding(MANIFEST_NAME, "a run is at work here, or was killed: run it again first"))
+        found.findings.append(Finding(MANIFEST_NAME, "a run is in progress here or was killed: run it again first"))
     counts = Counter(row.status for row in rows.values())
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
     found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
@@ -216,7 +216,7 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
     except PictureError as error:
         outcome.problems.append(f"it cannot be compared: {error}")
     except MemoryError:
-        outcome.problems.append("it cannot be compared: that needs more memory than there is")
+        outcome.problems.append("it cannot be compared: not enough memory")
     return outcome
 
 
@@ -228,13 +228,13 @@ def _check_mark(row: Row, picture: Picture, outcome: _Outcome) -> None:
         return
     outcome.is_marked = row.digital_source_type is not None and types == {row.digital_source_type}
     if row.digital_source_type is not None and not outcome.is_marked:
-        outcome.problems.append("it does not say of itself that a model made its colours")
+        outcome.problems.append("its metadata does not state that a model made its colours")
 
 
 def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
     sizes = [[(frame.height, frame.width, frame.bits) for frame in picture.frames] for picture in (source, output)]
     if sizes[0] != sizes[1]:
-        outcome.problems.append(f"frames of {sizes[1]} were made of {sizes[0]} (height, width, bits)")
+        outcome.problems.append(f"the pages are {sizes[1]}, those of the source {sizes[0]} (height, width, bits)")
         return
     for before, after in zip(source.frames, output.frames, strict=True):
         differences = _luma_differences(before, after)
@@ -275,13 +275,13 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
     has_report = folder.has_report()
     for name in names:
         if name not in known and not (has_report and is_part_of_report(name)):
-            yield Finding(name, "no row of the manifest names it")
+            yield Finding(name, "it is not in the manifest")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")
 
 
 def _without_row(inputs: AbstractSet[str], rows: Mapping[str, Row]) -> Iterator[Finding]:
     for name in sorted(inputs - set(rows)):
-        yield Finding(name, "the source has it, and the manifest does not")
+        yield Finding(name, "it is in the source, but not in the manifest")
     for name in sorted(set(rows) - inputs):
-        yield Finding(name, "the manifest has it, and the source does not")
+        yield Finding(name, "it is in the manifest, but not in the source")

@@ -188,7 +188,7 @@ def _write_and_remove(folder: Path) -> None:
     try:
         atomic.write_bytes(path, content)
         if path.read_bytes() != content:
-            raise OutputUnwritableError("what is read back is not what was written", advice="Check the disk.")
+            raise OutputUnwritableError("the data read back is not what was written", advice="Check the disk.")
     finally:
         path.unlink(missing_ok=True)
 

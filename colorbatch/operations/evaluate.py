@@ -98,12 +98,12 @@ def evaluate(
             truth = _read(path, size)
         except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them stumble over)
             left_out += 1
-            progress.message(f"Left out {path}: {error}")
+            progress.message(f"Skipped {path}: {error}")
             continue
         grey = np.asarray(Image.fromarray(truth).convert("L"))
         if (truth == grey[..., None]).all():
             left_out += 1
-            progress.message(f"Left out {path}: it has no colour")
+            progress.message(f"Skipped {path}: it has no colour")
             continue
         tally.add(truth, grey)
     progress.end()

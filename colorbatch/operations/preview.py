@@ -125,7 +125,7 @@ def preview(
     if (len(ways) + 1) * side**2 / 1e6 > _MOST_MEGAPIXELS:
         raise UsageError(
             f"{len(ways)} pictures of {side} pixels are too many for one sheet",
-            advice="Give fewer values to choose from, or a smaller --cell.",
+            advice="Give fewer values, or a smaller --cell.",
         )
     picture = decode(data)
     frame = picture.first
@@ -192,7 +192,7 @@ def _rows(original: Cell, cells: Sequence[tuple[_Way, Cell]], varied: Mapping[st
 
 def _told_of_all(word: str, ways: Sequence[_Way]) -> str:
     told = {way.told(word) for way in ways}
-    return told.pop() if len(told) == 1 else f"{word} as each model says"
+    return told.pop() if len(told) == 1 else f"default {word} of each model"
 
 
 def _told_of(frame: Frame) -> list[str]:

@@ -63,13 +63,13 @@ def _restore(row: Row, output: LocalStore, destination: Path) -> str:
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         return f"cannot read it: {getattr(error, 'strerror', None) or error}"
     if hashlib.sha256(data).hexdigest() != row.output_sha256:
-        return "it was altered after it was made"
+        return "the output was altered after it was made"
     grey = jpeg.in_grey(data)
     if grey is None:
         return "it does not hold the coded luma of its source"
     if not is_inside:
         return f"a link in {destination} leads out of it"
     if os.path.lexists(target):
-        return f"{target} is there already"
+        return f"{target} already exists"
     atomic.write_bytes(target, grey)
     return ""

@@ -214,7 +214,7 @@ def refuse_without_rows(output: Store) -> None:
     if _manifest_bytes(output) is None and not _read_by(output, None):
         raise UsageError(
             f"{output.shown} has no {MANIFEST_NAME}",
-            advice="Give the folder that colorbatch run wrote its outputs to.",
+            advice="Give an output folder of colorbatch run.",
         )
 
 
@@ -248,7 +248,7 @@ def _rows_in(lines: Iterable[bytes], name: str) -> list[Row]:
         try:
             rows.append(Row.from_json(line))
         except (ValueError, TypeError, RecursionError) as error:
-            logger.warning("%s, line %d is passed over: %s", name, number, error)
+            logger.warning("%s, line %d is ignored: %s", name, number, error)
     return rows
 
 

@@ -99,11 +99,11 @@ class Row:
             raise ValueError("a field has the wrong type")
         numbers = [getattr(row, name) for name in _NUMBERS]
         if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
-            raise ValueError("a field is no number")
+            raise ValueError("a field is not a number")
         if not all(isinstance(text, str) for text in row.warnings):
-            raise ValueError("its warnings are no texts")
+            raise ValueError("its warnings are not strings")
         if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):
-            raise ValueError("it names a file outside of its folder")
+            raise ValueError("it names a file outside its folder")
         output = row.output and to_locale(row.output)
         return replace(row, input=to_locale(row.input), output=output, warnings=tuple(row.warnings))
 

@@ -114,8 +114,8 @@ def _refuse_others(output: Store, shard: Shard | None) -> None:
     if in_the_way is None:
         return
     if in_the_way.shard is None:
-        raise OutputInUseError(f"a run over all sources is at work in {output.shown}")
-    raise OutputInUseError(f"shard {in_the_way.shard} is at work in {output.shown}")
+        raise OutputInUseError(f"a run over all sources is in progress in {output.shown}")
+    raise OutputInUseError(f"shard {in_the_way.shard} is in progress in {output.shown}")
 
 
 def _ending(shard: Shard) -> str:

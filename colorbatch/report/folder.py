@@ -28,8 +28,8 @@ def refuse_foreign_folder(output: Path) -> None:
     folder = output / REPORT_FOLDER
     if os.path.lexists(folder) and not is_report(folder) and not _is_empty(folder):
         raise UsageError(
-            f"{folder} is there already, and was not made by colorbatch report",
-            advice="Move it away, or give it another name: a report never overwrites it.",
+            f"{folder} already exists and was not made by colorbatch report",
+            advice="Move or rename it: a report never overwrites it.",
         )
     for link in _links_for_folders(folder / PREVIEWS):
         raise UsageError(f"{link} is a link", advice="Delete it: a report is written into its own folder.")
@@ -68,7 +68,7 @@ def held_folder(output: Path) -> Iterator[tuple[Path, str]]:
         marker = open_locked(folder / MARKER_NAME)
         if marker is None:
             raise OutputInUseError(
-                f"another report is being written in {folder}", advice="Wait until it is finished, and try again."
+                f"another report is being written in {folder}", advice="Wait until it has finished, and try again."
             )
         batch = _batch_of(marker, folder / MARKER_NAME)
     except OSError as error:

@@ -156,7 +156,7 @@ def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> byte
 def _sizes_in_words(shown: Sequence[Preview]) -> str:
     """Return what all previews take, and one picture's on average."""
     sizes = [sum(size for _, size in preview.sizes) for preview in shown if preview.sizes]
-    return f"{sum(sizes) / 1e6:,.1f} MB, {sum(sizes) / 1e3 / len(sizes):,.0f} kB a picture" if sizes else "nothing"
+    return f"{sum(sizes) / 1e6:,.1f} MB, {sum(sizes) / 1e3 / len(sizes):,.0f} kB per picture" if sizes else "nothing"
 
 
 def asset(name: str) -> bytes:

@@ -210,7 +210,7 @@ def _shrunk(
     except PictureError as error:
         notes.append(f"the {kind} cannot be shown: {error}")
     except MemoryError:
-        notes.append(f"the {kind} cannot be shown: that needs more memory than there is")
+        notes.append(f"the {kind} cannot be shown: not enough memory")
     else:
         return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
     return None

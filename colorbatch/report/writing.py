@@ -66,7 +66,7 @@ def write_report(
     output = LocalStore(folder)
     refuse_without_rows(output)
     if source is not None and not source.exists():
-        raise UsageError(f"the source {source} is not there")
+        raise UsageError(f"the source {source} does not exist")
     planned = None if source is None else {each.input for each in plan_batch(LocalStore(source), output)}
     with held_folder(folder) as (report, batch):
         rows = sorted(rows_of(output).values(), key=lambda row: row.input)

@@ -20,7 +20,7 @@ from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
 IN_COLOUR = "it is in colour already"
-UNMARKED = "without the mark that its colours were made by a model, as asked"
+UNMARKED = "without a mark, as requested with --no-mark"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def colorize_source(
     if all(in_colour):
         if job.already_color == "skip":
             return NoOutput(replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings))
-        row = replace(row, reason=f"{IN_COLOUR}, copied as it is")
+        row = replace(row, reason=f"{IN_COLOUR}, copied unchanged")
         name, content = planned.input, data
     else:
         with stages.timed("network") as cost:
@@ -142,7 +142,7 @@ def _keep_color_pages(in_colour: Sequence[bool], source: Picture, coloured: Pict
     return replace(
         coloured,
         frames=tuple(before if is_in_colour else after for is_in_colour, before, after in pairs),
-        warnings=(*coloured.warnings, f"in colour already and left as they were: page {pages}"),
+        warnings=(*coloured.warnings, f"already in colour and kept unchanged: page {pages}"),
     )
 
 
@@ -154,7 +154,7 @@ def _marked(picture: Picture, origin: mark.Origin) -> Picture:
         try:
             packet = mark.marked(frame.metadata.xmp, origin)
         except ValueError as error:
-            warnings.append(f"XMP is damaged and was left out: {error}")
+            warnings.append(f"damaged XMP was dropped: {error}")
             packet = mark.marked(b"", origin)
         return replace(frame, metadata=replace(frame.metadata, xmp=packet))
 

@@ -42,6 +42,6 @@ def _name(line: str, number: int, path: Path) -> str:
         return to_locale(PurePosixPath(name).as_posix())
     except (ValueError, RecursionError) as error:  # UnicodeError too: half a surrogate pair is no byte
         raise UsageError(
-            f"line {number} of the list {path} is no path: {error}",
-            advice="A name that begins with a quotation mark is written as a JSON string.",
+            f"line {number} of the list {path} is not a path: {error}",
+            advice="Write a name that begins with a quotation mark as a JSON string.",
         ) from error

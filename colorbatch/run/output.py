@@ -173,7 +173,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except PictureError as error:
         outcome = failed(planned, work.run, error.in_full)
     except MemoryError:
-        outcome = failed(planned, work.run, "it needs more memory than there is")
+        outcome = failed(planned, work.run, "not enough memory")
     except Exception as error:
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
         outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
@@ -248,7 +248,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
         row = result.row
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
-            row = replace(row, warnings=(*row.warnings, "the output had been altered, and was made again"))
+            row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), work, hashes)
         return Made(_with_etags(row, planned, run))
 
@@ -281,7 +281,7 @@ def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
                 return
             if not (run.output.is_remote and _is_made_of(row.input, run.output, name)):
                 raise UnsafeOutputError(
-                    "a file that colorbatch did not make stands where the output belongs"
+                    "a file that colorbatch did not make exists at the path of the output"
                 ) from error
             run.output.write(name, encoded.content, may_replace=True)
 

@@ -109,7 +109,7 @@ def _planned(entry: Entry) -> PlannedPicture:
     if not entry.problem and last.startswith(".") and entry.key:
         return replace(planned, verdict="skipped", reason="a hidden file")
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
-        return replace(planned, verdict="skipped", reason="not named as a picture")
+        return replace(planned, verdict="skipped", reason="not a picture file name")
     return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
 
 
@@ -126,7 +126,7 @@ def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], sou
         named = ", ".join(map(printable, missing[:_NAMES_SHOWN]))
         raise UsageError(
             f"the list names files that are not in {source.shown}: {named}{more}",
-            advice="It has one path a line, below the source, as the report exports it.",
+            advice="A list has one path per line, below the source, as the report exports it.",
         )
 
 

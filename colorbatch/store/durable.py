@@ -64,4 +64,4 @@ def flush(descriptor: int) -> None:
 
 @functools.cache
 def _note_once(what: str) -> None:
-    logger.info("The file system cannot flush to disk (%s): a power failure may undo what was just written", what)
+    logger.info("The file system cannot flush to disk (%s): a power failure may undo recent writes", what)

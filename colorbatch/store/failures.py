@@ -52,10 +52,13 @@ def as_os_error(error: Exception) -> OSError:
     names = {kind.__name__ for kind in type(error).__mro__}
     text = _line(error)
     kinds: list[tuple[bool, OSError]] = [
-        (bool(names & _OF_CREDENTIALS), CredentialsError(errno.EACCES, f"no credentials that the store takes: {text}")),
+        (
+            bool(names & _OF_CREDENTIALS),
+            CredentialsError(errno.EACCES, f"no credentials that the store accepts: {text}"),
+        ),
         ("ResourceExistsError" in names, FileExistsError(errno.EEXIST, text)),
         ("FileNotFoundError" in names, FileNotFoundError(errno.ENOENT, text)),
-        ("PermissionError" in names, PermissionError(errno.EACCES, f"the store refuses it: {text}")),
+        ("PermissionError" in names, PermissionError(errno.EACCES, f"the store refused it: {text}")),
         ("TimeoutError" in names, TimeoutError(errno.ETIMEDOUT, f"the store took too long: {text}")),
         (bool(names & _OF_CONNECTIONS), ConnectionError(errno.ECONNRESET, f"the connection to it failed: {text}")),
     ]
@@ -75,12 +78,13 @@ def store_unavailable(error: OSError, place: str) -> StoreUnavailableError:
     if isinstance(error, CredentialsError):
         return StoreUnavailableError(
             what,
-            advice="Give credentials as the store's own tools take them: variables, a profile, or the machine's role.",
+            advice="Give credentials as for the store's own tools: environment variables, a profile, or the "
+            "machine's role.",
         )
     if isinstance(error, PermissionError):
-        return StoreUnavailableError(what, advice="Ask for the right to list, read and write there.")
+        return StoreUnavailableError(what, advice="Ask for permission to list, read and write there.")
     if isinstance(error, FileNotFoundError):
-        return StoreUnavailableError(what, advice="Check the name of the bucket; colorbatch makes none.")
+        return StoreUnavailableError(what, advice="Check the name of the bucket; colorbatch does not create buckets.")
     return StoreUnavailableError(what)
 
 
@@ -105,7 +109,7 @@ def with_retries(action: Callable[[], _T], what: str) -> _T:
             lasts = isinstance(failure, FileNotFoundError | PermissionError | FileExistsError)
             if lasts or pause is None or failure.errno in _KEPT:
                 raise failure from error
-            logger.info("%s, tried again in %g s: %s", printable(what), pause, failure.strerror or failure)
+            logger.info("%s, retrying in %g s: %s", printable(what), pause, failure.strerror or failure)
             time.sleep(pause)
     raise AssertionError  # the last pause is None
 

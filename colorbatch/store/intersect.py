@@ -17,13 +17,13 @@ def refuse_intersection(source: Path, output: Path) -> None:
     """
     if contains(source, output):
         raise UsageError(
-            f"the output {output} is the source {source} or lies in it",
-            advice="Choose an output folder outside of the source.",
+            f"the output {output} is the source {source} or inside it",
+            advice="Choose an output folder outside the source.",
         )
     if contains(output, source):
         raise UsageError(
-            f"the source {source} lies in the output {output}, so outputs could land among the sources",
-            advice="Choose an output folder that does not hold the source.",
+            f"the source {source} is inside the output {output}, so outputs could be written among the sources",
+            advice="Choose an output folder that does not contain the source.",
         )
 
 
@@ -39,7 +39,7 @@ def contains(outer: Path, inner: Path) -> bool:
     try:
         resolved = inner.resolve()
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot look at {inner}: {error}") from error
+        raise UsageError(f"cannot access {inner}: {error}") from error
     return any(each.exists() and each.samefile(outer) for each in (resolved, *resolved.parents))
 
 
@@ -60,8 +60,8 @@ def refuse_source_among(folders: Iterable[str], source: Path, output: Path) -> N
         with suppress(OSError):  # it is not there yet
             if identity(os.lstat(output / name)) in places:
                 raise UsageError(
-                    f"{output / name} is the source {source} or holds it, by a second mount",
-                    advice="Choose an output folder that does not hold the source.",
+                    f"{output / name} is the source {source} or contains it, through a second mount",
+                    advice="Choose an output folder that does not contain the source.",
                 )
 
 

@@ -34,13 +34,13 @@ def refusal(key: str) -> str:
     if "" in parts:
         return "its key has an empty part, which no folder can have"
     if "." in parts or ".." in parts:
-        return "its key leads out of its folder, or to no place in it"
+        return "its key has '.' or '..' as a part"
     if "\0" in key:
         return "its key has a zero byte, which no file name can have"
     if _OF_A_VERSION in key:
-        return "its key cannot be told from that of a version"
+        return "its key looks like that of an object version"
     if os.name == "nt" and not _NOT_ON_WINDOWS.isdisjoint(key):
-        return "its key has characters that no file name can have on Windows"
+        return "its key has characters that are not allowed in file names on Windows"
     return ""
 
 

@@ -49,7 +49,7 @@ class Lease:
                     break
                 holder = holder_at_work(store, name)
                 if holder:
-                    raise OutputInUseError(f"another run is at work in {store.shown}: {holder}") from None
+                    raise OutputInUseError(f"another run is in progress in {store.shown}: {holder}") from None
                 store.delete(name)
                 self.was_left = True
             else:
@@ -78,7 +78,7 @@ class Lease:
 
     def _refuse_loss(self) -> None:
         if not self._is_ours():
-            raise OutputInUseError(f"another run has taken {self._store.shown} over, and is at work there")
+            raise OutputInUseError(f"another run has taken over {self._store.shown}")
 
     def _is_ours(self) -> bool:
         content = _read(self._store, self._name)
@@ -108,7 +108,7 @@ def holder_at_work(store: RemoteFiles, name: str) -> str:
     values = _values(first)
     if values.get("host") == _host() and _is_dead(values.get("pid")):
         return ""
-    logger.info("Looking for %g s whether %s is held by a run that is at work", SECONDS_WATCHED, store.shown)
+    logger.info("Checking for %g s whether a run that holds %s is alive", SECONDS_WATCHED, store.shown)
     deadline = time.monotonic() + SECONDS_WATCHED
     while time.monotonic() < deadline:
         time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -60,7 +60,7 @@ class LocalStore(Store):
             elif output.path.exists() and output.path.samefile(self.path.resolve().parent):
                 raise UsageError(f"the output {output.path} is the folder of the source {self.path.name}")
         except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
-            raise UsageError(f"cannot look at {self.path} and {output.path}: {error}") from error
+            raise UsageError(f"cannot access {self.path} and {output.path}: {error}") from error
 
     @override
     def refuse_within(self, output: Store, folders: Iterable[str]) -> None:
@@ -75,7 +75,7 @@ class LocalStore(Store):
     def walk(self, avoid: Store) -> Iterator[Entry]:
         try:
             if not self.path.exists():
-                raise UsageError(f"the source {self.path} is not there")
+                raise UsageError(f"the source {self.path} does not exist")
             if self.path.is_file():
                 yield Entry("", self.path.name)
                 return
@@ -204,9 +204,9 @@ class LocalStore(Store):
                     continue
                 if intersect.identity(os.lstat(path)) in places:
                     raise UsageError(
-                        f"the output {output} lies in the source {self.path}, by a second mount: it is {path}, "
-                        "or in it",
-                        advice="Choose an output folder outside of the source.",
+                        f"the output {output} is inside the source {self.path} through a second mount: it is {path}, "
+                        "or inside it",
+                        advice="Choose an output folder outside the source.",
                     )
                 if path.name.startswith("."):
                     yield self._left_out(path, "a hidden folder")
@@ -220,7 +220,7 @@ class LocalStore(Store):
         return Entry(name, name, problem=problem, is_failure=is_failure, is_folder=True)
 
     def _unseen(self, error: Exception) -> UsageError:
-        return UsageError(f"cannot look at {self.path}: {error}")
+        return UsageError(f"cannot access {self.path}: {error}")
 
 
 class LocalNotes(Notes):
@@ -258,5 +258,5 @@ def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> str:
         target = Path(os.path.realpath(path))  # unlike resolve, it tolerates symlink loops
         if not target.is_file():
             return "a link to a folder" if target.is_dir() else "a link to no file"
-        return "" if target.is_relative_to(real_root) else "a link out of the source"
+        return "" if target.is_relative_to(real_root) else "a link that leads out of the source"
     return "" if entry.is_file() else "not a regular file"

@@ -23,7 +23,7 @@ class LocalJournal(Journal):
         try:
             file = open_locked(self._path)
             if file is None:
-                raise OutputInUseError(f"another run is at work in {folder}")
+                raise OutputInUseError(f"another run is in progress in {folder}")
             self._file = file
             if file.tell():
                 file.write(b"\n")  # ends a line that a crash may have torn

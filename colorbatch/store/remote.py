@@ -59,8 +59,8 @@ class RemoteStore(RemoteFiles, Store):
                 raise UsageError(f"the output {output.shown} is the folder of the source {self.base_name}")
         elif overlaps(self.location, output.location):
             raise UsageError(
-                f"of the source {self.shown} and the output {output.shown} one is the other or lies in it",
-                advice="Choose an output folder outside of the source, and a source outside of the output.",
+                f"the source {self.shown} and the output {output.shown} are the same, or one is inside the other",
+                advice="Choose an output folder outside the source, and a source outside the output.",
             )
 
     @override
@@ -76,8 +76,8 @@ class RemoteStore(RemoteFiles, Store):
         states = self.states()
         if not states:
             raise UsageError(
-                f"the source {self.shown} is not there, or holds nothing",
-                advice="A store has no empty folders. Check bucket, path and upper and lower case.",
+                f"the source {self.shown} does not exist or is empty",
+                advice="A store has no empty folders. Check the bucket and the path; case matters.",
             )
         if set(states) == {""}:
             yield Entry("", self.base_name, states[""])
@@ -170,7 +170,7 @@ class RemoteStore(RemoteFiles, Store):
 
         """
         try:
-            info: Mapping[str, Any] = with_retries(lambda: self._fs.info(self._path("")), f"looking at {self.shown}")
+            info: Mapping[str, Any] = with_retries(lambda: self._fs.info(self._path("")), f"accessing {self.shown}")
         except FileNotFoundError:
             return None
         except OSError as error:

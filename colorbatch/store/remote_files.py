@@ -43,7 +43,7 @@ class RemoteFiles:
     def __init__(self, location: "UPath") -> None:
         self.location = location
         self.can_create = True
-        """Whether the store can tell, as it writes an object, whether it is there already."""
+        """Whether the store can tell, as it writes an object, whether it already exists."""
         self._opened: Any = None
         self._leftovers: set[str] = set()
         """Paths of temporary files that could not be deleted, and of uploads that could not be aborted."""
@@ -116,7 +116,7 @@ class RemoteFiles:
             data: bytes = self._fs.cat_file(path, start=0, end=count)
             return data[:count]
 
-        return with_retries(start, f"looking into {name}")
+        return with_retries(start, f"reading the start of {name}")
 
     def put(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
         """Write a file whole or not at all; unlike :meth:`write`, not for outputs.
@@ -221,9 +221,9 @@ class RemoteFiles:
                 )
 
         try:
-            with_retries(abort, f"looking for uploads to {start}")
+            with_retries(abort, f"listing uploads to {start}")
         except OSError as error:
-            logger.info("Uploads to %s could not be looked for: %s", start, error.strerror or error)
+            logger.info("Uploads to %s could not be listed: %s", start, error.strerror or error)
             return False
         return True
 
@@ -302,7 +302,7 @@ class RemoteFiles:
             except (NotImplementedError, TypeError, ValueError, OSError) as error:
                 if isinstance(error, OSError) and error.errno != errno.ENOSYS:
                     raise
-                logger.warning("%s cannot tell as it writes an object whether it is there: %s", self.shown, error)
+                logger.warning("%s does not support conditional writes: %s", self.shown, error)
                 self.can_create = False
                 return self._uploaded_as_it_is(path, data, may_replace=False)
         etag = etag_of(answer) if isinstance(answer, dict) else None
@@ -310,7 +310,7 @@ class RemoteFiles:
 
     def _refuse_existing(self, path: str, *, may_replace: bool) -> None:
         if not may_replace and self._fs.exists(path):
-            raise FileExistsError(errno.EEXIST, "it is there already")
+            raise FileExistsError(errno.EEXIST, "it already exists")
 
     def _stored(self, path: str, data: bytes) -> FileState:
         """Return the state of what was written.

@@ -30,7 +30,7 @@ def average_checkpoints(checkpoints: Sequence[Path], output: Path) -> None:
 
     """
     if len(checkpoints) < 2:
-        raise UsageError("the mean of one checkpoint is that checkpoint", advice="Give two or more.")
+        raise UsageError("a mean needs at least two checkpoints", advice="Give two or more.")
     if output.is_dir() or output.resolve() in {path.resolve() for path in checkpoints}:
         raise UsageError(f"cannot write the mean to {output}", advice="Give -o another file name that ends in .pth.")
     loaded = [load_network(path)[1] for path in checkpoints]
@@ -38,8 +38,8 @@ def average_checkpoints(checkpoints: Sequence[Path], output: Path) -> None:
     for path, other in zip(checkpoints, loaded, strict=True):
         if other.architecture != first.architecture:
             raise CheckpointRefusedError(
-                f"{path} is of a {other.architecture}, and {checkpoints[0]} of a {first.architecture}",
-                advice="Only checkpoints of one architecture have a mean.",
+                f"the architecture of {path} is {other.architecture}, that of {checkpoints[0]} is {first.architecture}",
+                advice="Average only checkpoints of one architecture.",
             )
     weights = {
         name: torch.stack([each.weights[name].double() for each in loaded]).mean(dim=0).to(value.dtype)

@@ -156,7 +156,7 @@ def restore_last(
     loaded = load_checkpoint(path, device)
     content = loaded.content
     if "optimizer" not in content:
-        raise CheckpointRefusedError(f"{path} holds weights only: a training cannot go on from it")
+        raise CheckpointRefusedError(f"{path} holds only weights: training cannot resume from it")
     load_weights(network, loaded, path)
     try:
         optimizer.load_state_dict(content["optimizer"])
@@ -169,7 +169,7 @@ def restore_last(
         fields["history"] = [EpochMetrics(**row) for row in fields["history"]]
         return TrainingState(**fields)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise CheckpointRefusedError(f"{path} is not a whole training state: {error}") from error
+        raise CheckpointRefusedError(f"{path} is not a complete training state: {error}") from error
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedCheckpoint:
@@ -186,7 +186,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     try:
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint or carries code") from error
+        raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint, or it contains code") from error
     except Exception as error:  # PyTorch's reader raises whatever a crafted file makes it stumble over
         raise CheckpointRefusedError(f"{path} is not a checkpoint: {_first_line(error)}") from error
     sha256 = hashlib.sha256(data).hexdigest()
@@ -198,10 +198,10 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
             size = int(state.get("crop") or state["size"])
             return LoadedCheckpoint(str(state["architecture"]), size, content["weights"], sha256, content)
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointRefusedError(f"{path} is not a whole checkpoint: {error}") from error
+            raise CheckpointRefusedError(f"{path} is not a complete checkpoint: {error}") from error
     weights = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if len(weights) != len(content) or not weights:
-        raise CheckpointRefusedError(f"{path} is neither a checkpoint of colorbatch nor a plain state dict")
+        raise CheckpointRefusedError(f"{path} is neither a colorbatch checkpoint nor a plain state dict")
     return LoadedCheckpoint("unet", None, weights, sha256, content)
 
 
@@ -214,7 +214,7 @@ def load_network(path: Path) -> tuple[ColorNetwork, LoadedCheckpoint]:
     """
     loaded = load_checkpoint(path)
     if loaded.architecture not in ARCHITECTURES:
-        raise CheckpointRefusedError(f"{path} is of an unknown architecture {loaded.architecture!r}")
+        raise CheckpointRefusedError(f"{path} has the unknown architecture {loaded.architecture!r}")
     network = build_network(loaded.architecture)
     load_weights(network, loaded, path)
     return network.eval(), loaded

@@ -53,8 +53,8 @@ def find_pairs(color_dir: Path, gray_dir: Path | None = None) -> list[PicturePai
         shown = "; ".join(alone[:NAMED_IN_ERRORS])
         more = f"; and {len(alone) - NAMED_IN_ERRORS} more" if len(alone) > NAMED_IN_ERRORS else ""
         raise UsageError(
-            f"{len(color)} colour and {len(gray)} grey pictures do not pair by name: {shown}{more}",
-            advice="Give both folders the same relative file names, or leave --gray-dir out.",
+            f"{len(color)} colour and {len(gray)} grey pictures do not match by name: {shown}{more}",
+            advice="Use the same relative file names in both folders, or remove --gray-dir.",
         )
     return [PicturePair(name, path, gray[name]) for name, path in color.items()]
 
@@ -118,7 +118,7 @@ class ColorizationDataset:
                 progress.advance()
                 if isinstance(loaded, str):
                     self.broken.append(pair.name)
-                    progress.message(f"Left out {pair.name}: {loaded}")
+                    progress.message(f"Skipped {pair.name}: {loaded}")
                     continue
                 self.pairs.append(pair)
                 if is_kept:
@@ -127,7 +127,7 @@ class ColorizationDataset:
         if not self.pairs:
             raise UsageError(f"none of the {len(pairs)} pictures can be decoded")
         if self.broken:
-            progress.message(f"{len(self.broken)} of {len(pairs)} pictures are broken and were left out")
+            progress.message(f"{len(self.broken)} of {len(pairs)} pictures are damaged and were skipped")
         self._packed = PackedPictures.taking(kept) if is_kept else None
 
     def _decode(self, pair: PicturePair) -> Tensor:

@@ -73,7 +73,7 @@ class BinHead(nn.Module):
             histogram += torch.bincount(row * _SIDE + column, minlength=_SIDE * _SIDE) / small.shape[1]
         frequency, chosen = (histogram / histogram.sum()).sort(descending=True, stable=True)
         if frequency[1] <= 0:
-            raise UsageError("the pictures to train on have no colour")
+            raise UsageError("the training pictures have no colour")
         grid = torch.stack([chosen // _SIDE, chosen % _SIDE], dim=1) - _SIDE // 2
         self.centers.copy_(grid[:BINS] * STEP)
         smallest = frequency[frequency > 0].min()

@@ -107,9 +107,9 @@ class _Trainer:
         state = checkpoint.restore_last(self.config.out, self.network, self.optimizer, self.average, self.device)
         if state.fixed != self.state.fixed:
             raise CheckpointRefusedError(
-                f"the checkpoint in {self.config.out} is of other pictures, or of another architecture, size, crop or "
-                "batch size",
-                advice="Resume with the options, the folders and the --seed that it was started with.",
+                f"the checkpoint in {self.config.out} was made with other pictures, or another architecture, "
+                "size, crop or batch size",
+                advice="Resume with the same options, folders and --seed as at the start.",
             )
         self.state = state
 
@@ -247,21 +247,21 @@ def _check(config: TrainingConfig) -> None:
         raise UsageError(f"--size {config.size} is smaller than --crop {config.crop}: crops would be enlarged")
     if config.loss is not None and config.loss not in architecture.losses:
         raise UsageError(
-            f"the architecture {config.architecture} cannot be trained with --loss {config.loss}; "
-            f"it takes: {', '.join(architecture.losses)}"
+            f"the architecture {config.architecture} cannot be trained with --loss {config.loss}; it supports: "
+            f"{', '.join(architecture.losses)}"
         )
     if config.hinted and not architecture.has_hints:
         raise UsageError(
-            f"the architecture {config.architecture} has no hints, so --hinted cannot be given",
-            advice="Give --architecture lite2-unet, or a recipe that says so.",
+            f"the architecture {config.architecture} does not support hints, so --hinted cannot be used",
+            advice="Use --architecture lite2-unet, or a recipe with it.",
         )
     if config.validation and config.validation_dir:
         raise UsageError("--validation and --validation-dir cannot be given together")
     for folder in filter(None, (config.color_dir, config.gray_dir, config.validation_dir)):
         if config.out.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"--out {config.out} lies in {folder}, so its pictures would be trained on")
+            raise UsageError(f"--out {config.out} is inside {folder}, so its pictures would be trained on")
     last = config.out / checkpoint.FOLDER / checkpoint.LAST
     if last.exists() and not config.resume:
         raise UsageError(
-            f"{config.out} holds another training", advice="Give --resume to go on with it, or another --out."
+            f"{config.out} holds another training", advice="Use --resume to continue it, or another --out."
         )

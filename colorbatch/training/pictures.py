@@ -155,6 +155,6 @@ def load_pictures(config: TrainingConfig, device: torch.device, progress: Progre
         return TrainingPictures(config, device, Selection(dataset, order), Selection(others, range(len(others))))
     count = math.ceil(len(dataset) * config.validation)
     if count >= len(dataset):
-        raise UsageError(f"--validation {config.validation} leaves none of {len(dataset)} pictures to train on")
+        raise UsageError(f"--validation {config.validation} leaves none of the {len(dataset)} pictures to train on")
     held_out = Selection(dataset, order[:count]) if count else None
     return TrainingPictures(config, device, Selection(dataset, order[count:]), held_out)

@@ -33,14 +33,15 @@ def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
     loaded = _read_model(source) if is_model else load_checkpoint(source)
     if loaded.architecture != architecture:
         raise CheckpointRefusedError(
-            f"{source} holds the weights of a {loaded.architecture}, and a {architecture} is to be trained",
-            advice=f"Give --architecture {loaded.architecture}, or a recipe that says so.",
+            f"{source} holds the weights of {loaded.architecture}, but the architecture to train is {architecture}",
+            advice=f"Use --architecture {loaded.architecture}, or a recipe with it.",
         )
     if is_model:
         loaded = replace(loaded, weights=_counts(network) | loaded.weights)
         if network.state_dict().keys() - loaded.weights.keys():
             raise CheckpointRefusedError(
-                f"{source} does not hold the weights as they were trained: its batch norms are part of other weights",
+                f"{source} does not hold the weights as they were trained: its batch norms are folded into "
+                "other weights",
                 advice="Export it again from its checkpoint with this colorbatch, or give that checkpoint.",
             )
     load_weights(network, loaded, source)
@@ -52,7 +53,7 @@ def _read_model(source: Path) -> LoadedCheckpoint:
     contract = model_file.contract
     if contract.precision == "int8":
         raise CheckpointRefusedError(
-            f"{source} holds weights of 8 bits, from which no training can go on",
+            f"{source} holds 8-bit weights, from which training cannot continue",
             advice="Give the checkpoint that it was exported from, or a model of another precision.",
         )
     with needs_extra("train"):

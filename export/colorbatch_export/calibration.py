@@ -47,7 +47,7 @@ def read_inputs(folder: Path, working_size: int, size_multiple: int) -> list[Cal
         try:
             frame = decode(path.read_bytes()).first
         except (PictureError, OSError) as error:
-            logger.warning("Left out %s: %s", path, error)
+            logger.warning("Skipped %s: %s", path, error)
             continue
         size = resize.network_size(frame.height, frame.width, working_size)
         luma = resize.pad_to_multiple(resize.shrink_luma(frame.pixels, size), size_multiple)

@@ -78,13 +78,13 @@ def export_model(
         raise UsageError(f"cannot write the model to {output}", advice="Give -o a file name that ends in .onnx.")
     if (precision == "int8") != (calibration is not None):
         raise UsageError(
-            "the precision int8 needs a folder of pictures to calibrate with, and no other takes one",
-            advice="Give --calibration DIR with --precision int8: a hundred photographs as they come.",
+            "--precision int8 needs --calibration, and no other precision accepts it",
+            advice="Give --calibration DIR with --precision int8: a folder with a hundred ordinary photographs.",
         )
     network, loaded = load_network(checkpoint)
     working_size = working_size or loaded.size or SEED_SIZE
     if vividness is not None and not network.has_vividness:
-        raise UsageError(f"{checkpoint} is of a {loaded.architecture}, which has no vividness")
+        raise UsageError(f"the architecture of {checkpoint}, {loaded.architecture}, has no vividness")
     model = build_graph(network)
     if precision == "fp16-weights":
         halve_weights(model)
@@ -137,7 +137,7 @@ def verify_model(
     contract = model_file.contract
     if contract.architecture != loaded.architecture:
         raise CheckpointRefusedError(
-            f"{model} is a {contract.architecture}, and {checkpoint} is a checkpoint of a {loaded.architecture}",
+            f"the architecture of {model} is {contract.architecture}, that of {checkpoint} is {loaded.architecture}",
             advice="Give the checkpoint that the model was exported from.",
         )
     report = measure_parity(network, model_file.data, contract.precision, provider)
@@ -162,5 +162,5 @@ def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | No
         }
         raise ParityError(
             f"PyTorch and ONNX Runtime disagree {found[report.tolerance_of]}, "
-            f"and {report.tolerance:.3g} is the tolerance: {subject}"
+            f"the tolerance is {report.tolerance:.3g}: {subject}"
         )

@@ -89,7 +89,7 @@ def test_a_walk_finds_every_file_and_takes_hidden_folders_and_reports_as_one(ope
 
 
 def test_there_is_nothing_to_walk_where_nothing_is(opened: OpenStore) -> None:
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         list(opened("in").walk(opened("out")))
 
 

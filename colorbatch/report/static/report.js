@@ -20,11 +20,11 @@ const MARKS = {
   },
 };
 const CONCERNS = {
-  "unsure of its colours": "the model itself is unsure of its colours",
+  "unsure of its colours": "the model is unsure of its colours",
   "low contrast": "low contrast",
   "more colourful than the rest": "more colourful than the rest",
   "paler than the rest": "paler than the rest",
-  "colours cut off": "strong colours cut off where RGB ends",
+  "colours cut off": "strong colours clipped at the limits of RGB",
   "flat colour": "a large area of one strong colour",
 };
 
@@ -79,7 +79,7 @@ function setMark(picture, mark) {
   try {
     localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(marks)));
   } catch {
-    byId("count").textContent = "This browser keeps no marks. Save the lists before you close the page.";
+    byId("count").textContent = "This browser cannot store marks. Save the lists before you close the page.";
   }
   showLists();
 }
@@ -346,13 +346,13 @@ function factsOf(picture) {
     ["Reason", picture.reason],
     ["Files", (picture.notes ?? []).join("; ")],
     ["Warnings", (picture.warnings ?? []).join("; ")],
-    ["Look at it for", concernsOf(picture).join("; ")],
+    ["Check for", concernsOf(picture).join("; ")],
     ["Score", picture.score ? `${picture.score} of 100` : ""],
     ["Source", link(picture.path, picture.source_at)],
     ["Output", picture.output && link(picture.output, picture.output_at)],
     ["Shown before", before[picture.before]],
     ["Size", size && `${size}${picture.frames > 1 ? `, page 1 of ${picture.frames}` : ""}`],
-    ["Bits", picture.bits && `${picture.bits} a channel`],
+    ["Bits", picture.bits && `${picture.bits} per channel`],
     ["Bytes of the source", picture.input_bytes && bytes(picture.input_bytes)],
     ["Contrast", picture.contrast],
     ["Colourfulness", picture.colourfulness],
@@ -361,7 +361,7 @@ function factsOf(picture) {
     ["Provider", maker.provider],
     ["Seconds", picture.seconds],
     ["Finished", picture.finished_at],
-    ["Says of itself", maker.digital_source_type],
+    ["Stated source type", maker.digital_source_type],
     ["SHA-256 of the source", picture.input_sha256],
     ["SHA-256 of the output", picture.output_sha256],
     ["SHA-256 of the model", maker.model_sha256],

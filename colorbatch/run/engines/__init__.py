@@ -36,7 +36,7 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
         return ClusterEngine(job, is_remote=is_remote)
     of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
     if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
-        raise UsageError("options of Ray were given without --engine ray")
+        raise UsageError("options for Ray need --engine ray")
     provider, reason = choose_provider(job, pictures)
     session = None if provider == "cpu" else open_session(replace(job, provider=provider))
     if session is not None and not session.on_gpu:
@@ -64,5 +64,5 @@ def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedE
         except ChildDiedError as error:
             if is_wanted:
                 raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error
-            logger.warning("%s; this process computes by itself", error)
+            logger.warning("%s; this process computes itself", error)
     return ThisProcess(gpu or open_session(job), job, count)

@@ -67,7 +67,7 @@ class Child:
         """
         flags = ["-B"] if sys.dont_write_bytecode else []
         if not sys.executable or getattr(sys, "frozen", False):  # else it would be the whole program once more
-            raise ChildDiedError("no child process can be started: there is no interpreter of Python")
+            raise ChildDiedError("no child process can be started: no Python interpreter was found")
         try:
             self._process = subprocess.Popen(  # noqa: S603 (ourselves)
                 [sys.executable, *flags, "-c", _BOOT, *filter(None, sys.path)],  # without the working folder
@@ -165,7 +165,7 @@ class Child:
         except Exception as error:  # no memory here, for one
             self._died()
             raise ChildDiedError(
-                f"a child process had to be ended: nothing can be exchanged with it ({type(error).__name__}: {error})"
+                f"a child process was ended: communication with it failed ({type(error).__name__}: {error})"
             ) from error
         assert isinstance(answer, Answer)
         return answer
@@ -261,7 +261,7 @@ class ChildProcesses(OpenedExecutor):
                 place = self._begun()
                 if self._is_stopped:
                     raise InferenceStoppedError("the run was stopped") from error
-                logger.warning("%s: %s at work on it", printable(planned.input), error)
+                logger.warning("%s: %s while processing it", printable(planned.input), error)
             else:
                 for stage, cost in found.stages.items():
                     stages.add(stage, cost)
@@ -269,7 +269,7 @@ class ChildProcesses(OpenedExecutor):
             finally:
                 self._free.put(place)
         raise PictureError(
-            f"{death} at work on it, {DEATHS_OF_A_PICTURE} times", advice="Perhaps it needs too much memory."
+            f"{death} while processing it, {DEATHS_OF_A_PICTURE} times", advice="It may need too much memory."
         )
 
     @override
@@ -320,9 +320,9 @@ class ChildProcesses(OpenedExecutor):
             if is_last:
                 self._free.put(self._begun())
                 raise EnvironmentFailure(
-                    reason, advice="Is there memory enough? Then run the same command again to go on."
+                    reason, advice="Check that there is enough memory, then run the same command again to resume."
                 ) from failure
-            logger.warning("%s; the others go on without it", reason)
+            logger.warning("%s; the other child processes continue without it", reason)
 
     def _begun(self) -> Future[Child]:
         """Start one more, and do not wait until it is open."""

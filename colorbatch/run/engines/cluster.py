@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 _START_ONE = (
     "Start one with ray start --head, and give its address, or auto on the machine where it runs. "
-    "One that asks for a token needs RAY_AUTH_MODE=token in the environment, here too."
+    "If it requires a token, set RAY_AUTH_MODE=token in the environment, on this machine too."
 )
 _SECONDS_TO_CONNECT = 5.0
 
@@ -58,10 +58,12 @@ class ClusterEngine(Engine):
 
         """
         if job.shard is not None:
-            raise UsageError("a shard cannot run on Ray", advice="Ray splits the job by itself: leave --shard out.")
+            raise UsageError(
+                "--shard cannot be used with --engine ray", advice="Ray splits the job by itself: leave --shard out."
+            )
         if job.ray_address is not None and "://" in job.ray_address:
             raise UsageError(
-                f"{job.ray_address} is no address of a cluster", advice="Give HOST:PORT of its head, or auto."
+                f"{job.ray_address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
             )
         workers_of(job)
         model = read_model_file(job.model)

@@ -187,7 +187,7 @@ class Dispatch:
                 yield from self._on_worker_death(hand)
                 continue
             if isinstance(result, Stopped) and not self._is_stopping:
-                logger.warning("worker %d is given up: what it notes its outputs in is gone", hand.number)
+                logger.warning("worker %d is given up: the file in which it records its outputs is gone", hand.number)
                 self._pool.kill(hand)
                 yield from self._on_worker_death(hand)
                 continue
@@ -209,7 +209,7 @@ class Dispatch:
             picture.deaths += 1
             picture.deaths_alone += hand.is_alone
             if picture.deaths_alone >= DEATHS_ALONE:
-                reason = f"the worker that coloured it died {picture.deaths} times; perhaps it needs too much memory"
+                reason = f"the workers that coloured it died {picture.deaths} times; it may need too much memory"
                 yield Finished(failed(picture.planned, self._run, reason))
             elif picture.deaths >= DEATHS_IN_COMPANY:
                 self._alone.append(picture)

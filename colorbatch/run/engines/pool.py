@@ -96,7 +96,7 @@ class Pool:
             there = self._ray.cluster_resources()
             needs = " and ".join(f"{need:g} {name}s" for name, need in self._needs.items() if need)
             raise EnvironmentFailure(
-                f"the cluster has no room for a worker: it needs {needs}, and there are "
+                f"the cluster has no room for a worker: it needs {needs}; the cluster has "
                 f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs in all",
                 advice="Add nodes, or give fewer --cpus-per-worker or --num-gpus-per-worker.",
             )
@@ -129,8 +129,8 @@ class Pool:
             self._idle_since = now
         if now - self._idle_since > SECONDS_WITHOUT_WORKERS:
             raise EnvironmentFailure(
-                f"no worker has been at work for {SECONDS_WITHOUT_WORKERS:.0f} s: the cluster has no node for one left",
-                advice="Look at the cluster with: ray status. Then run the same command again to go on.",
+                f"no worker has been running for {SECONDS_WITHOUT_WORKERS:.0f} s: the cluster has no node left for one",
+                advice="Check the cluster with: ray status. Then run the same command again to resume.",
             )
 
     def first_provider(self) -> str:
@@ -174,7 +174,7 @@ class Pool:
                 self.hands.remove(hand)
                 if not self.hands:
                     raise
-                logger.warning("Done without worker %d: %s", hand.number, error)
+                logger.warning("Continuing without worker %d: %s", hand.number, error)
                 self._refused.append(hand)  # it keeps its place, so that no other one is started there
                 continue
             if answer is DEAD:
@@ -182,8 +182,9 @@ class Pool:
                 self.hands.remove(hand)
                 if self._deaths_at_start >= DEATHS_AT_START:
                     raise EnvironmentFailure(
-                        f"{DEATHS_AT_START} workers one after the other died when they started",
-                        advice="Their logs are in the folder of the Ray session. Is there memory enough on the nodes?",
+                        f"{DEATHS_AT_START} workers in a row died when they started",
+                        advice="Their logs are in the folder of the Ray session. Check that the nodes have "
+                        "enough memory.",
                     )
             else:
                 self._deaths_at_start = 0

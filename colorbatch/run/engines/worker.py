@@ -177,7 +177,7 @@ class Worker:
         """Note that an output is about to be written; a store knows it by its mark instead.
 
         Raises:
-            InferenceStoppedError: the notes were taken away: the run goes on without this worker, or is over.
+            InferenceStoppedError: the notes were taken away: the run continues without this worker, or is over.
             OutputUnwritableError: the disk is full or gone.
 
         """
@@ -187,11 +187,11 @@ class Worker:
             with self._lock:
                 self._notes.add(announcement(output, sha256))
         except FileNotFoundError:
-            raise InferenceStoppedError("the run goes on without this worker") from None
+            raise InferenceStoppedError("the run continues without this worker") from None
         except OSError as error:
             raise OutputUnwritableError(f"cannot announce an output: {error.strerror or error}") from error
 
 
 def _unseen(message: str) -> EnvironmentFailure:
-    advice = "All nodes need source and output under the same path, on a file system that they share."
+    advice = "All nodes must see source and output under the same path, on a shared file system."
     return EnvironmentFailure(message, advice=advice)
