@@ -18,7 +18,7 @@ else:
 CONFIG_NAME = "colorbatch.toml"
 _TABLES = frozenset({"run", "evaluate"})
 """One for each command that takes ``--config``."""
-_IN_FORCE = "colorbatch.config"
+_EFFECTIVE = "colorbatch.config"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -34,13 +34,13 @@ def config_option(function: _F) -> _F:
     )(function)
 
 
-def config_in_force(ctx: click.Context) -> Path | None:
+def effective_config(ctx: click.Context) -> Path | None:
     """Return the config file that was read, if there is one."""
-    path: Path | None = ctx.meta.get(_IN_FORCE)
+    path: Path | None = ctx.meta.get(_EFFECTIVE)
     return path
 
 
-def settings_in_force(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
+def effective_settings(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
     """Return the value of every option of a command, and where it is from."""
     words = {ParameterSource.COMMANDLINE: "command line", ParameterSource.DEFAULT_MAP: "config file"}
     return {
@@ -101,7 +101,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
             raise UsageError(f"in the config file {path}, {name} has the wrong type: {value!r}") from error
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
-    ctx.meta[_IN_FORCE] = path
+    ctx.meta[_EFFECTIVE] = path
 
 
 def _options(ctx: click.Context) -> list[click.Option]:

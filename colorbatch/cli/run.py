@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.cli.config import config_in_force, config_option, settings_in_force
+from colorbatch.cli.config import config_option, effective_config, effective_settings
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, EngineName, JpegLuma
 from colorbatch.location import Location, shown
@@ -194,18 +194,18 @@ def command(
         from colorbatch.cli.plan import show_plan
 
         terminal.set_up_logging(verbose=verbose, quiet=quiet)
-        show_plan(job, settings_in_force(ctx), as_json=as_json, quiet=quiet)
+        show_plan(job, effective_settings(ctx), as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
     if report and isinstance(job.output, Path):
         from colorbatch.report import refuse_foreign_folder
 
         refuse_foreign_folder(job.output)
-    config = config_in_force(ctx)
+    config = effective_config(ctx)
     if config is not None and not quiet:
         terminal.say(f"Options from {printable(str(config))}")
     logger.info("colorbatch %s: %s to %s", __version__, printable(shown(job.source)), printable(shown(job.output)))
-    for name, (value, origin) in settings_in_force(ctx).items():
+    for name, (value, origin) in effective_settings(ctx).items():
         logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
     with terminal.interruptible() as interruption, reporter(quiet=quiet) as progress:
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)

@@ -87,15 +87,15 @@ def has_luma_scans(data: bytes) -> bool:
         return False
 
 
-def in_grey(data: bytes) -> bytes | None:
+def to_grey(data: bytes) -> bytes | None:
     """Return a grey JPEG of the coded luma of a file, ``None`` where it has none in scans of its own."""
     try:
-        return jpeg_scans.in_grey(data)
+        return jpeg_scans.to_grey(data)
     except (ValueError, IndexError, struct.error):
         return None
 
 
-def is_luma_handed_on(source: bytes, output: bytes) -> bool:
+def is_luma_copied(source: bytes, output: bytes) -> bool:
     """Return whether an output holds the coded luma of its source, byte for byte."""
     try:
         before, after = luma_scans(source), luma_scans(output)
@@ -111,7 +111,7 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
         frame: what to write.
         luma_table: of quantisation; ``None``: that of high quality.
         source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again, in one scan with the
-            chroma, by which :func:`in_grey` knows that it is not the source's.
+            chroma, by which :func:`to_grey` knows that it is not the source's.
 
     Raises:
         ValueError, OSError: the metadata do not fit into their segments.

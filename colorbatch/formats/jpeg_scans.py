@@ -117,7 +117,7 @@ def _size_of(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def in_grey(data: bytes) -> bytes | None:
+def to_grey(data: bytes) -> bytes | None:
     """Return a grey JPEG of the luma of a file; ``None`` where :func:`luma_scans` finds none.
 
     What stands beside the picture is left out but for the resolution (JFIF's segment).

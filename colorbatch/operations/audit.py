@@ -128,7 +128,7 @@ def audit_batch(
                 found.unmarked += not outcome.is_marked
                 if outcome.luma_difference is not None:
                     found.luma_compared += 1
-                    found.luma_handed_on += outcome.is_luma_handed_on
+                    found.luma_handed_on += outcome.is_luma_copied
                     found.largest_luma_difference = max(found.largest_luma_difference, outcome.luma_difference)
                 progress.advance()
     finally:
@@ -178,7 +178,7 @@ class _Outcome:
     problems: list[str] = field(default_factory=list)
     is_marked: bool = False
     luma_difference: float | None = None
-    is_luma_handed_on: bool = False
+    is_luma_copied: bool = False
 
 
 def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
@@ -207,8 +207,8 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
         picture = decode(output, max_megapixels=float("inf"))
         _check_mark(row, picture, outcome)
         if original is not None:
-            outcome.is_luma_handed_on = picture.format == "JPEG" and jpeg.is_luma_handed_on(original, output)
-            if outcome.is_luma_handed_on:
+            outcome.is_luma_copied = picture.format == "JPEG" and jpeg.is_luma_copied(original, output)
+            if outcome.is_luma_copied:
                 outcome.luma_difference = 0.0
             else:
                 whole = decode(original, max_megapixels=float("inf"), salvage=row.is_salvaged)
@@ -241,8 +241,8 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
         largest = float(differences.max())
         outcome.luma_difference = max(outcome.luma_difference or 0.0, largest)
         if output.format == "JPEG":
-            in_grey = _luma_differences(before, _encoded_again(before, source))
-            is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(in_grey) + _JPEG_TOLERANCE
+            to_grey = _luma_differences(before, _encoded_again(before, source))
+            is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(to_grey) + _JPEG_TOLERANCE
         else:
             is_same = largest <= _EXACT_TOLERANCE
         if not is_same:

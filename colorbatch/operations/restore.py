@@ -64,7 +64,7 @@ def _restore(row: Row, output: LocalStore, destination: Path) -> str:
         return f"cannot read it: {getattr(error, 'strerror', None) or error}"
     if hashlib.sha256(data).hexdigest() != row.output_sha256:
         return "the output was altered after it was made"
-    grey = jpeg.in_grey(data)
+    grey = jpeg.to_grey(data)
     if grey is None:
         return "it does not hold the coded luma of its source"
     if not is_inside:

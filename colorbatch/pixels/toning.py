@@ -37,7 +37,7 @@ class ToneMeasure:
     """Of what lies across the direction in which most is left."""
 
     @property
-    def is_colour(self) -> bool:
+    def is_color(self) -> bool:
         """Whether it is too far for a toned photograph."""
         return self.along > MAX_ALONG or self.across > MAX_ACROSS
 

@@ -126,7 +126,7 @@ def to_json(previews: Mapping[str, tuple[list[Any], Preview]]) -> bytes:
     return json.dumps(kept, sort_keys=True).encode("ascii")
 
 
-def still_stands(preview: Preview, folder: Path) -> bool:
+def files_exist(preview: Preview, folder: Path) -> bool:
     """Return whether all files of a preview are there as they were written."""
     try:
         return all((folder / part).stat().st_size == size for part, size in preview.sizes)
@@ -142,16 +142,16 @@ def make_preview(row: Row, place: Place) -> Preview:
 
     """
     notes: list[str] = []
-    is_coloured = row.output is not None and row.output_sha256 != row.input_sha256
+    is_colored = row.output is not None and row.output_sha256 != row.input_sha256
     output = _shrunk(place.path_of_output(row), place.output, "output", row, notes, place)
     source = None
-    if place.source is not None and (is_coloured or output is None):
+    if place.source is not None and (is_colored or output is None):
         source = _shrunk(place.path_of_source(row), place.source, "source", row, notes, place)
-    if is_coloured and output is not None:
+    if is_colored and output is not None:
         before: Before = "output" if source is None else "source"
         luma = color.to_levels(color.luma_of(output if source is None else source))
         return _written(row, {"after": output, "before": luma}, before, place, notes)
-    alone = source if output is None and not is_coloured else output
+    alone = source if output is None and not is_colored else output
     if alone is None:
         return Preview(notes=tuple(notes))
     return _written(row, {"after": alone}, None, place, notes)

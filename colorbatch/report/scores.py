@@ -98,14 +98,14 @@ def flat_share(rgb: RGB) -> float:
     return float((counts + np.roll(counts, -1)).max() / is_flat.size)
 
 
-def typical(colourfulnesses: Sequence[float]) -> Typical:
+def typical(colorfulness_values: Sequence[float]) -> Typical:
     """Return what is usual in a batch: the median of the roots, and 1.4826 times their median deviation from it.
 
     Iglewicz and Hoaglin 1993, "How to detect and handle outliers", call outliers what is more than 3.5 spreads away.
     """
-    if not colourfulnesses:
+    if not colorfulness_values:
         return Typical(0.0, _LEAST_SPREAD)
-    values = np.sqrt(np.asarray(colourfulnesses, dtype=np.float64))
+    values = np.sqrt(np.asarray(colorfulness_values, dtype=np.float64))
     median = float(np.median(values))
     return Typical(median, max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
 

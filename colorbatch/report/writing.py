@@ -131,7 +131,7 @@ def _looks(
     def look(row: Row) -> _Look:
         stamp = previews.stamp_of(row, place)
         before, preview = kept.get(to_utf_8(row.input), ([], Preview()))
-        if before == stamp and previews.still_stands(preview, place.report):
+        if before == stamp and previews.files_exist(preview, place.report):
             return _Look(stamp, preview, is_new=False)
         preview = previews.make_preview(row, place)
         return _Look(stamp, preview, is_new=preview.name is not None)

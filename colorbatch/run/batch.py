@@ -142,5 +142,5 @@ def _is_copy(row: Row) -> bool:
 
 def _megapixels_of(row: Row) -> float:
     """Return how much was coloured for a row of this run."""
-    is_coloured = row.status == "done" and not _is_copy(row)
-    return (row.width or 0) * (row.height or 0) / 1e6 if is_coloured else 0.0
+    is_colored = row.status == "done" and not _is_copy(row)
+    return (row.width or 0) * (row.height or 0) / 1e6 if is_colored else 0.0

@@ -19,7 +19,7 @@ from colorbatch.stages import StageTimer
 from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
-IN_COLOUR = "it is in colour already"
+IN_COLOR = "it is in colour already"
 UNMARKED = "without a mark, as requested with --no-mark"
 
 
@@ -87,17 +87,17 @@ def colorize_source(
         model_sha256=recipe.model.sha256,
         settings_sha256=recipe.settings_sha256,
     )
-    in_colour = [job.already_color != "recolor" and measure_tone(frame.pixels).is_colour for frame in picture.frames]
-    if all(in_colour):
+    in_color = [job.already_color != "recolor" and measure_tone(frame.pixels).is_color for frame in picture.frames]
+    if all(in_color):
         if job.already_color == "skip":
-            return NoOutput(replace(row, status="skipped", reason=IN_COLOUR, warnings=picture.warnings))
-        row = replace(row, reason=f"{IN_COLOUR}, copied unchanged")
+            return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
+        row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
         name, content = planned.input, data
     else:
         with stages.timed("network") as cost:
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _keep_color_pages(in_colour, picture, coloured)
+        picture = _keep_color_pages(in_color, picture, coloured)
         row = replace(
             row,
             provider=colorizer.session.provider,
@@ -133,15 +133,15 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _keep_color_pages(in_colour: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
+def _keep_color_pages(in_color: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
     """Return the coloured picture with those frames of the source that are in colour already."""
-    if not any(in_colour):
+    if not any(in_color):
         return coloured
-    pairs = zip(in_colour, source.frames, coloured.frames, strict=True)
-    pages = ", ".join(str(number) for number, is_in_colour in enumerate(in_colour, start=1) if is_in_colour)
+    pairs = zip(in_color, source.frames, coloured.frames, strict=True)
+    pages = ", ".join(str(number) for number, is_in_color in enumerate(in_color, start=1) if is_in_color)
     return replace(
         coloured,
-        frames=tuple(before if is_in_colour else after for is_in_colour, before, after in pairs),
+        frames=tuple(before if is_in_color else after for is_in_color, before, after in pairs),
         warnings=(*coloured.warnings, f"already in colour and kept unchanged: page {pages}"),
     )
 

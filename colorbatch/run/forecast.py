@@ -72,9 +72,9 @@ def forecast(job: BatchJob) -> Forecast:
     colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
     pictures = [_with_prospect(each, run) for each in plan]
-    to_colour = [each for each, prospect in pictures if prospect in ("colour", "again")]
-    to_read = sum(each.bytes for each in to_colour)
-    tried = list(_tried(to_colour, run, colorizer))
+    to_color = [each for each, prospect in pictures if prospect in ("colour", "again")]
+    to_read = sum(each.bytes for each in to_color)
+    tried = list(_tried(to_color, run, colorizer))
     tried_bytes = sum(each.bytes_read for each in tried)
     seconds = sum(each.seconds for each in tried) / workers_of(job)
     return Forecast(

@@ -15,7 +15,7 @@ from colorbatch.store.remote_files import RemoteFiles
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_BEATS = 5.0
+SECONDS_BETWEEN_RENEWALS = 5.0
 SECONDS_WATCHED = 60.0
 """For which a holder of whom nothing is known must not have beaten before it is taken for dead. Clocks, which differ
 between machines, are not asked."""
@@ -38,7 +38,7 @@ class Lease:
         self._store = store
         self._name = name
         self._run = secrets.token_hex(8)
-        self._beats = 0
+        self._renewals = 0
         self.was_left = False
         """Whether a process that died had it."""
         while True:
@@ -47,7 +47,7 @@ class Lease:
             except FileExistsError:
                 if self._is_ours():  # the answer to the first try was lost
                     break
-                holder = holder_at_work(store, name)
+                holder = active_holder(store, name)
                 if holder:
                     raise OutputInUseError(f"another run is in progress in {store.shown}: {holder}") from None
                 store.delete(name)
@@ -58,7 +58,7 @@ class Lease:
             time.sleep(_SECONDS_TO_SETTLE)
             self._refuse_loss()
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Show that the holder is alive.
 
         Raises:
@@ -67,7 +67,7 @@ class Lease:
 
         """
         self._refuse_loss()
-        self._beats += 1
+        self._renewals += 1
         self._store.put(self._name, self._content(), may_replace=True)
 
     def release(self) -> None:
@@ -89,13 +89,13 @@ class Lease:
             "host": _host(),
             "pid": os.getpid(),
             "run": self._run,
-            "beat": self._beats,
+            "beat": self._renewals,
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         return json.dumps(values, sort_keys=True).encode() + b"\n"
 
 
-def holder_at_work(store: RemoteFiles, name: str) -> str:
+def active_holder(store: RemoteFiles, name: str) -> str:
     """Return who holds a lease, in words; empty when nobody does, be it that the holder is dead.
 
     Raises:

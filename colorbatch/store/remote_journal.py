@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing_extensions import override
 
 from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError
-from colorbatch.store.lease import SECONDS_BETWEEN_BEATS, Lease, holder_at_work
+from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.store import Journal, JournalFile
 
@@ -59,7 +59,7 @@ class RemoteJournal(Journal):
         if self._failure is not None:
             raise self._failure
         try:
-            self._lease.beat()
+            self._lease.renew()
         except OSError as error:
             raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
 
@@ -93,13 +93,13 @@ class RemoteJournal(Journal):
     def _keep(self) -> None:
         """Write what was gathered, and show that this run is alive, until it is over."""
         while not self._is_over:
-            self._is_due.wait(SECONDS_BETWEEN_BEATS)
+            self._is_due.wait(SECONDS_BETWEEN_RENEWALS)
             self._is_due.clear()
             if self._is_over:
                 return
             try:
                 self._write()
-                self._lease.beat()
+                self._lease.renew()
             except OutputInUseError as error:
                 self._failure = error
                 return
@@ -138,7 +138,7 @@ class RemoteJournalFile(JournalFile):
     @property
     @override
     def is_held(self) -> bool:
-        return bool(holder_at_work(self._store, f"{self.name}/{LEASE_NAME}"))
+        return bool(active_holder(self._store, f"{self.name}/{LEASE_NAME}"))
 
     @override
     def read(self) -> bytes:

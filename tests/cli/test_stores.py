@@ -135,7 +135,7 @@ def test_another_run_at_work_is_exit_5_and_named(
 ) -> None:
     from colorbatch.records.manifest import Manifest
 
-    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_RENEWALS", 0.05)
     monkeypatch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.05)
     with Manifest(open_store(s3.at("out"))):
         assert command_line("run", "--model", model_path, source, s3.url("out")) == 5

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch.formats.jpeg import has_luma_scans, in_grey, is_luma_handed_on
+from colorbatch.formats.jpeg import has_luma_scans, is_luma_copied, to_grey
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
 
 Levels = NDArray[np.uint8]
@@ -64,7 +64,7 @@ def test_every_decoder_finds_the_luma_of_the_source(coding: dict[str, Any], size
     source = jpeg_of(noise(*size), **coding)
     output = coloured(source, step=step)
     np.testing.assert_array_equal(grey_of(output), np.asarray(Image.open(io.BytesIO(source))))
-    assert is_luma_handed_on(source, output)
+    assert is_luma_copied(source, output)
     image = Image.open(io.BytesIO(output))
     assert (image.mode, image.size) == ("RGB", size[::-1])
     chroma = np.asarray(image.convert("YCbCr"), int)[..., 1:]
@@ -82,7 +82,7 @@ def test_what_is_given_back_is_the_picture_of_the_source(
     height: int, width: int, seed: int, coding: dict[str, Any]
 ) -> None:
     source = jpeg_of(noise(height, width, seed), **coding)
-    grey = in_grey(coloured(source))
+    grey = to_grey(coloured(source))
     assert grey is not None
     image = Image.open(io.BytesIO(grey))
     assert image.mode == "L"
@@ -106,7 +106,7 @@ def test_what_is_not_in_scans_of_its_own_is_left_to_the_pixels() -> None:
     buffer = io.BytesIO()
     cmyk.save(buffer, "JPEG")
     assert not has_luma_scans(buffer.getvalue())
-    assert in_grey(jpeg_of(rgb)) is None
+    assert to_grey(jpeg_of(rgb)) is None
 
 
 @given(st.data())
@@ -116,4 +116,4 @@ def test_damage_is_never_more_than_a_no(data: st.DataObject) -> None:
         source[data.draw(st.integers(2, len(source) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(source[: data.draw(st.integers(2, len(source)))])
     assert has_luma_scans(damaged) in (True, False)
-    in_grey(damaged)
+    to_grey(damaged)

@@ -115,7 +115,7 @@ MUTANTS = (
         *(
             "picture lost with its process",
             "colorbatch/run/engines/children.py",
-            "for _ in range(DEATHS_OF_A_PICTURE):",
+            "for _ in range(MAX_DEATHS_OF_A_PICTURE):",
         ),
         *("for _ in range(1):", ("test_interruption.py", "child_process")),
     ),

@@ -33,7 +33,7 @@ def preview(job: LocalJob, name: str, ending: str) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def in_grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(Image.fromarray(image).convert("L"), np.float64)
 
 
@@ -61,8 +61,8 @@ def test_every_kind_of_picture_has_previews_of_its_luma_and_its_colours(job: Loc
     before, after = preview(job, name, "before"), preview(job, name, "after")
     assert preview(job, name, "before-large").shape == preview(job, name, "after-large").shape == (205, 1024, 3)
     truth = np.asarray(Image.fromarray(levels).resize((384, 77), Image.Resampling.BOX), np.float64)
-    assert np.abs(in_grey(before) - truth).mean() < 1.5
-    assert np.abs(in_grey(after) - truth).mean() < 3
+    assert np.abs(to_grey(before) - truth).mean() < 1.5
+    assert np.abs(to_grey(after) - truth).mean() < 3
     assert before.std(axis=2).max() <= 1  # grey
     assert after.std(axis=2).mean() > 20  # orange
 
@@ -80,7 +80,7 @@ def test_without_the_source_the_luma_of_the_output_is_shown_and_the_page_says_so
     index = write_report(job.output).index
     assert pictures_of(index)["a.png"]["before"] == "output"
     assert "is the luma of the output, which equals that of the source" in index.read_text()
-    assert np.abs(in_grey(preview(job, "a.png", "before")) - slope(200, 300)).mean() < 1.5
+    assert np.abs(to_grey(preview(job, "a.png", "before")) - slope(200, 300)).mean() < 1.5
     index = write_report(job.output, job.source).index
     assert pictures_of(index)["a.png"]["before"] == "source"
     assert "luma of the output" not in index.read_text()
@@ -92,7 +92,7 @@ def test_of_a_toned_source_its_luma_is_shown(job: LocalJob) -> None:
     run_batch(job)
     write_report(job.output, job.source)
     luma = 0.299 * levels + 0.587 * (levels * 0.9) + 0.114 * (levels / 2)
-    assert np.abs(in_grey(preview(job, "sepia.png", "before")) - luma).mean() < 1.5
+    assert np.abs(to_grey(preview(job, "sepia.png", "before")) - luma).mean() < 1.5
     assert preview(job, "sepia.png", "before").std(axis=2).max() <= 1
 
 

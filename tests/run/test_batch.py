@@ -401,7 +401,7 @@ def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, 
     summary = batch.run_batch(job)
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
     found = rows(job.output)
-    assert found["colour.png"]["reason"] == colorize.IN_COLOUR
+    assert found["colour.png"]["reason"] == colorize.IN_COLOR
     assert found["colour.png"]["input_sha256"] is not None
     assert list(tree(job.output)) == ["grey.png"]
     before = (job.output / MANIFEST_NAME).read_bytes()

@@ -12,7 +12,7 @@ from colorbatch.errors import OutputInUseError
 from colorbatch.records.manifest import Manifest, rows_of
 from colorbatch.records.row import Row
 from colorbatch.store import lease, open_store
-from colorbatch.store.lease import Lease, holder_at_work
+from colorbatch.store.lease import Lease, active_holder
 from colorbatch.store.remote import RemoteStore
 
 NAME = ".colorbatch/journal.jsonl/lease"
@@ -29,7 +29,7 @@ def quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lease, "SECONDS_WATCHED", 0.3)
     patch.setattr(lease, "_SECONDS_BETWEEN_LOOKS", 0.02)
     patch.setattr(lease, "_SECONDS_TO_SETTLE", 0.01)
-    patch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
+    patch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_RENEWALS", 0.05)
 
 
 def left_by(store: RemoteStore, **values: object) -> None:
@@ -44,9 +44,9 @@ def dead_process() -> int:
 
 def test_one_holds_it_until_it_is_released(store: RemoteStore) -> None:
     first = Lease(store, NAME)
-    first.beat()
+    first.renew()
     first.release()
-    assert not holder_at_work(store, NAME)
+    assert not active_holder(store, NAME)
     assert not Lease(store, NAME).was_left
 
 
@@ -66,7 +66,7 @@ def test_one_that_is_not_beaten_is_taken_after_a_while(store: RemoteStore, value
     left_by(store, **values)
     taken = Lease(store, NAME)
     assert taken.was_left
-    taken.beat()
+    taken.renew()
 
 
 def test_one_that_is_no_json_is_taken_too(store: RemoteStore) -> None:
@@ -79,9 +79,9 @@ def test_the_loser_learns_that_it_was_taken_over(store: RemoteStore) -> None:
     store.delete(NAME)
     second = Lease(store, NAME)
     with pytest.raises(OutputInUseError, match="taken"):
-        first.beat()
+        first.renew()
     first.release()
-    second.beat()
+    second.renew()
 
 
 def test_a_second_run_is_refused_while_the_first_lasts(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_rows_are_there_a_few_seconds_later_and_on_leaving(s3: S3, monkeypatch: 
 
 def test_a_run_that_was_taken_for_dead_writes_no_manifest(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
-    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 60.0)  # it sleeps
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_RENEWALS", 60.0)  # it sleeps
     folder = s3.at("out")
     with Manifest(open_store(folder)) as sleeper:
         RemoteStore(folder).delete(NAME)

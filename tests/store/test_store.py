@@ -23,7 +23,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("colorbatch.store.lease.SECONDS_WATCHED", 0.3)
     monkeypatch.setattr("colorbatch.store.lease._SECONDS_BETWEEN_LOOKS", 0.05)
     monkeypatch.setattr("colorbatch.store.lease._SECONDS_TO_SETTLE", 0.0)
-    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_BEATS", 0.05)
+    monkeypatch.setattr("colorbatch.store.remote_journal.SECONDS_BETWEEN_RENEWALS", 0.05)
     if request.param == "local":
         return lambda name: LocalStore(tmp_path / name)
     if request.param == "remote":

@@ -138,8 +138,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are meant for the parent, which takes what is finished
     answers = os.fdopen(os.dup(1), "wb")
-    _keep_stdout_clean()
-    _be_killed_first()
+    _redirect_stdout()
+    _prefer_for_oom_kill()
     requests: queue.SimpleQueue[object] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
     keep_freed_memory()
@@ -171,7 +171,7 @@ def main() -> None:
         _send(Answer(value, failure, trace, messages.taken()), answers)
 
 
-def _keep_stdout_clean() -> None:
+def _redirect_stdout() -> None:
     """Have whatever a library prints on stdout go to stderr, or nowhere where that is closed."""
     try:
         os.dup2(2, 1)
@@ -179,7 +179,7 @@ def _keep_stdout_clean() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _be_killed_first() -> None:
+def _prefer_for_oom_kill() -> None:
     """Have Linux end us, and not our parent, when there is no memory left: then one picture fails, and not the run."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_KILLED_FIRST)

@@ -31,7 +31,7 @@ from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
 
-DEATHS_OF_A_PICTURE = 2
+MAX_DEATHS_OF_A_PICTURE = 2
 """Of child processes that computed with it, after which it is given up."""
 _SECONDS_TO_END = 2.0
 """For which a child may take to end by itself."""
@@ -250,7 +250,7 @@ class ChildProcesses(OpenedExecutor):
 
     @override
     def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
-        for _ in range(DEATHS_OF_A_PICTURE):
+        for _ in range(MAX_DEATHS_OF_A_PICTURE):
             place = self._taken()
             child = place.result()
             try:
@@ -269,7 +269,7 @@ class ChildProcesses(OpenedExecutor):
             finally:
                 self._free.put(place)
         raise PictureError(
-            f"{death} while processing it, {DEATHS_OF_A_PICTURE} times", advice="It may need too much memory."
+            f"{death} while processing it, {MAX_DEATHS_OF_A_PICTURE} times", advice="It may need too much memory."
         )
 
     @override

@@ -15,7 +15,7 @@ from colorbatch.progress import ProgressReporter
 from colorbatch.records.manifest import announced_in, remove_left_behind
 from colorbatch.records.state_folder import announcements
 from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, SECONDS_TO_FINISH, ShutdownSchedule
-from colorbatch.run.engines.pool import DEAD, Hand, Pending, Pool
+from colorbatch.run.engines.pool import DEAD, Pending, Pool, WorkerHandle
 from colorbatch.run.engines.worker import Finished, Stopped, StopStep, Task, TaskResult, Unwritable
 from colorbatch.run.output import Outcome, Run, failed
 from colorbatch.run.plan import PlannedPicture
@@ -23,9 +23,9 @@ from colorbatch.stages import StageTimer
 
 logger = logging.getLogger(__name__)
 
-DEATHS_IN_COMPANY = 2
+MAX_SHARED_DEATHS = 2
 """Of workers that had a picture in work, after which one gets it alone: perhaps it was another one that kills."""
-DEATHS_ALONE = 2
+MAX_DEATHS_ALONE = 2
 """After which a picture is given up."""
 
 
@@ -57,7 +57,7 @@ class Dispatch:
         """What workers of this run that died may have written."""
         self._claimed: set[str | None] = set()
         """Outputs that rows tell of."""
-        self._lost: list[Hand] = []
+        self._lost: list[WorkerHandle] = []
         """Workers that died, or were left while they were at work."""
         self._is_stopping = False
 
@@ -158,7 +158,7 @@ class Dispatch:
                 break
             self._give(hand, self._upcoming.popleft())
 
-    def _give(self, hand: Hand, picture: Pending) -> None:
+    def _give(self, hand: WorkerHandle, picture: Pending) -> None:
         planned = picture.planned
         names = (planned.output_name, planned.input)
         written: dict[str, AbstractSet[str]] = {
@@ -167,7 +167,7 @@ class Dispatch:
         task = Task(planned, self._run.earlier.get(planned.input), written)
         context = ExitStack()
         context.enter_context(self._progress.working_on(planned.input))
-        hand.in_work[self._pool.hand_over(hand, task)] = (picture, context)
+        hand.in_work[self._pool.submit(hand, task)] = (picture, context)
 
     def _finished(self) -> Iterator[TaskResult]:
         """Yield what came of the pictures that were finished since the last look; wait a moment if none was."""
@@ -199,7 +199,7 @@ class Dispatch:
                     self._stages.add(stage, cost)
             yield result
 
-    def _on_worker_death(self, hand: Hand) -> Iterator[TaskResult]:
+    def _on_worker_death(self, hand: WorkerHandle) -> Iterator[TaskResult]:
         """Take back what a worker had in work that died; yield rows of what is not tried again."""
         self._lost.append(hand)
         self._pool.hands.remove(hand)
@@ -208,16 +208,16 @@ class Dispatch:
             context.close()
             picture.deaths += 1
             picture.deaths_alone += hand.is_alone
-            if picture.deaths_alone >= DEATHS_ALONE:
+            if picture.deaths_alone >= MAX_DEATHS_ALONE:
                 reason = f"the workers that coloured it died {picture.deaths} times; it may need too much memory"
                 yield Finished(failed(picture.planned, self._run, reason))
-            elif picture.deaths >= DEATHS_IN_COMPANY:
+            elif picture.deaths >= MAX_SHARED_DEATHS:
                 self._alone.append(picture)
             else:
                 self._upcoming.appendleft(picture)
         hand.in_work.clear()
 
-    def _take_over(self, hand: Hand) -> None:
+    def _take_over(self, hand: WorkerHandle) -> None:
         """Know what a worker that is gone may have written, and take its notes away: without them it writes no more.
 
         It may be out of reach only, and still at work. In a store, workers note nothing.

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 QUEUED = 2
 """Pictures that wait at a worker, so that it need not wait for us."""
-DEATHS_AT_START = 5
+MAX_DEATHS_AT_START = 5
 """Of workers one after the other, none of which came to work: then none will."""
 SECONDS_WITHOUT_WORKERS = 120.0
 """For which a run waits for a worker before it gives up."""
@@ -44,7 +44,7 @@ class Pending:
 
 
 @dataclass
-class Hand:
+class WorkerHandle:
     """A worker as it is seen from here."""
 
     actor: Any
@@ -82,8 +82,8 @@ class Pool:
             max_task_retries=0,
             concurrency_groups={"pictures": at_a_time, "control": 1},
         )(Worker)
-        self.hands: list[Hand] = []
-        self._refused: list[Hand] = []
+        self.hands: list[WorkerHandle] = []
+        self._refused: list[WorkerHandle] = []
         """Those that cannot work, as on a node that does not see the folders, while others can."""
         self._count = 0
         self._deaths_at_start = 0
@@ -124,7 +124,7 @@ class Pool:
             self._count += 1
             actor = self._actor_of.remote(self._job, self._model, self._count)
             started = self._called(actor, "begin" if self._run else "open", __version__, *filter(None, [self._run]))
-            self.hands.append(Hand(actor, self._count, started))
+            self.hands.append(WorkerHandle(actor, self._count, started))
         if any(hand.started is None for hand in self.hands):
             self._idle_since = now
         if now - self._idle_since > SECONDS_WITHOUT_WORKERS:
@@ -180,9 +180,9 @@ class Pool:
             if answer is DEAD:
                 self._deaths_at_start += 1
                 self.hands.remove(hand)
-                if self._deaths_at_start >= DEATHS_AT_START:
+                if self._deaths_at_start >= MAX_DEATHS_AT_START:
                     raise EnvironmentFailure(
-                        f"{DEATHS_AT_START} workers in a row died when they started",
+                        f"{MAX_DEATHS_AT_START} workers in a row died when they started",
                         advice="Their logs are in the folder of the Ray session. Check that the nodes have "
                         "enough memory.",
                     )
@@ -191,11 +191,11 @@ class Pool:
                 self._provider = self._provider or answer
                 hand.started = None
 
-    def hand_over(self, hand: Hand, task: Task) -> Any:  # noqa: ANN401 (Ray's)
+    def submit(self, hand: WorkerHandle, task: Task) -> Any:  # noqa: ANN401 (Ray's)
         """Give a worker a picture; return the promise of its outcome."""
         return hand.actor.make.options(concurrency_group="pictures").remote(task)
 
-    def outcome(self, hand: Hand, promise: Any) -> Any:  # noqa: ANN401 (Ray's)
+    def outcome(self, hand: WorkerHandle, promise: Any) -> Any:  # noqa: ANN401 (Ray's)
         """Return what was promised by a worker, or ``DEAD``.
 
         Raises:
@@ -213,7 +213,7 @@ class Pool:
             self.kill(hand)
             return DEAD
 
-    def kill(self, hand: Hand) -> None:
+    def kill(self, hand: WorkerHandle) -> None:
         """Kill a worker, which may be dead already, or out of reach."""
         with suppress(Exception):
             self._ray.kill(hand.actor)

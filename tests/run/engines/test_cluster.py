@@ -209,7 +209,7 @@ def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
 
 @pytest.mark.usefixtures("nodes")
 def test_a_run_without_workers_gives_up(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "DEATHS_AT_START", 2)
+    monkeypatch.setattr(pool_module, "MAX_DEATHS_AT_START", 2)
 
     def kill_on() -> None:
         killing.wait(60)
