@@ -200,8 +200,7 @@ def test_a_source_that_changes_during_the_run(arena: Arena, alter: Alteration, c
     ids=["deleted", "cut", "emptied", "grown", "replaced", "overwritten"],
 )
 def test_an_output_that_was_lost_or_altered_is_made_again(arena: Arena, alter: Alteration) -> None:
-    arena.fill(10)
-    arena.run(codes={0})
+    arena.fill_and_run(10)
     before = arena.outputs()
     for name in ("1/001.png", "000.png", "0/003.webp"):
         times = (arena.output / name).stat()

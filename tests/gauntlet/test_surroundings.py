@@ -228,9 +228,8 @@ def test_any_time_of_a_source_is_fine(arena: Arena) -> None:
 @pytest.mark.parametrize("year", TIMES)
 def test_a_clock_that_was_set_back_or_forth_loses_nothing(arena: Arena, year: str) -> None:
     """What an earlier run left is of another time, which says nothing of what it holds."""
-    arena.fill(30)
-    straight = arena.straight()
-    arena.run(codes={0})
+    arena.fill_and_run(30)
+    straight = arena.outputs()
     arena.add("zz.png", seed=99)
     arena.add("000.png", seed=100)
     kill = at_outputs(arena.output, 31, sent(signal.SIGKILL))
