@@ -1,6 +1,7 @@
 import csv
 import math
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,48 +88,74 @@ def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
         assert curve.size[0] > 400
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 4, 6])  # four steps an epoch: within, at the end of, after the first
+@pytest.fixture(scope="module")
+def uninterrupted() -> Iterator[dict[str, tuple[list[float], Mapping[str, Any]]]]:
+    """Return the losses and the last checkpoints of trainings that were not stopped, by what was changed."""
+    found: dict[str, tuple[list[float], Mapping[str, Any]]] = {}
+    yield found
+    found.clear()  # these are some 100 MB each
+
+
+@pytest.mark.parametrize(  # four steps an epoch: within, at the end of, after the first
+    "stop_after",
+    [pytest.param(1, marks=pytest.mark.slow), 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 6))],
+)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schedule": "constant"},
+        pytest.param({"schedule": "constant"}, marks=pytest.mark.slow),
         {"schedule": "cosine"},
-        {
-            "architecture": "lite0-unet",
-            "crop": 64,
-            "aged": 0.5,
-            "ema": 0.9,
-            "schedule": "cosine",
-            "warmup": 0.3,
-            "weight_decay": 0.1,
-            "clip_norm": 1.0,
-            "pretrained_rate": 0.1,
-        },
-        {
-            "architecture": "lite2-unet",
-            "crop": 64,
-            "aged": 0.5,
-            "softened": 0.3,
-            "sharpened": 0.3,
-            "recompressed": 0.3,
-            "hinted": 0.5,
-            "balance": 0.5,
-            "validation": 0.1,
-        },
+        pytest.param(
+            {
+                "architecture": "lite0-unet",
+                "crop": 64,
+                "aged": 0.5,
+                "ema": 0.9,
+                "schedule": "cosine",
+                "warmup": 0.3,
+                "weight_decay": 0.1,
+                "clip_norm": 1.0,
+                "pretrained_rate": 0.1,
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "architecture": "lite2-unet",
+                "crop": 64,
+                "aged": 0.5,
+                "softened": 0.3,
+                "sharpened": 0.3,
+                "recompressed": 0.3,
+                "hinted": 0.5,
+                "balance": 0.5,
+                "validation": 0.1,
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
-    config: TrainingConfig, tmp_path: Path, stop_after: int, changes: dict[str, Any]
+    config: TrainingConfig,
+    tmp_path: Path,
+    stop_after: int,
+    changes: dict[str, Any],
+    uninterrupted: dict[str, tuple[list[float], Mapping[str, Any]]],
 ) -> None:
     config = replace(config, **changes)
-    whole = train(config)
+    if str(changes) not in uninterrupted:
+        whole = train(config)
+        assert (config.out / "loss.png").exists()
+        last = load_checkpoint(config.out / "checkpoints" / "last.pth").content
+        uninterrupted[str(changes)] = ([row.train_loss for row in whole.history], last)
+    losses, one = uninterrupted[str(changes)]
     stop = threading.Event()
     parts = replace(config, out=tmp_path / "parts")
     assert not train(parts, Reporter(stop, stop_after), stop).finished
     torch.manual_seed(99)  # whatever happens in between
     result = train(replace(parts, resume=True))
-    assert [row.train_loss for row in result.history] == [row.train_loss for row in whole.history]
-    one, other = (load_checkpoint(out / "checkpoints" / "last.pth").content for out in (config.out, parts.out))
+    assert [row.train_loss for row in result.history] == losses
+    other = load_checkpoint(parts.out / "checkpoints" / "last.pth").content
     assert one["weights"].keys() == other["weights"].keys()
     assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
     assert torch.equal(one["rng"], other["rng"])
@@ -136,7 +163,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
         assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
     for index, moments in one["optimizer"]["state"].items():
         assert all(torch.equal(moments[key], other["optimizer"]["state"][index][key]) for key in moments)
-    assert (config.out / "loss.png").exists()
+    assert (parts.out / "loss.png").exists()
 
 
 def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) -> None:

@@ -40,7 +40,12 @@ def exported(network: ColorNetwork) -> onnx.ModelProto:
 def write(model: onnx.ModelProto, path: Path, architecture: str, precision: Precision = "fp32") -> Path:
     bins = tuple((0.0, 0.0) for _ in range(BINS))
     contract = small_contract(
-        architecture=architecture, precision=precision, vividness=0.5, confidence=True, colors=bins
+        architecture=architecture,
+        precision=precision,
+        vividness=0.5,
+        hints=architecture == SMALL,
+        confidence=True,
+        colors=bins,
     )
     stamp(model, contract)
     path.write_bytes(model.SerializeToString())
