@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import MakePictures
+from networks import Plain
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.progress import SilentProgress
+from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import load_checkpoint, load_network
 from colorbatch.training.config import TrainingConfig
 from colorbatch.training.encoder import LiteEncoder
@@ -47,6 +49,13 @@ def config(make_pictures: MakePictures, tmp_path: Path) -> TrainingConfig:
     return TrainingConfig(folder, tmp_path / "out", size=64, batch_size=2, epochs=2, device="cpu")
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two layers trained, where it does not matter of what."""
+    monkeypatch.setitem(ARCHITECTURES, "unet", Plain)
+
+
+@pytest.mark.usefixtures("plain")
 def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
     reporter = Reporter()
     result = train(replace(config, validation=0.3), reporter)
@@ -186,6 +195,7 @@ def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) ->
     assert moved < 1e-6, "most weights made the same step of 1e-4"
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_cosine_schedule_falls_to_zero(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
     step = torch.optim.AdamW.step
@@ -217,6 +227,7 @@ def test_a_training_can_start_from_weights_and_minimise_chroma(config: TrainingC
     assert result.history[0].train_loss == pytest.approx(expected.item(), rel=1e-3)
 
 
+@pytest.mark.usefixtures("plain")
 def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_path: Path) -> None:
     one = train(replace(config, limit=3, epochs=1))
     other = train(replace(config, limit=3, epochs=1, out=tmp_path / "other"))
@@ -246,6 +257,7 @@ def test_options_that_do_not_fit_are_usage_errors(
         train(replace(config, **changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("plain")
 def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
     config: TrainingConfig, make_pictures: MakePictures
 ) -> None:
@@ -281,6 +293,7 @@ def lite(config: TrainingConfig) -> TrainingConfig:
     return replace(config, architecture="lite0-unet", crop=64, epochs=1, batch_size=8)
 
 
+@pytest.mark.slow
 def test_frozen_pretrained_weights_stay_and_slow_ones_move_less(lite: TrainingConfig) -> None:
     def distance(folder: str, **changes: Any) -> float:  # noqa: ANN401
         out = lite.out.with_name(folder)
@@ -305,6 +318,7 @@ def test_what_is_kept_of_an_averaged_training_is_the_average(lite: TrainingConfi
     assert not torch.equal(kept["head.logits.weight"], last["weights"]["head.logits.weight"])
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_folder_can_be_held_out(config: TrainingConfig, make_pictures: MakePictures) -> None:
     others = make_pictures("others", "x.png", "y.png")
     result = train(replace(config, validation_dir=others, epochs=1))
