@@ -1,7 +1,7 @@
 """Networks that are exported in a moment, and graphs that many tests share: the real ones take up to a minute each."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -12,51 +12,50 @@ from torch import Tensor, nn
 
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import LossName
-from colorbatch.training.decoder import STAGE_CHANNELS, Decoder, decoder_channels
-from colorbatch.training.head import BinHead
-from colorbatch.training.hints import HintEncoder
+from colorbatch.training.decoder import ConvNormReLU
+from colorbatch.training.head import STRIDE, BinHead
+from colorbatch.training.hints import PooledHints, pooled
 from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.network import ColorNetwork
 from colorbatch_export import exporting, parity
 from colorbatch_export.graph import build_graph
 
 SMALL = "small-unet"
-"""All of a ``lite2-unet`` but its encoder."""
+"""Has all that a ``lite2-unet`` has, and few layers."""
 PLAIN = "plain"
 """Two layers, without any of what a network may have."""
 
 
-class SmallEncoder(nn.Module):
-    """Features at strides 2 to 32, one layer each, and one more with most of the weights."""
-
-    channels: ClassVar[tuple[int, ...]] = (8, 16, 16, 16, 512)
-
-    def __init__(self) -> None:
-        super().__init__()
-        below = (1, *self.channels)
-        self.layers = nn.ModuleList(
-            nn.Conv2d(one, other, 3, 2, padding=1) for one, other in zip(below, self.channels, strict=False)
-        )
-        self.deepest = nn.Conv2d(512, 512, 3, padding=1)
-
-    def load_imagenet(self) -> None:
-        pass
-
-    def forward(self, luma: Tensor) -> list[Tensor]:
-        features = [luma * 2 - 1]
-        for layer in self.layers:
-            features.append(layer(features[-1]).relu())
-        return [*features[1:-1], self.deepest(features[-1]).relu()]
-
-
 class SmallUNet(LiteUNet):
+    """What a ``lite2-unet`` makes of its logits and of hints, after four layers instead of some hundred."""
+
     def __init__(self) -> None:
         super(LiteUNet, self).__init__()
         self.has_hints = True
-        self.encoder = SmallEncoder()  # type: ignore[assignment]
-        self.decoder = Decoder(self.encoder.channels)
-        self.head = BinHead(STAGE_CHANNELS[-1])
-        self.hints = HintEncoder(decoder_channels())
+        self.encoder = nn.Conv2d(1, 256, STRIDE, STRIDE)  # type: ignore[assignment]
+        self.decoder = nn.Sequential(ConvNormReLU(256, 256), ConvNormReLU(256, 96))  # type: ignore[assignment]
+        self.head = BinHead(96)
+        self.hints = SmallHints()  # type: ignore[assignment]
+
+    def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:
+        found: Tensor = self.decoder(self.encoder(luma))
+        if hints is not None:
+            found = found + self.hints(pooled(hints))
+        logits: Tensor = self.head(found)
+        return logits
+
+    def start(self, chromas: Iterable[Tensor]) -> None:
+        self.head.choose_bins(chromas)
+
+
+class SmallHints(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.ModuleList([nn.Conv2d(3, 96, 1, bias=False)])
+
+    def forward(self, hints: PooledHints) -> Tensor:
+        found: Tensor = self.out[0](torch.cat([hints.chroma * 8, hints.weight], dim=1))
+        return found
 
 
 class Plain(ColorNetwork):

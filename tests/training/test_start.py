@@ -69,9 +69,9 @@ def test_weights_stored_in_half_the_bytes_give_the_models_own_chroma(
     path = write(half, tmp_path / "half.onnx", architecture, "fp16-weights")
     other = build_network(architecture)
     start_from(path, other, architecture)
-    weight = other.decoder.stages[0][0][0].weight  # type: ignore[union-attr, index]
+    weight, exact = (next(each.decoder.parameters()) for each in (other, network))  # type: ignore[union-attr, operator]
     assert weight.dtype == torch.float32
-    assert torch.equal(weight, network.decoder.stages[0][0][0].weight.half().float())  # type: ignore[union-attr, index]
+    assert torch.equal(weight, exact.half().float())
     luma = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
     inputs = {"luma": luma.numpy(), "vividness": np.array(0.5, np.float32)}
     (expected,) = onnxruntime.InferenceSession(path.read_bytes()).run(["chroma"], inputs)
