@@ -113,4 +113,5 @@ def graph_of(network: ColorNetwork) -> onnx.ModelProto:
     key = digest.hexdigest()
     if key not in _GRAPHS:
         _GRAPHS[key] = build_graph(network).SerializeToString()
-    return onnx.ModelProto.FromString(_GRAPHS[key])
+    found: onnx.ModelProto = onnx.ModelProto.FromString(_GRAPHS[key])
+    return found

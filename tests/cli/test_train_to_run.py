@@ -16,23 +16,20 @@ from networks import Plain, small_ones
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 
 
-@pytest.fixture(params=["few", pytest.param("all", marks=pytest.mark.slow)])
-def inputs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return how many inputs a network is compared on of each kind: four, and then it is a small one, or all."""
-    if request.param == "all":
-        yield "12"  # four sizes, in batches of 1, 2 and 5
-        return
+@pytest.fixture(params=["small", pytest.param("real", marks=pytest.mark.slow)])
+def _network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with small_ones():
-        monkeypatch.setitem(ARCHITECTURES, "unet", Plain)
-        yield "4"
+        if request.param == "small":
+            monkeypatch.setitem(ARCHITECTURES, "unet", Plain)
+        yield
 
 
+@pytest.mark.usefixtures("_network")
 def test_train_export_verify_run(
     command_line: CommandLine,
     make_pictures: MakePictures,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    inputs: str,
 ) -> None:
     photos = make_pictures("photos", "a.png", "sub/b.png", "c.png")
     training = tmp_path / "training"
@@ -52,7 +49,7 @@ def test_train_export_verify_run(
     assert shown.out == ""
     assert "passed (tolerance 0.0001)" in shown.err
     rows = [[cell.strip() for cell in line.split("│")[1:5]] for line in shown.err.splitlines() if line[:1] == "│"]
-    assert rows == [["noise", "", "no", inputs], ["pictures", "", "no", inputs]]
+    assert rows == [["noise", "", "no", "4"], ["pictures", "", "no", "4"]]  # two sizes, in batches of 1 and 2
     assert command_line("verify", model, checkpoint, "--provider", "cpu") == 0
     other = tmp_path / "other.pth"
     torch.save(build_network("unet").state_dict(), other)

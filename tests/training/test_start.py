@@ -69,7 +69,7 @@ def test_weights_stored_in_half_the_bytes_give_the_models_own_chroma(
     path = write(half, tmp_path / "half.onnx", architecture, "fp16-weights")
     other = build_network(architecture)
     start_from(path, other, architecture)
-    weight, exact = (next(each.decoder.parameters()) for each in (other, network))  # type: ignore[union-attr, operator]
+    weight, exact = (next(each.decoder.parameters()) for each in (other, network))  # type: ignore[union-attr]
     assert weight.dtype == torch.float32
     assert torch.equal(weight, exact.half().float())
     luma = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
