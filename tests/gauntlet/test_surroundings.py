@@ -55,8 +55,11 @@ def test_a_second_run_into_the_same_folder_is_turned_away(arena: Arena, command:
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_runs_that_begin_at_the_same_moment_one_works_at_a_time(arena: Arena, attempt: int) -> None:
-    arena.fill(20 + attempt)
+def test_of_runs_that_begin_at_the_same_moment_one_works_at_a_time(
+    arena: Arena,
+    attempt: int,  # noqa: ARG001 (each may go otherwise)
+) -> None:
+    arena.fill(20)
     runs = [subprocess.Popen(plainly(arena, arena.model), stderr=subprocess.PIPE) for _ in range(4)]
     said = [run.communicate(timeout=120)[1] for run in runs]
     codes = [run.returncode for run in runs]
