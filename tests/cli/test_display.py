@@ -25,12 +25,12 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Return pictures so large that they are in work when the bar is drawn."""
-    return pictures(tmp_path / "in", 500, 1800)
+    return pictures(tmp_path / "in", 300, 1000)
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    return pictures(tmp_path / "in", 200, 900)
+    return pictures(tmp_path / "in", 100, 300)
 
 
 def pictures(folder: Path, most: int, largest: int) -> Path:
