@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
+
+import pytest
 
 PROGRAM = """
 import numpy as np
@@ -16,6 +19,11 @@ open_model(provider="tpu")
 """
 
 
+def test_the_package_says_that_it_has_types() -> None:
+    assert files("colorbatch").joinpath("py.typed").is_file()
+
+
+@pytest.mark.slow
 def test_a_typed_program_is_checked_against_the_installed_package(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=.cache", "program.py"]

@@ -24,11 +24,20 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
+    """Return pictures so large that they are in work when the bar is drawn."""
+    return pictures(tmp_path / "in", 300, 1000)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return pictures(tmp_path / "in", 100, 300)
+
+
+def pictures(folder: Path, most: int, largest: int) -> Path:
     folder.mkdir()
     names = [*(f"scan_{number}.png" for number in range(8)), "\u65e5\u672c.png", "\x1b[31mevil\n.png"]
     for name in names:
-        side = 2700 if "evil" in name else 900  # so large that it is in work when the bar is drawn
+        side = largest if "evil" in name else most
         noise = np.random.default_rng(0).integers(0, 256, (side, side + 200), dtype=np.uint8)
         Image.fromarray(noise).save(folder / name, compress_level=0)
     (folder / "broken.png").write_bytes(b"broken")
@@ -100,40 +109,38 @@ def test_no_line_of_the_bar_is_wider_than_the_terminal(
 
 
 def test_without_colour_there_is_none_and_a_dumb_terminal_gets_lines(
-    tmp_path: Path, source: Path, model_path: Path
+    tmp_path: Path, small: Path, model_path: Path
 ) -> None:
-    _, shown = on_a_terminal(80, "run", "--model", model_path, source, tmp_path / "1", NO_COLOR="1")
+    _, shown = on_a_terminal(80, "run", "--model", model_path, small, tmp_path / "1", NO_COLOR="1")
     assert "Colouring" in shown
     codes = {code for found in COLOURS.findall(shown) for code in found[2:-1].split(";")}
     assert codes <= {"", "0", "1", "2"}  # bold and dim are no colours
     for number, term in enumerate(("dumb", "unknown"), start=2):
-        _, shown = on_a_terminal(80, "run", "--model", model_path, source, tmp_path / str(number), TERM=term)
+        _, shown = on_a_terminal(80, "run", "--model", model_path, small, tmp_path / str(number), TERM=term)
         assert "\x1b" not in shown
         assert "10 coloured, 0 already there, 0 skipped, 1 failed" in shown
         assert "Failed: broken.png" in shown
 
 
-def test_what_is_logged_stands_on_lines_of_its_own_above_the_bar(
-    tmp_path: Path, source: Path, model_path: Path
-) -> None:
-    _, shown = on_a_terminal(100, "run", "-v", "--jobs", 1, "--model", model_path, source, tmp_path / "out")
+def test_what_is_logged_stands_on_lines_of_its_own_above_the_bar(tmp_path: Path, small: Path, model_path: Path) -> None:
+    _, shown = on_a_terminal(100, "run", "-v", "--jobs", 1, "--model", model_path, small, tmp_path / "out")
     logged = [line for line in lines_of(shown) if "INFO" in line]
     assert len(logged) > 11
     assert all(line.startswith("INFO: ") for line in logged)
 
 
-def test_quiet_shows_nothing_on_a_terminal_when_all_went_well(tmp_path: Path, source: Path, model_path: Path) -> None:
-    (source / "broken.png").unlink()
-    assert on_a_terminal(80, "run", "-q", "--model", model_path, source, tmp_path / "out") == (0, "")
+def test_quiet_shows_nothing_on_a_terminal_when_all_went_well(tmp_path: Path, small: Path, model_path: Path) -> None:
+    (small / "broken.png").unlink()
+    assert on_a_terminal(80, "run", "-q", "--model", model_path, small, tmp_path / "out") == (0, "")
 
 
-def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path, source: Path, model_path: Path) -> None:
+def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path, small: Path, model_path: Path) -> None:
     """As a lost connection does to a run under nohup: what is written to its terminal fails from then on."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", "--model", str(model_path)]
     with subprocess.Popen(
-        [*command, str(source), str(tmp_path / "out")], stdin=subprocess.DEVNULL, stderr=theirs, start_new_session=True
+        [*command, str(small), str(tmp_path / "out")], stdin=subprocess.DEVNULL, stderr=theirs, start_new_session=True
     ) as process:
         os.close(theirs)
         assert os.read(ours, 1)

@@ -164,7 +164,9 @@ def test_a_bug_is_exit_70_with_one_line_and_a_log(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
@@ -232,7 +234,9 @@ def test_fail_fast_is_exit_1_and_patterns_choose(command_line: CommandLine, tmp_
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_breaks_off_an_endless_model_within_5_seconds(
     tmp_path: Path, source: Path, number: signal.Signals, code: int
 ) -> None:

@@ -167,6 +167,7 @@ def test_a_missing_extra_is_exit_4_with_its_pip_line(tmp_path: Path, missing: st
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_signal_stops_a_run_that_can_go_on(s3: S3, source: str, model_path: Path) -> None:
     for number in range(40):

@@ -5,17 +5,31 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import SAMPLES, CommandLine, MakePictures
+from networks import Plain, small_ones
 
-from colorbatch.training.unet import ColorizationUNet
+from colorbatch.training.architectures import ARCHITECTURES, build_network
 
 
+@pytest.fixture(params=["small", pytest.param("real", marks=pytest.mark.slow)])
+def _network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with small_ones():
+        if request.param == "small":
+            monkeypatch.setitem(ARCHITECTURES, "unet", Plain)
+        yield
+
+
+@pytest.mark.usefixtures("_network")
 def test_train_export_verify_run(
-    command_line: CommandLine, make_pictures: MakePictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command_line: CommandLine,
+    make_pictures: MakePictures,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     photos = make_pictures("photos", "a.png", "sub/b.png", "c.png")
     training = tmp_path / "training"
@@ -35,10 +49,10 @@ def test_train_export_verify_run(
     assert shown.out == ""
     assert "passed (tolerance 0.0001)" in shown.err
     rows = [[cell.strip() for cell in line.split("│")[1:5]] for line in shown.err.splitlines() if line[:1] == "│"]
-    assert rows == [["noise", "", "no", "12"], ["pictures", "", "no", "12"]]  # four sizes, in batches of 1, 2 and 5
+    assert rows == [["noise", "", "no", "4"], ["pictures", "", "no", "4"]]  # two sizes, in batches of 1 and 2
     assert command_line("verify", model, checkpoint, "--provider", "cpu") == 0
     other = tmp_path / "other.pth"
-    torch.save(ColorizationUNet().state_dict(), other)
+    torch.save(build_network("unet").state_dict(), other)
     assert command_line("verify", "--json", model, other) == 6
     assert '"passed": false' in capsys.readouterr().out
     assert command_line("run", "--model", model, SAMPLES / "still_life", tmp_path / "out") == 0
@@ -61,6 +75,7 @@ def test_keep_takes_all_best_or_a_number(
     assert "is not all, best or a number above 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_leaves_a_training_that_can_go_on(make_pictures: MakePictures, tmp_path: Path) -> None:
     photos = make_pictures("photos", *(f"{number}.png" for number in range(4)))

@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import SAMPLES
+from networks import PLAIN, SMALL, Plain, graph_of, small_ones, with_bins
 from PIL import Image
 
 import colorbatch_export
@@ -15,13 +17,19 @@ from colorbatch.inference.contract import Precision
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.provider import open_inference_session
 from colorbatch.job import ProviderName
-from colorbatch.training.architectures import ARCHITECTURES, build_network
+from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import TrainingState, load_network, save_epoch
-from colorbatch.training.lite_unet import LiteUNet
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
 from colorbatch_export.calibration import read_inputs
-from colorbatch_export.graph import build_graph
+
+ALL_SIZES, ALL_BATCHES = parity._SIZES, parity._BATCHES  # noqa: SLF001 (before they are made fewer)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_ones() -> Iterator[None]:
+    with small_ones():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +88,16 @@ def test_the_graph_equals_pytorch_at_odd_sizes(
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_parity_is_measured_on_pictures_and_noise_of_many_shapes(exported: colorbatch_export.ExportResult) -> None:
+@pytest.mark.parametrize("architecture", [PLAIN, pytest.param("unet", marks=pytest.mark.slow)])
+def test_parity_is_measured_on_pictures_and_noise_of_many_shapes(
+    architecture: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "_SIZES", ALL_SIZES)
+    monkeypatch.setattr(parity, "_BATCHES", ALL_BATCHES)
+    if architecture == PLAIN:
+        torch.manual_seed(3)
+        checkpoint = save_epoch(tmp_path, TrainingState(PLAIN, 160, 32, "", epoch=1), Plain())
+    exported = export_model(checkpoint, tmp_path / "model.onnx")
     report = exported.report
     assert report.passed
     assert report.tolerance == TOLERANCES["fp32"] == 1e-4
@@ -100,11 +117,12 @@ def test_half_weights_take_half_the_bytes(exported: colorbatch_export.ExportResu
     assert half.report.tolerance == TOLERANCES["fp16-weights"]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_graph_holds_every_weight_as_it_was_trained(architecture: str) -> None:
-    torch.manual_seed(1)
-    network = build_network(architecture).eval()
-    graph = build_graph(network).graph
+@pytest.mark.parametrize(
+    "architecture", [SMALL, *(pytest.param(each, marks=pytest.mark.slow) for each in ARCHITECTURES)]
+)
+def test_a_graph_holds_every_weight_as_it_was_trained(architecture: str, checkpoint: Path) -> None:
+    network = load_network(checkpoint)[0] if architecture == "unet" else with_bins(architecture)
+    graph = graph_of(network).graph
     found = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     for name, weight in network.state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -177,18 +195,11 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         export_model(tmp_path / "x.pth", tmp_path / "x.onnx")
 
 
-@pytest.fixture(scope="module")
-def lite_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[SMALL, pytest.param("lite2-unet", marks=pytest.mark.slow)])
+def lite_checkpoint(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Return an epoch's checkpoint of a network with a distribution of colours and hints, trained on nothing."""
-    torch.manual_seed(7)
-    network = build_network("lite2-unet")
-    assert isinstance(network, LiteUNet)
-    network.head.choose_bins([torch.rand(2, 16, 16) - 0.5 for _ in range(50)])
-    torch.nn.init.normal_(network.head.logits.weight, 0, 0.5)
-    for layer in network.hints.out:
-        torch.nn.init.normal_(layer.weight, 0, 0.5)  # type: ignore[arg-type]
-    state = TrainingState("lite2-unet", 176, 32, "", epoch=1, crop=96)
-    return save_epoch(tmp_path_factory.mktemp("lite"), state, network)
+    state = TrainingState(request.param, 176, 32, "", epoch=1, crop=96)
+    return save_epoch(tmp_path_factory.mktemp("lite"), state, with_bins(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +207,12 @@ def lite_model(lite_checkpoint: Path) -> colorbatch_export.ExportResult:
     return export_model(lite_checkpoint, lite_checkpoint.with_name("lite.onnx"), vividness=0.3)
 
 
-def test_a_network_with_a_distribution_of_colours_has_vividness(lite_model: colorbatch_export.ExportResult) -> None:
+def test_a_network_with_a_distribution_of_colours_has_vividness(
+    lite_model: colorbatch_export.ExportResult, lite_checkpoint: Path
+) -> None:
     contract = read_model_file(str(lite_model.path)).contract
-    assert (contract.vividness, contract.working_size, contract.architecture) == (0.3, 96, "lite2-unet")
+    architecture = load_network(lite_checkpoint)[1].architecture
+    assert (contract.vividness, contract.working_size, contract.architecture) == (0.3, 96, architecture)
     assert lite_model.report.passed
     assert {each.vividness for each in lite_model.report.comparisons} == {0.0, 0.5, 1.0}
 

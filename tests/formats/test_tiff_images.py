@@ -81,7 +81,7 @@ def test_a_page_that_lacks_strips_is_cut_short() -> None:
 def test_a_page_whose_size_each_reader_reads_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would have counted the pixels that Pillow makes."""
     with pytest.raises(UnreadablePictureError, match="without pixels"):
-        decode(kinds.bombs()["no-height.tif"])
+        decode(kinds.bombs("no-height.tif")["no-height.tif"])
     monkeypatch.setattr(codec, "_open", lambda *_: Image.new("L", (70, 44)))
     with pytest.raises(UnreadablePictureError, match="in two ways"):
         decode(kinds.tiff(GREY))

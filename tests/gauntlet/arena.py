@@ -103,8 +103,15 @@ class Ended:
 class Arena:
     """A folder of pictures, a place for outputs, and bystanders, in a folder of their own."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, kept: Path) -> None:
+        """Make the folder.
+
+        Args:
+            root: the folder.
+            kept: where arenas of one session keep what runs left that nothing disturbed, for the next that needs it.
+
+        """
+        self.root, self._kept = root, kept
         self.source, self.output = root / "source", root / "place" / "out"
         self.elsewhere, self.scratch, self.home = (root / name for name in ("elsewhere", "scratch", "home"))
         self.model = root / "models" / "small.onnx"
@@ -243,10 +250,29 @@ class Arena:
         return {name: _sha256(folder / name) for name in _files(folder)}
 
     def straight(self, *options: object) -> Mapping[str, str]:
-        """Return the outputs of a run that nothing disturbs."""
-        folder = self.root / "place" / "straight"
-        self.run(*options, codes={0}, output=folder)
-        return self.outputs(folder)
+        """Return the outputs of a run that nothing disturbs; over the same pictures it is done once in a session."""
+        sources = sorted((name, _sha256(self.source / name)) for name in _files(self.source))
+        case = repr((sources, _sha256(self.model), [str(each) for each in options]))
+        record = self._kept / f"{hashlib.sha256(case.encode()).hexdigest()}.json"
+        if not record.exists():
+            folder = self.root / "place" / "straight"
+            self.run(*options, codes={0}, output=folder)
+            record.write_text(json.dumps(self.outputs(folder)))
+        found: dict[str, str] = json.loads(record.read_text())
+        return found
+
+    def fill_and_run(self, count: int, *, side: int = 24) -> None:
+        """Make pictures as :meth:`fill` does, and colour them; pictures and outputs are made once in a session."""
+        made = self._kept / f"{count} of {side}"
+        if not made.exists():
+            self.fill(count, side=side)
+            self.run(codes={0})
+            shutil.copytree(self.source, made / "source")
+            shutil.copytree(self.output, made / "out")
+            return
+        self.source.rmdir()
+        shutil.copytree(made / "source", self.source)  # with the times of everything
+        shutil.copytree(made / "out", self.output)
 
     def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "LANG")

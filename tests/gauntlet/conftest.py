@@ -15,6 +15,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="its means are those of Linux"))
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where arenas keep what the next ones need."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def arena(tmp_path: Path) -> Arena:
-    return Arena(tmp_path / "arena")
+def arena(tmp_path: Path, kept: Path) -> Arena:
+    return Arena(tmp_path / "arena", kept)

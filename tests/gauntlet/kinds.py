@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import imagecodecs
@@ -43,6 +44,7 @@ def tiff(*pages: Levels, **arguments: Any) -> bytes:  # noqa: ANN401 (tifffile's
     return buffer.getvalue()
 
 
+@cache
 def whole() -> Mapping[str, bytes]:
     """Return the files of every kind, by their names."""
     grey, deep = Image.fromarray(levels()), levels(65535, np.uint16)
@@ -126,6 +128,7 @@ def _turned() -> Image.Exif:
     return exif
 
 
+@cache
 def refused() -> Mapping[str, bytes]:
     """Return files of kinds that are refused with a reason."""
     grey, deep = Image.fromarray(levels()), levels(65535, np.uint16)
@@ -145,41 +148,52 @@ def refused() -> Mapping[str, bytes]:
     }
 
 
-def bombs() -> Mapping[str, bytes]:
-    """Return small files that unfold to more memory than there is."""
-    small, unfolding = levels(), zlib.compress(bytes(250 * 2**20), 1)
-    return {
-        "pixels.png": _png(60_000, 60_000, 8, 0, 2**20),
-        "honest.png": _png(12_000, 12_000, 8, 0, 12_001 * 12_000),
-        "wide.png": _png(2**31 - 1, 1, 8, 0, 2**20),
-        "deep.png": _png(22_000, 22_000, 16, 6, 2**20),
-        "text.png": _with_chunk(b"zTXt", b"Comment\0\0" + unfolding),
-        "profile.png": _with_chunk(b"iCCP", b"x\0\0" + unfolding),
-        "xmp.png": _with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + unfolding),
-        "entities.png": _with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _laughs()),
-        "later-frame.tif": _tiff_with_a_huge_page(),
-        "endless.tif": _tiff_that_leads_to_itself(),
-        "no-height.tif": _tiff_of_no_height(),
-        "one-strip.tif": with_tag(with_tag(tiff(small), "RowsPerStrip", SIDE), "ImageLength", 2_000_000),
-        "channels.tif": with_tag(tiff(np.zeros((1000, 1000), np.uint16), compression="lzw"), "SamplesPerPixel", 600),
-        "tile.tif": with_tag(
+@cache
+def bombs(*names: str) -> Mapping[str, bytes]:
+    """Return small files that unfold to more memory than there is: all, or those of these names."""
+    small = levels()
+    makers: dict[str, Callable[[], bytes]] = {
+        "pixels.png": lambda: _png(60_000, 60_000, 8, 0, 2**20),
+        "honest.png": lambda: _png(12_000, 12_000, 8, 0, 12_001 * 12_000),
+        "wide.png": lambda: _png(2**31 - 1, 1, 8, 0, 2**20),
+        "deep.png": lambda: _png(22_000, 22_000, 16, 6, 2**20),
+        "text.png": lambda: _with_chunk(b"zTXt", b"Comment\0\0" + _unfolding()),
+        "profile.png": lambda: _with_chunk(b"iCCP", b"x\0\0" + _unfolding()),
+        "xmp.png": lambda: _with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _unfolding()),
+        "entities.png": lambda: _with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _laughs()),
+        "later-frame.tif": _tiff_with_a_huge_page,
+        "endless.tif": _tiff_that_leads_to_itself,
+        "no-height.tif": _tiff_of_no_height,
+        "one-strip.tif": lambda: with_tag(with_tag(tiff(small), "RowsPerStrip", SIDE), "ImageLength", 2_000_000),
+        "channels.tif": lambda: with_tag(
+            tiff(np.zeros((1000, 1000), np.uint16), compression="lzw"), "SamplesPerPixel", 600
+        ),
+        "tile.tif": lambda: with_tag(
             tiff(np.zeros((64, 64), np.uint16), tile=(64, 64), compression="zstd"), "TileWidth", 10**7
         ),
-        "lerc.tif": with_strip(tiff(small, compression="lerc"), _coded(imagecodecs.lerc_encode, _plane(5_000))),
-        "webp.tif": with_strip(
+        "lerc.tif": lambda: with_strip(tiff(small, compression="lerc"), _coded(imagecodecs.lerc_encode, _plane(5_000))),
+        "webp.tif": lambda: with_strip(
             tiff(np.dstack([small] * 3), photometric="rgb", compression="webp"), _webp_of(16_383, 16_383)
         ),
-        "jpegxr.tif": with_strip(tiff(small, compression="jpegxr"), _jpegxr_of(15_000, 15_000)),
-        "strips.tif": tiff(np.zeros((12_000, 12_000), np.uint8), compression="deflate", rowsperstrip=12_000),
-        "pages.tif": tiff(*[np.zeros((1000, 1000), np.uint8)] * 100, compression="deflate"),
-        "pixels.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x80\0\0" + bytes(6) + _gif_frame(65535),
-        "later-frame.gif": saved(Image.fromarray(small), "GIF")[:-1] + _gif_frame(65535) + b";",
-        "pixels.jpg": _jpeg_of(65_500, 65_500),
-        "pixels.webp": _webp_of(16_383, 16_383),
-        "pixels.bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 10**6, 0, 0, 54, 40, *[40_000] * 2, 1, 24, *[0] * 6),
-        "pixels.pgm": b"P5 90000 90000 255\n" + bytes(1000),
-        "pixels.jp2": _jp2_of(60_000, 60_000),
+        "jpegxr.tif": lambda: with_strip(tiff(small, compression="jpegxr"), _jpegxr_of(15_000, 15_000)),
+        "strips.tif": lambda: tiff(np.zeros((12_000, 12_000), np.uint8), compression="deflate", rowsperstrip=12_000),
+        "pages.tif": lambda: tiff(*[np.zeros((1000, 1000), np.uint8)] * 100, compression="deflate"),
+        "pixels.gif": lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\x80\0\0" + bytes(6) + _gif_frame(65535),
+        "later-frame.gif": lambda: saved(Image.fromarray(small), "GIF")[:-1] + _gif_frame(65535) + b";",
+        "pixels.jpg": lambda: _jpeg_of(65_500, 65_500),
+        "pixels.webp": lambda: _webp_of(16_383, 16_383),
+        "pixels.bmp": lambda: (
+            b"BM" + struct.pack("<IHHIIiiHHIIiiII", 10**6, 0, 0, 54, 40, *[40_000] * 2, 1, 24, *[0] * 6)
+        ),
+        "pixels.pgm": lambda: b"P5 90000 90000 255\n" + bytes(1000),
+        "pixels.jp2": lambda: _jp2_of(60_000, 60_000),
     }
+    return {name: make() for name, make in makers.items() if not names or name in names}
+
+
+@cache
+def _unfolding() -> bytes:
+    return zlib.compress(bytes(250 * 2**20), 1)
 
 
 def _png(width: int, height: int, depth: int, kind: int, unfolded: int) -> bytes:

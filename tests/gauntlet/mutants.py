@@ -135,7 +135,8 @@ def failing(place: Path, cases: Sequence[tuple[str, str]]) -> tuple[str, str]:
     said = ""
     for file, chosen in cases:
         choice = ("-k", chosen) if chosen else ()
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", GAUNTLET / file, *choice]
+        options = ("-q", "-x", "-m", "gauntlet", "-p", "no:cacheprovider")
+        command = [sys.executable, "-m", "pytest", *options, GAUNTLET / file, *choice]
         found = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         said += found.stdout
         if found.returncode not in {0, 1}:

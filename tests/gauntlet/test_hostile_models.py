@@ -212,7 +212,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_checkpoint_that_cannot_be_trusted_is_refused_and_its_code_does_not_run(
-    arena: Arena, weights: Path, command: str, kind: str
+    arena: Arena, weights: Path, kept: Path, command: str, kind: str
 ) -> None:
     import torch
 
@@ -241,6 +241,7 @@ def test_a_checkpoint_that_cannot_be_trusted_is_refused_and_its_code_does_not_ru
         "init": ("train", arena.source, "--init", checkpoint, "--out", training / "new", "--epochs", 1),
     }[command]
     places = (training, arena.home, arena.scratch)  # Matplotlib and PyTorch have folders of their own there
-    arena.command(*arguments, codes={3}, writes=places)
+    fonts = {"MPLCONFIGDIR": str(kept / "fonts")}  # which Matplotlib looks for once, not in every new home
+    arena.command(*arguments, codes={3}, writes=places, environment=fonts)
     assert not (arena.elsewhere / "code-ran").exists()
     shutil.rmtree(training)

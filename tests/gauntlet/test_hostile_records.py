@@ -44,8 +44,7 @@ def written(path: Path, rows: Sequence[object]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("place", [MANIFEST, f"{STATE}/journal.jsonl", f"{STATE}/shard-1-of-1.jsonl"])
 def test_a_row_that_names_a_file_elsewhere_leads_nobody_there(arena: Arena, place: str, command: str) -> None:
-    arena.fill(6)
-    arena.run(codes={0})
+    arena.fill_and_run(6)
     secret = hashlib.sha256((arena.elsewhere / "secret.png").read_bytes()).hexdigest()
     rows: list[object] = []
     for name in OUTSIDE:
@@ -64,8 +63,7 @@ def test_a_row_that_names_a_file_elsewhere_leads_nobody_there(arena: Arena, plac
 @pytest.mark.parametrize("command", ["audit", "report", "restore"])
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_link_among_the_outputs_shows_nothing_of_what_it_leads_to(arena: Arena, kind: str, command: str) -> None:
-    arena.fill(6)
-    arena.run(codes={0})
+    arena.fill_and_run(6)
     secret = arena.elsewhere / "secret.jpg"
     Image.new("L", (40, 30), 200).save(secret)
     sha256 = hashlib.sha256(secret.read_bytes()).hexdigest()
@@ -100,8 +98,7 @@ STRANGE: dict[str, object] = {
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", [*STRANGE, "deep", "long", "binary", "empty", "array", "twice", "unended"])
 def test_a_manifest_of_nonsense_is_borne(arena: Arena, kind: str, command: str) -> None:
-    arena.fill(4)
-    arena.run(codes={0})
+    arena.fill_and_run(4)
     path = arena.output / MANIFEST
     made_up: dict[str, Callable[[], bytes]] = {
         "deep": lambda: b'{"schema": 1, "input": ' + b"[" * 200_000,
@@ -158,11 +155,11 @@ def skeleton_of(arena: Arena) -> Skeleton:
     return found
 
 
-def test_hostile_names_and_metadata_are_text_in_the_report(tmp_path: Path) -> None:
+def test_hostile_names_and_metadata_are_text_in_the_report(tmp_path: Path, kept: Path) -> None:
     """The page has the same tags as one over harmless names."""
     skeletons = []
     for kind in ("harmless", "hostile"):
-        arena = Arena(tmp_path / kind)
+        arena = Arena(tmp_path / kind, kept)
         for number, text in enumerate(HOSTILE):
             name = text.replace("/", "\u2044") if kind == "hostile" else f"name{number:02}"
             exif = Image.Exif()
@@ -181,8 +178,7 @@ def test_hostile_names_and_metadata_are_text_in_the_report(tmp_path: Path) -> No
 
 
 def test_hostile_rows_are_text_in_the_report_and_in_json(arena: Arena) -> None:
-    arena.fill(3)
-    arena.run(codes={0})
+    arena.fill_and_run(3)
     harmless = [row_of(arena, input=f"{n}.png", output=None, status="failed", reason="r") for n in range(len(HOSTILE))]
     pages = []
     for texts in (["text"] * len(HOSTILE), HOSTILE):
@@ -219,8 +215,7 @@ def links_of_a_report(arena: Arena) -> dict[str, Path]:
 )
 @pytest.mark.parametrize("again", ["report", "run --report"])
 def test_a_report_is_not_written_through_links(arena: Arena, kind: str, again: str) -> None:
-    arena.fill(4)
-    arena.run(codes={0})
+    arena.fill_and_run(4)
     arena.command("report", arena.output, "--source", arena.source, codes={0}, writes=(arena.output,))
     link = arena.output / "colorbatch-report" / links_of_a_report(arena)[kind]
     if link.is_dir():
@@ -241,8 +236,7 @@ def test_a_report_is_not_written_through_links(arena: Arena, kind: str, again: s
 
 
 def test_a_report_that_is_killed_is_written_by_the_next_one(arena: Arena) -> None:
-    arena.fill(40, side=300)
-    arena.run(codes={0})
+    arena.fill_and_run(40, side=300)
     folder, outputs = arena.output / "colorbatch-report", arena.outputs()
     report = ("report", arena.output, "--source", arena.source)
 
@@ -264,8 +258,7 @@ def test_a_report_that_is_killed_is_written_by_the_next_one(arena: Arena) -> Non
 
 @pytest.mark.parametrize("kilobytes", [8, 40])
 def test_a_full_disk_ends_a_report_and_leaves_the_outputs(arena: Arena, kilobytes: int) -> None:
-    arena.fill(20, side=200)
-    arena.run(codes={0})
+    arena.fill_and_run(20, side=200)
     report = ("report", arena.output, "--source", arena.source)
     with mounted(arena.output / "colorbatch-report", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs"):
         ended = arena.command(*report, codes={4}, writes=(arena.output,))
@@ -300,8 +293,7 @@ def test_grey_pictures_are_given_back_to_no_other_place(arena: Arena, kind: str)
 
 def test_a_shard_s_record_that_claims_everything_is_merged_and_found_out(arena: Arena) -> None:
     """Whatever it says, no output is taken for one that is not there."""
-    arena.fill(6)
-    arena.run(codes={0})
+    arena.fill_and_run(6)
     rows: list[object] = [row_of(arena, input=f"made-up-{number}.png", output="none.png") for number in range(3)]
     written(arena.output / STATE / "shard-1-of-2.jsonl", rows)
     written(arena.output / STATE / "shard-2-of-2.jsonl", [*rows, {"input": "../x"}, [], None, 5])

@@ -40,9 +40,9 @@ def test_killed_after_the_5th_output_and_resumed_it_is_as_if_nothing_had_been(ar
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_five_random_moments_and_resumed_it_is_as_if_nothing_had_been(arena: Arena, seed: int) -> None:
     arena.fill(60)
-    started = time.monotonic()
-    straight = arena.straight()
-    whole = time.monotonic() - started
+    undisturbed = arena.root / "place" / "straight"
+    whole = arena.run(codes={0}, output=undisturbed).seconds
+    straight = arena.outputs(undisturbed)
     for moment in np.random.default_rng(seed).uniform(0.2, 0.9, 5):
         arena.run(codes={0}, during=partial(killed_after, moment * whole), is_killed=True)
     arena.run(codes={0})

@@ -200,8 +200,7 @@ def test_a_source_that_changes_during_the_run(arena: Arena, alter: Alteration, c
     ids=["deleted", "cut", "emptied", "grown", "replaced", "overwritten"],
 )
 def test_an_output_that_was_lost_or_altered_is_made_again(arena: Arena, alter: Alteration) -> None:
-    arena.fill(10)
-    arena.run(codes={0})
+    arena.fill_and_run(10)
     before = arena.outputs()
     for name in ("1/001.png", "000.png", "0/003.webp"):
         times = (arena.output / name).stat()
@@ -232,15 +231,14 @@ def said_twice(path: Path) -> None:
 )
 @pytest.mark.parametrize("name", [MANIFEST, f"{STATE}/journal.jsonl"])
 def test_a_torn_record_loses_nothing(arena: Arena, name: str, spoil: Alteration) -> None:
-    arena.fill(40)
-    straight = arena.straight()
     if name == MANIFEST:
-        arena.run(codes={0})
+        arena.fill_and_run(40)
     else:
+        arena.fill(40)
         arena.run(codes={0}, during=at_outputs(arena.output, 8, sent(signal.SIGKILL)), is_killed=True)
     spoil(arena.output / name)
     arena.run(codes={0})
-    assert arena.outputs() == straight
+    assert arena.outputs() == arena.straight()
 
 
 @pytest.mark.parametrize("name", [MANIFEST, STATE, f"{STATE}/journal.jsonl"])

@@ -55,8 +55,11 @@ def test_a_second_run_into_the_same_folder_is_turned_away(arena: Arena, command:
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_runs_that_begin_at_the_same_moment_one_works_at_a_time(arena: Arena, attempt: int) -> None:
-    arena.fill(20 + attempt)
+def test_of_runs_that_begin_at_the_same_moment_one_works_at_a_time(
+    arena: Arena,
+    attempt: int,  # noqa: ARG001 (each may go otherwise)
+) -> None:
+    arena.fill(20)
     runs = [subprocess.Popen(plainly(arena, arena.model), stderr=subprocess.PIPE) for _ in range(4)]
     said = [run.communicate(timeout=120)[1] for run in runs]
     codes = [run.returncode for run in runs]
@@ -228,9 +231,8 @@ def test_any_time_of_a_source_is_fine(arena: Arena) -> None:
 @pytest.mark.parametrize("year", TIMES)
 def test_a_clock_that_was_set_back_or_forth_loses_nothing(arena: Arena, year: str) -> None:
     """What an earlier run left is of another time, which says nothing of what it holds."""
-    arena.fill(30)
-    straight = arena.straight()
-    arena.run(codes={0})
+    arena.fill_and_run(30)
+    straight = arena.outputs()
     arena.add("zz.png", seed=99)
     arena.add("000.png", seed=100)
     kill = at_outputs(arena.output, 31, sent(signal.SIGKILL))

@@ -62,7 +62,7 @@ def shards_of(count: int) -> Sequence[int]:
     return [index for index in range(1, count + 1) if any(map(Shard(index, count).holds, NAMES))]
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 64])
+@pytest.mark.parametrize("count", [1, 2, 7, pytest.param(64, marks=pytest.mark.slow)])
 def test_the_union_of_the_shards_is_the_whole_byte_for_byte(job: LocalJob, tmp_path: Path, count: int) -> None:
     whole = replace(job, output=tmp_path / "whole")
     run_batch(whole)

@@ -509,7 +509,7 @@ def test_salvage_colours_what_can_be_read_and_says_so(tmp_path: Path, model_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Path, model_path: Path, jobs: int) -> None:
     source = tmp_path / "in"
     for number in range(60):

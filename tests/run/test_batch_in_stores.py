@@ -335,6 +335,7 @@ def test_a_stopped_run_goes_on_to_the_same_tree(s3: S3, job: BatchJob) -> None:
     assert (rest.done, rest.kept) == (25, summary.done)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_run_goes_on_to_the_same_tree(s3: S3, job: BatchJob, tmp_path: Path) -> None:
     for number in range(20):
@@ -436,6 +437,7 @@ def test_requests_overlap_with_work(s3: S3, job: BatchJob) -> None:
     assert 5 <= s3.proxy.most_at_once <= 9
 
 
+@pytest.mark.slow
 def test_what_is_read_ahead_is_bounded(s3: S3, job: BatchJob) -> None:
     for number in range(4):
         s3.bucket.put(f"in/{number:02}.png", picture(number, ".png", size=1000))

@@ -1,6 +1,7 @@
 import csv
 import math
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import MakePictures
+from networks import PLAIN, Plain
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from colorbatch.errors import CheckpointRefusedError, EnvironmentFailure, OutputUnwritableError, UsageError
 from colorbatch.progress import SilentProgress
+from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import load_checkpoint, load_network
 from colorbatch.training.config import TrainingConfig
 from colorbatch.training.encoder import LiteEncoder
@@ -46,6 +49,13 @@ def config(make_pictures: MakePictures, tmp_path: Path) -> TrainingConfig:
     return TrainingConfig(folder, tmp_path / "out", size=64, batch_size=2, epochs=2, device="cpu")
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two layers trained, where it does not matter of what."""
+    monkeypatch.setitem(ARCHITECTURES, "unet", Plain)
+
+
+@pytest.mark.usefixtures("plain")
 def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
     reporter = Reporter()
     result = train(replace(config, validation=0.3), reporter)
@@ -87,48 +97,73 @@ def test_each_epoch_leaves_what_is_promised(config: TrainingConfig) -> None:
         assert curve.size[0] > 400
 
 
+@pytest.fixture(scope="module")
+def uninterrupted() -> Iterator[dict[str, tuple[list[float], Mapping[str, Any]]]]:
+    """Return the losses and the last checkpoints of trainings that were not stopped, by what was changed."""
+    found: dict[str, tuple[list[float], Mapping[str, Any]]] = {}
+    yield found
+    found.clear()  # these are some 100 MB each
+
+
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 6])  # four steps an epoch: within, at the end of, after the first
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schedule": "constant"},
-        {"schedule": "cosine"},
-        {
-            "architecture": "lite0-unet",
-            "crop": 64,
-            "aged": 0.5,
-            "ema": 0.9,
-            "schedule": "cosine",
-            "warmup": 0.3,
-            "weight_decay": 0.1,
-            "clip_norm": 1.0,
-            "pretrained_rate": 0.1,
-        },
-        {
-            "architecture": "lite2-unet",
-            "crop": 64,
-            "aged": 0.5,
-            "softened": 0.3,
-            "sharpened": 0.3,
-            "recompressed": 0.3,
-            "hinted": 0.5,
-            "balance": 0.5,
-            "validation": 0.1,
-        },
+        {"schedule": "constant", "architecture": PLAIN},
+        pytest.param({"schedule": "cosine"}, marks=pytest.mark.slow),
+        pytest.param(
+            {
+                "architecture": "lite0-unet",
+                "crop": 64,
+                "aged": 0.5,
+                "ema": 0.9,
+                "schedule": "cosine",
+                "warmup": 0.3,
+                "weight_decay": 0.1,
+                "clip_norm": 1.0,
+                "pretrained_rate": 0.1,
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "architecture": "lite2-unet",
+                "crop": 64,
+                "aged": 0.5,
+                "softened": 0.3,
+                "sharpened": 0.3,
+                "recompressed": 0.3,
+                "hinted": 0.5,
+                "balance": 0.5,
+                "validation": 0.1,
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
-    config: TrainingConfig, tmp_path: Path, stop_after: int, changes: dict[str, Any]
+    config: TrainingConfig,
+    tmp_path: Path,
+    stop_after: int,
+    changes: dict[str, Any],
+    uninterrupted: dict[str, tuple[list[float], Mapping[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(ARCHITECTURES, PLAIN, Plain)
     config = replace(config, **changes)
-    whole = train(config)
+    if str(changes) not in uninterrupted:
+        whole = train(config)
+        assert (config.out / "loss.png").exists()
+        last = load_checkpoint(config.out / "checkpoints" / "last.pth").content
+        uninterrupted[str(changes)] = ([row.train_loss for row in whole.history], last)
+    losses, one = uninterrupted[str(changes)]
     stop = threading.Event()
     parts = replace(config, out=tmp_path / "parts")
     assert not train(parts, Reporter(stop, stop_after), stop).finished
     torch.manual_seed(99)  # whatever happens in between
     result = train(replace(parts, resume=True))
-    assert [row.train_loss for row in result.history] == [row.train_loss for row in whole.history]
-    one, other = (load_checkpoint(out / "checkpoints" / "last.pth").content for out in (config.out, parts.out))
+    assert [row.train_loss for row in result.history] == losses
+    other = load_checkpoint(parts.out / "checkpoints" / "last.pth").content
     assert one["weights"].keys() == other["weights"].keys()
     assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
     assert torch.equal(one["rng"], other["rng"])
@@ -136,7 +171,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
         assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
     for index, moments in one["optimizer"]["state"].items():
         assert all(torch.equal(moments[key], other["optimizer"]["state"][index][key]) for key in moments)
-    assert (config.out / "loss.png").exists()
+    assert (parts.out / "loss.png").exists()
 
 
 def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) -> None:
@@ -159,6 +194,7 @@ def test_the_recipe_is_adam_on_the_mean_squared_error(config: TrainingConfig) ->
     assert moved < 1e-6, "most weights made the same step of 1e-4"
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_cosine_schedule_falls_to_zero(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
     step = torch.optim.AdamW.step
@@ -190,6 +226,7 @@ def test_a_training_can_start_from_weights_and_minimise_chroma(config: TrainingC
     assert result.history[0].train_loss == pytest.approx(expected.item(), rel=1e-3)
 
 
+@pytest.mark.usefixtures("plain")
 def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_path: Path) -> None:
     one = train(replace(config, limit=3, epochs=1))
     other = train(replace(config, limit=3, epochs=1, out=tmp_path / "other"))
@@ -219,6 +256,7 @@ def test_options_that_do_not_fit_are_usage_errors(
         train(replace(config, **changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("plain")
 def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
     config: TrainingConfig, make_pictures: MakePictures
 ) -> None:
@@ -254,6 +292,7 @@ def lite(config: TrainingConfig) -> TrainingConfig:
     return replace(config, architecture="lite0-unet", crop=64, epochs=1, batch_size=8)
 
 
+@pytest.mark.slow
 def test_frozen_pretrained_weights_stay_and_slow_ones_move_less(lite: TrainingConfig) -> None:
     def distance(folder: str, **changes: Any) -> float:  # noqa: ANN401
         out = lite.out.with_name(folder)
@@ -278,6 +317,7 @@ def test_what_is_kept_of_an_averaged_training_is_the_average(lite: TrainingConfi
     assert not torch.equal(kept["head.logits.weight"], last["weights"]["head.logits.weight"])
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_folder_can_be_held_out(config: TrainingConfig, make_pictures: MakePictures) -> None:
     others = make_pictures("others", "x.png", "y.png")
     result = train(replace(config, validation_dir=others, epochs=1))

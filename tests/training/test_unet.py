@@ -59,6 +59,7 @@ def test_any_multiple_of_32_keeps_its_size(shape: tuple[int, int, int]) -> None:
         assert unet.ColorizationUNet().eval()(torch.rand(batch, 1, height, width)).shape == (batch, 3, height, width)
 
 
+@pytest.mark.slow
 def test_the_network_overfits_two_pictures() -> None:
     torch.manual_seed(0)
     network = unet.ColorizationUNet().train()

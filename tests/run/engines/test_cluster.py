@@ -133,6 +133,7 @@ def test_a_cluster_makes_the_same_files_and_rows(job: LocalJob) -> None:
     assert workers() == []
 
 
+@pytest.mark.slow
 def test_a_node_that_is_lost_costs_no_picture(job: LocalJob, nodes: Any) -> None:  # noqa: ANN401 (Ray's)
     third = nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
@@ -150,6 +151,7 @@ def test_a_worker_that_is_killed_costs_no_picture(job: LocalJob) -> None:
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_a_picture_that_kills_its_worker_fails_alone(job: LocalJob) -> None:
     summary = run_batch(job, Foe(kill_workers, "box 1/07.png"))
@@ -171,6 +173,7 @@ def test_a_run_that_is_stopped_goes_on_later(job: LocalJob) -> None:
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_an_endless_inference_is_broken_off(job: LocalJob, tmp_path: Path) -> None:
     model = tmp_path / "endless.onnx"
@@ -207,6 +210,7 @@ def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
     assert not job.output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_a_run_without_workers_gives_up(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "MAX_DEATHS_AT_START", 2)
@@ -237,6 +241,7 @@ def test_a_worker_that_does_not_see_the_folders_says_which_node(job: LocalJob, m
         found.begin(__version__, "0" * 16)
 
 
+@pytest.mark.slow
 def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: LocalJob) -> None:
     (job.source / "broken.jpg").unlink()
     command = [sys.executable, "-m", "colorbatch", "run", "--engine", "ray", "--model", job.model]
@@ -250,6 +255,7 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing(job: LocalJob)
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 def test_a_cluster_reads_and_writes_in_a_store(s3: S3, job: LocalJob) -> None:
     paths = sorted(job.source.rglob("*.png"))[:6]
     for path in paths:
@@ -282,6 +288,7 @@ def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> N
     assert list(outputs_below(job.output / "box 0")) == [Path(first.input).name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
     """On another processor the bytes may differ: then they are known by what the worker noted."""
@@ -303,6 +310,7 @@ def test_a_worker_of_another_version_is_refused(job: LocalJob) -> None:
         Worker(job, read_model_file(job.model), 1).open("9.9")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: LocalJob) -> None:
     written = job.output / "box 1" / "07.png"
@@ -316,6 +324,7 @@ def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: Local
     assert audit_batch(job.output, job.source).is_sound
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_notes_that_are_taken_away_by_somebody_cost_no_picture(job: LocalJob) -> None:
     def take_away() -> None:
@@ -327,6 +336,7 @@ def test_notes_that_are_taken_away_by_somebody_cost_no_picture(job: LocalJob) ->
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_paths_may_be_relative(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers have other working folders."""
@@ -335,6 +345,7 @@ def test_paths_may_be_relative(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 def test_a_node_that_joins_is_used(job: LocalJob, nodes: Any, tmp_path: Path) -> None:  # noqa: ANN401 (Ray's)
     model = tmp_path / "endless.onnx"
     model.write_bytes(endless_model().SerializeToString())
@@ -349,6 +360,7 @@ def test_a_node_that_joins_is_used(job: LocalJob, nodes: Any, tmp_path: Path) ->
     nodes.remove_node(third)
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_work_is_left_alone(
     job: LocalJob,
     nodes: Any,  # noqa: ANN401 (Ray's)
@@ -375,6 +387,7 @@ def test_a_node_that_cannot_work_is_left_alone(
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
     job: LocalJob,
