@@ -29,7 +29,7 @@ class MemoryStore(Store):
         self.held: set[str] = set()
         self._name = name
         self._modified = {name: time.time() for name in self.files}
-        self._ticks = itertools.count(time.time_ns())
+        self._ticks = itertools.count(time.time_ns(), 10_000)  # floats of seconds tell no less
 
     def put(self, name: str, data: bytes) -> None:
         """Add a file, or replace one, as somebody else would."""

@@ -136,7 +136,7 @@ def test_what_changed_is_made_again(
     assert isinstance(outcome, Made)
     assert max(output.hashed.values()) == 1, "each output is hashed at most once"
     assert hashlib.sha256(output.files["a.png"]).hexdigest() == outcome.row.output_sha256
-    has_warning = outcome.row.warnings == ("the output had been altered, and was made again",)
+    has_warning = outcome.row.warnings == ("the output had been altered and was remade",)
     assert has_warning is (what == "altered")
     assert (output.files["a.png"] == good) is (what in ("missing", "altered"))
 

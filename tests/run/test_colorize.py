@@ -1,0 +1,109 @@
+"""One source to its output in memory."""
+
+import hashlib
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorbatch.errors import UnsupportedPictureError
+from colorbatch.formats import mark
+from colorbatch.inference.colorizer import Colorizer
+from colorbatch.job import BatchJob
+from colorbatch.run.colorize import IN_COLOR, UNMARKED, Encoded, NoOutput, Recipe, colorize_source
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import StageTimer
+
+PLANNED = PlannedPicture("scan.png", "scan.png", "scan.png")
+
+
+def grey() -> bytes:
+    return encoded(Image.linear_gradient("L").resize((40, 30)))
+
+
+def in_color() -> bytes:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32, :, 0], pixels[32:, :, 1], pixels[:, 32:, 2] = 200, 102, 90
+    return encoded(Image.fromarray(pixels))
+
+
+def encoded(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def recipe_of(colorizer: Colorizer, **changes: object) -> Recipe:
+    job = replace(BatchJob(Path("in"), Path("out")), **changes)  # type: ignore[arg-type]
+    return Recipe(job, colorizer.session.model, colorizer.options)
+
+
+def test_a_grey_picture_gets_the_colours_of_the_model_and_keeps_its_luma(colorizer: Colorizer) -> None:
+    timer = StageTimer()
+    result = colorize_source(grey(), PLANNED, recipe_of(colorizer), colorizer, timer)
+    assert isinstance(result, Encoded)
+    with Image.open(BytesIO(result.content)) as output, Image.open(BytesIO(grey())) as source:
+        assert output.mode == "RGB"
+        difference = np.abs(np.asarray(output.convert("L"), int) - np.asarray(source, int))
+        assert mark.digital_source_type(output.info["xmp"]) == "compositeWithTrainedAlgorithmicMedia"
+    assert difference.max() <= 1
+    row = result.row
+    assert row.output_sha256 == hashlib.sha256(result.content).hexdigest()
+    assert row.input_sha256 == hashlib.sha256(grey()).hexdigest()
+    assert (row.status, row.output, row.width, row.height, row.bits) == ("done", "scan.png", 40, 30, 8)
+    assert {"decode", "network", "encode"} <= set(timer.costs)
+
+
+def test_the_same_source_gives_the_same_bytes(colorizer: Colorizer) -> None:
+    results = [colorize_source(grey(), PLANNED, recipe_of(colorizer), colorizer, StageTimer()) for _ in range(2)]
+    assert all(isinstance(each, Encoded) for each in results)
+    assert len({each.content for each in results if isinstance(each, Encoded)}) == 1
+
+
+def test_a_picture_in_colour_is_skipped_copied_or_coloured_again(colorizer: Colorizer) -> None:
+    skipped = colorize_source(in_color(), PLANNED, recipe_of(colorizer), colorizer, StageTimer())
+    assert isinstance(skipped, NoOutput)
+    assert (skipped.row.status, skipped.row.reason) == ("skipped", IN_COLOR)
+    copied = colorize_source(in_color(), PLANNED, recipe_of(colorizer, already_color="copy"), colorizer, StageTimer())
+    assert isinstance(copied, Encoded)
+    assert copied.content == in_color()
+    again = colorize_source(in_color(), PLANNED, recipe_of(colorizer, already_color="recolor"), colorizer, StageTimer())
+    assert isinstance(again, Encoded)
+    assert again.content != in_color()
+
+
+def test_an_output_without_mark_says_so_in_its_row(colorizer: Colorizer) -> None:
+    recipe = recipe_of(colorizer, digital_source_type=None)
+    result = colorize_source(grey(), PLANNED, recipe, colorizer, StageTimer())
+    assert isinstance(result, Encoded)
+    assert result.row.reason == UNMARKED
+    with Image.open(BytesIO(result.content)) as output:
+        assert "xmp" not in output.info
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(colorizer: Colorizer) -> None:
+    recipe = recipe_of(colorizer, max_megapixels=0.001)
+    with pytest.raises(UnsupportedPictureError):
+        colorize_source(grey(), PLANNED, recipe, colorizer, StageTimer())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_other"),
+    [
+        ({"already_color": "copy"}, True),
+        ({"jpeg_luma": "reencoded"}, True),
+        ({"digital_source_type": None}, True),
+        ({"jobs": 7}, False),
+        ({"provider": "cpu"}, False),
+        ({"timeout": 1.0}, False),
+        ({"source": Path("elsewhere")}, False),
+    ],
+)
+def test_settings_are_those_that_decide_an_output(
+    colorizer: Colorizer, changes: dict[str, object], *, is_other: bool
+) -> None:
+    usual, other = recipe_of(colorizer), recipe_of(colorizer, **changes)
+    assert (usual.settings_sha256 != other.settings_sha256) is is_other
