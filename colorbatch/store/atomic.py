@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from colorbatch.errors import OutputUnwritableError
 from colorbatch.store.durable import flush, fsync_folder, make_folder
+from colorbatch.store.platforms import long_path
 
 _NAMING = threading.Lock()
 """Held between the look for a name and its use: two names may be one to a file system that folds case."""
@@ -30,6 +31,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
         FileExistsError: ``path`` is there, and may not be replaced.
 
     """
+    path = long_path(path)
     temporary = temporary_path(path.parent)
     try:
         make_folder(path.parent)

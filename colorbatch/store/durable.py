@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from colorbatch.store import platforms
+
 logger = logging.getLogger(__name__)
 
 _NO_FSYNC_HERE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -35,7 +37,7 @@ def fsync_folder(folder: Path) -> None:
         OSError: the disk is gone.
 
     """
-    if os.name == "nt":
+    if platforms.IS_WINDOWS:  # which opens no folders
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -55,7 +57,7 @@ def flush(descriptor: int) -> None:
 
     """
     try:
-        os.fsync(descriptor)
+        platforms.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_FSYNC_HERE:
             raise

@@ -1,13 +1,12 @@
 """What the keys of a store are called as sources: a key may hold anything, a source has a place below a folder."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 
+from colorbatch.store import platforms
 from colorbatch.store.file_state import FileState
 from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.store import Entry
 
-_NOT_ON_WINDOWS = frozenset('\\:*?"<>|')
 _OF_A_VERSION = "?versionId="
 """What s3fs takes for the end of a key."""
 
@@ -39,9 +38,8 @@ def refusal(key: str) -> str:
         return "its key has a zero byte, which no file name can have"
     if _OF_A_VERSION in key:
         return "its key looks like that of an object version"
-    if os.name == "nt" and not _NOT_ON_WINDOWS.isdisjoint(key):
-        return "its key has characters that are not allowed in file names on Windows"
-    return ""
+    problem = platforms.problem_on_windows(key) if platforms.IS_WINDOWS else ""
+    return problem and f"its key has {problem}"
 
 
 def names_of(keys: Iterable[str]) -> Mapping[str, str]:

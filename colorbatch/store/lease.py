@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from colorbatch.errors import OutputInUseError
+from colorbatch.store import platforms
 from colorbatch.store.remote_files import RemoteFiles
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def _host() -> str:
 
 def _is_dead(process: object) -> bool:
     """Return whether it is sure that there is no process of that number on this machine."""
-    if os.name == "nt" or not isinstance(process, int) or process <= 0:
+    if platforms.IS_WINDOWS or not isinstance(process, int) or process <= 0:
         return False
     try:
         os.kill(process, 0)

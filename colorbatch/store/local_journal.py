@@ -1,6 +1,5 @@
 """A journal in a folder of this machine: a locked file that lines are added to."""
 
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.store import platforms
 from colorbatch.store.durable import flush
 from colorbatch.store.lock import is_held, open_locked
 from colorbatch.store.regular_files import read_regular
@@ -55,7 +55,7 @@ class LocalJournal(Journal):
     @override
     def delete(self) -> None:
         with suppress(OSError):
-            if os.name == "nt":  # which cannot delete an open file; elsewhere the lock is held until it is gone
+            if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until it is gone
                 self._file.close()
             self._path.unlink()
             self._path.parent.rmdir()

@@ -3,50 +3,56 @@
 import errno
 import os
 import stat
-import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
+from colorbatch.store import platforms
 from colorbatch.store.durable import fsync_folder, make_folder
 
-if sys.platform == "win32":
-    import msvcrt
+_FAR_OFF = 2**62
+"""A byte that no file has: Windows locks bytes, also against reading."""
+_NO_LOCKS_HERE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems without locks answer: there, it is up to the user to start no two runs into one folder."""
 
-    _FAR_OFF = 2**62
-    """Windows locks bytes, also against reading: one that no file has."""
 
-    def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:  # noqa: ARG001 (Windows knows no shared ones)
-        """Lock an open file; return whether that was possible, which it is not while another process holds it."""
-        position = file.tell()
-        try:
-            file.seek(_FAR_OFF)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            file.seek(position)
-        return True
+def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
+    """Lock an open file; return whether that was possible, which it is not while another process holds it.
 
-else:
-    import fcntl
+    Processes that take it shared do not keep each other out, but on Windows.
 
-    _NO_LOCKS_HERE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
-    """What file systems say that know no locks: there, two runs into one folder are the user's care."""
+    Raises:
+        OSError: it cannot be determined.
 
-    def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
-        """Lock an open file; return whether that was possible, which it is not while another process holds it.
+    """
+    return _try_lock_on_windows(file) if platforms.IS_WINDOWS else _try_flock(file, is_shared=is_shared)
 
-        Processes that take it shared do not keep each other out.
-        """
-        try:
-            fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:
-                raise
-        return True
+
+def _try_flock(file: BinaryIO, *, is_shared: bool) -> bool:
+    import fcntl  # which Windows has not
+
+    try:
+        fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+    return True
+
+
+def _try_lock_on_windows(file: BinaryIO) -> bool:
+    msvcrt = import_module("msvcrt")  # which only Windows has
+    position = file.tell()
+    try:
+        file.seek(_FAR_OFF)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except OSError:
+        return False
+    finally:
+        file.seek(position)
+    return True
 
 
 def open_locked(path: Path) -> BinaryIO | None:

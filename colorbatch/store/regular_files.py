@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from colorbatch.store.platforms import long_path
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Return a regular file, opened for reading; it may have become something else since it was found.
@@ -14,7 +16,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: it cannot be opened, or is a pipe, a device, a socket or a folder.
 
     """
-    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (Path.open takes no opener)
+    file = open(long_path(path), "rb", opener=_without_waiting)  # noqa: SIM115 (Path.open takes no opener)
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
