@@ -94,7 +94,9 @@ def with_bins(architecture: str) -> LiteUNet:
     network.head.choose_bins([torch.rand(2, 16, 16) - 0.5 for _ in range(50)])
     torch.nn.init.normal_(network.head.logits.weight, 0, 0.5)
     for name, values in network.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
+        if name.endswith("running_mean"):
+            torch.nn.init.normal_(values, 0, 0.1)
+        elif name.endswith("running_var"):
             torch.nn.init.uniform_(values, 0.5, 1.5)
     if network.has_hints:
         for layer in network.hints.out:
