@@ -47,14 +47,14 @@ def test_urls_of_stores(text: str, protocol: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("http://example.org/photos", "http:// is not known"),
-        ("s3x://bucket", "s3x:// is not known"),
-        ("file://server/photos", "a file of another machine"),
-        ("s3://", "names no bucket"),
-        ("s3:///", "names no bucket"),
-        ("s3://bucket/../other", "leads elsewhere"),
-        ("s3://bucket//photos", "leads elsewhere"),
-        ("s3://bucket/./photos", "leads elsewhere"),
+        ("http://example.org/photos", "http:// is unknown"),
+        ("s3x://bucket", "s3x:// is unknown"),
+        ("file://server/photos", "a file on another machine"),
+        ("s3://", "has no bucket"),
+        ("s3:///", "has no bucket"),
+        ("s3://bucket/../other", "an empty part in its path"),
+        ("s3://bucket//photos", "an empty part in its path"),
+        ("s3://bucket/./photos", "an empty part in its path"),
     ],
 )
 def test_urls_that_are_refused(text: str, message: str) -> None:

@@ -136,7 +136,7 @@ def test_what_changed_is_made_again(
     assert isinstance(outcome, Made)
     assert max(output.hashed.values()) == 1, "each output is hashed at most once"
     assert hashlib.sha256(output.files["a.png"]).hexdigest() == outcome.row.output_sha256
-    has_warning = outcome.row.warnings == ("the output had been altered, and was made again",)
+    has_warning = outcome.row.warnings == ("the output had been altered and was remade",)
     assert has_warning is (what == "altered")
     assert (output.files["a.png"] == good) is (what in ("missing", "altered"))
 
@@ -213,7 +213,7 @@ def test_a_decision_that_there_is_no_output_is_kept(executor: ThisProcess) -> No
     row = Row(
         "a.png",
         status="skipped",
-        reason="it is in colour already",
+        reason="already in colour",
         input_sha256="0" * 64,
         input_bytes=5,
         model_sha256=executor.recipe.model.sha256,
