@@ -74,7 +74,7 @@ def test_an_unknown_scheme_is_told_all_known_ones() -> None:
 )
 def test_a_missing_package_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch, text: str, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EnvironmentFailure, match=f"the package {package} is not installed") as failed:
+    with pytest.raises(EnvironmentFailure, match=f"needs the package {package}, which is not installed") as failed:
         location_of(text)
     assert failed.value.exit_code == 4
     assert failed.value.advice.endswith(f"pip install 'colorbatch[remote]' {package}")

@@ -498,7 +498,7 @@ def test_salvage_colours_what_can_be_read_and_says_so(tmp_path: Path, model_path
     assert (summary.done, summary.kept, summary.failed) == (3, 1, 1)
     assert rows(job.output)["whole.jpg"]["warnings"] == []
     for name in ("short.jpg", "short.png"):
-        assert '["salvaged, some parts are missing: ' in json.dumps(rows(job.output)[name]["warnings"])
+        assert '["salvaged, parts of it are missing: ' in json.dumps(rows(job.output)[name]["warnings"])
         with Image.open(job.output / name) as output:
             top = np.asarray(output.convert("L"), int)[: grey.height // 3]
         assert np.abs(top - np.asarray(grey, int)[: grey.height // 3]).mean() < 4

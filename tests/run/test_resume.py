@@ -213,7 +213,7 @@ def test_a_decision_that_there_is_no_output_is_kept(executor: ThisProcess) -> No
     row = Row(
         "a.png",
         status="skipped",
-        reason="already in colour",
+        reason="it is in colour already",
         input_sha256="0" * 64,
         input_bytes=5,
         model_sha256=executor.recipe.model.sha256,
