@@ -79,10 +79,10 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
     assert any(line.startswith("Now: scan_") for line in lines)
     assert any("\\x1b[31mevil\\n.png" in line for line in lines if line.startswith("Now: "))
     assert any(line.startswith("Failed: broken.png: not a known picture format") for line in lines)
-    table = lines[lines.index("Coloured       10") :]
-    assert table[1:5] == ["Already there   0", "Copied          0", "Skipped         0", "Failed          1"]
-    assert re.fullmatch(r"Time           \d+\.\d s, \d+\.\d pictures/s, \d+\.\d MP/s", table[5])
-    assert table[6:] == ["Model          small on cpu", f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl", ""]
+    table = lines[lines.index("Coloured  10") :]
+    assert table[1:5] == ["Kept       0", "Copied     0", "Skipped    0", "Failed     1"]
+    assert re.fullmatch(r"Time      \d+\.\d s, \d+\.\d pictures/s, \d+\.\d MP/s", table[5])
+    assert table[6:] == ["Model     small on cpu", f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl", ""]
     assert "\x1b[31m" not in shown.replace("\\x1b[31m", "")  # the name of a file steers nothing
     assert shown.rindex("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is there again
 
