@@ -139,7 +139,7 @@ def test_a_running_job_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
         running.append(Row("c.png", status="failed", reason="broken"))
         running.finish()
     page = write_report(output, source).index.read_text()
-    assert "at work" not in page
+    assert "run is in progress" not in page
     assert "no row" not in page
 
 
@@ -162,7 +162,7 @@ def test_bad_folders_are_refused(job: LocalJob, tmp_path: Path) -> None:
         write_report(tmp_path / "empty")
     with pytest.raises(UsageError, match="does not exist"):
         write_report(job.output, tmp_path / "none")
-    with pytest.raises(UsageError, match="lies in"):
+    with pytest.raises(UsageError, match="is inside the output"):
         write_report(job.output, job.output / "album 1")
     assert not (job.output / FOLDER).exists()
 
