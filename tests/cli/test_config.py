@@ -84,7 +84,7 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
         "colour\tb.gif\tb.gif.png",
         "skipped\tnotes.txt\tnot a picture file name",
     ]
-    assert "going by 2 of them" in stderr
+    assert "Estimate from 2 of them" in stderr
     assert "strength = 1.0 (default)" in stderr
     assert f"model = {model_path} (command line)" in stderr
     assert not Path("out").exists()
