@@ -227,7 +227,7 @@ def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None
     nothing: Any = None
     with pytest.raises(AttributeError) as bug:
         child.colorize((job.source / "0/00.png").read_bytes(), nothing)
-    assert "colouring.py" in str(bug.value.__cause__)
+    assert "colorize.py" in str(bug.value.__cause__)
     assert isinstance(child.colorize((job.source / "0/00.png").read_bytes(), planned).result, Encoded)
     child.close()
     wrong = tmp_path / "wrong.onnx"
