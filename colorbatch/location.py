@@ -79,7 +79,9 @@ def location_of(text: str) -> Location:
         raise UsageError(f"{without_secrets(text)} is not a usable URL: {error}") from error
     parts = location.path.rstrip("/").split("/")
     if not any(parts) or any(part in (".", "..") for part in parts) or "" in parts[1:]:
-        raise UsageError(f"{without_secrets(text)} has no bucket or folder, or has '..' or an empty part in its path")
+        raise UsageError(
+            f"{without_secrets(text)} has no bucket or folder, or has '.', '..' or an empty part in its path"
+        )
     return location
 
 

@@ -144,7 +144,7 @@ class MemoryStore(Store):
     @override
     def open_journal(self, name: str) -> "MemoryJournal":
         if name in self.held:
-            raise OutputInUseError(f"another run is at work in {self.shown}")
+            raise OutputInUseError(f"another run is in progress in {self.shown}")
         return MemoryJournal(self, name)
 
     @override

@@ -47,14 +47,14 @@ def test_urls_of_stores(text: str, protocol: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("http://example.org/photos", "http:// is not known"),
-        ("s3x://bucket", "s3x:// is not known"),
-        ("file://server/photos", "a file of another machine"),
-        ("s3://", "names no bucket"),
-        ("s3:///", "names no bucket"),
-        ("s3://bucket/../other", "leads elsewhere"),
-        ("s3://bucket//photos", "leads elsewhere"),
-        ("s3://bucket/./photos", "leads elsewhere"),
+        ("http://example.org/photos", "http:// is unknown"),
+        ("s3x://bucket", "s3x:// is unknown"),
+        ("file://server/photos", "a file on another machine"),
+        ("s3://", "has no bucket"),
+        ("s3:///", "has no bucket"),
+        ("s3://bucket/../other", "an empty part in its path"),
+        ("s3://bucket//photos", "an empty part in its path"),
+        ("s3://bucket/./photos", "an empty part in its path"),
     ],
 )
 def test_urls_that_are_refused(text: str, message: str) -> None:
@@ -74,7 +74,7 @@ def test_an_unknown_scheme_is_told_all_known_ones() -> None:
 )
 def test_a_missing_package_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch, text: str, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EnvironmentFailure, match=f"the package {package} is not installed") as failed:
+    with pytest.raises(EnvironmentFailure, match=f"needs the package {package}, which is not installed") as failed:
         location_of(text)
     assert failed.value.exit_code == 4
     assert failed.value.advice.endswith(f"pip install 'colorbatch[remote]' {package}")

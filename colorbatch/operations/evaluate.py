@@ -87,7 +87,9 @@ def evaluate(
     """
     progress = progress or SilentProgress()
     if hints and not colorizer.session.contract.hints:
-        raise UsageError(f"the model {colorizer.session.contract.name} takes no hints", advice="Leave --hints out.")
+        raise UsageError(
+            f"the model {colorizer.session.contract.name} does not support hints", advice="Remove --hints."
+        )
     paths = evenly(picture_files(color_dir), limit)
     tally = _Tally(colorizer, aged=aged, hints=hints)
     left_out = 0

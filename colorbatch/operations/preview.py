@@ -198,7 +198,7 @@ def _told_of_all(word: str, ways: Sequence[_Way]) -> str:
 def _told_of(frame: Frame) -> list[str]:
     if frame.pixels.ndim == 2:
         return ["the original"]
-    return [f"the original's luma{': it is in colour already' if measure_tone(frame.pixels).is_color else ''}"]
+    return [f"the original's luma{' (already in colour)' if measure_tone(frame.pixels).is_color else ''}"]
 
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:

@@ -45,14 +45,14 @@ def test_a_named_file_is_read_instead(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[run]\nvividnes = 1\n", "vividnes, which is not known"),
-        ("[rum]\n", "rum, which is not known"),
-        ("run = 3\n", "run, which is not known"),
+        ("[run]\nvividnes = 1\n", "has unknown options: vividnes"),
+        ("[rum]\n", "has unknown options: rum"),
+        ("run = 3\n", "has unknown options: run"),
         ("[run]\nstrength = 9\n", "colorbatch.toml, strength: 9.0 is not in the range"),
-        ("[run]\nstrength = [1]\n", "strength is of another kind"),
+        ("[run]\nstrength = [1]\n", "strength has the wrong type"),
         ("[run]\njobs = 1979-05-27\n", "jobs"),
-        ("[run]\nlog-file = 3\n", "log-file is of another kind"),
-        ('[run]\nlog-file = "a\\u0000b"\n', "the path is empty, or no path"),
+        ("[run]\nlog-file = 3\n", "log-file has the wrong type"),
+        ('[run]\nlog-file = "a\\u0000b"\n', "the path is empty or not a path"),
         ("[run]\ntimeout = inf\n", "not a finite number"),
         ("a = " + "[" * 5000, "cannot read the config file"),
         ("[run]\nno-mark = 3\n", "no-mark must be true or false"),
@@ -82,9 +82,9 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
     assert stdout.splitlines() == [
         "colour\ta.png\ta.png",
         "colour\tb.gif\tb.gif.png",
-        "skipped\tnotes.txt\tnot named as a picture",
+        "skipped\tnotes.txt\tnot a picture file name",
     ]
-    assert "going by 2 of them" in stderr
+    assert "Estimate from 2 of them" in stderr
     assert "strength = 1.0 (default)" in stderr
     assert f"model = {model_path} (command line)" in stderr
     assert not Path("out").exists()

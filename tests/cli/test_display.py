@@ -87,11 +87,11 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
     )
     assert any(line.startswith("Now: scan_") for line in lines)
     assert any("\\x1b[31mevil\\n.png" in line for line in lines if line.startswith("Now: "))
-    assert any(line.startswith("Failed: broken.png: not a picture of a known kind") for line in lines)
-    table = lines[lines.index("Coloured       10") :]
-    assert table[1:5] == ["Already there   0", "Copied          0", "Skipped         0", "Failed          1"]
-    assert re.fullmatch(r"Time           \d+\.\d s, \d+\.\d pictures/s, \d+\.\d MP/s", table[5])
-    assert table[6:] == ["Model          small on cpu", f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl", ""]
+    assert any(line.startswith("Failed: broken.png: not a known picture format") for line in lines)
+    table = lines[lines.index("Coloured  10") :]
+    assert table[1:5] == ["Kept       0", "Copied     0", "Skipped    0", "Failed     1"]
+    assert re.fullmatch(r"Time      \d+\.\d s, \d+\.\d pictures/s, \d+\.\d MP/s", table[5])
+    assert table[6:] == ["Model     small on cpu", f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl", ""]
     assert "\x1b[31m" not in shown.replace("\\x1b[31m", "")  # the name of a file steers nothing
     assert shown.rindex("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is there again
 
@@ -118,7 +118,7 @@ def test_without_colour_there_is_none_and_a_dumb_terminal_gets_lines(
     for number, term in enumerate(("dumb", "unknown"), start=2):
         _, shown = on_a_terminal(80, "run", "--model", model_path, small, tmp_path / str(number), TERM=term)
         assert "\x1b" not in shown
-        assert "10 coloured, 0 already there, 0 skipped, 1 failed" in shown
+        assert "10 coloured, 0 kept, 0 skipped, 1 failed" in shown
         assert "Failed: broken.png" in shown
 
 

@@ -58,7 +58,7 @@ def test_a_run_is_the_same_everywhere(tmp_path: Path, source: Path, model_path: 
     assert found.stdout == b""
     assert b"Traceback" not in found.stderr
     assert b"\x1b" not in found.stderr
-    assert b"5 coloured, 0 already there, 0 skipped, 1 failed" in found.stderr
+    assert b"5 coloured, 0 kept, 0 skipped, 1 failed" in found.stderr
     assert b"new\\nline.png: done" in found.stderr
     rows = [json.loads(line) for line in (tmp_path / "out" / "colorbatch-manifest.jsonl").read_bytes().splitlines()]
     assert {row["input"] for row in rows} == set(NAMES)

@@ -88,13 +88,13 @@ def test_the_picture_itself_is_never_written_over(
     ("arguments", "code", "told"),
     [
         (["no_such.png", "-o", "OUT/a.png"], 2, "cannot read no_such.png"),
-        (["SCAN", "-o", "OUT/a.tif"], 2, "ends in none of: .png .jpg .jpeg .webp"),
+        (["SCAN", "-o", "OUT/a.tif"], 2, "is none of: .png .jpg .jpeg .webp"),
         (["SCAN"], 2, "-o"),
         (["SCAN", "-o", "OUT/folder.png"], 2, "is a folder"),
         (["SCAN", "-o", "OUT/a.png", "--model", "nothing"], 3, "cannot read the model nothing"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "0.5"], 2, "has no vividness"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "1.5"], 2, "vividness"),
-        (["BROKEN", "-o", "OUT/a.png"], 1, "broken.png: not a picture of a known kind"),
+        (["BROKEN", "-o", "OUT/a.png"], 1, "broken.png: not a known picture format"),
     ],
 )
 def test_each_failure_has_its_exit_code_and_leaves_nothing(

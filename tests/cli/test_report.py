@@ -67,7 +67,7 @@ def test_what_cannot_be_reported_is_exit_2_and_says_what_to_do(
 ) -> None:
     source, output = folders
     assert command_line("report", source) == 2
-    assert "Give the folder that colorbatch run wrote its outputs to" in capsys.readouterr().err
+    assert "Give an output folder of colorbatch run" in capsys.readouterr().err
     (output / "colorbatch-report").mkdir()
     (output / "colorbatch-report" / "mine.txt").touch()
     assert command_line("report", output) == 2
@@ -126,7 +126,7 @@ def test_only_does_the_sources_of_a_list(
     assert command_line(*command, "--dry-run") == 0
     assert capsys.readouterr().out == "skipped\ta.png\tnot in the list given with --only\nagain\tb.png\tb.png\n"
     assert command_line(*command) == 0
-    assert "1 coloured, 0 already there, 0 skipped, 0 failed" in capsys.readouterr().err
+    assert "1 coloured, 0 kept, 0 skipped, 0 failed" in capsys.readouterr().err
     assert (output / "a.png").read_bytes() == before[0]
     assert (output / "b.png").read_bytes() != before[1]
 

@@ -33,7 +33,7 @@ def test_all_done_is_exit_0(
     assert command_line("run", "--model", model_path, source, tmp_path / "out") == 0
     stdout, stderr = capsys.readouterr()
     assert stdout == ""
-    assert "2 coloured, 0 already there, 0 skipped, 0 failed" in stderr
+    assert "2 coloured, 0 kept, 0 skipped, 0 failed" in stderr
     assert (tmp_path / "out" / "a.png").exists()
 
 
@@ -75,7 +75,7 @@ def test_verbose_says_where_the_time_went(
     assert command_line("run", "-v", "--memory-limit", "1 MB", "--model", model_path, source, tmp_path / "out") == 0
     said = capsys.readouterr().err
     for stage in ("read", "decode", "network", "encode", "write"):
-        assert re.search(rf"^  {stage}: \d+\.\d s, \d+\.\d s of it computing, \d+ MB$", said, re.MULTILINE), said
+        assert re.search(rf"^  {stage}: \d+\.\d s, \d+\.\d s of CPU time, \d+ MB$", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_sizes_are_read(text: str, count: int | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "{in}", "{in}/out"], 2, "lies in it"),
-        (["run", "{in}/none", "{out}"], 2, "is not there"),
+        (["run", "{in}", "{in}/out"], 2, "or inside it"),
+        (["run", "{in}/none", "{out}"], 2, "does not exist"),
         (["run", "{in}"], 2, "Missing argument 'OUTPUT'"),
         (["run", "--no-such-option", "{in}", "{out}"], 2, "No such option"),
         (["run", "--working-size", "0", "{in}", "{out}"], 2, "working-size"),
@@ -182,7 +182,7 @@ def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Sign
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
-    assert "Run the same command again to go on" in stderr
+    assert "Run the same command again to resume" in stderr
     assert "Traceback" not in stderr
     rows = [json.loads(line) for line in (output / "colorbatch-manifest.jsonl").read_bytes().splitlines()]
     assert len(rows) == 400
@@ -269,8 +269,8 @@ def test_the_log_file_has_everything_and_stderr_nothing(
     lines = log.read_text().splitlines()
     assert sum("INFO: a.png: done" in line for line in lines) == 2
     assert sum("c\\n.png: failed the file is empty" in line for line in lines) == 2
-    assert sum("2 coloured" in line or "2 already there" in line for line in lines) == 2
-    assert sum("encode: " in line and "computing" in line for line in lines) == 1, (
+    assert sum("2 coloured" in line or "2 kept" in line for line in lines) == 2
+    assert sum("encode: " in line and "CPU time" in line for line in lines) == 1, (
         "where the time went, of the first run"
     )
     assert "INFO" not in capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_a_log_file_that_cannot_be_is_refused_before_the_run(
     command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line("run", "--log-file", source / "run.log", source, tmp_path / "out") == 2
-    assert "lies in the source" in capsys.readouterr().err
+    assert "is inside the source" in capsys.readouterr().err
     for log in (tmp_path / "out" / "run.log", tmp_path / "picture.jpg", source / ".." / "in" / "a.png"):
         if log.name == "picture.jpg":
             log.write_bytes(b"\xff\xd8\xff")
@@ -304,7 +304,7 @@ def test_audit_is_exit_0_or_1_and_says_why(
     assert json.loads(capsys.readouterr().out)["sound"] is True
     (output / "\x1b[31ma.png").touch()
     assert command_line("audit", output) == 1
-    assert "\\x1b[31ma.png: no row of the manifest names it" in capsys.readouterr().out
+    assert "\\x1b[31ma.png: it is not in the manifest" in capsys.readouterr().out
     assert command_line("audit", source) == 2
 
 
@@ -322,13 +322,13 @@ def test_restore_gives_back_the_grey_jpegs(
     capsys.readouterr()
     assert command_line("restore", output, again) == 0
     stderr = capsys.readouterr().err
-    assert "1 restored, 3 left out" in stderr
-    assert "Left out: turned.jpg: it does not hold the coded luma of its source" in stderr
+    assert "1 restored, 3 not restored" in stderr
+    assert "Not restored: turned.jpg: it does not hold the coded luma of its source" in stderr
     with Image.open(again / "sub" / "c.jpg") as restored, Image.open(source / "sub" / "c.jpg") as original:
         assert restored.mode == "L"
         np.testing.assert_array_equal(np.asarray(restored), np.asarray(original))
     assert command_line("restore", "--json", "-q", output, again) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "already exists" in capsys.readouterr().out
     assert command_line("restore", output, output / "in") == 2
     assert command_line("restore", source, again) == 2
 

@@ -28,7 +28,7 @@ def test_run_and_audit_and_a_second_run(
     out = s3.url("out")
     assert command_line("run", "--model", model_path, source, out) == 0
     stderr = capsys.readouterr().err
-    assert "2 coloured, 0 already there, 0 skipped, 0 failed" in stderr
+    assert "2 coloured, 0 kept, 0 skipped, 0 failed" in stderr
     assert f"Manifest: {out}/colorbatch-manifest.jsonl" in stderr
     assert command_line("audit", "-q", out, "--source", source) == 0
     assert command_line("run", "-q", "--model", model_path, source, out) == 0
@@ -66,13 +66,13 @@ def test_a_picture_that_never_comes_whole_is_exit_1_with_its_reason(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run", "{in}", "{in}/out"], 2, "lies in it"),
-        (["run", "{in}/none", "{out}"], 2, "is not there"),
+        (["run", "{in}", "{in}/out"], 2, "one is inside the other"),
+        (["run", "{in}/none", "{out}"], 2, "does not exist or is empty"),
         (["run", "{in}", "{in}/a.png"], 2, "is not a folder"),
-        (["run", "http://example.org/x", "{out}"], 2, "http:// is not known"),
+        (["run", "http://example.org/x", "{out}"], 2, "http:// is unknown"),
         (["run", "s3://no-such-bucket/in", "{out}"], 4, "bucket does not exist"),
         (["run", "{in}", "s3://no-such-bucket/out"], 4, "bucket does not exist"),
-        (["run", "--report", "{in}", "{out}"], 2, "a report is a page in a folder"),
+        (["run", "--report", "{in}", "{out}"], 2, "a report cannot be written to an object store"),
         (["audit", "{out}"], 2, "has no colorbatch-manifest.jsonl"),
         (["report", "{out}"], 2, "copy it to a folder first"),
         (["restore", "{out}", "x"], 2, "copy it to a folder first"),
@@ -182,7 +182,7 @@ def test_a_signal_stops_a_run_that_can_go_on(s3: S3, source: str, model_path: Pa
         process.terminate()
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert "Run the same command again to go on" in stderr
+    assert "Run the same command again to resume" in stderr
     assert "Traceback" not in stderr
     assert "Unclosed" not in stderr
     left = s3.bucket.files("out/")

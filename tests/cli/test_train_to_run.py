@@ -37,7 +37,7 @@ def test_train_export_verify_run(
     assert command_line("train", photos, *recipe, "--epochs", 1) == 0
     assert "Epoch [1/1], Loss: 0." in capsys.readouterr().err
     assert command_line("train", photos, *recipe, "--epochs", 2) == 2
-    assert "Give --resume" in capsys.readouterr().err
+    assert "Use --resume" in capsys.readouterr().err
     assert command_line("train", photos, *recipe, "--epochs", 2, "--resume") == 0
     stderr = capsys.readouterr().err
     assert "Epoch [2/2], Loss: 0." in stderr

@@ -138,7 +138,7 @@ def test_a_page_that_says_no_size_is_refused(tag: str) -> None:
 
 def test_channels_without_a_meaning_are_refused(deep: Samples) -> None:
     data = tiff_of(np.dstack([deep] * 5), photometric="rgb", planarconfig="contig", extrasamples=[0, 0])
-    with pytest.raises(UnsupportedPictureError, match="2 channels beside its colours"):
+    with pytest.raises(UnsupportedPictureError, match="2 extra channels without a stated meaning"):
         decode(data)
 
 
@@ -162,7 +162,7 @@ def test_16_bit_colours_of_another_profile_are_brought_to_srgb(deep: Samples) ->
 def test_16_bit_netpbm_keeps_grey_and_refuses_colour(deep: Samples) -> None:
     header = b"P5 53 33 65535\n"
     np.testing.assert_array_equal(decode(header + deep.astype(">u2").tobytes()).first.pixels, deep)
-    with pytest.raises(UnsupportedPictureError, match="16 bits a channel"):
+    with pytest.raises(UnsupportedPictureError, match="16 bits per channel"):
         decode(b"P6\n# a comment\n1 1\n65535\n" + bytes(6))
 
 

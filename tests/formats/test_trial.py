@@ -58,4 +58,4 @@ def test_what_cannot_be_written_and_what_comes_back_different_is_told(monkeypatc
 def test_a_decoder_that_gives_another_picture_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Picture((Frame(255 - trial._levels()),))  # noqa: SLF001
     monkeypatch.setattr(trial, "decode", lambda _data: whole)
-    assert all("levels different" in each.problem and not each.reads for each in try_all())
+    assert all("levels when read back" in each.problem and not each.reads for each in try_all())

@@ -184,7 +184,7 @@ def test_a_source_that_changes_during_the_run(arena: Arena, alter: Alteration, c
     )
     row = ended.rows[LAST]
     assert row["status"] == ("failed" if ended.code else "done")
-    assert "more memory" not in row["reason"], "it was read without end"
+    assert "enough memory" not in row["reason"], "it was read without end"
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_with_1_gb_of_memory_what_is_too_large_fails_and_the_others_are_coloured
     ended = arena.run("--jobs", 1, codes={1}, limits={resource.RLIMIT_AS: 10**9})
     failed = {name: row["reason"] for name, row in ended.rows.items() if row["status"] == "failed"}
     assert {"large.png"} <= set(failed) <= {"large.png", "large.tif"}
-    assert set(failed.values()) == {"it needs more memory than there is"}
+    assert set(failed.values()) == {"not enough memory"}
 
 
 @pytest.mark.parametrize("descriptors", [10, 16, 32, 64])
@@ -225,7 +225,7 @@ def test_any_time_of_a_source_is_fine(arena: Arena) -> None:
         os.utime(arena.add(f"{year}.png"), (seconds, seconds))
         os.utime(arena.add(f"{year}/a.png").parent, (seconds, seconds))
     arena.run(codes={0})
-    assert b"10 already there" in arena.run(codes={0}).stderr
+    assert b"10 kept" in arena.run(codes={0}).stderr
 
 
 @pytest.mark.parametrize("year", TIMES)
@@ -242,7 +242,7 @@ def test_a_clock_that_was_set_back_or_forth_loses_nothing(arena: Arena, year: st
     arena.run(codes={0})
     now = arena.outputs()
     assert {name for name in straight if straight[name] != now[name]} == {"000.png"}
-    assert b"31 already there" in arena.run(codes={0}).stderr
+    assert b"31 kept" in arena.run(codes={0}).stderr
 
 
 def test_a_working_folder_that_is_gone(arena: Arena) -> None:

@@ -143,7 +143,7 @@ def test_a_gpu_with_little_memory_gets_smaller_batches(caplog: pytest.LogCapture
     assert chroma.shape[0] == 5
     assert gpu.provider == "cpu"  # as the stand-in is called
     assert [each.seen[0][0] for each in sessions] == [8, 4, 2]
-    assert "cannot do 8 pictures at once" in caplog.text
+    assert "cannot process 8 pictures at once" in caplog.text
     asked(gpu, 5)
     assert len(sessions) == 3  # it remembers
 
@@ -155,7 +155,7 @@ def test_a_gpu_that_is_gone_costs_no_picture(caplog: pytest.LogCaptureFixture) -
         (chroma,) = asked(gpu, 5)
     assert chroma.shape[0] == 5
     assert gpu.provider == "cpu"
-    assert "the CPU goes on in its place" in caplog.text
+    assert "the CPU takes over" in caplog.text
     asked(gpu, 1)
 
 

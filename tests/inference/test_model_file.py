@@ -65,7 +65,7 @@ def _no_contract(model: onnx.ModelProto) -> None:
         (_fixed_size, r"found luma float32 \[N, 1, 256, W\] in"),
         (_half_precision, "found luma not float32"),
         (_rank_three, r"found luma float32 \[1, H, W\] in"),
-        (_no_contract, "carries no colorbatch contract"),
+        (_no_contract, "has no colorbatch contract"),
     ],
 )
 def test_a_model_outside_the_contract_is_refused(
@@ -159,5 +159,5 @@ def test_hints_that_must_be_fed_are_refused(tmp_path: Path) -> None:
     model.graph.initializer.extend(kept)
     path = tmp_path / "x.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelRefusedError, match="and if wanted hints float32"):
+    with pytest.raises(ModelRefusedError, match="optionally hints float32"):
         read_model_file(str(path))

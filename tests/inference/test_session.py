@@ -74,9 +74,9 @@ def test_a_model_without_hints_or_colors_says_so(open_session: OpenSession) -> N
     session = open_session(small_model())
     luma = np.zeros((1, 1, 8, 8), np.float32)
     assert session.predict(luma).confidence is None
-    with pytest.raises(InferenceError, match="the model small takes no hints"):
+    with pytest.raises(InferenceError, match="the model small does not support hints"):
         session.predict(luma, hints=np.zeros((1, 3, 8, 8), np.float32))
-    with pytest.raises(InferenceError, match="small does not tell how likely each colour is"):
+    with pytest.raises(InferenceError, match="small has no output with the probability of each colour"):
         session.predict_colors(luma)
 
 
@@ -94,7 +94,7 @@ def test_numbers_that_are_not_finite_are_an_error(open_session: OpenSession, val
 def test_output_of_another_size_is_an_error(open_session: OpenSession) -> None:
     weights = numpy_helper.from_array(np.zeros((2, 1, 1, 1), np.float32), "weights")
     model = model_of([helper.make_node("Conv", ["luma", "weights"], ["chroma"], strides=[2, 2])], [weights])
-    with pytest.raises(InferenceError, match=r"gave chroma \[1, 2, 4, 4\] and not \[1, 2, 8, 8\]"):
+    with pytest.raises(InferenceError, match=r"returned chroma \[1, 2, 4, 4\] instead of \[1, 2, 8, 8\]"):
         open_session(model).predict(np.zeros((1, 1, 8, 8), np.float32))
 
 

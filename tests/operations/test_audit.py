@@ -80,7 +80,7 @@ def test_what_was_altered_removed_or_added_is_found(job: LocalJob) -> None:
     assert problems(audit_batch(job.output)) == {
         "a.jpg": "the output cannot be read: No such file or directory",
         "b.png": "the output was altered after it was made",
-        "stray.jpg": "no row of the manifest names it",
+        "stray.jpg": "it is not in the manifest",
     }
 
 
@@ -89,8 +89,8 @@ def test_links_in_the_output_and_lines_that_are_no_rows_are_found(job: LocalJob)
     manifest = job.output / MANIFEST_NAME
     manifest.write_bytes(manifest.read_bytes() + manifest.read_bytes().splitlines()[0] + b"\n")
     assert problems(audit_batch(job.output)) == {
-        "link": "no row of the manifest names it",
-        MANIFEST_NAME: "it has lines that are no rows, or several rows for one source",
+        "link": "it is not in the manifest",
+        MANIFEST_NAME: "some lines are not rows, or a source has several rows",
     }
 
 
@@ -114,8 +114,8 @@ def test_another_alpha_another_size_and_a_missing_mark_are_found(job: LocalJob) 
     forged(job, "d.gif.png", encode(replace(gif, frames=(replace(gif.first, metadata=bare.metadata),))))
     found = problems(audit_batch(job.output, job.source))
     assert found["b.png"] == "its alpha is not the source's"
-    assert found["e.webp"].startswith("frames of [(")
-    assert found["d.gif.png"] == "it does not say of itself that a model made its colours"
+    assert found["e.webp"].startswith("the pages are [(")
+    assert found["d.gif.png"] == "its metadata does not state that a model made its colours"
 
 
 def test_pictures_that_a_stopped_run_left_are_found(job: LocalJob) -> None:
@@ -140,9 +140,9 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: LocalJob) -> None:
     found = problems(audit_batch(job.output, job.source))
     assert found == {
         "a.jpg": "the source a.jpg was altered after the output was made",
-        "d.gif": "the manifest has it, and the source does not",
+        "d.gif": "it is in the manifest, but not in the source",
         "d.gif.png": "the source d.gif cannot be read: No such file or directory",
-        "new.png": "the source has it, and the manifest does not",
+        "new.png": "it is in the source, but not in the manifest",
     }
 
 
@@ -174,7 +174,7 @@ def test_an_output_without_the_mark_it_should_have_is_found(job: LocalJob) -> No
     manifest.write_text(text)
     found = audit_batch(again.output)
     assert {finding.problem for finding in found.findings} == {
-        "it does not say of itself that a model made its colours"
+        "its metadata does not state that a model made its colours"
     }
     assert len(found.findings) == 5
 

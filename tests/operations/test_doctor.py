@@ -164,7 +164,7 @@ def test_what_fails_while_writing_is_told_and_leaves_nothing(
             monkeypatch.setattr(Path, "read_bytes", lambda _: b"something else")
     problem = doctor._try_folder(folder).problem  # noqa: SLF001 (the whole diagnosis would meet these too)
     monkeypatch.undo()
-    assert problem.startswith("what is read back" if step == "read" else ("OSError", "cannot write"))
+    assert problem.startswith("the data read back" if step == "read" else ("OSError", "cannot write"))
     assert list(folder.iterdir()) == []
 
 

@@ -130,5 +130,5 @@ def test_a_model_that_takes_hints_is_told_the_truth_and_says_what_it_expects(tmp
 def test_hints_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
     path.write_bytes(small_model().SerializeToString())
-    with pytest.raises(UsageError, match="takes no hints"):
+    with pytest.raises(UsageError, match="does not support hints"):
         evaluate(open_model(path, provider="cpu"), tmp_path, hints=3)

@@ -260,7 +260,7 @@ def test_only_shards_of_one_split_work_beside_each_other(
         assert process.stdout is not None
         assert process.stdout.readline() == "at work\n"
         if is_refused:
-            with pytest.raises(OutputInUseError, match="at work in"):
+            with pytest.raises(OutputInUseError, match="in progress in"):
                 Manifest(open_store(tmp_path), wanted)
             assert len(os.listdir(tmp_path / STATE_FOLDER)) == 1  # what was refused leaves nothing
         else:
@@ -286,7 +286,7 @@ def test_the_command_says_what_is_missing(
     assert capsys.readouterr().err == ""
     assert command_line("merge", job.output) == 1
     error = capsys.readouterr().err
-    assert "Missing: shard 2/3 was killed, or never begun" in error
+    assert "Missing: shard 2/3 was killed or never started" in error
     assert "Merged 1 of 3 shards" in error
     for shard in ("2/3", "3/3"):
         assert command_line("run", *options, "--shard", shard, job.source, job.output) == 0

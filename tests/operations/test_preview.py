@@ -125,7 +125,7 @@ def test_large_pictures_are_shrunk_and_small_ones_are_not_enlarged(
 
 @pytest.mark.parametrize(
     ("colour", "label"),
-    [(True, "the original's luma: it is in colour already"), (False, "the original's luma")],
+    [(True, "the original's luma (already in colour)"), (False, "the original's luma")],
 )
 def test_of_a_picture_with_colours_the_luma_is_shown(
     colour: bool,  # noqa: FBT001 (pytest passes it by name)

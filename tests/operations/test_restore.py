@@ -37,7 +37,7 @@ def test_what_was_altered_or_is_there_already_is_left_out(job: LocalJob, tmp_pat
     (tmp_path / "again" / "sub" / "b.jpg").write_bytes(b"mine")
     found = restore_batch(job.output, tmp_path / "again")
     assert found.restored == 0
-    assert dict(found.left_out)["a.jpg"] == "it was altered after it was made"
+    assert dict(found.left_out)["a.jpg"] == "the output was altered after it was made"
     assert (tmp_path / "again" / "sub" / "b.jpg").read_bytes() == b"mine"
 
 

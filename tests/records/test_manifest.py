@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_unwritable(tmp_path: Path) -> None:
 def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
     with Manifest(open_store(tmp_path)) as first:
         first.append(Row("a.jpg", status="failed", reason="broken"))
-        with pytest.raises(OutputInUseError, match="another run is at work") as refused:
+        with pytest.raises(OutputInUseError, match="another run is in progress") as refused:
             Manifest(open_store(tmp_path))
         assert refused.value.exit_code == 5
         first.finish()

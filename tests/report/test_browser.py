@@ -166,7 +166,7 @@ def test_the_filter_takes_name_folder_and_status_together(page: Page) -> None:
     expect(page.locator("#count")).to_have_text("0 of 11 sources")
     page.get_by_label("Folder").select_option("")
     assert names(page) == ["broken.jpg"]
-    expect(card(page, "broken.jpg")).to_contain_text("not a picture of a known kind")
+    expect(card(page, "broken.jpg")).to_contain_text("not a known picture format")
 
 
 def test_the_order_is_look_at_this_first_or_the_path(page: Page) -> None:
@@ -318,5 +318,5 @@ def test_without_scripts_the_page_says_what_failed(browser: Browser, reported: L
     page = context.new_page()
     page.goto((reported.output / "colorbatch-report" / "index.html").as_uri())
     expect(page.locator(".failures")).to_contain_text("broken.jpg")
-    expect(page.get_by_text(re.compile("scripts are switched off"))).to_be_visible()
+    expect(page.get_by_text(re.compile("scripts are disabled"))).to_be_visible()
     context.close()

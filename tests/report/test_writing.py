@@ -133,13 +133,13 @@ def test_a_running_job_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     with Manifest(open_store(output)) as running:
         running.append(Row("a.png", status="failed", reason="broken"))
         page = write_report(output, source).index.read_text()
-        assert "A run is at work in this folder" in page
+        assert "A run is in progress in this folder" in page
         assert "2 sources have no row" in page
         running.append(Row("b.png", status="failed", reason="broken"))
         running.append(Row("c.png", status="failed", reason="broken"))
         running.finish()
     page = write_report(output, source).index.read_text()
-    assert "at work" not in page
+    assert "run is in progress" not in page
     assert "no row" not in page
 
 
@@ -160,9 +160,9 @@ def test_bad_folders_are_refused(job: LocalJob, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="has no colorbatch-manifest"):
         write_report(tmp_path / "empty")
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         write_report(job.output, tmp_path / "none")
-    with pytest.raises(UsageError, match="lies in"):
+    with pytest.raises(UsageError, match="is inside the output"):
         write_report(job.output, job.output / "album 1")
     assert not (job.output / FOLDER).exists()
 
@@ -255,10 +255,10 @@ def test_a_report_needs_no_model(job: LocalJob, command_line: CommandLine, monke
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "journal-1-of-2.jsonl", "shard-1-of-2.jsonl"])
 def test_a_page_of_what_is_not_finished_says_so(job: LocalJob, name: str) -> None:
-    assert "or was cut short" not in write_report(job.output).index.read_text()
+    assert "or was interrupted" not in write_report(job.output).index.read_text()
     (job.output / STATE_FOLDER).mkdir()
     (job.output / STATE_FOLDER / name).touch()
-    assert "or was cut short" in write_report(job.output).index.read_text()
+    assert "or was interrupted" in write_report(job.output).index.read_text()
 
 
 def test_a_manifest_of_odd_rows_makes_a_page(tmp_path: Path) -> None:

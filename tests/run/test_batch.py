@@ -311,7 +311,7 @@ def test_a_bug_met_at_one_picture_is_a_failed_row(
     assert batch.run_batch(job).failed == 2
     found = rows(job.output)
     assert found["d.webp"]["reason"] == "a bug in colorbatch: ZeroDivisionError: oh"
-    assert found["sub/deeper/c.tif"]["reason"] == "it needs more memory than there is"
+    assert found["sub/deeper/c.tif"]["reason"] == "not enough memory"
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -623,7 +623,7 @@ def test_an_altered_output_is_made_again_with_a_warning(job: LocalJob) -> None:
     run_with(job)
     (job.output / "a.jpg").write_bytes((job.output / "a.jpg").read_bytes() + b"caption")
     found = run_with(job)
-    assert found["a.jpg"]["warnings"] == ["the output had been altered, and was made again"]
+    assert found["a.jpg"]["warnings"] == ["the output had been altered and was remade"]
     assert run_with(job)["a.jpg"] == found["a.jpg"]
 
 
@@ -655,7 +655,7 @@ def test_in_a_tiff_of_grey_and_coloured_pages_the_grey_ones_are_coloured(tmp_pat
         for page in (grey, colour, grey.astype(np.uint16) * 200):
             writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack", metadata=None)
     found = run_with(LocalJob(source, tmp_path / "out", str(model_path), "cpu"))
-    assert found["album.tif"]["warnings"] == ["in colour already and left as they were: page 2"]
+    assert found["album.tif"]["warnings"] == ["already in colour and kept unchanged: page 2"]
     with tifffile.TiffFile(tmp_path / "out" / "album.tif") as album:
         first, second, third = (page.asarray() for page in album.pages)
     np.testing.assert_array_equal(second, colour)

@@ -96,7 +96,7 @@ def test_every_frame_is_marked_and_the_manifest_says_how(job: LocalJob) -> None:
 def test_torn_xmp_is_a_warning_and_the_mark_is_there(job: LocalJob) -> None:
     batch.run_batch(job)
     (warning,) = rows_of(open_store(job.output))["h.jpg"].warnings
-    assert warning.startswith("XMP is damaged and was left out")
+    assert warning.startswith("damaged XMP was dropped")
     assert digital_source_type(decode((job.output / "h.jpg").read_bytes()).first.metadata.xmp) == COMPOSITE
 
 

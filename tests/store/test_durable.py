@@ -39,7 +39,7 @@ def test_a_file_system_that_cannot_flush_is_no_failure(
     write_bytes(tmp_path / "a" / "b" / "file", b"content")
     assert (tmp_path / "a" / "b" / "file").read_bytes() == b"content"
     assert [each.getMessage() for each in caplog.records] == [
-        f"The file system cannot flush to disk ({os.strerror(number)}): a power failure may undo what was just written"
+        f"The file system cannot flush to disk ({os.strerror(number)}): a power failure may undo recent writes"
     ]
 
 

@@ -90,7 +90,7 @@ def test_a_second_run_is_refused_while_the_first_lasts(s3: S3, monkeypatch: pyte
     with Manifest(open_store(folder)) as first:
         first.append(Row("a.jpg", status="failed", reason="broken"))
         with pytest.raises(
-            OutputInUseError, match=f"another run is at work in s3://archive/out: process {os.getpid()}"
+            OutputInUseError, match=f"another run is in progress in s3://archive/out: process {os.getpid()}"
         ):
             Manifest(open_store(folder))
         first.finish()

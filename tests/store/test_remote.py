@@ -217,7 +217,7 @@ def test_no_credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "profile" in failed.value.advice
 
 
-@pytest.mark.parametrize(("name", "kind"), [("AccessDenied", "refuses"), ("SlowDown", "reduce")])
+@pytest.mark.parametrize(("name", "kind"), [("AccessDenied", "refused"), ("SlowDown", "reduce")])
 def test_other_refusals_are_one_line(name: str, kind: str) -> None:
     from botocore.exceptions import ClientError
     from s3fs.errors import translate_boto_error

@@ -53,7 +53,7 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(
 ) -> None:
     path = tmp_path / "evil.pth"
     save(wrap(Evil()), path)
-    with pytest.raises(CheckpointRefusedError, match="carries code") as refused:
+    with pytest.raises(CheckpointRefusedError, match="contains code") as refused:
         checkpoint.load_checkpoint(path)
     assert refused.value.exit_code == ExitCode.MODEL_REFUSED
     assert "ran" not in capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_a_damaged_or_missing_file_is_refused(network: ColorizationUNet, tmp_pat
     path = tmp_path / "x.pth"
     torch.save(network.state_dict(), path)
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(CheckpointRefusedError, match=r"is not a checkpoint|carries code"):
+    with pytest.raises(CheckpointRefusedError, match=r"is not a checkpoint|contains code"):
         checkpoint.load_checkpoint(path)
     path.write_bytes(b"\x80\x02.")  # pops an empty stack
     with pytest.raises(CheckpointRefusedError, match="is not a checkpoint"):
@@ -96,7 +96,7 @@ def test_a_damaged_or_missing_file_is_refused(network: ColorizationUNet, tmp_pat
 def test_weights_alone_cannot_be_resumed_from(network: ColorizationUNet, tmp_path: Path) -> None:
     path = checkpoint.save_epoch(tmp_path, TrainingState("unet", 64, 16, "0", epoch=1), network)
     path.rename(tmp_path / "checkpoints" / "last.pth")
-    with pytest.raises(CheckpointRefusedError, match="weights only"):
+    with pytest.raises(CheckpointRefusedError, match="only weights"):
         checkpoint.restore_last(tmp_path, network, torch.optim.Adam(network.parameters()), None, torch.device("cpu"))
 
 

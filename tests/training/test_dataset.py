@@ -73,7 +73,7 @@ def test_broken_pictures_are_reported_counted_and_left_out(
     assert len(pictures) == 2
     assert pictures.broken == ["b.png"]
     assert "b.png" in progress.texts[0]
-    assert progress.texts[-1] == "1 of 3 pictures are broken and were left out"
+    assert progress.texts[-1] == "1 of 3 pictures are damaged and were skipped"
     (levels,) = pictures.canvas([1]).levels
     assert levels.dtype == torch.uint8
     assert levels.shape == (64, 64, 4)

@@ -238,9 +238,9 @@ def test_limit_draws_the_same_pictures_each_time(config: TrainingConfig, tmp_pat
     [
         ({"crop": 65}, "--crop must be a multiple of 32"),
         ({"crop": 96}, "--size 64 is smaller than --crop 96"),
-        ({"loss": "bins"}, "cannot be trained with --loss bins; it takes: mse, chroma, huber"),
+        ({"loss": "bins"}, "cannot be trained with --loss bins; it supports: mse, chroma, huber"),
         ({"architecture": "resnet"}, "no architecture 'resnet'"),
-        ({"hinted": 0.1}, "the architecture unet has no hints"),
+        ({"hinted": 0.1}, "the architecture unet does not support hints"),
         ({"validation": 0.1, "validation_dir": Path("x")}, "cannot be given together"),
         ({"size": 65}, "multiple of 32"),
         ({"size": 32}, "at least 64"),
@@ -263,10 +263,10 @@ def test_another_training_is_neither_overwritten_nor_resumed_by_mistake(
     train(replace(config, epochs=1))
     with pytest.raises(UsageError, match="holds another training"):
         train(config)
-    with pytest.raises(CheckpointRefusedError, match="or of another architecture, size, crop or batch size"):
+    with pytest.raises(CheckpointRefusedError, match="or another architecture, size, crop or batch size"):
         train(replace(config, resume=True, batch_size=3))
     make_pictures("color", "new.png")
-    with pytest.raises(CheckpointRefusedError, match="of other pictures"):
+    with pytest.raises(CheckpointRefusedError, match="with other pictures"):
         train(replace(config, resume=True))
     with pytest.raises(CheckpointRefusedError, match="No such file"):
         train(replace(config, out=config.out / "none", resume=True))

@@ -135,7 +135,7 @@ def test_one_that_is_killed_costs_no_picture(job: LocalJob, caplog: pytest.LogCa
 
     run_batch(job, Foe(kill, "0/06.png"))
     assert killed
-    assert "a child process died (SIGKILL) at work on it" in caplog.text
+    assert "a child process died (SIGKILL) while processing it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
@@ -152,7 +152,7 @@ def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.Mon
         summary = run_batch(job)
     assert (summary.done, summary.failed) == (PICTURES - 1, 2)
     (reason,) = (reason for name, reason in summary.failures if name == "1/07.jpg")
-    assert reason.startswith("a child process died (SIGKILL) at work on it, 2 times")
+    assert reason.startswith("a child process died (SIGKILL) while processing it, 2 times")
     assert not (job.output / "1/07.jpg").exists()
     assert run_batch(job).coloured == 1
     assert_as_if_done_by_threads(job)
@@ -227,7 +227,7 @@ def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None
     nothing: Any = None
     with pytest.raises(AttributeError) as bug:
         child.colorize((job.source / "0/00.png").read_bytes(), nothing)
-    assert "colouring.py" in str(bug.value.__cause__)
+    assert "colorize.py" in str(bug.value.__cause__)
     assert isinstance(child.colorize((job.source / "0/00.png").read_bytes(), planned).result, Encoded)
     child.close()
     wrong = tmp_path / "wrong.onnx"
@@ -276,7 +276,7 @@ def test_a_child_with_which_nothing_can_be_exchanged_is_ended_and_replaced(
     with monkeypatch.context() as patch:
         patch.setattr(pickle, "load", without_memory)
         run_batch(job)
-    assert "nothing can be exchanged with it (MemoryError: no room for it) at work on it" in caplog.text
+    assert "communication with it failed (MemoryError: no room for it) while processing it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
@@ -294,7 +294,7 @@ def test_where_none_can_be_started_this_process_computes(
             run_batch(job)
         assert not job.output.exists()
         assert run_batch(replace(job, engine="auto")).done == PICTURES
-    assert "this process computes by itself" in caplog.text
+    assert "this process computes itself" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
@@ -304,7 +304,7 @@ def test_where_no_further_one_can_be_started_the_first_does_all(
     with monkeypatch.context() as patch:
         patch.setattr(children_module, "Child", only_one(Child, "there is room for one"))
         assert run_batch(job).done == PICTURES
-        assert "there is room for one; the others go on without it" in caplog.text
+        assert "there is room for one; the other child processes continue without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
@@ -341,7 +341,7 @@ def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
     with monkeypatch.context() as patch:
         patch.setattr(children_module, "Child", Forgetful)
         assert run_batch(job).done == PICTURES
-    assert "MemoryError: no room for it; the others go on without it" in caplog.text
+    assert "MemoryError: no room for it; the other child processes continue without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 

@@ -157,7 +157,7 @@ def test_a_picture_that_kills_its_worker_fails_alone(job: LocalJob) -> None:
     summary = run_batch(job, Foe(kill_workers, "box 1/07.png"))
     assert (summary.done, summary.failed) == (PICTURES - 1, 2)
     (reason,) = (reason for name, reason in summary.failures if name == "box 1/07.png")
-    assert reason.startswith("the worker that coloured it died 4 times")
+    assert reason.startswith("the workers that coloured it died 4 times")
     assert "box 1/07.png" not in outputs_below(job.output)
     assert run_batch(job).coloured == 1
     assert_as_if_done_here(job)
@@ -196,14 +196,14 @@ def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: Lo
     broken.graph.node[0].op_type = "NoSuchOperator"
     model = tmp_path / "broken.onnx"
     model.write_bytes(broken.SerializeToString())
-    with pytest.raises(ModelRefusedError, match="does not open the model"):
+    with pytest.raises(ModelRefusedError, match="cannot open the model"):
         run_batch(replace(job, model=str(model)))
     assert not job.output.exists()
 
 
 @pytest.mark.usefixtures("nodes")
 def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
-    with pytest.raises(EnvironmentFailure, match="it needs 2 CPUs, and there are 2 CPUs and 0 GPUs in all"):
+    with pytest.raises(EnvironmentFailure, match="it needs 2 CPUs; the cluster has 2 CPUs and 0 GPUs in all"):
         run_batch(replace(job, cpus_per_worker=2))  # two nodes of one core each
     with pytest.raises(EnvironmentFailure, match="1 GPUs"):
         run_batch(replace(job, num_gpus_per_worker=1))
@@ -404,7 +404,7 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
     assert process.returncode == (143 if number == signal.SIGTERM else -number), error
     assert "Traceback" not in error
     if number == signal.SIGTERM:
-        assert "Run the same command again to go on" in error
+        assert "Run the same command again to resume" in error
     wait_until(lambda: not workers())  # Ray ends those whose driver is gone
     assert run_batch(job).kept >= 1
     assert_as_if_done_here(job)
