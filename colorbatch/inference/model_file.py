@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from colorbatch.errors import ModelRefusedError
+from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
@@ -48,7 +48,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
         data = read_regular(path)
     except OSError as error:
         raise ModelRefusedError(
-            f"cannot read the model {name_or_path}: {error.strerror or error}",
+            f"cannot read the model {name_or_path}: {reason_of(error)}",
             advice=f"Give the path of an .onnx file, or a built-in model: {', '.join(built_in_models())}",
         ) from error
     try:

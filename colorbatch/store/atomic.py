@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder, make_folder
 from colorbatch.store.platforms import long_path
 
@@ -41,17 +41,17 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
                 file.flush()
                 flush(file.fileno())
         with _RENAMING:
-            is_taken = not may_replace and os.path.lexists(path)
-            if not is_taken:
+            already_exists = not may_replace and os.path.lexists(path)
+            if not already_exists:
                 temporary.replace(path)
         if is_durable:
             fsync_folder(path.parent)
     except OSError as error:
-        raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputUnwritableError(f"cannot write {path}: {reason_of(error)}") from error
     finally:
         with suppress(OSError):  # it was renamed on success, and never existed if its folder could not be created
             temporary.unlink()
-    if is_taken:
+    if already_exists:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
@@ -76,17 +76,17 @@ def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace
         file.write(data)
 
 
-def remove_left_behind(folder: Path, spared: str = "") -> None:
+def remove_left_behind(folder: Path, skipped: str = "") -> None:
     """Delete temporary files below ``folder`` that killed processes left; call it when no other one writes there.
 
     Args:
         folder: the folder to search, with all its subfolders.
-        spared: the name of a folder in it to skip, where another process may be writing.
+        skipped: the name of a folder in it to skip, where another process may be writing.
 
     """
     for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder and spared in folders:
-            folders.remove(spared)
+        if Path(parent) == folder and skipped in folders:
+            folders.remove(skipped)
         for name in names:
             if is_temporary(name):
                 with suppress(OSError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from colorbatch.errors import ColorbatchError, StoreUnavailableError
+from colorbatch.errors import ColorbatchError, StoreUnavailableError, reason_of
 from colorbatch.location import without_secrets
 from colorbatch.text import printable
 
@@ -51,7 +51,7 @@ def as_os_error(error: Exception) -> OSError:
     if isinstance(error, CutError | FileExistsError):
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
-    text = _line(error)
+    text = _one_line(error)
     candidates: list[tuple[bool, OSError]] = [
         (
             bool(names & _CREDENTIALS_ERRORS),
@@ -75,7 +75,7 @@ def store_unavailable(error: OSError, place: str) -> StoreUnavailableError:
         place: the location of the store, without secrets.
 
     """
-    what = f"cannot use {place}: {error.strerror or error}"
+    what = f"cannot use {place}: {reason_of(error)}"
     if isinstance(error, CredentialsError):
         return StoreUnavailableError(
             what,
@@ -110,12 +110,12 @@ def with_retries(action: Callable[[], _T], what: str) -> _T:
             is_permanent = isinstance(failure, FileNotFoundError | PermissionError | FileExistsError)
             if is_permanent or pause is None or failure.errno in _PERMANENT:
                 raise failure from error
-            logger.info("%s, retrying in %g s: %s", printable(what), pause, failure.strerror or failure)
+            logger.info("%s, retrying in %g s: %s", printable(what), pause, reason_of(failure))
             time.sleep(pause)
     raise AssertionError  # the last pause is None
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Return the text of an error, on one line and without secrets."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    text = reason_of(error) or type(error).__name__
     return without_secrets(" ".join(text.split()))

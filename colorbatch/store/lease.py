@@ -40,7 +40,7 @@ class Lease:
         """
         self._store = store
         self._name = name
-        self._run = secrets.token_hex(8)
+        self._run_id = secrets.token_hex(8)
         self._renewals = 0
         self.was_left = False
         """Whether it was left by a process that died."""
@@ -85,13 +85,13 @@ class Lease:
 
     def _is_ours(self) -> bool:
         content = _read(self._store, self._name)
-        return content is not None and _values(content).get("run") == self._run
+        return content is not None and _values(content).get("run") == self._run_id
 
     def _content(self) -> bytes:
         values = {
             "host": _host(),
             "pid": os.getpid(),
-            "run": self._run,
+            "run": self._run_id,
             "beat": self._renewals,
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError
+from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
@@ -138,7 +138,7 @@ class LocalStore(Store):
 
     @override
     def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
-        atomic.remove_left_behind(self.path, spared=REPORT_FOLDER)
+        atomic.remove_left_behind(self.path, skipped=REPORT_FOLDER)
 
     @override
     def names(self, unreadable: list[OSError]) -> Iterator[str]:
@@ -157,7 +157,7 @@ class LocalStore(Store):
 
     @override
     def unavailable(self, error: OSError) -> OutputUnwritableError:
-        return OutputUnwritableError(f"cannot read {error.filename or self.path}: {error.strerror or error}")
+        return OutputUnwritableError(f"cannot read {error.filename or self.path}: {reason_of(error)}")
 
     @override
     def open_journal(self, name: str) -> LocalJournal:
@@ -194,7 +194,7 @@ class LocalStore(Store):
             try:
                 entries = list(os.scandir(folder))
             except OSError as error:
-                yield self._skipped_folder(folder, f"cannot read the folder: {error.strerror}", is_failure=True)
+                yield self._skipped_folder(folder, f"cannot read the folder: {reason_of(error)}", is_failure=True)
                 continue
             for entry in entries:
                 path = Path(entry.path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store import platforms
 from colorbatch.store.durable import flush
 from colorbatch.store.lock import is_held, open_locked
@@ -28,7 +28,7 @@ class LocalJournal(Journal):
             if file.tell():
                 file.write(b"\n")  # ends a line that a crash may have truncated
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
 
     @override
     def add(self, line: bytes, *, is_durable: bool = True) -> None:
@@ -38,7 +38,7 @@ class LocalJournal(Journal):
         try:
             flush(self._file.fileno())
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def announce(self, line: bytes) -> None:
@@ -46,7 +46,7 @@ class LocalJournal(Journal):
             with self._lock:
                 self._file.write(line)
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def hold(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputUnwritableError, UsageError
+from colorbatch.errors import OutputUnwritableError, UsageError, reason_of
 from colorbatch.location import overlaps
 from colorbatch.store.failures import with_retries
 from colorbatch.store.file_state import FileState
@@ -117,7 +117,7 @@ class RemoteStore(RemoteFiles, Store):
         except FileExistsError:
             raise
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {reason_of(error)}") from error
         with self._lock:
             if self._states is not None:
                 self._states[name] = state

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from colorbatch.errors import EnvironmentFailure
+from colorbatch.errors import EnvironmentFailure, reason_of
 from colorbatch.location import SCHEMES, shown
 from colorbatch.store import atomic
 from colorbatch.store.failures import CutError, as_os_error, store_unavailable, with_retries
@@ -223,7 +223,7 @@ class RemoteFiles:
         try:
             with_retries(abort, f"listing uploads to {start}")
         except OSError as error:
-            logger.info("Uploads to %s could not be listed: %s", start, error.strerror or error)
+            logger.info("Uploads to %s could not be listed: %s", start, reason_of(error))
             return False
         return True
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError
+from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.store import Journal, JournalFile
@@ -27,7 +27,7 @@ class RemoteJournal(Journal):
     def __init__(self, store: RemoteFiles, name: str) -> None:
         self._store = store
         self._name = name
-        self._run = secrets.token_hex(8)
+        self._run_id = secrets.token_hex(8)
         self._lines: list[bytes] = []
         self._lock = threading.Lock()
         self._failure: ColorbatchError | None = None
@@ -61,7 +61,7 @@ class RemoteJournal(Journal):
         try:
             self._lease.renew()
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def delete(self) -> None:
@@ -82,7 +82,7 @@ class RemoteJournal(Journal):
             if self._failure is None:
                 self._write_part()
         except OSError as error:
-            logger.warning("The last rows could not be written: %s", error.strerror or error)
+            logger.warning("The last rows could not be written: %s", reason_of(error))
         self._lease.release()
 
     def _stop_thread(self) -> None:
@@ -104,7 +104,7 @@ class RemoteJournal(Journal):
                 self._failure = error
                 return
             except OSError as error:  # the store may be available at the next renewal
-                logger.warning("The journal could not be written: %s", error.strerror or error)
+                logger.warning("The journal could not be written: %s", reason_of(error))
 
     def _write_part(self) -> None:
         """Write the gathered lines as a new part.
@@ -118,7 +118,9 @@ class RemoteJournal(Journal):
         if not lines:
             return
         try:
-            self._store.put(f"{self._name}/{self._part_number:08}-{self._run}.jsonl", b"".join(lines), may_replace=True)
+            self._store.put(
+                f"{self._name}/{self._part_number:08}-{self._run_id}.jsonl", b"".join(lines), may_replace=True
+            )
         except OSError:
             with self._lock:
                 self._lines = [*lines, *self._lines]
