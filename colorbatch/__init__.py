@@ -1,6 +1,6 @@
-"""Colour folders of black-and-white photographs with a model that is checked, and prove that only colour was added.
+"""Colour folders of black-and-white photographs with a verified model, and prove that only colour was added.
 
-What the command line calls, for use from Python::
+The API that the command line uses::
 
     import colorbatch
 
@@ -54,7 +54,7 @@ __all__ = [
     "write_report",
 ]
 
-_HOMES = {
+_MODULES = {
     "Audit": "operations.audit",
     "BatchJob": "job",
     "BatchSummary": "job",
@@ -81,11 +81,11 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used (PEP 562)."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

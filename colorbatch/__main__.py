@@ -1,4 +1,4 @@
-"""``python -m colorbatch``."""
+"""Entry point of ``python -m colorbatch``."""
 
 from colorbatch.cli.main import main
 

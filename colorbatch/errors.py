@@ -1,21 +1,21 @@
-"""Every failure colorbatch can end in, its advice and its exit code.
+"""Every failure that colorbatch can end with, with its advice and its exit code.
 
 ColorbatchError
 ├── PictureError                 one picture failed; the run goes on      exit 1
-│   ├── UnreadablePictureError   broken, truncated or not a picture
+│   ├── UnreadablePictureError   damaged, truncated or not a picture
 │   ├── UnsupportedPictureError  a kind that would lose something
-│   ├── UnsafeOutputError        a file of the user's stands where the output belongs
+│   ├── UnsafeOutputError        a file of the user's is where the output belongs
 │   └── InferenceError           the model failed on this picture
-│       └── InferenceStoppedError  the run was stopped while the model was at work
+│       └── InferenceStoppedError  the run was stopped during inference
 ├── UsageError                   bad option or folder                     exit 2
 ├── ModelRefusedError            not a model colorbatch can trust         exit 3
 ├── CheckpointRefusedError       not a checkpoint, or one with code in it exit 3
 ├── EnvironmentFailure           something outside is missing or full     exit 4
 │   ├── MissingExtraError        a package of an extra is not installed
-│   ├── ProviderUnavailableError the execution provider asked for is not in use
+│   ├── ProviderUnavailableError the requested execution provider cannot be used
 │   ├── OutputUnwritableError    the output cannot be written
-│   └── StoreUnavailableError    an object store does not answer, or refuses
-├── OutputInUseError             another run is at work in the output     exit 5
+│   └── StoreUnavailableError    a store does not respond, or refuses a request
+├── OutputInUseError             another run is using the output          exit 5
 └── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
 """
 
@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
 
 
 class ColorbatchError(Exception):
-    """Base of all expected failures: ``str(error)`` says what is wrong, ``advice`` what to do."""
+    """Base of all expected failures: ``str(error)`` says what is wrong, ``advice`` what to do about it."""
 
     exit_code: ExitCode = ExitCode.BUG
     advice: str = ""
@@ -50,8 +50,8 @@ class ColorbatchError(Exception):
             self.advice = advice
 
     def __reduce__(self) -> tuple[Callable[..., "ColorbatchError"], tuple[object, ...]]:
-        """Go through :mod:`pickle` whatever a class takes to be made, as from the worker of a cluster."""
-        return _again, (type(self), str(self), self.advice)
+        """Support :mod:`pickle` whatever arguments a subclass takes: workers of a cluster send errors."""
+        return _unpickled, (type(self), str(self), self.advice)
 
     @property
     def in_full(self) -> str:
@@ -59,8 +59,14 @@ class ColorbatchError(Exception):
         return f"{self}. {self.advice}" if self.advice else str(self)
 
 
-def _again(kind: type[ColorbatchError], message: str, advice: str) -> ColorbatchError:
-    """Return an error as it was before it was pickled."""
+def reason_of(error: Exception) -> str:
+    """Return the message of an error; for an OSError with ``strerror``, that alone."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return reason or str(error)
+
+
+def _unpickled(kind: type[ColorbatchError], message: str, advice: str) -> ColorbatchError:
+    """Return an error as it was before pickling."""
     error = kind.__new__(kind, message)
     error.advice = advice
     return error
@@ -73,7 +79,7 @@ class PictureError(ColorbatchError):
 
 
 class UnreadablePictureError(PictureError):
-    """The file is not a picture, or it is broken or cut short."""
+    """The file is not a picture, or it is damaged or truncated."""
 
     advice = "Restore the file from a backup or scan it again; --salvage colours the readable part."
 
@@ -83,41 +89,41 @@ class UnsupportedPictureError(PictureError):
 
 
 class UnsafeOutputError(PictureError):
-    """A file that colorbatch did not make stands where the output belongs."""
+    """A file that colorbatch did not make is where the output belongs."""
 
     advice = "Move that file away or choose another output folder."
 
 
 class InferenceError(PictureError):
-    """The model failed on this picture, or gave numbers that are no colours."""
+    """The model failed on this picture, or returned numbers that are not colours."""
 
 
 class InferenceStoppedError(InferenceError):
-    """The run was stopped while the model was at work on this picture."""
+    """The run was stopped during inference on this picture."""
 
 
 class UsageError(ColorbatchError):
-    """The command or the job was asked for something that cannot be."""
+    """The command or the job was asked for something impossible."""
 
     exit_code = ExitCode.USAGE
 
 
 class ModelRefusedError(ColorbatchError):
-    """The file is not a model that keeps colorbatch's contract."""
+    """The file is not a model that fulfils colorbatch's contract."""
 
     exit_code = ExitCode.MODEL_REFUSED
     advice = "Make a model with: colorbatch export CHECKPOINT"
 
 
 class CheckpointRefusedError(ColorbatchError):
-    """The file is not a checkpoint of a known network, or it carries code."""
+    """The file is not a checkpoint of a known network, or it contains code."""
 
     exit_code = ExitCode.MODEL_REFUSED
     advice = "Use a .pth file written by colorbatch train, or a plain state dict of the network."
 
 
 class EnvironmentFailure(ColorbatchError):  # noqa: N818 (EnvironmentError is a builtin)
-    """Something outside of colorbatch is missing, full or closed."""
+    """Something outside colorbatch is missing, full or closed."""
 
     exit_code = ExitCode.ENVIRONMENT
 
@@ -133,7 +139,7 @@ class MissingExtraError(EnvironmentFailure):
 
 
 class ProviderUnavailableError(EnvironmentFailure):
-    """The execution provider that was asked for cannot be used here."""
+    """The requested execution provider cannot be used here."""
 
 
 class OutputUnwritableError(EnvironmentFailure):
@@ -143,13 +149,13 @@ class OutputUnwritableError(EnvironmentFailure):
 
 
 class StoreUnavailableError(EnvironmentFailure):
-    """A store of sources or outputs does not answer, or refuses what a run cannot do without."""
+    """A store of sources or outputs does not respond, or refuses a request that a run needs."""
 
     advice = "Check the network and the address of the store, then run the same command again."
 
 
 class OutputInUseError(ColorbatchError):
-    """Another run is at work in the output folder."""
+    """Another run is using the output folder."""
 
     exit_code = ExitCode.OUTPUT_IN_USE
     advice = "Wait until it has finished, or choose another output folder."

@@ -1,4 +1,4 @@
-"""Turn a missing optional package into an error that names the pip line."""
+"""Turn a missing optional package into an error that names the pip command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ def needs_extra(extra: str) -> Iterator[None]:
 
     Raises:
         MissingExtraError: a package is not installed.
-        EnvironmentFailure: a package is installed and does not import.
+        EnvironmentFailure: a package is installed but cannot be imported.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""What one batch run is asked to do, and what came of it."""
+"""What one batch run is asked to do, and its outcome."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -11,30 +11,30 @@ from colorbatch.stages import Stage, StageCost
 
 ProviderName = Literal["auto", "cpu", "cuda"]
 AlreadyColor = Literal["skip", "copy", "recolor"]
-"""``copy``: byte for byte; ``recolor``: from its luma, like any other."""
+"""``copy``: unchanged, byte for byte; ``recolor``: coloured from its luma, like any other."""
 DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"]
-"""Of IPTC's NewsCodes: how the output says that its colours were made by a model."""
+"""IPTC NewsCode by which the output says that its colours were made by a model."""
 JpegLuma = Literal["exact", "reencoded"]
-"""``exact``: that of a grey JPEG is handed on as it is coded, where that can be; ``reencoded``: from its pixels."""
+"""``exact``: the coded luma of a grey JPEG is copied unchanged where possible; ``reencoded``: encoded from pixels."""
 EngineName = Literal["auto", "threads", "processes", "ray"]
 Status = Literal["done", "skipped", "failed"]
 
 WORKER_NAME = "colour"
-"""How the names of the threads begin that colour pictures."""
+"""Name prefix of the threads that colour pictures."""
 DEFAULT_MODEL = "default"
-"""The built-in model that is used when none is named."""
+"""Name of the built-in model that is used when none is given."""
 
 
 @dataclass(frozen=True)
 class ColorOptions:
-    """How a model is to colour a picture; ``None`` stands for what the model's contract says."""
+    """How a model is to colour a picture; ``None`` means the value of the model's contract."""
 
     working_size: int | None = None
     """Short side in pixels that the network sees."""
     vividness: float | None = None
-    """0..1, from careful to vivid colours; for models that have it."""
+    """0..1, from muted to vivid colours; only for models with this input."""
     strength: float = 1.0
-    """Factor of chroma, 0..2."""
+    """Factor by which chroma is multiplied, 0..2."""
     tta: bool = False
     """Average the chroma of the picture and of its mirror image (test-time augmentation)."""
 
@@ -51,42 +51,42 @@ class BatchJob:
     provider: ProviderName = "auto"
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
-    """Pictures worked on at the same time; ``None``: one for each core."""
+    """Number of pictures processed at the same time; ``None``: one per core."""
     memory_limit: int | None = None
-    """Bytes of memory for pictures in work; ``None``: half of the machine's. One that needs more goes alone."""
+    """Bytes of memory for pictures being processed; ``None``: half of the machine's. One that needs more runs alone."""
     gpu_memory: int | None = None
-    """Bytes of a GPU's memory to use at most; ``None``: what is needed."""
+    """Maximum number of bytes of GPU memory to use; ``None``: as much as needed."""
     already_color: AlreadyColor = "skip"
-    """What becomes of a picture that is in colour."""
+    """What to do with a picture that is already in colour."""
     max_megapixels: float = 500.0
-    """A frame of more pixels fails before it is decoded."""
+    """Maximum size of a frame; larger ones fail before they are decoded."""
     timeout: float | None = 300.0
-    """Seconds that the model may take for one picture, or one page."""
+    """Maximum number of seconds that inference may take for one picture, or one page."""
     salvage: bool = False
-    """Colour what can be read of pictures that are cut short, with a warning."""
+    """Colour the readable part of truncated pictures, with a warning."""
     jpeg_luma: JpegLuma = "exact"
     digital_source_type: DigitalSourceType | None = "compositeWithTrainedAlgorithmicMedia"
-    """How outputs say in their XMP that a model made their colours; ``None``: they do not say it."""
+    """How outputs state in their XMP that a model made their colours; ``None``: they do not."""
     include: Sequence[str] = ()
-    """Patterns of the only files to colour; none: all."""
+    """Patterns of the files to colour; empty: all."""
     exclude: Sequence[str] = ()
-    """Patterns of files to leave out, whatever ``include`` says."""
+    """Patterns of files to exclude, whatever ``include`` says."""
     only: AbstractSet[str] | None = None
-    """Paths below the source of the only files to do, all others being left aside with what earlier runs made of them;
-    ``None``: all."""
+    """Paths below the source of the files to process; all others are excluded, and what earlier runs made of them is
+    kept. ``None``: all."""
     shard: Shard | None = None
-    """The share of the sources to do; ``None``: all."""
+    """Share of the sources to process; ``None``: all."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
     engine: EngineName = "auto"
-    """``threads``: those of this process; ``processes``: a child process for each job; ``auto``: the latter for many
-    pictures on the CPU; ``ray``: the workers of a cluster, of which there are ``jobs`` at most."""
+    """``threads``: threads of this process; ``processes``: one child process per job; ``auto``: the latter for many
+    pictures on the CPU; ``ray``: at most ``jobs`` workers of a cluster."""
     ray_address: str | None = None
-    """Of a Ray cluster, or ``auto`` for the one that runs here; ``None``: one is started on this machine."""
+    """Address of a Ray cluster, or ``auto`` for the one running here; ``None``: one is started on this machine."""
     cpus_per_worker: int = 1
-    """Cores of a Ray worker: as many pictures are computed with there at the same time."""
+    """Cores of a Ray worker, which processes as many pictures at the same time."""
     num_gpus_per_worker: float | None = None
-    """GPUs of a Ray worker; ``None``: one where the provider is ``cuda``, else none."""
+    """GPUs of a Ray worker; ``None``: one if the provider is ``cuda``, else none."""
 
 
 @dataclass
@@ -94,27 +94,27 @@ class BatchSummary:
     """The outcome of a run, counted."""
 
     done: int = 0
-    """Outputs that stand now; ``kept`` of them were there already."""
+    """Outputs that exist now, including those ``kept``."""
     kept: int = 0
     """Outputs of an earlier run whose source, model and settings have not changed."""
     copied: int = 0
-    """Outputs of this run that are copies of pictures in colour; counted in ``done`` too."""
+    """Outputs of this run that are copies of colour pictures; also counted in ``done``."""
     skipped: int = 0
     failed: int = 0
     not_reached: int = 0
-    """Sources left for the next run because this one was stopped; counted in ``skipped`` too."""
+    """Sources left for the next run because this one was stopped; also counted in ``skipped``."""
     stopped: bool = False
     """Whether the run ended before its last picture."""
     megapixels: float = 0.0
-    """Coloured in this run."""
+    """Megapixels coloured in this run."""
     seconds: float = 0.0
     provider: str = ""
-    """The execution provider that was really in use."""
+    """The execution provider that was actually used."""
     provider_reason: str = ""
-    """Why it was that one, where there was a choice."""
+    """Why that one was used, where there was a choice."""
     model: str = ""
     stages: dict[Stage, StageCost] = field(default_factory=dict)
-    """Where the time went."""
+    """Where the time was spent."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Input and reason of each failed row."""
 

@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 Location: TypeAlias = Union[Path, "UPath"]
 """A :class:`pathlib.Path`, or a ``UPath`` of universal-pathlib for a store."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://", re.ASCII)
-"""At least two letters: ``C:`` is a drive of Windows."""
+"""Scheme of a URL, of at least two characters: ``C:`` is a Windows drive."""
 _SECRETS = re.compile(r"(?<=://)[^/@]*@")
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What begins a URL."""
+    """Properties of a URL scheme."""
 
     package: str | None
-    """That fsspec needs for it; ``None``: none."""
+    """The package that fsspec needs for it; ``None``: none."""
     module: str | None
+    """The module of that package to import."""
     is_object_store: bool
-    """Whether an upload is there whole or not at all; else there are files that can be renamed."""
+    """Whether uploads are atomic; otherwise files are written and then renamed."""
 
 
 _S3, _GS = Scheme("s3fs", "s3fs", is_object_store=True), Scheme("gcsfs", "gcsfs", is_object_store=True)
@@ -55,9 +56,9 @@ def location_of(text: str) -> Location:
     """Return the location that a text names.
 
     Raises:
-        UsageError: it is a URL of a kind that is not known, or names no place.
+        UsageError: it is a URL of an unknown scheme, or names no place.
         MissingExtraError: it is a URL, and the extra ``remote`` is not installed.
-        EnvironmentFailure: the package for this kind of URL is not installed.
+        EnvironmentFailure: the package for this scheme is not installed.
 
     """
     found = _URL.match(text)
@@ -65,7 +66,7 @@ def location_of(text: str) -> Location:
         return Path(text)
     name = found[1].lower()
     if name == "file":
-        return _local(text)
+        return _path_of_file_url(text)
     scheme = SCHEMES.get(name)
     if scheme is None:
         known = ", ".join(f"{each}://" for each in (*SCHEMES, "file"))
@@ -86,17 +87,17 @@ def location_of(text: str) -> Location:
 
 
 def shown(location: Location) -> str:
-    """Return a location as it may be shown and logged: without user and password."""
+    """Return a location for display and logging: without user and password."""
     return without_secrets(str(location))
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without what stands before the host in URLs."""
+    """Return a text without user and password in its URLs."""
     return _SECRETS.sub("", text)
 
 
 def overlaps(one: "UPath", other: "UPath", *, is_same: bool = False) -> bool:
-    """Return whether one of two locations lies in the other, or is the other; with ``is_same``: only the latter."""
+    """Return whether two locations are the same or one is inside the other; with ``is_same``: only the former."""
     kinds = [(SCHEMES.get(each.protocol), each.storage_options.get("host")) for each in (one, other)]
     if kinds[0] != kinds[1]:
         return False
@@ -105,26 +106,26 @@ def overlaps(one: "UPath", other: "UPath", *, is_same: bool = False) -> bool:
     return first[:shorter] == second[:shorter]
 
 
-def _local(text: str) -> Path:
+def _path_of_file_url(text: str) -> Path:
     """Return the path that a ``file://`` URL names.
 
     Raises:
-        UsageError: it is of another machine.
+        UsageError: it is on another machine.
 
     """
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         raise UsageError(f"{text} is a file on another machine", advice="Write file:///path, or the path alone.")
-    from urllib.request import url2pathname  # a sixth of the time that the help takes
+    from urllib.request import url2pathname  # importing it takes a sixth of the time of --help
 
     return Path(url2pathname(parts.path))
 
 
 def _refuse_without_package(name: str, scheme: Scheme) -> None:
-    """Raise where the package is missing that fsspec needs.
+    """Raise if the package that fsspec needs is missing.
 
     Raises:
-        EnvironmentFailure: it is.
+        EnvironmentFailure: it is missing.
 
     """
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""How long work reports on itself, without knowing who listens, and how fast it goes."""
+"""How long work reports its progress, without knowing who listens, and its rate."""
 
 import time
 from collections import deque
@@ -7,49 +7,49 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-_SECONDS_LOOKED_BACK = 60.0
-"""Over which a rate is taken: what is small, or there already, at the start says little of the rest."""
-_FEWEST_LOOKED_BACK = 20
-"""Advances that a rate rests on, however long ago: large pictures take minutes."""
+_RATE_PERIOD = 60.0
+"""Period over which a rate is computed: small or finished pictures at the start say little about the rest."""
+_MIN_ADVANCES = 20
+"""Minimum number of advances that a rate is based on, however old: large pictures take minutes."""
 
 
 class ProgressReporter(Protocol):
     """Receives the progress of one job at a time; the command line shows it, a library caller may ignore it."""
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
-        """Start a job of ``total`` steps; ends the one before.
+        """Start a job of ``total`` steps; end the previous one.
 
-        ``weight`` is what all of them weigh, in a unit that says how much longer one takes than another; ``None``:
-        they are alike, and weigh 1 each.
+        ``weight`` is their total weight, in a unit proportional to the time that a step takes; ``None``: all steps are
+        alike, and weigh 1 each.
         """
 
     def working_on(self, name: str) -> AbstractContextManager[None]:
-        """Say, for as long as the block lasts, what is being worked on; from any thread."""
+        """Report what is being worked on for as long as the block lasts; from any thread."""
 
     def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:
-        """Say that ``steps`` more steps are done.
+        """Report that ``steps`` more steps are done.
 
         Args:
             steps: how many.
-            weight: what they weighed; 0: they were done before, and say nothing of how fast it goes; ``None``: 1 each.
-            megapixels: that were worked through.
+            weight: their total weight; 0: they were done before, and do not count towards the rate; ``None``: 1 each.
+            megapixels: how many were processed.
 
         """
 
     def message(self, text: str) -> None:
-        """Show one line that stays."""
+        """Show one line that remains visible."""
 
     def end(self) -> None:
-        """Close the current job; safe to call more than once."""
+        """End the current job; safe to call more than once."""
 
 
 class SilentProgress:
-    """A reporter that tells nobody."""
+    """A reporter that shows nothing."""
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
         """Ignore."""
 
-    def working_on(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 (nobody is told)
+    def working_on(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 (nothing is shown)
         """Ignore."""
         return nullcontext()
 
@@ -64,8 +64,8 @@ class SilentProgress:
 
 
 @dataclass(frozen=True)
-class _Mark:
-    """What had been worked through at a moment."""
+class _Sample:
+    """What had been done at a point in time."""
 
     time: float
     steps: int = 0
@@ -74,47 +74,47 @@ class _Mark:
 
 
 class Pace:
-    """How fast a job goes of late, and when it will be done.
+    """Recent rate of a job, and the time left.
 
-    The time left rests on weights, not on steps: a folder of small scans before one of masters would promise far too
-    much. One thread advances it; others may ask.
+    The time left is based on weights, not on steps: after a folder of small scans, one of large masters would take far
+    longer than estimated. One thread advances it; others may read it.
     """
 
     def __init__(self, total: int, weight: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take what :meth:`ProgressReporter.begin` takes; ``clock`` tells seconds."""
+        """Take the arguments of :meth:`ProgressReporter.begin`, and a clock in seconds."""
         self.total = total
         self.done = 0
         self._weight = float(total if weight is None else weight)
         self._clock = clock
-        self._marks = deque([_Mark(clock())])
+        self._samples = deque([_Sample(clock())])
 
     def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:
-        """Count what :meth:`ProgressReporter.advance` is told."""
+        """Record what :meth:`ProgressReporter.advance` reports."""
         self.done += steps
-        now, last = self._clock(), self._marks[-1]
+        now, last = self._clock(), self._samples[-1]
         if weight == 0:
             if last.steps == 0:  # the work has not begun yet
-                self._marks[0] = _Mark(now)
+                self._samples[0] = _Sample(now)
             return
         weight = float(steps if weight is None else weight)
-        self._marks.append(_Mark(now, last.steps + steps, last.weight + weight, last.megapixels + megapixels))
-        while len(self._marks) > _FEWEST_LOOKED_BACK and self._marks[0].time < now - _SECONDS_LOOKED_BACK:
-            self._marks.popleft()
+        self._samples.append(_Sample(now, last.steps + steps, last.weight + weight, last.megapixels + megapixels))
+        while len(self._samples) > _MIN_ADVANCES and self._samples[0].time < now - _RATE_PERIOD:
+            self._samples.popleft()
 
     @property
     def steps_per_second(self) -> float:
-        """Of those that took time."""
-        return (self._marks[-1].steps - self._marks[0].steps) / self._seconds
+        """Recent rate of the steps that took time."""
+        return (self._samples[-1].steps - self._samples[0].steps) / self._seconds
 
     @property
     def megapixels_per_second(self) -> float:
-        """Worked through."""
-        return (self._marks[-1].megapixels - self._marks[0].megapixels) / self._seconds
+        """Recent rate of the megapixels processed."""
+        return (self._samples[-1].megapixels - self._samples[0].megapixels) / self._seconds
 
     @property
     def seconds_left(self) -> float | None:
-        """Until all is done, at the pace of late; ``None``: nothing tells that yet."""
-        first, last = self._marks[0], self._marks[-1]
+        """Seconds until all is done, at the recent rate; ``None``: not known yet."""
+        first, last = self._samples[0], self._samples[-1]
         if last.weight == first.weight:
             return None
         left = max(0.0, self._weight - last.weight) if self.done < self.total else 0.0
@@ -122,4 +122,5 @@ class Pace:
 
     @property
     def _seconds(self) -> float:
-        return max(self._clock() - self._marks[0].time, 1e-9)
+        """Period over which the rates are computed; above 0."""
+        return max(self._clock() - self._samples[0].time, 1e-9)

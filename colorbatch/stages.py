@@ -1,4 +1,4 @@
-"""Where the time of a run goes: seconds and megabytes of each stage, over all threads and child processes."""
+"""Where the time of a run is spent: seconds and megabytes of each stage, over all threads and child processes."""
 
 import threading
 import time
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stage = Literal["read", "decode", "network", "encode", "write"]
-"""``network``: shrinking is part of it; ``encode``: enlarging chroma, merging it and hashing are part of it."""
+"""``network`` includes shrinking; ``encode`` includes enlarging and merging chroma, and hashing."""
 
 
 @dataclass
 class StageCost:
-    """What one stage took, summed over the pictures and threads."""
+    """Cost of one stage, summed over pictures and threads."""
 
     seconds: float = 0.0
-    """Of the clock; what stages of other threads took at the same time is counted there too."""
+    """Elapsed seconds; stages of several threads that overlap in time each count in full."""
     cpu_seconds: float = 0.0
-    """Of the threads that did it; those of ONNX Runtime, where it has its own, are not counted."""
+    """CPU seconds of the threads that ran it; threads that ONNX Runtime starts itself are not counted."""
     megabytes: float = 0.0
-    """That left it: file bytes read, decoded pixels, chroma, file bytes to write, file bytes written."""
+    """Output of the stage: file bytes read, decoded pixels, chroma, file bytes to write, file bytes written."""
 
 
 class StageTimer:
-    """Counts stages. May be used from several threads at once."""
+    """Adds up the costs of stages. May be used from several threads at once."""
 
     def __init__(self) -> None:
         self.costs: dict[Stage, StageCost] = {}
@@ -32,7 +32,7 @@ class StageTimer:
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[StageCost]:
-        """Count what is done inside; add what leaves the stage to ``megabytes`` of what is yielded."""
+        """Time the block; the caller adds the output of the stage to ``megabytes`` of the cost yielded."""
         cost = StageCost()
         began, cpu_began = time.perf_counter(), time.thread_time()
         try:
@@ -43,7 +43,7 @@ class StageTimer:
             self.add(stage, cost)
 
     def add(self, stage: Stage, cost: StageCost) -> None:
-        """Add what was counted elsewhere."""
+        """Add a cost measured elsewhere."""
         with self._lock:
             total = self.costs.setdefault(stage, StageCost())
             total.seconds += cost.seconds

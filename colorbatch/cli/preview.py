@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.errors import PictureError, UsageError
+from colorbatch.errors import PictureError, UsageError, reason_of
 from colorbatch.job import ProviderName
 from colorbatch.text import printable
 
@@ -79,7 +79,7 @@ def command(
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
+        raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
     choices = Choices(models, vividness, strengths, working_sizes)
     try:
         with reporter(quiet=quiet) as progress:

@@ -15,7 +15,7 @@ from types import FrameType
 
 import click
 
-from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError
+from colorbatch.errors import ColorbatchError, ExitCode, OutputUnwritableError, reason_of
 from colorbatch.progress import ProgressReporter
 from colorbatch.text import printable
 
@@ -82,7 +82,7 @@ def set_up_logging(*, verbose: bool, quiet: bool, log_file: Path | None = None) 
         try:
             handlers.append(_LogFile(log_file, encoding="utf-8", errors="backslashreplace"))
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the log file {log_file}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the log file {log_file}: {reason_of(error)}") from error
         form = logging.Formatter("%(asctime)s %(levelname)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         form.converter = time.gmtime
         handlers[1].setFormatter(form)

@@ -1,4 +1,4 @@
-"""Picture files: told apart by their content, decoded into frames, and encoded without losing what they hold."""
+"""Picture files: recognised by their content, decoded into frames, and encoded without losing their metadata."""
 
 from colorbatch.formats.codec import SALVAGED, decode, decoded_bytes, encode
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, output_extension, sniff

@@ -21,22 +21,22 @@ from colorbatch.pixels.metadata import Metadata, orientation_of, turned, upright
 from colorbatch.pixels.picture import Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
-"""How the warning begins of a picture that is cut short."""
-_LONGEST_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
+"""Start of the warning about a truncated picture."""
+_MAX_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
 
 
-class _Truncated:
-    """Pillow's switch for files that are cut short, which holds for all threads: none decodes while it is on."""
+class _TruncatedSwitch:
+    """Lock around Pillow's global switch for truncated files: no other thread decodes while it is on."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._readers = 0
         self._salvages = 0
-        """Waiting or at work; readers that come meanwhile wait, or there might always be one."""
+        """Number of salvages waiting or running; new readers wait for them, so that salvages do not starve."""
 
     @contextmanager
-    def refused(self) -> Iterator[None]:
-        """Decode whole files, beside others that do so too."""
+    def off(self) -> Iterator[None]:
+        """Decode complete files, concurrently with other threads that do so."""
         with self._condition:
             self._condition.wait_for(lambda: self._salvages == 0)
             self._readers += 1
@@ -48,8 +48,8 @@ class _Truncated:
                 self._condition.notify_all()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Decode a file that is cut short, alone."""
+    def on(self) -> Iterator[None]:
+        """Decode a truncated file, while no other thread decodes."""
         with self._condition:
             before = ImageFile.LOAD_TRUNCATED_IMAGES
             self._salvages += 1
@@ -63,17 +63,17 @@ class _Truncated:
                 self._condition.notify_all()
 
 
-_TRUNCATED = _Truncated()
+_TRUNCATED_SWITCH = _TruncatedSwitch()
 
 
 def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salvage: bool = False) -> Picture:
-    """Decode a whole file: every frame upright, colours brought to sRGB, alpha set aside, bit depth kept.
+    """Decode a whole file: every frame upright and in sRGB, alpha separate, bit depth kept.
 
-    Larger frames than ``max_megapixels`` are refused: a few bytes can claim billions of pixels. With ``salvage`` what
-    can be read of a file that is cut short is returned, and the warnings begin with ``SALVAGED``.
+    Frames larger than ``max_megapixels`` are refused: a few bytes can claim billions of pixels. With ``salvage`` the
+    readable part of a truncated file is returned, and the first warning starts with ``SALVAGED``.
 
     Raises:
-        UnreadablePictureError: not a known picture format, or broken or cut short.
+        UnreadablePictureError: not a known picture format, or damaged or truncated.
         UnsupportedPictureError: a kind that would lose something, or more pixels than allowed.
 
     """
@@ -84,12 +84,12 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
         raise UnreadablePictureError("not a known picture format")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
-        with _TRUNCATED.refused():
+        with _TRUNCATED_SWITCH.off():
             return _decode(data, kind, max_megapixels)
     except UnreadablePictureError as error:
         if not salvage:
             raise
-        with _TRUNCATED.taken():
+        with _TRUNCATED_SWITCH.on():
             picture = _decode(data, kind, max_megapixels)
         return replace(picture, has_luma_scans=False, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
 
@@ -101,12 +101,12 @@ def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         raise
     except UnidentifiedImageError as error:
         raise UnreadablePictureError(f"not a readable {kind.name} picture") from error
-    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+    except Exception as error:  # on damaged files, decoders raise errors of any kind
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
 
 
 def decoded_bytes(data: bytes) -> int:
-    """Return what the pixels of a file will take in colour, by its header alone; 0 where that cannot be read."""
+    """Return the bytes of the pixels of a file in colour, from its header alone; 0 if that is unreadable."""
     kind = sniff(data[:SNIFFED])
     if kind is None:
         return 0
@@ -117,23 +117,23 @@ def decoded_bytes(data: bytes) -> int:
                 pages = [file.pages[number] for number in range(len(file.pages))]
                 pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
                 return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
-        if kind.name == "PNG":  # whose header says all, also where Pillow opens it only to salvage it
+        if kind.name == "PNG":  # its header suffices, even where Pillow opens the file only to salvage it
             width, height = png.size_of(data)
             return 3 * width * height * (2 if png.bit_depth(data) == 16 else 1)
         with _open(data, kind) as image:
             is_deep = image.mode.startswith("I") or (kind.name == "JPEG2000" and jpeg2000.is_deep(data))
             return 3 * int(image.width) * int(image.height) * (2 if is_deep else 1)
-    except Exception:  # noqa: BLE001 (a damaged file raises whatever it likes; decoding will say what is wrong)
+    except Exception:  # noqa: BLE001 (a damaged file raises errors of any kind; decoding will report what is wrong)
         return 0
 
 
 def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
-    """Encode a picture: luma as it is, metadata kept, the same bytes every time.
+    """Encode a picture deterministically, with unchanged luma and metadata.
 
     Args:
         picture: what to encode; the chroma of its frames is merged here.
-        jpeg_source: the file that it was decoded from and that its luma is that of; the coded luma of a grey JPEG is
-            then handed on as it is, with the chroma beside it. Without it luma is encoded from the pixels.
+        jpeg_source: the file that it was decoded from, whose luma it still has; the coded luma of a grey JPEG is then
+            copied unchanged, and chroma added to it. If empty, luma is encoded from the pixels.
 
     Raises:
         UnsupportedPictureError: the format cannot hold it.
@@ -141,10 +141,10 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     """
     for frame in picture.frames:
         side = max(frame.width, frame.height)
-        if side > _LONGEST_SIDE.get(picture.format, side):
+        if side > _MAX_SIDE.get(picture.format, side):
             raise UnsupportedPictureError(
                 f"{picture.format} cannot hold this picture of {frame.width} x {frame.height} pixels; "
-                f"its longest side is {_LONGEST_SIDE[picture.format]}"
+                f"its longest side is {_MAX_SIDE[picture.format]}"
             )
     try:
         match picture.format:
@@ -165,7 +165,7 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
 
 
 def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode what Pillow reads at its full depth: at most 8 bits a channel, one frame."""
+    """Decode a format that Pillow reads at full depth: at most 8 bits per channel, one frame."""
     warnings: list[str] = []
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
@@ -178,7 +178,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         if (kind.name == "AVIF" and _is_deep_avif(data)) or (kind.name == "HEIF" and image.info["bit_depth"] > 8):
             raise UnsupportedPictureError("it has 10 or 12 bits per channel", advice="Convert a copy to TIFF or PNG.")
         image.load()
-        if image.mode == "I":  # Netpbm of more than 8 bits
+        if image.mode == "I":  # Netpbm with more than 8 bits
             pixels: Pixels = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
             alpha: Pixels | None = None
         else:
@@ -194,7 +194,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         if kind.name != "JPEG":
             return Picture((frame,), kind.written_as, warnings=tuple(warnings))
         table = jpeg.luma_table_of(image)
-    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not turned, no other profile
+    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not rotated, no profile conversion
     has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
     return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
 
@@ -227,7 +227,7 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode every page: those of 8 bits by Pillow where it can, the others by tifffile."""
+    """Decode every page: 8-bit ones with Pillow if possible, others with tifffile."""
     warnings: list[str] = []
     frames = []
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -244,10 +244,10 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             else:
                 with _open(data, kind) as image:
                     image.seek(number)
-                    if {*image.size} != {page.imagewidth, page.imagelength}:  # it turns some
+                    if {*image.size} != {page.imagewidth, page.imagelength}:  # Pillow rotates some
                         raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-                    image.info.pop("xmp", None)  # for its orientation, Pillow would turn the picture too
-                    image.load()  # which turns a TIFF upright as its tag says
+                    image.info.pop("xmp", None)  # Pillow would also rotate the picture by the orientation in XMP
+                    image.load()  # rotates a TIFF upright by its orientation tag
                     pixels, alpha = planes_of(image)
                 if orientation is not None:
                     metadata = turned(metadata) if is_turned(orientation) else metadata
@@ -260,7 +260,7 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:
-    """Return what Pillow found beside the pixels, and the orientation."""
+    """Return the metadata that Pillow found, and the orientation."""
     exif, orientation = b"", None
     try:
         raw = image.info.get("exif") or b""
@@ -278,7 +278,7 @@ def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return pixels an inch, across and down, where the file gives sound ones."""
+    """Return pixels per inch, across and down; ``None``: the file has none, or invalid ones."""
     try:
         across, down = (float(value) for value in image.info.get("dpi", ()))
     except (TypeError, ValueError, ZeroDivisionError):
@@ -287,31 +287,31 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
-    Image.init()  # MPO is not among the formats that Pillow knows from the start
+    Image.init()  # MPO is not among the formats that Pillow loads by default
     if kind.name == "HEIF":
-        _teach_pillow_heif()
+        _register_heif()
     formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
     return Image.open(io.BytesIO(data), formats=formats)
 
 
-def _teach_pillow_heif() -> None:
+def _register_heif() -> None:
     try:
         with needs_extra("heif"):
             import pillow_heif
-    except MissingExtraError as error:  # one picture fails, not the run
+    except MissingExtraError as error:  # fail the picture, not the run
         raise UnsupportedPictureError(f"HEIC: {error}", advice=error.advice) from error
     pillow_heif.register_heif_opener()
 
 
 def _netpbm_maximum(data: bytes) -> int:
-    """Return the largest sample value that a Netpbm header names: its fourth word, comments left out."""
+    """Return the maximum sample value in a Netpbm header: its fourth word, without comments."""
     lines = (line.split(b"#", 1)[0] for line in data[:4096].split(b"\n"))
     words = b" ".join(lines).split(maxsplit=4)
     return int(words[3])
 
 
 def _is_deep_avif(data: bytes) -> bool:
-    """Return whether the AV1 configuration says high bit depth (AV1 in ISOBMFF, section 2.3.3)."""
+    """Return whether the AV1 configuration has the high bit depth flag (AV1 in ISOBMFF, section 2.3.3)."""
     place = data.find(b"av1C")
     return place >= 0 and bool(data[place + 6] & 0x40)
 

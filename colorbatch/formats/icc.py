@@ -1,4 +1,4 @@
-"""ICC profiles: bring the colours of a picture to sRGB, with the perceptual intent."""
+"""ICC profiles: convert the colours of a picture to sRGB, with perceptual intent."""
 
 import io
 from functools import lru_cache
@@ -10,7 +10,7 @@ from colorbatch.pixels.picture import Pixels
 
 _INTENT = ImageCms.Intent.PERCEPTUAL
 _DATE = slice(24, 36)
-"""Where an ICC profile keeps its creation date (ICC.1, section 7.2): zeroed, so that equal runs give equal bytes."""
+"""Creation date of an ICC profile (ICC.1, section 7.2): zeroed, so that equal runs give equal bytes."""
 _CHANNELS = {"GRAY": 1, "RGB": 3, "CMYK": 4}
 
 
@@ -23,32 +23,32 @@ def srgb_profile() -> bytes:
 
 
 def to_srgb(pixels: Pixels, profile: bytes, warnings: list[str]) -> Pixels:
-    """Return pixels in sRGB, or as they are when the profile is sRGB already, not theirs, or damaged.
+    """Return pixels in sRGB; unchanged if the profile is already sRGB, does not fit them, or is damaged.
 
     Args:
         pixels: grey ``[H, W]``, RGB ``[H, W, 3]`` or CMYK ``[H, W, 4]`` of 8 or 16 bits.
-        profile: the file's.
-        warnings: receives why a profile was not used.
+        profile: of the file.
+        warnings: receives the reason why a profile was not used.
 
     """
     try:
         space = str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         if space == "RGB" and channels == 1:
-            return pixels  # grey of an RGB working space: its levels are taken as they are
+            return pixels  # grey in an RGB working space: its levels are kept
         if _CHANNELS.get(space) != channels:
             warnings.append(f"the ICC profile is for {space}, not for {channels} channels, and was ignored")
             return pixels
-        if space != "CMYK" and _leaves_levels(profile, channels):
+        if space != "CMYK" and _is_identity(profile, channels):
             return pixels
-        return _transformed(pixels, profile, space)
+        return _transform(pixels, profile, space)
     except Exception as error:  # noqa: BLE001 (the two colour management modules raise errors of many kinds)
         warnings.append(f"the ICC profile is damaged and was ignored: {error}")
         return pixels
 
 
-def _transformed(pixels: Pixels, profile: bytes, space: str) -> Pixels:
-    """Return RGB of the same depth; 16 bits go through imagecodecs, since Pillow's transforms have 8."""
+def _transform(pixels: Pixels, profile: bytes, space: str) -> Pixels:
+    """Return RGB of the same depth; 16-bit pixels need imagecodecs, since Pillow's transforms have 8 bits."""
     if pixels.dtype == np.uint8:
         mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
         converted = ImageCms.profileToProfile(
@@ -58,7 +58,7 @@ def _transformed(pixels: Pixels, profile: bytes, space: str) -> Pixels:
             renderingIntent=_INTENT,
             outputMode="RGB",
         )
-        assert converted is not None  # it is None only when the image is changed in place
+        assert converted is not None  # it is None only if the image is converted in place
         return np.asarray(converted)
     import imagecodecs
 
@@ -74,9 +74,9 @@ def _transformed(pixels: Pixels, profile: bytes, space: str) -> Pixels:
     return transformed
 
 
-def _leaves_levels(profile: bytes, channels: int) -> bool:
-    """Return whether a profile leaves levels as they are: by what it does to a chart, since names mislead."""
+def _is_identity(profile: bytes, channels: int) -> bool:
+    """Return whether a profile leaves levels unchanged, judged by its effect on a chart, since names mislead."""
     ramp = np.arange(256, dtype=np.uint8)[None]
     chart = ramp if channels == 1 else np.dstack([ramp, np.roll(ramp, 40), np.roll(ramp, 90)])
-    converted = _transformed(chart, profile, "GRAY" if channels == 1 else "RGB").astype(int)
+    converted = _transform(chart, profile, "GRAY" if channels == 1 else "RGB").astype(int)
     return bool(np.abs(converted - (chart[..., None] if channels == 1 else chart)).max() <= 1)

@@ -1,4 +1,4 @@
-"""From what Pillow or another decoder gives to a frame: upright, sRGB, alpha set aside."""
+"""Convert decoded images to frames: upright, in sRGB, with separate alpha."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"
 
 
 def planes_of(image: Image.Image) -> tuple[Pixels, Pixels | None]:
-    """Return the pixels of an opened image and its alpha.
+    """Return the pixels and the alpha of an opened image.
 
     Returns:
         Grey ``[H, W]``, RGB ``[H, W, 3]`` or CMYK ``[H, W, 4]``, uint8 or uint16; alpha ``[H, W]`` or ``None``.
@@ -36,7 +36,7 @@ def planes_of(image: Image.Image) -> tuple[Pixels, Pixels | None]:
 
 
 def _array_of(image: Image.Image) -> Pixels:
-    """Return the levels of an image of 8 bits, copied in strips: NumPy alone would have Pillow make two more copies."""
+    """Return the levels of an 8-bit image, copied in strips: in one piece, Pillow would make two more copies."""
     bands = len(image.getbands())
     levels = np.empty((image.height, image.width) if bands == 1 else (image.height, image.width, bands), np.uint8)
     rows = max(1, PIXELS_AT_ONCE // image.width)
@@ -48,7 +48,7 @@ def _array_of(image: Image.Image) -> Pixels:
 
 @dataclass(frozen=True)
 class Stored:
-    """One image as it is stored in a file: not yet upright, not yet in sRGB."""
+    """An image as stored in a file: not yet upright, nor in sRGB."""
 
     pixels: Pixels
     """Grey, RGB or CMYK, as :func:`planes_of` returns them."""
@@ -57,11 +57,11 @@ class Stored:
     profile: bytes | None
     """ICC profile of the pixels."""
     orientation: int | None
-    """How the pixels lie, 1 to 8, as EXIF or a TIFF's tag says; ``None``: they say nothing, so that XMP decides."""
+    """Orientation from EXIF or a TIFF tag, 1 to 8; ``None``: they have none, so that XMP decides."""
 
 
 def make_frame(stored: Stored, warnings: list[str]) -> Frame:
-    """Return a frame in sRGB, turned upright; ``warnings`` receives what was wrong with the profile."""
+    """Return an upright frame in sRGB; ``warnings`` receives problems of the profile."""
     pixels, metadata = stored.pixels, stored.metadata
     if stored.profile:
         pixels = to_srgb(pixels, stored.profile, warnings)
@@ -75,7 +75,7 @@ def make_frame(stored: Stored, warnings: list[str]) -> Frame:
 
 
 def upright(plane: Pixels, orientation: int) -> Pixels:
-    """Return ``[H, W]`` or ``[H, W, C]`` turned and mirrored as EXIF 2.32, table 6, says; contiguous."""
+    """Return ``[H, W]`` or ``[H, W, C]``, contiguous, rotated and mirrored according to EXIF 2.32, table 6."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -86,12 +86,12 @@ def upright(plane: Pixels, orientation: int) -> Pixels:
 
 
 def is_turned(orientation: int) -> bool:
-    """Return whether width and height change places."""
+    """Return whether an orientation swaps width and height."""
     return orientation in (5, 6, 7, 8)
 
 
 def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:
-    """Raise before a frame is decoded that would take too much memory.
+    """Raise if a frame would take too much memory, before it is decoded.
 
     Raises:
         UnsupportedPictureError: it has more pixels than are allowed.
@@ -106,7 +106,7 @@ def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:
 
 
 def _rgb_of_cmyk(pixels: Pixels) -> Pixels:
-    """Return RGB of CMYK without a profile: each ink takes away its share, as Pillow has it."""
+    """Return RGB of CMYK without a profile: each ink absorbs its share, as in Pillow."""
     top = np.float32(np.iinfo(pixels.dtype).max)
     ink = pixels.astype(np.float32) / top
     rgb = (1 - ink[..., :3]) * (1 - ink[..., 3:])

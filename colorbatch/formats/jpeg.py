@@ -1,4 +1,4 @@
-"""JPEG: the pixels of a grey, RGB or CMYK file, and the segments beside them."""
+"""JPEG: the pixels of a grey, RGB or CMYK file, and its metadata segments."""
 
 import io
 import struct
@@ -20,23 +20,22 @@ from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame
 
 LONGEST_SIDE = 65_500
-"""Of libjpeg."""
+"""Maximum side in pixels, of libjpeg."""
 _DEFAULT_LUMA_TABLE: list[int] = presets["web_maximum"]["quantization"][0]  # type: ignore[index] # untyped
 _FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantization"][1]]  # type: ignore[index] # untyped
-"""Chroma of a network is smooth, so a fine table costs little, and errors of chroma would spill into luma where RGB
-clips: with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes,
-none."""
-_FINE_LEVEL = 99
-"""Of libjpeg, whose table then has no step of more than 2 either."""
+"""Chroma of a network is smooth, so a fine table costs little, and errors of chroma would change luma where RGB clips:
+with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes, none."""
+_FINE_QUALITY = 99
+"""Quality of libjpeg whose table also has no step of more than 2."""
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
-_LARGEST_SEGMENT = 65_533
-_LONGEST_XMP = 65_400
-"""Bytes of a packet, or of a part of one, that fit into a segment with all that stands before them."""
+_MAX_SEGMENT_BYTES = 65_533
+_MAX_XMP_BYTES = 65_400
+"""Maximum number of bytes of a packet, or of a part of one, in a segment that also holds its header."""
 
 
 def photoshop_of(image: Image.Image) -> bytes:
-    """Return the image resources of an opened JPEG, IPTC-IIM among them."""
+    """Return the image resources of an opened JPEG, including IPTC-IIM."""
     parts = [data for marker, data in _segments(image) if marker == "APP13" and data.startswith(_PHOTOSHOP)]
     return b"".join(data.removeprefix(_PHOTOSHOP) for data in parts)
 
@@ -47,9 +46,9 @@ def comments_of(image: Image.Image) -> tuple[bytes, ...]:
 
 
 def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
-    """Return the XMP packet of an opened JPEG, put together again where it is in several segments.
+    """Return the XMP packet of an opened JPEG, joined if it is split over several segments.
 
-    XMP that goes on starts with the name and whole length of what follows, and where the part belongs (XMP
+    Each segment of extended XMP starts with the name and total length of the extension, and the offset of its part (XMP
     specification, part 3, section 1.1.3.1).
     """
     standard = bytes(image.info.get("xmp", b""))
@@ -61,7 +60,7 @@ def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
         parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
         extended = b"".join(part[40:] for part in parts)
         if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
-            raise ValueError("some parts are missing")  # noqa: TRY301 (met like a damaged part)
+            raise ValueError("some parts are missing")  # noqa: TRY301 (handled like a damaged part)
         return mark.joined(standard, extended)
     except ValueError as error:
         warnings.append(f"damaged XMP beyond the first 64 KB was dropped: {error}")
@@ -69,9 +68,9 @@ def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
 
 
 def luma_table_of(image: Image.Image) -> Sequence[int] | None:
-    """Return the quantisation table of luma; ``None`` for CMYK and RGB stored as such, which have none.
+    """Return the quantisation table of luma; ``None`` for CMYK and for RGB stored as such, which have none.
 
-    Steps of more than 255 are finer in what is returned: baseline JPEG has no room for them.
+    Steps of more than 255 are reduced to 255, the maximum of baseline JPEG.
     """
     if image.mode not in ("L", "RGB") or getattr(image, "layers", 1) not in (1, 3):
         return None
@@ -80,7 +79,7 @@ def luma_table_of(image: Image.Image) -> Sequence[int] | None:
 
 
 def has_luma_scans(data: bytes) -> bool:
-    """Return whether the coded luma of a JPEG file can be handed on as it is."""
+    """Return whether the coded luma of a JPEG file can be copied unchanged."""
     try:
         return luma_scans(data) is not None
     except (ValueError, IndexError, struct.error):
@@ -88,7 +87,7 @@ def has_luma_scans(data: bytes) -> bool:
 
 
 def to_grey(data: bytes) -> bytes | None:
-    """Return a grey JPEG of the coded luma of a file, ``None`` where it has none in scans of its own."""
+    """Return a grey JPEG of the coded luma of a file; ``None``: it has none in separate scans."""
     try:
         return jpeg_scans.to_grey(data)
     except (ValueError, IndexError, struct.error):
@@ -96,7 +95,7 @@ def to_grey(data: bytes) -> bytes | None:
 
 
 def is_luma_copied(source: bytes, output: bytes) -> bool:
-    """Return whether an output holds the coded luma of its source, byte for byte."""
+    """Return whether an output contains the coded luma of its source, byte for byte."""
     try:
         before, after = luma_scans(source), luma_scans(output)
     except (ValueError, IndexError, struct.error):
@@ -109,43 +108,43 @@ def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") 
 
     Args:
         frame: what to write.
-        luma_table: of quantisation; ``None``: that of high quality.
-        source: a grey JPEG whose coded luma is handed on as it is; empty: luma is encoded again, in one scan with the
-            chroma, by which :func:`to_grey` knows that it is not the source's.
+        luma_table: quantisation table of luma; ``None``: one of high quality.
+        source: a grey JPEG whose coded luma is copied unchanged; empty: luma is encoded again, in one scan with the
+            chroma, by which :func:`to_grey` recognises that it is not the source's.
 
     Raises:
-        ValueError, OSError: the metadata do not fit into their segments.
+        ValueError, OSError: the metadata does not fit into its segments.
 
     """
-    arguments = _beside(frame.metadata)
+    arguments = _metadata_arguments(frame.metadata)
     luma = luma_scans(source) if source and frame.chroma is not None else None
     if luma is None or frame.chroma is None:
         tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
-        return _saved(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
-    planes = _planes(frame.pixels, frame.chroma)
+        return _encoded(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
+    planes = _chroma_planes_of(frame.pixels, frame.chroma)
     cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
-    return with_chroma(luma, cb, cr, described=_saved(Image.new("L", (1, 1)), **arguments))
+    return with_chroma(luma, cb, cr, metadata_from=_encoded(Image.new("L", (1, 1)), **arguments))
 
 
-def _planes(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr ``[2, h, w]``: of half the size where samples then reach no farther than those of ``chroma``."""
+def _chroma_planes_of(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
+    """Return Cb and Cr ``[2, h, w]``: of half the size if that is fine enough for the resolution of ``chroma``."""
     is_coarse = all(REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
     return (halved_chroma_planes if is_coarse else chroma_planes)(grey, chroma)
 
 
 def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:
     """Return a grey JPEG of a plane of chroma ``[H, W]``, quantised in steps of at most 2."""
-    if is_progressive:  # imagecodecs cannot, and Pillow keeps other threads from running meanwhile
-        return _saved(Image.fromarray(plane), qtables=[_FINE_CHROMA_TABLE], progressive=True)
-    return bytes(imagecodecs.jpeg8_encode(plane, level=_FINE_LEVEL))
+    if is_progressive:  # imagecodecs cannot; Pillow can, but blocks other threads meanwhile
+        return _encoded(Image.fromarray(plane), qtables=[_FINE_CHROMA_TABLE], progressive=True)
+    return bytes(imagecodecs.jpeg8_encode(plane, level=_FINE_QUALITY))
 
 
-def _beside(metadata: Metadata) -> dict[str, Any]:
-    """Return Pillow's arguments for what stands beside the picture."""
-    packet, extended = mark.split(metadata.xmp, _LONGEST_XMP)
+def _metadata_arguments(metadata: Metadata) -> dict[str, Any]:
+    """Return Pillow's arguments for writing the metadata."""
+    packet, extended = mark.split(metadata.xmp, _MAX_XMP_BYTES)
     segments = [
         *_extended_xmp_segments(extended),
-        *_in_segments(0xED, _PHOTOSHOP, metadata.photoshop),
+        *_split_into_segments(0xED, _PHOTOSHOP, metadata.photoshop),
         *(_segment(0xFE, text) for text in metadata.comments),
     ]
     arguments: dict[str, Any] = {"extra": b"".join(segments)}
@@ -160,7 +159,7 @@ def _beside(metadata: Metadata) -> dict[str, Any]:
     return arguments
 
 
-def _saved(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pillow's)
+def _encoded(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pillow's)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", **arguments)
     return buffer.getvalue()
@@ -173,13 +172,13 @@ def _segments(image: Image.Image) -> list[tuple[str, bytes]]:
 def _extended_xmp_segments(extended: bytes) -> list[bytes]:
     head = _EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
     return [
-        _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _LONGEST_XMP - len(head)])
-        for start in range(0, len(extended), _LONGEST_XMP - len(head))
+        _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _MAX_XMP_BYTES - len(head)])
+        for start in range(0, len(extended), _MAX_XMP_BYTES - len(head))
     ]
 
 
-def _in_segments(marker: int, prefix: bytes, content: bytes) -> list[bytes]:
-    room = _LARGEST_SEGMENT - len(prefix)
+def _split_into_segments(marker: int, prefix: bytes, content: bytes) -> list[bytes]:
+    room = _MAX_SEGMENT_BYTES - len(prefix)
     parts = [content[start : start + room] for start in range(0, len(content), room)]
     return [_segment(marker, prefix + part) for part in parts]
 

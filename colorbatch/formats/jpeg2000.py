@@ -1,4 +1,4 @@
-"""JPEG 2000, always without loss, and the boxes of a JP2 file beside its pixels (ISO/IEC 15444-1, annex I)."""
+"""JPEG 2000, always lossless, and the metadata boxes of a JP2 file (ISO/IEC 15444-1, annex I)."""
 
 import struct
 from collections.abc import Iterator
@@ -12,25 +12,25 @@ from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame, Pixels
 
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-"""XMP specification, part 3, section 1.1.4."""
+"""UUID of XMP boxes (XMP specification, part 3, section 1.1.4)."""
 _EXIF = b"JpgTiffExif->JP2"
-"""What Adobe, Exiv2 and ExifTool write EXIF under."""
-_KEPT = frozenset({b"uuid", b"xml "})
-_LARGEST = 65_535
+"""UUID under which Adobe, Exiv2 and ExifTool write EXIF."""
+_KEPT_BOXES = frozenset({b"uuid", b"xml "})
+_MAX_16_BITS = 65_535
 _INCH = 0.0254
-"""In metres: JP2 counts pixels a metre."""
+"""An inch in metres: JP2 has pixels per metre."""
 
 
 def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     """Return grey or RGB pixels of 8 or 16 bits, and alpha.
 
     Raises:
-        UnreadablePictureError: broken, cut short, or of a kind that has no such planes.
+        UnreadablePictureError: damaged, truncated, or of a kind without such planes.
 
     """
     try:
         image = imagecodecs.jpeg2k_decode(data)
-    except Exception as error:  # a damaged file makes it raise errors of several kinds
+    except Exception as error:  # on damaged files it raises errors of several kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
         raise UnreadablePictureError(f"JPEG 2000 with samples of {image.dtype} is not supported")
@@ -48,61 +48,63 @@ def is_deep(data: bytes) -> bool:
 
 
 def exif_of(data: bytes) -> bytes:
-    """Return the EXIF block of a JP2 file; empty when there is none."""
-    return next((content for content in _of_uuid(data, _EXIF)), b"")
+    """Return the EXIF block of a JP2 file; empty if there is none."""
+    return next((content for content in _uuid_contents(data, _EXIF)), b"")
 
 
 def xmp_of(data: bytes) -> bytes:
-    """Return the XMP packet of a JP2 file; empty when there is none."""
-    return next((content for content in _of_uuid(data, _XMP)), b"")
+    """Return the XMP packet of a JP2 file; empty if there is none."""
+    return next((content for content in _uuid_contents(data, _XMP)), b"")
 
 
 def kept_boxes(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Return type and content of the boxes that other programs put beside the picture, EXIF and XMP left out."""
-    found = ((kind, bytes(content)) for kind, content, _ in _boxes(data) if kind in _KEPT)
+    """Return type and content of the metadata boxes of other programs, without EXIF and XMP."""
+    found = ((kind, bytes(content)) for kind, content, _ in _boxes(data) if kind in _KEPT_BOXES)
     return tuple((kind, content) for kind, content in found if not content.startswith((_XMP, _EXIF)))
 
 
 def encode(frame: Frame) -> bytes:
-    """Return a lossless JP2 file of the frame's own bit depth."""
+    """Return a lossless JP2 file of the frame's bit depth."""
     metadata = frame.metadata
     planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
     contiguous = np.ascontiguousarray(planes)
     encoded = bytes(imagecodecs.jpeg2k_encode(contiguous, level=0, reversible=True, codecformat="jp2"))
-    beside = [_box(kind, content) for kind, content in metadata.jp2_boxes]
-    beside += [_box(b"uuid", uuid + block) for uuid, block in ((_EXIF, metadata.exif), (_XMP, metadata.xmp)) if block]
-    return (_with_resolution(encoded, metadata) if metadata.dpi else encoded) + b"".join(beside)
+    metadata_boxes = [_box(kind, content) for kind, content in metadata.jp2_boxes]
+    metadata_boxes += [
+        _box(b"uuid", uuid + block) for uuid, block in ((_EXIF, metadata.exif), (_XMP, metadata.xmp)) if block
+    ]
+    return (_with_resolution(encoded, metadata) if metadata.dpi else encoded) + b"".join(metadata_boxes)
 
 
 def _with_resolution(data: bytes, metadata: Metadata) -> bytes:
-    """Return the file with the resolution of capture at the end of its header box (section I.5.3.7)."""
+    """Return the file with the capture resolution appended to its header box (section I.5.3.7)."""
     assert metadata.dpi is not None
-    (*across, power_across), (*down, power_down) = map(_pixels_a_metre, metadata.dpi)
+    (*across, power_across), (*down, power_down) = map(_pixels_per_metre, metadata.dpi)
     resolution = _box(b"res ", _box(b"resc", struct.pack(">4H2b", *down, *across, power_down, power_across)))
     start, end = next((start, start + 8 + len(content)) for kind, content, start in _boxes(data) if kind == b"jp2h")
     header = _box(b"jp2h", data[start + 8 : end] + resolution)
     return data[:start] + header + data[end:]
 
 
-def _pixels_a_metre(dpi: float) -> tuple[int, int, int]:
-    """Return numerator, denominator and power of ten, the first two in 16 bits and not 0."""
+def _pixels_per_metre(dpi: float) -> tuple[int, int, int]:
+    """Return numerator, denominator and power of ten; the first two have 16 bits and are not 0."""
     value, power = Fraction(dpi / _INCH), 0
-    while value > _LARGEST:
+    while value > _MAX_16_BITS:
         value, power = value / 10, power + 1
     while value < 1:
         value, power = value * 10, power - 1
-    fraction = value.limit_denominator(int(_LARGEST / value))
+    fraction = value.limit_denominator(int(_MAX_16_BITS / value))
     return fraction.numerator, fraction.denominator, power
 
 
-def _of_uuid(data: bytes, uuid: bytes) -> Iterator[bytes]:
+def _uuid_contents(data: bytes, uuid: bytes) -> Iterator[bytes]:
     for kind, content, _ in _boxes(data):
         if kind == b"uuid" and bytes(content[:16]) == uuid:
             yield bytes(content[16:])
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Yield type, content and place of the outer boxes; nothing for a bare code stream (section I.4)."""
+    """Yield type, content and offset of the top-level boxes; nothing for a bare codestream (section I.4)."""
     position, view = 0, memoryview(data)
     if data[4:8] != b"jP  ":
         return

@@ -1,8 +1,8 @@
-"""The coded luma of a JPEG, handed on as it is: chroma is added to a grey file without decoding it.
+"""Copy the coded luma of a JPEG unchanged: chroma is added to a grey file without decoding it.
 
-A JPEG may hold each component in scans of its own (ITU-T T.81, section A.2). The scans of a grey file become those of
+A JPEG may store each component in separate scans (ITU-T T.81, section A.2). The scans of a grey file become those of
 luma, byte for byte, and the scans of two other grey files those of Cb and Cr. So every decoder finds exactly the luma
-of the source, and the source's picture can be had back.
+of the source, and the picture of the source can be restored.
 """
 
 import re
@@ -13,38 +13,38 @@ from dataclasses import dataclass, replace
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Baseline, extended and progressive, all with Huffman codes; the others are hardly ever met."""
+"""Supported frames: baseline, extended and progressive, all with Huffman codes; others are very rare."""
 _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {_DHT, 0xC8, 0xCC}
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-"""A marker that ends the coded data of a scan: no stuffed byte, and no restart."""
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""A marker that ends the coded data of a scan: not a stuffed byte or a restart marker."""
 _TABLES = frozenset({_DHT, _DQT, _DRI})
-_BESIDE = frozenset({*range(0xE0, 0xF0), 0xFE})
+_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Application segments and comments."""
 
 
 @dataclass(frozen=True)
 class LumaScans:
-    """The frame and the coded luma of a JPEG."""
+    """Coded luma of a JPEG, with properties of its frame."""
 
     frame: int
     """Marker of the frame."""
     height: int
     width: int
     quantization: int
-    """Number of the table of luma."""
+    """Number of the quantisation table of luma."""
     coded: bytes
-    """Tables and scans, from the first table to the end of the last scan of luma."""
+    """Tables and scans, from the first table to the end of the last luma scan."""
     has_restarts: bool
-    """Whether markers from which decoding can go on are among them."""
+    """Whether the scans contain restart markers."""
 
     @property
     def is_progressive(self) -> bool:
-        """Whether scans refine each other."""
+        """Whether the JPEG is progressive."""
         return self.frame == 0xC2
 
 
 def luma_scans(data: bytes) -> LumaScans | None:
-    """Return the coded luma of a JPEG file; ``None`` where it is not in scans of its own, of 8 bits in Huffman codes.
+    """Return the coded luma of a JPEG file; ``None``: it is not in separate scans of 8 bits with Huffman codes.
 
     Raises:
         ValueError, struct.error, IndexError: the file is damaged.
@@ -77,26 +77,26 @@ def luma_scans(data: bytes) -> LumaScans | None:
     return replace(found, coded=b"".join(parts[:end]), has_restarts=has_restarts)
 
 
-def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, described: bytes) -> bytes:
-    """Return a JPEG of the given luma, and of chroma of the same or half its size.
+def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, metadata_from: bytes) -> bytes:
+    """Return a JPEG of the given luma, with chroma of the same or half its size.
 
-    Blocks of a scan of one component are counted by that component's own size (ITU-T T.81, section A.2.2), so that the
-    scans of luma are the same whatever the size of chroma.
+    The number of blocks in a scan of one component depends on the size of that component alone (ITU-T T.81, section
+    A.2.2), so that the luma scans are the same whatever the size of chroma.
 
     Args:
         luma: of the source.
-        cb: a grey JPEG file with one table of quantisation, progressive where luma is; of the size of luma, or of half
-            of it, rounded up.
-        cr: a grey JPEG file, quantised and coded as ``cb`` is.
-        described: a JPEG file; what stands beside its picture goes into the output.
+        cb: a grey JPEG file with one quantisation table, progressive if luma is; of the size of luma, or half of it,
+            rounded up.
+        cr: a grey JPEG file, quantised and coded like ``cb``.
+        metadata_from: a JPEG file whose metadata is copied to the output.
 
     """
     table = 1 if luma.quantization == 0 else 0
     sampling = 0x11 if _size_of(cb) == (luma.height, luma.width) else 0x22
     components = bytes([1, sampling, luma.quantization, 2, 0x11, table, 3, 0x11, table])
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 3) + components
-    beside = [_segment(marker, content) for marker, content, _ in _segments(described) if marker in _BESIDE]
-    parts: list[bytes | memoryview] = [_SOI, *beside, _segment(luma.frame, frame), luma.coded]
+    metadata = [_segment(marker, content) for marker, content, _ in _segments(metadata_from) if marker in _METADATA]
+    parts: list[bytes | memoryview] = [_SOI, *metadata, _segment(luma.frame, frame), luma.coded]
     if luma.has_restarts:
         parts.append(_segment(_DRI, b"\0\0"))
     for component, data in ((2, cb), (3, cr)):
@@ -118,9 +118,9 @@ def _size_of(data: bytes) -> tuple[int, int]:
 
 
 def to_grey(data: bytes) -> bytes | None:
-    """Return a grey JPEG of the luma of a file; ``None`` where :func:`luma_scans` finds none.
+    """Return a grey JPEG of the luma of a file; ``None`` if :func:`luma_scans` finds none.
 
-    What stands beside the picture is left out but for the resolution (JFIF's segment).
+    Metadata is omitted except for the resolution (the JFIF segment).
 
     Raises:
         ValueError, struct.error, IndexError: the file is damaged.
@@ -135,7 +135,7 @@ def to_grey(data: bytes) -> bytes | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes | memoryview]]:
-    """Yield marker and content of each segment, with a view of the coded data behind it where it begins a scan.
+    """Yield marker and content of each segment, with a view of the coded data that follows it in a scan.
 
     Raises:
         ValueError, struct.error, IndexError: the file is damaged.
@@ -145,7 +145,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes | memoryview]]:
     while True:
         if data[position] != 0xFF:
             raise ValueError("it has bytes between its segments")
-        while data[position + 1] == 0xFF:  # filling
+        while data[position + 1] == 0xFF:  # fill bytes
             position += 1
         marker = data[position + 1]
         if marker == _EOI[1]:
@@ -156,7 +156,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes | memoryview]]:
         if marker != _SOS:
             yield marker, content, b""
             continue
-        following = _AFTER_SCAN.search(data, position)
+        following = _SCAN_END.search(data, position)
         if following is None:
             raise ValueError("it breaks off within a scan")
         begin, position = position, following.start()

@@ -1,4 +1,4 @@
-"""Which kinds of picture files there are, how they are known, and what each is written as."""
+"""The kinds of picture files, how they are recognised, and the format of their outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Kind:
     """A kind of picture file."""
 
     name: str
-    """Pillow's name of the format."""
+    """Name of the format in Pillow."""
     written_as: str
-    """The format of its output."""
+    """Format of its output."""
     extensions: tuple[str, ...]
-    """Lower-case endings; the first is appended to names that end otherwise."""
+    """Lower-case extensions; the first is appended to names with another one."""
 
 
 KINDS = {
@@ -34,15 +34,15 @@ KINDS = {
         Kind("HEIF", "PNG", (".heic", ".heif", ".hif")),
     )
 }
-"""By name. GIF, BMP and the Netpbm formats have no room for colour, profile or metadata; AVIF and HEIC cannot be
-written without loss: all of them become PNG."""
+"""All kinds by name. GIF, BMP and the Netpbm formats cannot store colour, profile or metadata; AVIF and HEIC cannot be
+written without loss: all of these become PNG."""
 
 PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extension in kind.extensions)
-"""Lower-case file name endings of the formats that are read."""
+"""Lower-case extensions of the formats that are read."""
 SNIFFED = 32
-"""Bytes at the start of a file that tell its kind."""
+"""Number of bytes at the start of a file that determine its kind."""
 
-_STARTS = (
+_SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"II*\0", "TIFF"),
@@ -60,30 +60,30 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIF"),
 }
-"""Of ISO base media files (ISO/IEC 23008-12)."""
+"""Brands of ISO base media files (ISO/IEC 23008-12)."""
 
 
 def sniff(head: bytes) -> Kind | None:
-    """Return the kind of a file by its first ``SNIFFED`` bytes, whatever its name; ``None``: not one of ours."""
+    """Return the kind of a file from its first ``SNIFFED`` bytes, whatever its name; ``None``: unknown."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return KINDS["WEBP"]
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
         return KINDS[_BRANDS[head[8:12]]]
-    name = next((name for start, name in _STARTS if head.startswith(start)), None)
+    name = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
     return KINDS[name] if name else None
 
 
 def output_extension(kind: Kind, extension: str) -> str:
-    """Return what is appended to the name of an output; empty when ``extension`` suits what is written."""
+    """Return the extension to append to the name of an output; empty if ``extension`` fits its format."""
     written = KINDS[kind.written_as]
     return "" if extension.lower() in written.extensions else written.extensions[0]
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Return the files below ``folder`` that are named as pictures, sorted.
+    """Return the files below ``folder`` with extensions of pictures, sorted.
 
     Raises:
-        UsageError: it is not a folder, or there are none.
+        UsageError: it is not a folder, or contains none.
 
     """
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""XMP packets: say in them that colours were made by a model, and leave everything else they say standing."""
+"""XMP packets: record in them that colours were made by a model, and keep all their other properties."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from colorbatch.text import printable
 from colorbatch.version import __version__
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-"""Of IPTC's NewsCodes; a digital source type is one of its concepts."""
+"""Namespace of the IPTC NewsCodes for digital source types."""
 _PREFIXES = {
     "x": "adobe:ns:meta/",
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -29,15 +29,15 @@ _PREFIXES = {
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode()
 _END = b'\n<?xpacket end="w"?>'
 _EMPTY = f'<x:xmpmeta xmlns:x="{_PREFIXES["x"]}"><rdf:RDF xmlns:rdf="{_PREFIXES["rdf"]}"/></x:xmpmeta>'.encode()
-_ROOM_OF_NOTE = 300
-"""Bytes of the description that names the rest of a long packet."""
-_NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/colorbatch/")
-"""Of the identifiers of outputs: equal sources, models and settings give equal ones."""
+_NOTE_BYTES = 300
+"""Bytes reserved for the description that refers to the extension of a long packet."""
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/colorbatch/")
+"""Namespace of the identifiers of outputs: equal sources, models and settings give equal ones."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which file a coloured picture was made from, and by what."""
+    """The source of a coloured picture, and how it was coloured."""
 
     source_name: str
     source_sha256: str
@@ -48,14 +48,14 @@ class Origin:
 
 
 def marked(packet: bytes, origin: Origin) -> bytes:
-    """Return an XMP packet that also says that its picture was coloured by a model.
+    """Return an XMP packet that also states that its picture was coloured by a model.
 
-    Properties of which there can be only one are replaced; what they said stands in the new event of ``xmpMM:History``,
+    Properties that can occur only once are replaced; their values are recorded in the new event of ``xmpMM:History``,
     which has no time, so that equal sources give equal outputs. Sources: IPTC Photo Metadata Standard 2025.1 (digital
     source type, AI system), XMP specification part 2, sections 2.5 and 2.6 (identifiers, events).
 
     Args:
-        packet: what the source had; may be empty.
+        packet: the packet of the source; may be empty.
         origin: of the picture.
 
     Raises:
@@ -68,11 +68,11 @@ def marked(packet: bytes, origin: Origin) -> bytes:
     tool = f"colorbatch {__version__}"
     sha256 = f"sha256:{origin.source_sha256}"
     name = printable(origin.source_name)
-    document = _taken(existing, "xmpMM:DocumentID")
-    first_document = _taken(existing, "xmpMM:OriginalDocumentID") or document
-    source = _taken(existing, "dc:source")
+    document = _pop_property(existing, "xmpMM:DocumentID")
+    first_document = _pop_property(existing, "xmpMM:OriginalDocumentID") or document
+    source = _pop_property(existing, "dc:source")
     before = {
-        key: _taken(existing, key)
+        key: _pop_property(existing, key)
         for key in (
             "xmpMM:InstanceID",
             "xmpMM:DerivedFrom",
@@ -82,11 +82,11 @@ def marked(packet: bytes, origin: Origin) -> bytes:
             "Iptc4xmpExt:AISystemVersionUsed",
         )
     }
-    history = _history(existing)
+    history = _history_of(existing)
 
-    mark = etree.SubElement(rdf, _tag("rdf:Description"), nsmap=_short(_PREFIXES, "dc xmp xmpMM stRef Iptc4xmpExt"))
+    mark = etree.SubElement(rdf, _tag("rdf:Description"), nsmap=_subset(_PREFIXES, "dc xmp xmpMM stRef Iptc4xmpExt"))
     mark.set(_tag("rdf:about"), existing[0].get(_tag("rdf:about"), "") if existing else "")
-    identity = uuid.uuid5(_NAMES, "/".join((origin.source_sha256, origin.model_sha256, origin.settings_sha256)))
+    identity = uuid.uuid5(_NAMESPACE, "/".join((origin.source_sha256, origin.model_sha256, origin.settings_sha256)))
     _add(mark, "Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + origin.digital_source_type)
     _add(mark, "Iptc4xmpExt:AISystemUsed", f"colorbatch, model {printable(origin.model)}")
     _add(mark, "Iptc4xmpExt:AISystemVersionUsed", f"{__version__}, model sha256:{origin.model_sha256}")
@@ -103,18 +103,18 @@ def marked(packet: bytes, origin: Origin) -> bytes:
     if history is None:
         history = etree.SubElement(etree.SubElement(mark, _tag("xmpMM:History")), _tag("rdf:Seq"))
     event = etree.SubElement(
-        history, _tag("rdf:li"), {_tag("rdf:parseType"): "Resource"}, nsmap=_short(_PREFIXES, "stEvt")
+        history, _tag("rdf:li"), {_tag("rdf:parseType"): "Resource"}, nsmap=_subset(_PREFIXES, "stEvt")
     )
     _add(event, "stEvt:action", "derived")
     _add(event, "stEvt:softwareAgent", tool)
     _add(event, "stEvt:instanceID", f"xmp.iid:{identity}")
-    said = "".join(f"; {key.split(':')[1]} was: {value}" for key, value in before.items() if value)
-    _add(event, "stEvt:parameters", f"coloured by a model from {name} {sha256}{said}")
+    replaced = "".join(f"; {key.split(':')[1]} was: {value}" for key, value in before.items() if value)
+    _add(event, "stEvt:parameters", f"coloured by a model from {name} {sha256}{replaced}")
     return _packet(root)
 
 
 def digital_source_type(packet: bytes) -> str:
-    """Return the concept of IPTC's digital source type, or the URI of another vocabulary; empty when it says none.
+    """Return the IPTC digital source type, or the URI of one of another vocabulary; empty if there is none.
 
     Raises:
         ValueError: ``packet`` is not XMP.
@@ -122,11 +122,11 @@ def digital_source_type(packet: bytes) -> str:
     """
     if not packet:
         return ""
-    return _taken(list(_rdf_of(_parse(packet))), "Iptc4xmpExt:DigitalSourceType").removeprefix(SOURCE_TYPES)
+    return _pop_property(list(_rdf_of(_parse(packet))), "Iptc4xmpExt:DigitalSourceType").removeprefix(SOURCE_TYPES)
 
 
 def is_made_of(packet: bytes, source_name: str) -> bool:
-    """Return whether a packet says that colorbatch made its picture of a source of that name.
+    """Return whether a packet states that colorbatch made its picture from a source of that name.
 
     Raises:
         ValueError: ``packet`` is not XMP.
@@ -136,43 +136,43 @@ def is_made_of(packet: bytes, source_name: str) -> bool:
         return False
     descriptions = list(_rdf_of(_parse(packet)))
     paths = [path.text for each in descriptions for path in each.iter(_tag("stRef:filePath"))]
-    return _taken(descriptions, "xmp:CreatorTool").startswith("colorbatch ") and printable(source_name) in paths
+    return _pop_property(descriptions, "xmp:CreatorTool").startswith("colorbatch ") and printable(source_name) in paths
 
 
 def extended_name(standard: bytes) -> bytes:
-    """Return the name of what a packet says goes on elsewhere; empty when it says nothing of the kind.
+    """Return the name of the extended XMP that a packet refers to; empty if there is none.
 
     Raises:
         ValueError: ``standard`` is not XMP.
 
     """
-    return _taken(list(_rdf_of(_parse(standard))), "xmpNote:HasExtendedXMP").encode()
+    return _pop_property(list(_rdf_of(_parse(standard))), "xmpNote:HasExtendedXMP").encode()
 
 
 def orientation(packet: bytes) -> int | None:
-    """Return how a packet says that the stored pixels lie, 1 to 8; ``None`` when it says nothing sensible."""
+    """Return the orientation of the stored pixels, 1 to 8; ``None``: it has none, or an invalid one."""
     if b"Orientation" not in packet:
         return None
     try:
-        said = _taken(list(_rdf_of(_parse(packet))), "tiff:Orientation")
+        value = _pop_property(list(_rdf_of(_parse(packet))), "tiff:Orientation")
     except ValueError:
         return None
-    return int(said) if said in tuple("12345678") else None
+    return int(value) if value in tuple("12345678") else None
 
 
 def upright(packet: bytes) -> bytes:
-    """Return a packet whose picture lies as it is stored: the orientation is 1 where there is one."""
+    """Return a packet for an upright picture: its orientation is 1 if it has one."""
     if orientation(packet) in (None, 1):
         return packet
     root = _parse(packet)
     descriptions = list(_rdf_of(root))
-    _taken(descriptions, "tiff:Orientation")
+    _pop_property(descriptions, "tiff:Orientation")
     _add(descriptions[0], "tiff:Orientation", "1")
     return _packet(root)
 
 
 def joined(standard: bytes, extended: bytes) -> bytes:
-    """Return the packet of a JPEG whose XMP goes on in further segments (XMP specification, part 3, section 1.1.3.1).
+    """Return the packet of a JPEG with extended XMP (XMP specification, part 3, section 1.1.3.1).
 
     Raises:
         ValueError: one of them is not XMP.
@@ -180,15 +180,15 @@ def joined(standard: bytes, extended: bytes) -> bytes:
     """
     root = _parse(standard)
     rdf = _rdf_of(root)
-    _taken(list(rdf), "xmpNote:HasExtendedXMP")
+    _pop_property(list(rdf), "xmpNote:HasExtendedXMP")
     rdf.extend(list(_rdf_of(_parse(extended))))
     return _packet(root)
 
 
 def split(packet: bytes, longest: int) -> tuple[bytes, bytes]:
-    """Return a packet of at most ``longest`` bytes, and what did not fit into it: empty, or RDF of its own.
+    """Return a packet of at most ``longest`` bytes, and the extended XMP with the rest; empty if everything fits.
 
-    The last description, which is the mark's, stays if any can.
+    The last description, which is the mark, is moved last.
 
     Raises:
         ValueError: ``packet`` is too long and not XMP.
@@ -199,22 +199,22 @@ def split(packet: bytes, longest: int) -> tuple[bytes, bytes]:
     short, rest = _parse(packet), _parse(_EMPTY)
     for description in list(_rdf_of(short)):
         _rdf_of(rest).append(description)
-        if len(_packet(short)) <= longest - _ROOM_OF_NOTE:
+        if len(_packet(short)) <= longest - _NOTE_BYTES:
             break
     extended: bytes = etree.tostring(rest, encoding="UTF-8")
-    note = etree.SubElement(_rdf_of(short), _tag("rdf:Description"), nsmap=_short(_PREFIXES, "xmpNote"))
+    note = etree.SubElement(_rdf_of(short), _tag("rdf:Description"), nsmap=_subset(_PREFIXES, "xmpNote"))
     note.set(_tag("rdf:about"), "")
     note.set(_tag("xmpNote:HasExtendedXMP"), name_of(extended).decode())
     return _packet(short), extended
 
 
 def name_of(extended: bytes) -> bytes:
-    """Return what the short packet calls the rest (XMP specification, part 3, section 1.1.3.1)."""
+    """Return the name of extended XMP in the standard packet (XMP specification, part 3, section 1.1.3.1)."""
     return hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
 
 
 def _parse(packet: bytes) -> etree._Element:
-    """Return the root of a packet; entities are not expanded, and nothing outside is read.
+    """Return the root of a packet; entities are not expanded, and no external resources are read.
 
     Raises:
         ValueError: it is not well-formed, or has a document type, which XMP never has.
@@ -245,8 +245,8 @@ def _packet(root: etree._Element) -> bytes:
     return _BEGIN + serialized + _END
 
 
-def _taken(descriptions: list[etree._Element], key: str) -> str:
-    """Take a property away, be it an attribute or an element; return its text."""
+def _pop_property(descriptions: list[etree._Element], key: str) -> str:
+    """Remove a property, whether attribute or element, and return its text."""
     tag, texts = _tag(key), []
     for description in descriptions:
         texts.append(description.attrib.pop(tag, ""))
@@ -257,13 +257,13 @@ def _taken(descriptions: list[etree._Element], key: str) -> str:
 
 
 def _texts(element: etree._Element) -> Iterator[str]:
-    """Yield what an element says: its text, that of what it holds, and the link it may be instead."""
+    """Yield the texts of an element: its resource link, if any, and all text in it."""
     for each in (element.get(_tag("rdf:resource"), ""), *element.itertext()):
         if text := re.sub(r"\s+", " ", each).strip():
             yield text
 
 
-def _history(descriptions: list[etree._Element]) -> etree._Element | None:
+def _history_of(descriptions: list[etree._Element]) -> etree._Element | None:
     """Return the list of events, if there is one."""
     for description in descriptions:
         events = description.find(f"{_tag('xmpMM:History')}/{_tag('rdf:Seq')}")
@@ -282,5 +282,5 @@ def _tag(key: str) -> str:
     return f"{{{_PREFIXES[prefix]}}}{name}"
 
 
-def _short(prefixes: dict[str, str], wanted: str) -> dict[str, str]:
+def _subset(prefixes: dict[str, str], wanted: str) -> dict[str, str]:
     return {prefix: prefixes[prefix] for prefix in wanted.split()}

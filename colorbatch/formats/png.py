@@ -1,4 +1,4 @@
-"""PNG: chunks beside the pixels, and both bit depths (PNG specification, third edition)."""
+"""PNG: metadata chunks, and both bit depths (PNG specification, third edition)."""
 
 import struct
 import zlib
@@ -14,17 +14,17 @@ from colorbatch.pixels.picture import Frame, Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
-_KEPT = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME"})
+_KEPT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"tIME"})
 _INCH = 0.0254
-"""In metres: PNG counts pixels a metre."""
-_LARGEST_XMP = 2**26
-"""Bytes of an unpacked packet, more of which are left out: a few can claim gigabytes."""
-_LEVEL = 6
-"""Of zlib: higher ones cost much time for a percent or two of a photograph."""
+"""An inch in metres: PNG has pixels per metre."""
+_MAX_XMP_BYTES = 2**26
+"""Maximum size of a decompressed packet, which is cut off there: a few bytes can expand to gigabytes."""
+_COMPRESSION_LEVEL = 6
+"""Compression level of zlib: higher ones take much time to save a percent or two of a photograph."""
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and content of every chunk up to the end, or to where the file breaks off."""
+    """Yield type and content of every chunk, as far as the file goes."""
     position = len(SIGNATURE)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -35,15 +35,15 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def bit_depth(data: bytes) -> int:
-    """Return the bits a channel; IHDR comes first: width, height, bit depth (section 11.2.1)."""
+    """Return the bits per channel; IHDR comes first: width, height, bit depth (section 11.2.1)."""
     return data[24] if len(data) > 24 else 8
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Return width and height by IHDR, whether the rest is sound or not.
+    """Return width and height from IHDR, even if the rest is damaged.
 
     Raises:
-        struct.error: the file ends before.
+        struct.error: the file ends before them.
 
     """
     width, height = struct.unpack_from(">2I", data, 16)
@@ -51,7 +51,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def has_frames(data: bytes) -> bool:
-    """Return whether it is an animation of more than one frame (section 11.3.6.1)."""
+    """Return whether a file is an animation of more than one frame (section 11.3.6.1)."""
     return any(kind == b"acTL" and content[:4] > b"\0\0\0\1" for kind, content in chunks(data))
 
 
@@ -61,26 +61,26 @@ def xmp_of(data: bytes) -> bytes:
         if kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0"):
             is_compressed = content[len(_XMP_KEYWORD) + 1 : len(_XMP_KEYWORD) + 2] == b"\1"
             text = content[len(_XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
-            return zlib.decompressobj().decompress(text, _LARGEST_XMP) if is_compressed else text
+            return zlib.decompressobj().decompress(text, _MAX_XMP_BYTES) if is_compressed else text
     return b""
 
 
 def kept_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the text and time chunks, XMP left out."""
-    found = [(kind, content) for kind, content in chunks(data) if kind in _KEPT]
+    """Return type and content of the text and time chunks, without XMP."""
+    found = [(kind, content) for kind, content in chunks(data) if kind in _KEPT_CHUNKS]
     return tuple(each for each in found if not each[1].startswith(_XMP_KEYWORD + b"\0"))
 
 
 def decode_deep(data: bytes) -> tuple[Pixels, Pixels | None]:
-    """Return pixels and alpha of 16 bits, grey or RGB.
+    """Return 16-bit pixels, grey or RGB, and alpha.
 
     Raises:
-        UnreadablePictureError: broken or cut short.
+        UnreadablePictureError: damaged or truncated.
 
     """
     try:
         image = imagecodecs.png_decode(data)
-    except Exception as error:  # a damaged file makes it raise errors of several kinds
+    except Exception as error:  # on damaged files it raises errors of several kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.ndim == 2:
         return image, None
@@ -90,15 +90,15 @@ def decode_deep(data: bytes) -> tuple[Pixels, Pixels | None]:
 
 
 def encode(frame: Frame) -> bytes:
-    """Return a PNG file of the frame's own bit depth."""
+    """Return a PNG file of the frame's bit depth."""
     planes = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
-    encoded = bytes(imagecodecs.png_encode(np.ascontiguousarray(planes), level=_LEVEL))
+    encoded = bytes(imagecodecs.png_encode(np.ascontiguousarray(planes), level=_COMPRESSION_LEVEL))
     end_of_header = len(SIGNATURE) + 25
-    described = b"".join(_chunk(kind, content) for kind, content in _described(frame.metadata))
-    return encoded[:end_of_header] + described + encoded[end_of_header:]
+    metadata = b"".join(_chunk(kind, content) for kind, content in _metadata_chunks(frame.metadata))
+    return encoded[:end_of_header] + metadata + encoded[end_of_header:]
 
 
-def _described(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+def _metadata_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
     if metadata.has_profile:
         yield b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile())
     if metadata.dpi:

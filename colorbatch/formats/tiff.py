@@ -1,4 +1,4 @@
-"""TIFF: every page, 8 and 16 bits, and every tag that says something of the photograph (TIFF 6.0, BigTIFF)."""
+"""TIFF: every page, 8 and 16 bits, and every tag that describes the photograph (TIFF 6.0, BigTIFF)."""
 
 import io
 import math
@@ -18,45 +18,45 @@ from colorbatch.pixels.metadata import Metadata, RawTag
 from colorbatch.pixels.picture import Frame, Pixels
 
 _DIRECTORIES = {34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
-"""Tags that point to a directory of more tags; the last is one of EXIF's."""
-_STAND_INS = {34665: 34664, 34853: 34852}
-"""tifffile does not write these pointers, so they are written under the next lower number, then renamed."""
-_OF_PIXELS = frozenset(
+"""Tags that point to another directory; the last is a tag of the EXIF directory."""
+_PLACEHOLDERS = {34665: 34664, 34853: 34852}
+"""Placeholders: tifffile does not write these pointers, so they are written as the next lower tag, then renamed."""
+_PIXEL_TAGS = frozenset(
     {
         *(254, 255, 263, 264, 265, 274, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 301, 318, 319, 320, 321),
         *(326, 327, 328, 332, 333, 334, 336, 337, 340, 341, 342, 347, *range(512, 522), 529, 530, 531, 532, 34675),
         *tifffile.TIFF.TAG_FILTERED,
     }
 )
-"""Tags that say how the pixels are stored and what their numbers mean: an output has its own."""
+"""Tags that describe how the pixels are stored and interpreted: an output has its own."""
 _RESOLUTION = (282, 283)
 _XMP, _SUB_IFDS = 700, 330
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are BigTIFF's)."""
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are from BigTIFF)."""
 LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
-"""Compressions that an output takes over, as tifffile calls them."""
+"""Compressions that are kept in the output, with their names in tifffile."""
 _DEFAULT_COMPRESSION = "zlib"
-_LARGEST_CLASSIC = 3_900_000_000
+_MAX_CLASSIC_BYTES = 3_900_000_000
 """Bytes of pixels above which a BigTIFF is written."""
 _MINISWHITE, _MINISBLACK, _RGB, _CMYK = 0, 1, 2, 5
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Return whether a page has more than 8 bits a channel, or floating point."""
+    """Return whether a page has more than 8 bits per channel, or floating-point samples."""
     return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
 
 
 def sizes_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], ...]:
-    """Return width and height of what is decoded at once: the page, and each of its tiles, which may be larger."""
+    """Return width and height of what is decoded at once: the page, and a tile, which may be larger."""
     tile = ((page.tilewidth, page.tilelength),) if page.is_tiled else ()
     return (page.imagewidth, page.imagelength), *tile
 
 
 def refuse_unsound(page: tifffile.TiffPage) -> None:
-    """Raise before a page is decoded of which something would be missing, or made up.
+    """Raise if a page would be decoded with missing or invented parts.
 
     Raises:
-        UnsupportedPictureError: it has more planes than one.
+        UnsupportedPictureError: it has more than one plane.
         UnreadablePictureError: it has no pixels, or not all strips or tiles.
 
     """
@@ -65,26 +65,26 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
     if 0 in page.shaped:
         raise UnreadablePictureError("damaged or truncated: a page without pixels")
     parts = math.prod(page.chunked)
-    if len(page.dataoffsets) < parts and page.compression != tifffile.COMPRESSION.OJPEG:  # which may have none
+    if len(page.dataoffsets) < parts and page.compression != tifffile.COMPRESSION.OJPEG:  # old-style JPEG may have none
         raise UnreadablePictureError(f"damaged or truncated: it has {len(page.dataoffsets)} of {parts} strips or tiles")
 
 
 def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
-    """Return whether Pillow reads the compression of a page, all of it."""
+    """Return whether Pillow fully supports the compression of a page."""
     return (
         int(page.compression) in TiffImagePlugin.COMPRESSION_INFO and int(page.compression) != tifffile.COMPRESSION.WEBP
     )
 
 
 def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
-    """Return pixels and alpha of 8 bits, or of 16 where the samples have more; CMYK has four channels.
+    """Return pixels and alpha of 8 bits, or of 16 if the samples have more; CMYK has four channels.
 
-    Unsigned samples of more than 8 bits are scaled from 0..2^N-1 to 0..65535. Floating-point and signed samples are
-    taken as 0..1, or, where some lie outside, from the smallest of the page to the largest.
+    Unsigned samples of more than 8 bits are scaled from 0..2^N-1 to 0..65535. The range of floating-point samples is
+    0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the maximum of the page.
 
     Raises:
-        UnsupportedPictureError: a kind of samples without a clear meaning as a photograph.
-        UnreadablePictureError: broken or cut short.
+        UnsupportedPictureError: the samples have no clear meaning as a photograph.
+        UnreadablePictureError: damaged or truncated.
 
     """
     colors, extra = _channels_of(page)
@@ -92,7 +92,7 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         samples = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
     except UnreadablePictureError:
         raise
-    except Exception as error:  # a damaged file makes tifffile raise errors of many kinds
+    except Exception as error:  # on damaged files, tifffile raises errors of many kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)
@@ -110,7 +110,7 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
 
 
 def _channels_of(page: tifffile.TiffPage) -> tuple[int, list[int]]:
-    """Return how many colours a page has, and of what kind its other channels are; before room is made for them.
+    """Return the number of colour channels of a page, and the kinds of its extra ones; called before decoding.
 
     Raises:
         UnsupportedPictureError: they have no clear meaning.
@@ -149,16 +149,16 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
 
 
 def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, warnings: list[str]) -> Metadata:
-    """Return the tags of a page as they stand in the file, those of its EXIF and GPS directories too."""
+    """Return the tags of a page as stored in the file, including those of its EXIF and GPS directories."""
     order, is_big = tiff.byteorder, tiff.is_bigtiff
     tags = read_directory(data, page.offset, order, is_big=is_big)
     directories: dict[int, Mapping[int, RawTag]] = {}
     for code in (34665, 34853, 40965):
-        pointing = directories.get(34665, {}) if code == 40965 else tags
-        if code in pointing:
-            kind, _, value = pointing[code]
+        parent = directories.get(34665, {}) if code == 40965 else tags
+        if code in parent:
+            kind, _, value = parent[code]
             try:
-                (offset,) = struct.unpack(f"{order}{'I' if _SIZES[kind] == 4 else 'Q'}", value)
+                (offset,) = struct.unpack(f"{order}{'I' if _TYPE_BYTES[kind] == 4 else 'Q'}", value)
                 directories[code] = read_directory(data, offset, order, is_big=is_big)
             except (struct.error, ValueError) as error:
                 warnings.append(f"the damaged {_DIRECTORIES[code]} directory was dropped: {error}")
@@ -166,7 +166,7 @@ def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, w
         warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
     return Metadata(
         xmp=tags[_XMP][2] if _XMP in tags else b"",
-        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP},
+        tiff_tags={code: tag for code, tag in tags.items() if code not in _PIXEL_TAGS and code != _XMP},
         tiff_directories=directories,
         tiff_byte_order=order,
         tiff_subfile_type=int(page.subfiletype),
@@ -177,7 +177,7 @@ def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, w
 
 
 def orientation_of(page: tifffile.TiffPage) -> int | None:
-    """Return how the stored pixels lie, 1 to 8; ``None`` when no tag says it."""
+    """Return the orientation of the stored pixels, 1 to 8; ``None``: there is no valid tag."""
     value = page.tags.valueof(274)
     return int(value) if value in range(1, 9) else None
 
@@ -190,10 +190,10 @@ def _resolution_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], tuple[int,
 
 
 def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dict[int, RawTag]:
-    """Return the tags of the directory at ``offset``, as they stand in the file.
+    """Return the tags of the directory at ``offset``, as stored in the file.
 
     Raises:
-        struct.error, ValueError: it does not lie within the file.
+        struct.error, ValueError: it is not within the file.
 
     """
     layout = _Layout(order, is_big=is_big)
@@ -202,9 +202,9 @@ def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dic
     for number in range(count):
         entry = offset + struct.calcsize(layout.count) + number * layout.entry_size
         code, kind, values = struct.unpack_from(layout.entry, data, entry)
-        if kind not in _SIZES:
+        if kind not in _TYPE_BYTES:
             continue
-        size = values * _SIZES[kind]
+        size = values * _TYPE_BYTES[kind]
         place = entry + struct.calcsize(layout.entry)
         if size > layout.inline:
             (place,) = struct.unpack_from(layout.pointer, data, place)
@@ -215,7 +215,7 @@ def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dic
 
 
 def write_directory(tags: Mapping[int, RawTag], position: int, order: str, *, is_big: bool) -> bytes:
-    """Return a directory that stands at ``position`` of a file, its long values behind it."""
+    """Return a directory at ``position`` of a file, followed by its long values."""
     layout = _Layout(order, is_big=is_big)
     head = struct.calcsize(layout.count) + len(tags) * layout.entry_size + struct.calcsize(layout.pointer)
     entries, values = [], bytearray()
@@ -231,7 +231,7 @@ def write_directory(tags: Mapping[int, RawTag], position: int, order: str, *, is
 
 
 class _Layout:
-    """How a directory is laid out: TIFF 6.0, section 2, or BigTIFF."""
+    """Layout of a directory, as ``struct`` formats: TIFF 6.0, section 2, or BigTIFF."""
 
     def __init__(self, order: str, *, is_big: bool) -> None:
         self.count, self.entry, self.pointer = (
@@ -242,9 +242,11 @@ class _Layout:
 
 
 def encode(frames: Sequence[Frame]) -> bytes:
-    """Return a TIFF with one page a frame, each of its own bit depth, with its tags as they were."""
+    """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged."""
     order = frames[0].metadata.tiff_byte_order
-    is_big = sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames) > _LARGEST_CLASSIC
+    is_big = (
+        sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames) > _MAX_CLASSIC_BYTES
+    )
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:
         for frame in frames:
@@ -262,7 +264,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["
     extra: list[tuple[int, int, int, Any, bool]] = [
         (code, kind, count, value, True) for code, (kind, count, value) in tags.items()
     ]
-    extra += [(_STAND_INS[code], 4, 1, 0, True) for code in metadata.tiff_directories if code in _STAND_INS]
+    extra += [(_PLACEHOLDERS[code], 4, 1, 0, True) for code in metadata.tiff_directories if code in _PLACEHOLDERS]
     resolution = metadata.tiff_resolution
     writer.write(
         tiff_strips.encoded_strips(frame, compression, byte_order),
@@ -286,7 +288,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["
 
 
 def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
-    """Return the file with the EXIF and GPS directories appended and pointed to."""
+    """Return the file with the EXIF and GPS directories appended and their pointers set."""
     if not any(each.tiff_directories for each in metadata):
         return data
     result = bytearray(data)
@@ -304,7 +306,7 @@ def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
             result += write_directory(inner, len(result), order, is_big=is_big)
         for code, directory in directories.items():
             result += b"\0" * (len(result) % 2)
-            entry = next(offset for tag, offset in tags if tag == _STAND_INS[code])
+            entry = next(offset for tag, offset in tags if tag == _PLACEHOLDERS[code])
             struct.pack_into(f"{order}HH", result, entry, code, 16 if is_big else 4)
             struct.pack_into(pointer, result, entry + (12 if is_big else 8), len(result))
             result += write_directory(directory, len(result), order, is_big=is_big)

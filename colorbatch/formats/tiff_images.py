@@ -1,6 +1,6 @@
-"""Strips and tiles of a TIFF that are images of their own: none is decoded that has another size than its page says.
+"""TIFF strips and tiles that are images with a size of their own: none is decoded whose size contradicts its page.
 
-Such codecs hold width and height themselves, and would make room for whatever these claim: gigabytes, of a few bytes.
+Such codecs store width and height themselves, and would allocate whatever these claim: gigabytes, for a few bytes.
 """
 
 import math
@@ -23,43 +23,43 @@ _RGB = 2
 
 
 def is_of_images(page: tifffile.TiffPage) -> bool:
-    """Return whether the strips or tiles of a page say their own size."""
+    """Return whether the strips or tiles of a page state their own size."""
     return int(page.compression) == _LERC or page.compression in tifffile.TIFF.IMAGE_COMPRESSIONS
 
 
 def decode(page: tifffile.TiffPage) -> NDArray[Any]:
-    """Return the samples of a page, in the shape that tifffile gives them.
+    """Return the samples of a page, in the shape that tifffile returns.
 
     Raises:
         UnreadablePictureError: a strip or tile has another size.
-        Exception: of any kind, as codecs have it.
+        Exception: of any kind that codecs raise.
 
     """
     decompress = _decompressor_of(page)
     samples = np.zeros(page.shaped, page.dtype)
     count = math.prod(page.chunked)
     for segment, index in page.parent.filehandle.read_segments(page.dataoffsets[:count], page.databytecounts[:count]):
-        if segment is None:  # left out, as sparse files do
+        if segment is None:  # omitted, as in sparse files
             continue
         _, (plane, _, top, left, _), (_, rows, columns, _) = page.decode(None, index)
-        room = samples[plane, 0, top : top + rows, left : left + columns]
-        part = _decoded(partial(decompress, segment), room, (rows, columns, samples.shape[-1]))
-        room[...] = part[: room.shape[0], : room.shape[1]]
+        target = samples[plane, 0, top : top + rows, left : left + columns]
+        part = _decode_segment(partial(decompress, segment), target, (rows, columns, samples.shape[-1]))
+        target[...] = part[: target.shape[0], : target.shape[1]]
     return samples.reshape(page.shape)
 
 
-def _decoded(decompress: Callable[..., Any], room: NDArray[Any], whole: tuple[int, ...]) -> NDArray[Any]:
-    """Return one strip or tile; a tile at the border may have the part of it that the page has room for."""
-    for shape in dict.fromkeys((whole, room.shape)):
-        part = np.empty(shape[:2] if shape[2] == 1 else shape, room.dtype)
-        with suppress(ValueError):  # which is raised before anything of another size is decoded
+def _decode_segment(decompress: Callable[..., Any], target: NDArray[Any], whole: tuple[int, ...]) -> NDArray[Any]:
+    """Return one strip or tile; one at the border may be stored whole, or cropped to the page."""
+    for shape in dict.fromkeys((whole, target.shape)):
+        part = np.empty(shape[:2] if shape[2] == 1 else shape, target.dtype)
+        with suppress(ValueError):  # raised before anything of another size is decoded
             decompress(out=part)
             return part.reshape(shape)
     raise UnreadablePictureError("damaged or truncated: a strip or tile has another size than its page states")
 
 
 def _decompressor_of(page: tifffile.TiffPage) -> Callable[..., Any]:
-    """Return what decodes a strip or tile into the array ``out``, as tifffile itself has it."""
+    """Return a function that decodes a strip or tile into the array ``out``, as tifffile itself does."""
     compression = int(page.compression)
     if compression in _JPEG:
         space = _RGB if int(page.photometric) == _RGB else None

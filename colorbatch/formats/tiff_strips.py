@@ -1,4 +1,4 @@
-"""The pixels of a page as the strips of a TIFF, coded one after another: a coloured page is never held whole.
+"""Encode the pixels of a page as TIFF strips, one after another: a coloured page is never in memory as a whole.
 
 Sources: TIFF 6.0, sections 3 (strips), 9 (PackBits), 13 (LZW) and 14 (differencing); Adobe Photoshop TIFF Technical
 Notes, 2002 (deflate).
@@ -15,7 +15,7 @@ from colorbatch.pixels.chroma import merged_strips
 from colorbatch.pixels.picture import Frame, Pixels
 
 STRIP_BYTES = 2**18
-"""Of pixels in a strip, about."""
+"""Approximate number of pixel bytes in a strip."""
 _ENCODERS: dict[str, Callable[[Any], bytes | bytearray]] = {
     "none": np.ndarray.tobytes,
     "lzw": imagecodecs.lzw_encode,
@@ -24,29 +24,29 @@ _ENCODERS: dict[str, Callable[[Any], bytes | bytearray]] = {
     "lzma": imagecodecs.lzma_encode,
     "zstd": imagecodecs.zstd_encode,
 }
-"""By the names that tifffile gives to compressions."""
+"""Encoders by the name of the compression in tifffile."""
 DIFFERENCED = frozenset({"lzw", "zlib", "zstd"})
-"""Compressions that pixels are differenced for: each less the one before it in the row."""
+"""Compressions with horizontal differencing: each pixel minus the previous one in the row."""
 
 
 def shape_of(frame: Frame) -> tuple[int, int, int]:
-    """Return height, width and channels of a page: its colours, and its alpha."""
+    """Return height, width and number of channels of a page, including alpha."""
     colors = 1 if frame.pixels.ndim == 2 and frame.chroma is None else 3
     return frame.height, frame.width, colors + (frame.alpha is not None)
 
 
 def rows_of(frame: Frame) -> int:
-    """Return the rows of a strip."""
+    """Return the number of rows of a strip."""
     height, width, channels = shape_of(frame)
     return max(1, min(height, STRIP_BYTES // (width * channels * frame.pixels.itemsize)))
 
 
 def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]) -> Iterator[bytes]:
-    """Yield the strips of a page, of :func:`rows_of` rows each, the last one of those that are left.
+    """Yield the strips of a page, of :func:`rows_of` rows each, the last one with the remaining rows.
 
     Args:
-        frame: its chroma is merged here.
-        compression: a key of those above.
+        frame: the page; its chroma is merged here.
+        compression: a key of ``_ENCODERS``.
         byte_order: of the file.
 
     """
@@ -60,7 +60,7 @@ def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]
 
 
 def _strips(frame: Frame, rows: int) -> Iterator[Pixels]:
-    """Yield ``[R, W, C]``, one below the other, each but the last of a multiple of ``rows`` rows."""
+    """Yield ``[R, W, C]`` from top to bottom; the rows of each but the last are a multiple of ``rows``."""
     strips = [frame.pixels] if frame.chroma is None else merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
     top = 0
     for strip in strips:

@@ -1,4 +1,4 @@
-"""Which kinds of pictures can be read and written here: tried on a tiny picture, whatever a library says of itself."""
+"""Test which kinds of pictures can be read and written here, on a tiny picture, whatever libraries report."""
 
 import io
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 _MAX_DIFFERENCE = 12
-"""Mean of 255 levels by which a picture may come back different; a smooth one loses far less in any format."""
+"""Maximum mean difference after a round trip, of 255 levels; a smooth picture loses far less in any format."""
 _OPTIONAL = frozenset({"AVIF", "HEIC"})
-"""Kinds that Pillow may be built without, or that need an extra."""
+"""Kinds that a build of Pillow may lack, or that need an extra."""
 
 
 @dataclass(frozen=True)
@@ -27,35 +27,35 @@ class Trial:
     kind: str
     reads: bool
     writes: bool | None
-    """``None``: colorbatch never writes it, and writes PNG or another TIFF instead."""
+    """``None``: colorbatch never writes this kind, but PNG or another TIFF instead."""
     problem: str = ""
     """What went wrong."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether an install without it is broken."""
+        """Whether an installation without it is broken."""
         return self.kind not in _OPTIONAL
 
 
 def try_all() -> list[Trial]:
     """Write and read a tiny picture of every kind."""
-    own = [_try_own(*each) for each in _written()]
-    return own + [_try_foreign(*each) for each in _only_read()]
+    own = [_try_own(*each) for each in _own_kinds()]
+    return own + [_try_foreign(*each) for each in _foreign_kinds()]
 
 
-def _written() -> Iterator[tuple[str, Picture]]:
+def _own_kinds() -> Iterator[tuple[str, Picture]]:
     levels = _levels()
     yield "JPEG", Picture((Frame(levels),), "JPEG")
     yield "PNG", Picture((Frame(levels),), "PNG")
-    yield "PNG, 16 bits", Picture((Frame(_deep(levels)),), "PNG")
+    yield "PNG, 16 bits", Picture((Frame(_to_16_bits(levels)),), "PNG")
     for compression in dict.fromkeys(tiff.LOSSLESS.values()):
         yield f"TIFF, {compression}", Picture((Frame(levels, metadata=Metadata(tiff_compression=compression)),), "TIFF")
-    yield "TIFF, 16 bits", Picture((Frame(_deep(levels)),), "TIFF")
+    yield "TIFF, 16 bits", Picture((Frame(_to_16_bits(levels)),), "TIFF")
     yield "WebP", Picture((Frame(levels),), "WEBP")
     yield "JPEG 2000", Picture((Frame(levels),), "JPEG2000")
 
 
-def _only_read() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
+def _foreign_kinds() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
     image = Image.fromarray(_levels())
     yield "TIFF, jpeg", image, "TIFF", {"compression": "jpeg"}
     yield "TIFF, fax", image.convert("1"), "TIFF", {"compression": "group4"}
@@ -69,25 +69,25 @@ def _only_read() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
 def _try_own(kind: str, picture: Picture) -> Trial:
     try:
         data = encode(picture)
-    except Exception as error:  # noqa: BLE001 (what libraries lack shows in errors of many kinds)
-        return Trial(kind, reads=False, writes=False, problem=_in_words(error))
+    except Exception as error:  # noqa: BLE001 (missing parts of libraries cause errors of many kinds)
+        return Trial(kind, reads=False, writes=False, problem=_describe(error))
     try:
-        _compare(picture.first.pixels, data)
+        _check_round_trip(picture.first.pixels, data)
     except Exception as error:  # noqa: BLE001
-        return Trial(kind, reads=False, writes=True, problem=_in_words(error))
+        return Trial(kind, reads=False, writes=True, problem=_describe(error))
     return Trial(kind, reads=True, writes=True)
 
 
 def _try_foreign(kind: str, image: Image.Image, name: str, arguments: dict[str, str]) -> Trial:
     try:
-        _compare(np.asarray(image.convert("RGB")), _saved(image, name, arguments))
+        _check_round_trip(np.asarray(image.convert("RGB")), _encoded(image, name, arguments))
     except Exception as error:  # noqa: BLE001
-        return Trial(kind, reads=False, writes=None, problem=_in_words(error))
+        return Trial(kind, reads=False, writes=None, problem=_describe(error))
     return Trial(kind, reads=True, writes=None)
 
 
-def _compare(pixels: Pixels, data: bytes) -> None:
-    """Raise unless a file holds what was put into it, RGB ``[H, W, 3]``."""
+def _check_round_trip(pixels: Pixels, data: bytes) -> None:
+    """Raise unless a file decodes to nearly the pixels that were encoded, RGB ``[H, W, 3]``."""
     found = decode(data).first.pixels
     if found.shape[:2] != pixels.shape[:2]:
         raise ValueError(f"{list(pixels.shape)} came back as {list(found.shape)}")
@@ -103,11 +103,11 @@ def _levels() -> Pixels:
     return np.dstack([across * 5, down * 7, 255 - across * 5]).astype(np.uint8)
 
 
-def _deep(levels: Pixels) -> Pixels:
+def _to_16_bits(levels: Pixels) -> Pixels:
     return levels.astype(np.uint16) * 257
 
 
-def _saved(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
+def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
     if name == "HEIF":
         with needs_extra("heif"):
             import pillow_heif
@@ -123,5 +123,5 @@ def _saved(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return error.in_full if isinstance(error, ColorbatchError) else f"{type(error).__name__}: {error}"

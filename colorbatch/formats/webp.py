@@ -1,4 +1,4 @@
-"""WebP, always without loss."""
+"""WebP, always lossless."""
 
 import io
 from typing import Any
@@ -10,11 +10,11 @@ from colorbatch.formats.icc import srgb_profile
 from colorbatch.pixels.picture import Frame
 
 LONGEST_SIDE = 16_383
-"""Of the format."""
+"""Maximum side in pixels, of the format."""
 
 
 def encode(frame: Frame) -> bytes:
-    """Return a lossless WebP file; alpha keeps the colours it hides."""
+    """Return a lossless WebP file; the colours of transparent pixels are kept."""
     metadata = frame.metadata
     arguments: dict[str, Any] = {"lossless": True, "exact": True, "quality": 50}
     if metadata.has_profile:

@@ -1,1 +1,1 @@
-"""Models: what a file promises, its session in ONNX Runtime, and a picture coloured by it."""
+"""Models: their contracts, their sessions in ONNX Runtime, and the colouring of pictures."""

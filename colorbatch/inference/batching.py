@@ -1,7 +1,7 @@
-"""Gather what several threads ask of a model at the same time, and run it as one batch: what a GPU is fast at.
+"""Gather concurrent requests of several threads to a model, and run them as one batch, at which a GPU is fast.
 
-Who asks while the model is busy waits; who finds it free runs whatever waits and is alike. So batches grow with the
-load by themselves, nobody waits for one to fill, and no thread is needed beyond those that ask.
+A thread that makes a request while the model is busy waits; one that finds it free runs all waiting requests of the
+same kind. So batches grow with the load, no thread waits for one to fill, and no additional thread is needed.
 """
 
 import threading
@@ -18,34 +18,34 @@ from colorbatch.pixels.color import Plane
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model answers for N pictures of one shape."""
+    """Output of a model for N pictures of one shape."""
 
     chroma: Plane
     """``[N, 2, H, W]`` in -0.5..0.5."""
     confidence: NDArray[np.float32] | None = None
-    """``[N]`` in 0..1: how sure the model is; ``None``: it does not say."""
+    """``[N]`` in 0..1; ``None``: the model does not report it."""
     colors: Plane | None = None
-    """``[N, B, H / 4, W / 4]``: the probability of each bin; ``None``: it was not asked for, or the model has none."""
+    """``[N, B, H / 4, W / 4]``: the probability of each bin; ``None``: not requested, or the model has none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What a model is asked for N pictures of one shape."""
+    """Input of a model for N pictures of one shape."""
 
     luma: Plane
     """``[N, 1, H, W]`` in 0..1."""
     vividness: float | None = None
-    """0..1; ``None`` for a model without it."""
+    """0..1; ``None`` for a model without this input."""
     hints: Plane | None = None
-    """``[N, 3, H, W]``: Cb, Cr and weight; ``None``: nobody gave any."""
+    """``[N, 3, H, W]``: Cb, Cr and weight; ``None``: there are none."""
     deadline: float | None = None
-    """Of ``time.monotonic``, in seconds, at which the inference is broken off."""
+    """Time of ``time.monotonic``, in seconds, at which inference is aborted."""
     wants_colors: bool = False
-    """Whether the probability of each bin is asked for too, for a model that tells it."""
+    """Whether the probability of each bin is requested too, for a model that has this output."""
 
     @property
     def kind(self) -> tuple[tuple[int, ...], float | None, bool, bool]:
-        """Questions of the same kind fit into one batch."""
+        """Key of the questions that can share a batch."""
         return self.luma.shape[1:], self.vividness, self.hints is None, self.wants_colors
 
 
@@ -54,7 +54,7 @@ Run = Callable[[Question], Prediction]
 
 @dataclass(eq=False)
 class _Request:
-    """What one thread asks for, and what comes of it."""
+    """Request of one thread, and its result."""
 
     question: Question
     prediction: Prediction | None = None
@@ -63,10 +63,10 @@ class _Request:
 
 
 class Batcher:
-    """Runs a model for several threads. What one picture makes fail fails alone."""
+    """Runs a model for several threads. A picture that causes a failure fails alone."""
 
     def __init__(self, run: Run, largest: int = LARGEST_BATCH) -> None:
-        """Call ``run`` for up to ``largest`` requests together, and never twice at the same time."""
+        """Call ``run`` for batches of up to ``largest`` requests, never concurrently."""
         self._run = run
         self._largest = largest
         self._waiting: list[_Request] = []
@@ -74,7 +74,7 @@ class Batcher:
         self._condition = threading.Condition()
 
     def __call__(self, question: Question) -> Prediction:
-        """Return what ``run`` gives for a question, computed beside what other threads ask for.
+        """Return the result of ``run`` for a question, batched with those of other threads.
 
         Raises:
             InferenceError, MemoryError: ``run`` raised it for this request alone.
@@ -85,7 +85,7 @@ class Batcher:
             self._waiting.append(request)
         while (batch := self._next_batch(request)) is not None:
             try:
-                self._answer(batch)
+                self._run_batch(batch)
             finally:
                 with self._condition:
                     for each in batch:
@@ -98,7 +98,7 @@ class Batcher:
         return request.prediction
 
     def _next_batch(self, request: _Request) -> Sequence[_Request] | None:
-        """Return what to run next, once the model is free, or ``None`` once ``request`` has its answer."""
+        """Return the next batch once the model is free, or ``None`` once ``request`` is done."""
         with self._condition:
             self._condition.wait_for(lambda: request.is_done or not self._is_busy)
             if request.is_done:
@@ -109,7 +109,7 @@ class Batcher:
             self._is_busy = True
             return batch
 
-    def _answer(self, batch: Sequence[_Request]) -> None:
+    def _run_batch(self, batch: Sequence[_Request]) -> None:
         questions = [each.question for each in batch]
         try:
             prediction = self._run(_joined(questions))
@@ -118,14 +118,14 @@ class Batcher:
                 batch[0].error = error
             else:
                 for each in batch:
-                    self._answer([each])
+                    self._run_batch([each])
             return
         for each, part in zip(batch, _split(prediction, questions), strict=True):
             each.prediction = part
 
 
 def _joined(questions: Sequence[Question]) -> Question:
-    """Return one question for the pictures of several of one kind; it has a deadline if each of them has."""
+    """Return one question for the pictures of several of one kind; it has a deadline if all of them have."""
     first = questions[0]
     deadlines = [each.deadline for each in questions if each.deadline is not None]
     hints = [each.hints for each in questions if each.hints is not None]
@@ -139,7 +139,7 @@ def _joined(questions: Sequence[Question]) -> Question:
 
 
 def _split(prediction: Prediction, questions: Sequence[Question]) -> Iterator[Prediction]:
-    """Yield what of a prediction belongs to each question."""
+    """Yield the part of a prediction that belongs to each question."""
     start = 0
     for question in questions:
         part = slice(start, start + len(question.luma))

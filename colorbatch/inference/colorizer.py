@@ -1,4 +1,4 @@
-"""Colour a picture: its luma goes through the network small, and chroma comes back; the luma itself is kept."""
+"""Colour pictures: the network predicts chroma from shrunk luma; the luma of the picture itself is kept."""
 
 import os
 import time
@@ -18,6 +18,7 @@ from colorbatch.pixels.color import Plane
 from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 MAX_STRENGTH = 2.0
+"""Maximum factor of chroma."""
 
 
 class Colorizer:
@@ -26,9 +27,9 @@ class Colorizer:
     def __init__(
         self, session: Predictor, options: ColorOptions | None = None, *, timeout: float | None = None
     ) -> None:
-        """Colour with ``session``; ``options`` come before what the model's contract says.
+        """Colour with ``session``; ``options`` override the values of the model's contract.
 
-        ``timeout`` is how many seconds the model may take for one frame.
+        ``timeout`` is the maximum number of seconds for one frame.
 
         Raises:
             UsageError: the options do not fit the model, or are out of range.
@@ -44,7 +45,7 @@ class Colorizer:
         return self.options.working_size or self.session.contract.working_size
 
     def colorize(self, picture: Picture) -> Picture:
-        """Return the picture with every frame in colour: of the same size and depth, with the same luma and alpha.
+        """Return the picture with every frame in colour, of the same size, depth, luma and alpha.
 
         Raises:
             InferenceError: the model failed on it.
@@ -54,7 +55,7 @@ class Colorizer:
         return replace(picture, frames=tuple(frame.merged() for frame in picture.frames))
 
     def predict(self, picture: Picture) -> Picture:
-        """Return the picture with the chroma of every frame beside its pixels, not yet merged: that takes memory.
+        """Return the picture with chroma added to every frame, but not yet merged, which would take memory.
 
         Raises:
             InferenceError: the model failed on it.
@@ -64,24 +65,24 @@ class Colorizer:
 
     def _predict_frame(self, frame: Frame) -> Frame:
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        found = self.predict_pixels(frame.pixels, deadline)
-        return replace(frame, chroma=found.chroma, confidence=found.confidence)
+        prediction = self.predict_pixels(frame.pixels, deadline)
+        return replace(frame, chroma=prediction.chroma, confidence=prediction.confidence)
 
     def predict_pixels(
         self, pixels: Pixels | Plane, deadline: float | None = None, hints: Plane | None = None
     ) -> "PixelPrediction":
-        """Return chroma at the size at which the network saw the picture, and how sure the model is of it.
+        """Return chroma at the size at which the network saw the picture, and the confidence of the model.
 
-        The picture goes through the network once, small, since colour needs the whole scene; one that is too long for
-        that goes in overlapping tiles (:mod:`colorbatch.pixels.tiling`).
+        The network sees the shrunk picture as a whole, since colour depends on the whole scene; one that is too long
+        for that is split into overlapping tiles (:mod:`colorbatch.pixels.tiling`).
 
         Args:
-            pixels: grey, RGB, or luma, as :func:`colorbatch.pixels.color.luma_of` takes them.
-            deadline: one of ``time.monotonic``.
+            pixels: grey, RGB, or luma, as for :func:`colorbatch.pixels.color.luma_of`.
+            deadline: time of ``time.monotonic``, in seconds.
             hints: ``[3, h, w]`` of :meth:`network_size`: Cb, Cr and weight in 0..1.
 
         Raises:
-            InferenceError: the model failed on it, took too long, or takes no hints.
+            InferenceError: the model failed on it, took too long, or does not support hints.
 
         """
         size = self.network_size(*pixels.shape[:2])
@@ -109,17 +110,17 @@ class Colorizer:
         """Return the probability of each bin of the contract's ``colors``, ``[B, h / 4, w / 4]``, rounded down.
 
         Args:
-            pixels: as :meth:`predict_pixels` takes them, of a picture that the network sees whole.
+            pixels: as for :meth:`predict_pixels`, of a picture that the network sees whole.
             hints: likewise.
 
         Raises:
-            InferenceError: the model failed on it, takes no hints, or has no such output.
+            InferenceError: the model failed on it, does not support hints, or has no such output.
 
         """
         size = self.network_size(*pixels.shape[:2])
-        luma, placed = self._padded(resize.shrink_luma(pixels, size), hints)
+        luma, padded_hints = self._pad(resize.shrink_luma(pixels, size), hints)
         height, width = (side // COLORS_STRIDE for side in size)
-        return self.session.predict_colors(luma, placed)[0, :, :height, :width]
+        return self.session.predict_colors(luma, padded_hints)[0, :, :height, :width]
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width at which the network sees a picture of this height and width."""
@@ -130,31 +131,31 @@ class Colorizer:
     def _run(self, luma: Plane, deadline: float | None, hints: Plane | None) -> tuple[Plane, float | None]:
         """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees, and the confidence."""
         height, width = luma.shape
-        padded, placed = self._padded(luma, hints)
+        padded, padded_hints = self._pad(luma, hints)
         vividness, strength = self.options.vividness, self.options.strength
-        found = self.session.predict(padded, vividness, deadline, placed)
-        chroma, confidence = found.chroma[0], found.confidence
+        prediction = self.session.predict(padded, vividness, deadline, padded_hints)
+        chroma, confidence = prediction.chroma[0], prediction.confidence
         if self.options.tta:
             mirrored = np.ascontiguousarray(padded[..., ::-1])
-            mirrored_hints = None if placed is None else np.ascontiguousarray(placed[..., ::-1])
+            mirrored_hints = None if padded_hints is None else np.ascontiguousarray(padded_hints[..., ::-1])
             again = self.session.predict(mirrored, vividness, deadline, mirrored_hints)
             chroma = (chroma + again.chroma[0, :, :, ::-1]) / 2
         scaled: Plane = chroma if strength == 1 else chroma * np.float32(strength)
         return scaled[:, :height, :width], None if confidence is None else float(confidence[0])
 
-    def _padded(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
-        """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model takes."""
-        promised = self.session.contract
+    def _pad(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
+        """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model accepts."""
+        contract = self.session.contract
         if self.session.on_gpu:
             size = canvas.canvas_of(
                 (luma.shape[0], luma.shape[1]),
                 self.working_size,
-                promised.size_multiple,
-                is_tile=promised.tiling == "tiles",
+                contract.size_multiple,
+                is_tile=contract.tiling == "tiles",
             )
             padded = canvas.lay_on(size, luma)
         else:
-            padded = resize.pad_to_multiple(luma, promised.size_multiple)
+            padded = resize.pad_to_multiple(luma, contract.size_multiple)
         if hints is None:
             return padded[None, None], None
         below, right = (padded.shape[axis] - luma.shape[axis] for axis in (0, 1))
@@ -162,16 +163,16 @@ class Colorizer:
 
 
 class PixelPrediction(NamedTuple):
-    """What a model says of one image."""
+    """Prediction of a model for one image."""
 
     chroma: Plane
     """``[2, h, w]`` in about -0.5..0.5, at the size at which the network saw it."""
     confidence: float | None
-    """0..1, see :data:`colorbatch.inference.contract.CONFIDENCE_NAME`; ``None``: the model does not say."""
+    """0..1, see :data:`colorbatch.inference.contract.CONFIDENCE_NAME`; ``None``: not reported."""
 
 
 def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
-    """Return the options with the contract's values for those left open.
+    """Return the options with those that are ``None`` replaced by the values of the contract.
 
     Raises:
         UsageError: they do not fit the model, or are out of range.
@@ -207,12 +208,12 @@ def open_model(
 
     Args:
         model: name or path.
-        provider: ``auto``, ``cpu`` or ``cuda``; all but ``auto`` are used or refused, never replaced.
-        options: how to colour; by default as the model's contract says.
+        provider: ``auto``, ``cpu`` or ``cuda``; without ``auto`` there is no fallback to another one.
+        options: how to colour; by default as in the model's contract.
         threads: of ONNX Runtime within one inference; ``None``: its own choice.
 
     Raises:
-        ModelRefusedError: the file does not keep the contract.
+        ModelRefusedError: the file does not fulfil the contract.
         EnvironmentFailure: ONNX Runtime or the provider is missing.
         UsageError: the options do not fit the model.
 
@@ -229,7 +230,7 @@ def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Pictu
 
     Args:
         picture: what to colour.
-        model: from :func:`open_model`; ``None`` opens the built-in one, which costs time at every call.
+        model: from :func:`open_model`; ``None`` opens the built-in one, which takes time at every call.
 
     Returns:
         A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array.

@@ -1,4 +1,4 @@
-"""The model contract, version 1: what a model file promises about itself, as it stands in its ``metadata_props``."""
+"""The model contract, version 1: what a model file promises about itself, stored in its ``metadata_props``."""
 
 import json
 import math
@@ -11,34 +11,35 @@ from colorbatch.errors import ModelRefusedError
 VERSION = 1
 PREFIX = "colorbatch."
 INPUT_NAME = "luma"
-"""float32 ``[N, 1, H, W]`` in 0..1; N, H and W dynamic, H and W multiples of ``size_multiple``."""
+"""Input, float32 ``[N, 1, H, W]`` in 0..1; N, H and W dynamic, H and W multiples of ``size_multiple``."""
 VIVIDNESS_NAME = "vividness"
 """Optional second input, a float32 scalar in 0..1."""
 HINTS_NAME = "hints"
-"""Optional input that need not be fed, since the file holds a default: float32 ``[N, 3, H, W]``, Cb and Cr of what a
-person knows, and its weight in 0..1. All zero is the same as not fed, bit for bit."""
+"""Optional input that need not be fed, since the file contains a default: float32 ``[N, 3, H, W]``, Cb and Cr given by
+a person, and their weight in 0..1. All zeros give the same output as not feeding it, bit for bit."""
 OUTPUT_NAME = "chroma"
-"""float32 ``[N, 2, H, W]`` in -0.5..0.5."""
+"""Output, float32 ``[N, 2, H, W]`` in -0.5..0.5."""
 CONFIDENCE_NAME = "confidence"
-"""Optional output, float32 ``[N]`` in 0..1: 10 / (10 + the CIEDE2000 that is expected in the mean over the picture)."""
+"""Optional output, float32 ``[N]`` in 0..1: 10 / (10 + the expected mean CIEDE2000 of the picture)."""
 HALF_CONFIDENT = 10.0
-"""The expected CIEDE2000 for which a confidence of 0.5 stands."""
+"""Expected CIEDE2000 at a confidence of 0.5."""
 COLORS_NAME = "colors"
 """Optional output, float32 ``[N, B, H / 4, W / 4]``: the probability of each of B bins of chroma."""
 COLORS_STRIDE = 4
+"""Ratio of the sides of the input to those of ``colors``."""
 WEIGHT_PREFIX = "network."
-"""An initializer of this and the name that a weight has in the network holds that weight, as it was trained."""
+"""Prefix of the initializers that hold the weights as trained; the rest of the name is that in the network."""
 
 Tiling = Literal["whole", "tiles"]
 TILINGS: tuple[Tiling, ...] = get_args(Tiling)
 Precision = Literal["fp32", "fp16-weights", "fp16", "int8"]
-"""``fp16-weights``: weights stored in half the bytes and computed with in float32; ``fp16``: all in float16, for GPUs;
-``int8``: convolutions in 8 bits, their ranges calibrated on photographs."""
+"""``fp16-weights``: weights stored in half the bytes, computation in float32; ``fp16``: all in float16, for GPUs;
+``int8``: convolutions in 8 bits, with ranges calibrated on photographs."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ParityFigure = Literal["max_abs", "mean_rgb_levels"]
 PARITY_FIGURES: tuple[ParityFigure, ...] = get_args(ParityFigure)
 MAX_SIZE = 8192
-"""Largest working size and size multiple a contract may ask for."""
+"""Largest working size and size multiple that a contract may have."""
 
 MAX_COLORS = 4096
 """Largest number of bins of ``colors``."""
@@ -47,13 +48,13 @@ _T = TypeVar("_T")
 
 
 def expected_ciede2000(confidence: float) -> float:
-    """Return the mean CIEDE2000 that a confidence, above 0 and up to 1, stands for."""
+    """Return the expected mean CIEDE2000 of a confidence above 0 and up to 1."""
     return HALF_CONFIDENT / confidence - HALF_CONFIDENT
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far ONNX Runtime was from PyTorch when the model was exported."""
+    """Difference between ONNX Runtime and PyTorch, measured when the model was exported."""
 
     max_abs: float
     """Largest absolute difference of chroma, in units of chroma."""
@@ -61,7 +62,7 @@ class Parity:
     max_rgb_levels: int
     """Largest difference of the coloured 8-bit RGB pictures, in levels."""
     tolerance: float
-    """What the figure ``tolerance_of`` had to stay within."""
+    """Maximum allowed value of the figure ``tolerance_of``."""
     tolerance_of: ParityFigure = "max_abs"
     mean_rgb_levels: float | None = None
     """Mean difference of the coloured 8-bit RGB photographs, in levels; ``None``: not measured."""
@@ -76,20 +77,20 @@ class ModelContract:
     size_multiple: int
     """Height and width of the input must be multiples of this."""
     working_size: int
-    """Short side in pixels at which the network should see a picture, or the side of a tile."""
+    """Short side in pixels at which the network should see a picture, or side of a tile."""
     tiling: Tiling
-    """``whole``: the picture goes through the network once, small; ``tiles``: in squares at its own size."""
+    """``whole``: the network sees the shrunk picture at once; ``tiles``: it sees squares at full size."""
     precision: Precision
     checkpoint_sha256: str
     parity: Parity
     license: str
     training_data: str
     vividness: float | None = None
-    """What a run gives the input ``vividness`` when it is not told; ``None``: the model has no such input."""
+    """Default value of the input ``vividness``; ``None``: the model has no such input."""
     hints: bool = False
     """Whether the model has the input ``hints``."""
     confidence: bool = False
-    """Whether it has the output ``confidence``."""
+    """Whether the model has the output ``confidence``."""
     colors: tuple[tuple[float, float], ...] | None = None
     """Cb and Cr of each bin of the output ``colors``; ``None``: the model has no such output."""
 
@@ -103,10 +104,10 @@ class ModelContract:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelContract":
-        """Read a contract back.
+        """Parse a contract from ``metadata_props``.
 
         Raises:
-            ModelRefusedError: there is no contract, it is of another version, or a value makes no sense.
+            ModelRefusedError: there is no contract, it has another version, or a value is invalid.
 
         """
         found = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
@@ -130,7 +131,7 @@ class ModelContract:
                 parity=_parity(found),
                 license=found["license"],
                 training_data=found["training_data"],
-                vividness=_share(found, "vividness") if "vividness" in found else None,
+                vividness=_fraction(found, "vividness") if "vividness" in found else None,
                 hints=_flag(found, "hints"),
                 confidence=_flag(found, "confidence"),
                 colors=_colors(found) if "colors" in found else None,
@@ -146,14 +147,14 @@ def _positive(found: Mapping[str, str], key: str) -> int:
     return int(text)
 
 
-def _share(found: Mapping[str, str], key: str) -> float:
+def _fraction(found: Mapping[str, str], key: str) -> float:
     try:
-        share = float(found[key])
+        fraction = float(found[key])
     except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
+        fraction = math.nan
+    if not 0 <= fraction <= 1:
         raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}, not a number from 0 to 1")
-    return share
+    return fraction
 
 
 def _flag(found: Mapping[str, str], key: str) -> bool:

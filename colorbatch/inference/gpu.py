@@ -1,4 +1,4 @@
-"""A model on a GPU: each shape of its inputs has a session of its own, and no failure of the GPU costs a picture."""
+"""A model on a GPU: each input shape has its own session, and no picture is lost by a failure of the GPU."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,47 +19,47 @@ OpenSession = Callable[[], "onnxruntime.InferenceSession"]
 
 
 class GpuRunner:
-    """Runs a model on a GPU in batches of few sizes. One thread may use it at a time."""
+    """Runs a model on a GPU in batches of few sizes. Only one thread may use it at a time."""
 
     def __init__(self, provider: str, open_on_gpu: OpenSession, open_on_cpu: OpenSession) -> None:
-        """Open sessions as they are needed.
+        """Open sessions when they are needed.
 
         Args:
-            provider: user word of the execution provider that ``open_on_gpu`` opens the model on.
-            open_on_gpu: opens one more session there.
-            open_on_cpu: opens one that goes on where the GPU cannot.
+            provider: user word of the execution provider of ``open_on_gpu``.
+            open_on_gpu: opens another session on the GPU.
+            open_on_cpu: opens the session that takes over if the GPU fails.
 
         """
-        self._word = provider
+        self._provider = provider
         self._open_on_gpu = open_on_gpu
         self._open_on_cpu = open_on_cpu
         self._sessions: dict[tuple[object, ...], onnxruntime.InferenceSession] = {}
-        """By the shape of what they are given, the one used last at the end."""
+        """Sessions by the shape of their inputs, the most recently used last."""
         self._halvings = 0
-        """Of every batch, since the GPU had no memory for larger ones."""
+        """How often the size of batches was halved, since the GPU had no memory for larger ones."""
         self._cpu: onnxruntime.InferenceSession | None = None
         self._is_lost = False
 
     @property
     def provider(self) -> str:
-        """The execution provider in use: ``cpu`` once the GPU failed."""
-        return "cpu" if self._is_lost else self._word
+        """The execution provider in use: ``cpu`` after the GPU failed."""
+        return "cpu" if self._is_lost else self._provider
 
     def run(
         self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
     ) -> Sequence[Plane]:
-        """Return the outputs of these names.
+        """Return the outputs with these names.
 
-        What the GPU cannot do is tried with half of the batch, and at last on the CPU. If that can, the GPU is not
-        asked again; if it cannot either, it is not the GPU's fault.
+        After a failure of the GPU the batch is halved repeatedly, and finally run on the CPU. If that succeeds, the
+        GPU is not used again; if it fails too, the failure is not the GPU's.
 
         Args:
             names: of outputs whose first axis is that of the pictures.
-            inputs: ``luma`` and the others by name; those of four axes have one picture after the other.
+            inputs: ``luma`` and the others by name; the first axis of those with four is that of the pictures.
             options: of each inference.
 
         Raises:
-            Exception: whatever ONNX Runtime raised on the CPU, or when it was broken off.
+            Exception: whatever ONNX Runtime raised on the CPU, or when it was aborted.
 
         """
         if self._is_lost:
@@ -77,7 +77,7 @@ class GpuRunner:
                 raise
             self._is_lost = True
             self._sessions.clear()
-            logger.warning("the %s provider failed (%s); the CPU takes over", self._word, error)
+            logger.warning("the %s provider failed (%s); the CPU takes over", self._provider, error)
             return outputs
 
     def _run_on_cpu(
@@ -110,17 +110,17 @@ class GpuRunner:
     def _run_batch(
         self, names: Sequence[str], inputs: Mapping[str, Plane], batch: int, options: "onnxruntime.RunOptions"
     ) -> Sequence[Plane]:
-        """Return outputs of ``batch`` pictures, of which ``inputs`` may hold fewer."""
-        filled = {name: _filled(values, batch) for name, values in inputs.items()}
-        session = self._session_for(filled)
-        if contract.HINTS_NAME in filled:  # what is bound has to be an input that must be fed, which hints are not
-            unbound: Sequence[Plane] = session.run(names, filled, options)
+        """Return outputs for ``batch`` pictures; ``inputs`` may hold fewer."""
+        padded = {name: _pad_batch(values, batch) for name, values in inputs.items()}
+        session = self._session_for(padded)
+        if contract.HINTS_NAME in padded:  # only required inputs can be bound, and hints are optional
+            unbound: Sequence[Plane] = session.run(names, padded, options)
             return unbound
         binding = session.io_binding()
-        for name, values in filled.items():
+        for name, values in padded.items():
             binding.bind_cpu_input(name, values)
         for name in names:
-            binding.bind_output(name, self._word)
+            binding.bind_output(name, self._provider)
         session.run_with_iobinding(binding, options)
         outputs: Sequence[Plane] = binding.copy_outputs_to_cpu()
         return outputs
@@ -135,14 +135,14 @@ class GpuRunner:
 
 
 def _part(inputs: Mapping[str, Plane], start: int, batch: int) -> Mapping[str, Plane]:
-    """Return the inputs of ``batch`` pictures, or of as many as are left."""
+    """Return the inputs of ``batch`` pictures, or of the remaining ones."""
     return {name: values[start : start + batch] if values.ndim else values for name, values in inputs.items()}
 
 
-def _filled(values: Plane, batch: int) -> Plane:
-    """Return values of ``batch`` pictures: those that are missing are black."""
+def _pad_batch(values: Plane, batch: int) -> Plane:
+    """Return values of ``batch`` pictures, padded with black ones."""
     if values.ndim == 0 or len(values) == batch:
         return np.ascontiguousarray(values) if values.ndim else values
-    filled = np.zeros((batch, *values.shape[1:]), values.dtype)
-    filled[: len(values)] = values
-    return filled
+    padded = np.zeros((batch, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded

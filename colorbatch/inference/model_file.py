@@ -1,23 +1,23 @@
-"""Find a model file, and refuse it unless it keeps the contract, before ONNX Runtime sees a byte of it."""
+"""Find a model file, and refuse it unless it fulfils the contract, before ONNX Runtime reads it."""
 
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from colorbatch.errors import ModelRefusedError
+from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from colorbatch.store.regular_files import read_regular
 
 MAX_BYTES = 2 * 2**30
-"""Largest file that can be one protobuf message."""
+"""Maximum size of a protobuf message in bytes."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model that keeps the contract: its bytes, and what they say."""
+    """A model that fulfils the contract: its bytes, header and contract."""
 
     path: Path
     data: bytes
@@ -36,7 +36,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
     """Read a built-in model by its name, or a model file by its path.
 
     Raises:
-        ModelRefusedError: it is not there, is not ONNX, has external data, or does not keep the contract.
+        ModelRefusedError: it does not exist, is not ONNX, has external data, or does not fulfil the contract.
 
     """
     path = built_in_models().get(name_or_path, Path(name_or_path))
@@ -48,7 +48,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
         data = read_regular(path)
     except OSError as error:
         raise ModelRefusedError(
-            f"cannot read the model {name_or_path}: {error.strerror or error}",
+            f"cannot read the model {name_or_path}: {reason_of(error)}",
             advice=f"Give the path of an .onnx file, or a built-in model: {', '.join(built_in_models())}",
         ) from error
     try:
@@ -69,22 +69,22 @@ def read_model_file(name_or_path: str) -> ModelFile:
 
 
 def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
-    """Raise unless inputs and outputs are those of the contract."""
-    inputs = [_Wanted(contract.INPUT_NAME, ("N", 1, "H", "W"))]
+    """Raise ModelRefusedError unless inputs and outputs are those of the contract."""
+    inputs = [_RequiredTensor(contract.INPUT_NAME, ("N", 1, "H", "W"))]
     if model_contract.vividness is not None:
-        inputs.append(_Wanted(contract.VIVIDNESS_NAME, ()))
-    hints = [_Wanted(contract.HINTS_NAME, ("N", 3, "H", "W"))] if model_contract.hints else []
-    outputs = [_Wanted(contract.OUTPUT_NAME, ("N", 2, "H", "W"))]
+        inputs.append(_RequiredTensor(contract.VIVIDNESS_NAME, ()))
+    hints = [_RequiredTensor(contract.HINTS_NAME, ("N", 3, "H", "W"))] if model_contract.hints else []
+    outputs = [_RequiredTensor(contract.OUTPUT_NAME, ("N", 2, "H", "W"))]
     if model_contract.confidence:
-        outputs.append(_Wanted(contract.CONFIDENCE_NAME, ("N",)))
+        outputs.append(_RequiredTensor(contract.CONFIDENCE_NAME, ("N",)))
     if model_contract.colors is not None:
-        outputs.append(_Wanted(contract.COLORS_NAME, ("N", len(model_contract.colors), "h", "w")))
-    # A file may list any of its weights as an input that has a default; only one called hints is of the contract.
+        outputs.append(_RequiredTensor(contract.COLORS_NAME, ("N", len(model_contract.colors), "h", "w")))
+    # A file may list any of its weights as an input with a default; only one called hints belongs to the contract.
     found_hints = [info for info in header.optional_inputs if info.name == contract.HINTS_NAME]
     pairs = ((inputs, header.inputs), (hints, found_hints), (outputs, header.outputs))
     if not all(
-        len(wanted) == len(found) and all(each.matches(info) for each, info in zip(wanted, found, strict=True))
-        for wanted, found in pairs
+        len(required) == len(found) and all(each.matches(info) for each, info in zip(required, found, strict=True))
+        for required, found in pairs
     ):
         optional = "".join(f", optionally {each}" for each in hints)
         found_inputs = ", ".join(map(describe_tensor, (*header.inputs, *found_hints))) or "nothing"
@@ -96,8 +96,8 @@ def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """An input or output that the contract promises: float32, its dimensions dynamic where they are named."""
+class _RequiredTensor:
+    """An input or output required by the contract: float32, its named dimensions dynamic."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -107,8 +107,8 @@ class _Wanted:
         if info.name != self.name or not info.is_float32 or info.shape is None or len(info.shape) != len(self.shape):
             return False
         return all(
-            found == wanted if isinstance(wanted, int) else not isinstance(found, int)
-            for wanted, found in zip(self.shape, info.shape, strict=True)
+            found == required if isinstance(required, int) else not isinstance(found, int)
+            for required, found in zip(self.shape, info.shape, strict=True)
         )
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class _Wanted:
 
 
 def describe_tensor(info: TensorInfo) -> str:
-    """Return an input or output in words, such as ``luma float32 [N, 1, H, W]``."""
+    """Return a description of an input or output, such as ``luma float32 [N, 1, H, W]``."""
     kind = "float32" if info.is_float32 else "not float32"
     shape = "of unknown rank" if info.shape is None else f"[{', '.join(str(side or '?') for side in info.shape)}]"
     return f"{info.name} {kind} {shape}"

@@ -1,14 +1,14 @@
-"""Read what an ONNX file says of itself without loading it: metadata, opset, inputs, outputs, external data.
+"""Read the header of an ONNX file without loading it: metadata, opset, inputs, outputs, external data.
 
-The runtime has no ``onnx`` package, and ONNX Runtime neither tells the opset nor refuses external data, so this reads
-the few fields needed from the protobuf wire format. Field numbers: onnx.proto3 of the ONNX project; wire format:
-protobuf.dev, "Encoding".
+The package ``onnx`` is not required at run time, and ONNX Runtime neither reports the opset nor refuses external data,
+so this reads the few fields needed from the protobuf wire format. Field numbers: onnx.proto3 of the ONNX project; wire
+format: protobuf.dev, "Encoding".
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Message -> field number -> message of that field. Every path on which a tensor can stand, and those read below.
+# Message -> field number -> message of that field. Every path to a tensor, and those read below.
 _NESTED: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 8: "OperatorSet", 14: "StringEntry", 20: "TrainingInfo", 25: "Function"},
     "TrainingInfo": {1: "Graph", 2: "Graph"},
@@ -31,23 +31,23 @@ class TensorInfo:
     name: str
     is_float32: bool
     shape: tuple[int | str | None, ...] | None
-    """Sizes; a dynamic one by its name, or ``None``. ``None`` for the whole: not a tensor of known rank."""
+    """Sizes; a dynamic one is its name, or ``None``. ``None`` as a whole: not a tensor of known rank."""
 
 
 @dataclass(frozen=True)
 class OnnxHeader:
-    """What stands in an ONNX file beside its computation."""
+    """Description of an ONNX file, without its computation."""
 
     metadata: dict[str, str]
     opsets: dict[str, int]
-    """Version by operator domain; the ONNX domain is ``""``."""
+    """Opset version by operator domain; the ONNX domain is ``""``."""
     inputs: tuple[TensorInfo, ...]
-    """Those that must be fed."""
+    """Inputs that must be fed."""
     optional_inputs: tuple[TensorInfo, ...]
-    """Those that have a default: an initializer of the same name."""
+    """Inputs with a default: an initializer of the same name."""
     outputs: tuple[TensorInfo, ...]
     has_external_data: bool
-    """Whether any tensor, at any depth, lies in another file."""
+    """Whether any tensor, at any depth, is stored in another file."""
 
 
 def read_onnx_header(data: bytes) -> OnnxHeader:
@@ -84,7 +84,7 @@ def read_onnx_header(data: bytes) -> OnnxHeader:
 
 
 def _walk(message: memoryview, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], memoryview]]:
-    """Yield every message of a known kind below ``message``, parents first."""
+    """Yield every message of a known type below ``message``, parents first."""
     if len(path) > _MAX_DEPTH:
         raise ValueError("nested too deeply")
     nested = _NESTED.get(path[-1], {})
@@ -98,7 +98,7 @@ def _walk(message: memoryview, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field: an integer for varints, the bytes for everything else."""
+    """Yield number and value of each field: an integer for varints, bytes otherwise."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

@@ -1,4 +1,4 @@
-"""Open ONNX Runtime on the execution provider that was asked for, and on no other."""
+"""Open ONNX Runtime on the requested execution provider, and on no other."""
 
 import io
 import logging
@@ -21,18 +21,18 @@ _CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",  # doubling would take several times the memory
     "use_tf32": "0",  # float32, as on the CPU
 }
-"""Of the CUDA provider, chosen by measurement on an H100. For each new shape EXHAUSTIVE takes seconds, and
+"""Options of the CUDA provider, chosen by measurement on an H100. For each new shape EXHAUSTIVE takes seconds, and
 ``prefer_nhwc`` 5 seconds instead of 1; DEFAULT takes half a second at *every* inference."""
 _GPU_ADVICE = "Check the GPU driver and the CUDA and cuDNN libraries, or use --provider cpu."
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
-"""The variable that keeps ONNX Runtime from its telemetry: recent packages, once imported, keep a device id and a
-data base in the home folder and send what they noted of the process. Its own switch is there too late for that."""
-_ONLY_FATAL = 4
-"""ONNX Runtime's log severity: its warnings go to stderr, past every logger; what matters is raised."""
+"""Environment variable that disables the telemetry of ONNX Runtime: recent packages, once imported, store a device id
+and a database in the home folder and send data about the process. Their own switch takes effect too late."""
+_FATAL_ONLY = 4
+"""Log severity of ONNX Runtime: its warnings go to stderr, bypassing loggers; errors that matter are raised."""
 
 
 def import_onnxruntime() -> ModuleType:
-    """Return the package ``onnxruntime``, which then tells nobody of it; import it nowhere else before this.
+    """Return the package ``onnxruntime``, imported without telemetry; do not import it elsewhere before.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -46,7 +46,7 @@ def import_onnxruntime() -> ModuleType:
 
 
 def is_in_this_build(provider: str) -> bool:
-    """Return whether ONNX Runtime, as it is installed, has a provider; whether that works is another matter.
+    """Return whether the installed ONNX Runtime has a provider, which need not mean that it works.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -58,13 +58,13 @@ def is_in_this_build(provider: str) -> bool:
 def open_inference_session(
     data: bytes, provider: str, threads: int | None = None, gpu_memory: int | None = None
 ) -> "tuple[onnxruntime.InferenceSession, str]":
-    """Open a model and return it with the user word of the provider that is really in use.
+    """Open a model and return it with the user word of the provider that is actually in use.
 
     Args:
-        data: a whole model file.
-        provider: ``auto`` is CUDA where it works, else the CPU; any other is used or refused.
+        data: content of a model file.
+        provider: ``auto`` is CUDA if it works, otherwise the CPU; any other has no fallback.
         threads: of ONNX Runtime within one inference; ``None``: its own choice.
-        gpu_memory: bytes of a GPU's memory that the session may use; ``None``: what it needs.
+        gpu_memory: bytes of GPU memory that the session may use; ``None``: as much as needed.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -95,16 +95,18 @@ def open_inference_session(
 def _open(
     ort: ModuleType, data: bytes, word: str, threads: int | None, gpu_memory: int | None
 ) -> "onnxruntime.InferenceSession":
-    """Open a model on exactly one provider; ONNX Runtime's own fallback is switched off, also for later."""
+    """Open a model on exactly one provider; the fallback of ONNX Runtime is disabled, also for later failures."""
     options = ort.SessionOptions()
-    options.log_severity_level = _ONLY_FATAL
+    options.log_severity_level = _FATAL_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        with redirect_stdout(io.StringIO()):  # it prints its troubles there
+        with redirect_stdout(io.StringIO()):  # it prints problems there
             if word == "cuda" and hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            session = ort.InferenceSession(data, options, providers=[_settings(word, gpu_memory)], enable_fallback=0)
+            session = ort.InferenceSession(
+                data, options, providers=[_provider_argument(word, gpu_memory)], enable_fallback=0
+            )
     except Exception as error:  # its exceptions share no base below Exception
         if word == "cpu":
             raise ModelRefusedError(f"ONNX Runtime cannot open the model: {error}") from error
@@ -117,8 +119,8 @@ def _open(
     return session
 
 
-def _settings(word: str, gpu_memory: int | None) -> str | tuple[str, dict[str, str]]:
-    """Return a provider and its options as ONNX Runtime takes them."""
+def _provider_argument(word: str, gpu_memory: int | None) -> str | tuple[str, dict[str, str]]:
+    """Return a provider and its options in the form that ONNX Runtime expects."""
     if word == "cpu":
         return _ORT_NAMES[word]
     limit = {} if gpu_memory is None else {"gpu_mem_limit": str(gpu_memory)}

@@ -1,4 +1,4 @@
-"""Whether a model is as sure of its colours as it is right: what it says of its spread beside what it gets wrong."""
+"""Reliability of a model: the spread of colours that it states, compared with its actual errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 from colorbatch.pixels.color import Plane
 
 _ROWS = 10
+"""Maximum number of rows of a table."""
 _LEVELS = 255
+"""8-bit levels per unit of chroma."""
 
 
 @dataclass(frozen=True)
 class ReliabilityRow:
-    """A tenth of all places: those at which the model said it is about equally sure."""
+    """One tenth of all pixels: those with about the same stated spread."""
 
     places: int
+    """Number of pixels."""
     stated: float
-    """Root mean square distance of chroma from its mean, by the model's distribution, in levels of 8 bits."""
+    """Root mean square distance of chroma from its mean, by the model's distribution, in 8-bit levels."""
     found: float
-    """The same of the true chroma."""
+    """Root mean square distance of the true chroma from that mean, in 8-bit levels."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,16 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The mean over all places of how far what was stated is from what was found, in levels of 8 bits."""
+        """Mean absolute difference of stated and found distances over all pixels, in 8-bit levels."""
         weights = [row.places for row in self.rows]
         return float(np.average([abs(row.stated - row.found) for row in self.rows], weights=weights))
 
 
 class ReliabilityTable:
-    """Collects what is stated and found, picture by picture."""
+    """Collects stated and found distances, picture by picture."""
 
     def __init__(self, bins: Sequence[tuple[float, float]]) -> None:
-        """``bins`` are the Cb and Cr of each bin of the model's ``colors``."""
+        """Take the Cb and Cr of each bin of the model's ``colors``."""
         self._bins = np.array(bins, np.float32)
         self._stated: list[NDArray[np.float32]] = []
         self._found: list[NDArray[np.float32]] = []
@@ -50,7 +53,7 @@ class ReliabilityTable:
 
         Args:
             colors: probability of each bin, ``[B, h, w]``.
-            truth: chroma of the same places, ``[2, h, w]``.
+            truth: chroma of the same pixels, ``[2, h, w]``.
 
         """
         mean = np.einsum("bhw,bc->chw", colors, self._bins)
@@ -59,7 +62,7 @@ class ReliabilityTable:
         self._found.append(((truth - mean) ** 2).sum(axis=0).ravel())
 
     def table(self) -> Reliability:
-        """Return the table, from the surest tenth to the least sure."""
+        """Return the table, from the most to the least certain tenth."""
         stated, found = np.concatenate(self._stated), np.concatenate(self._found)
         order = np.argsort(stated, kind="stable")
         rows = [

@@ -1,4 +1,4 @@
-"""One opened model: luma in, chroma out."""
+"""An opened model: luma in, chroma out."""
 
 import contextlib
 import threading
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class Predictor(ABC):
-    """A model that can be asked, wherever it runs. May be used from several threads at once."""
+    """A model that predicts chroma, wherever it runs. May be used from several threads at once."""
 
     def __init__(self, model: ModelFile, *, on_gpu: bool) -> None:
-        """Ask ``model``; ``on_gpu``: whether on a GPU, which is to be shown few shapes."""
+        """Predict with ``model``; ``on_gpu``: whether on a GPU, which should see few input shapes."""
         self.model = model
         self.on_gpu = on_gpu
 
     @property
     def contract(self) -> ModelContract:
-        """What the model promises."""
+        """Contract of the model."""
         return self.model.contract
 
     @property
@@ -47,11 +47,11 @@ class Predictor(ABC):
 
     @abstractmethod
     def answer(self, question: Question) -> Prediction:
-        """Return what the model gives, whatever that is.
+        """Return the unchecked output of the model.
 
         Raises:
             InferenceError: the model failed or took too long.
-            InferenceStoppedError: the run is stopped.
+            InferenceStoppedError: the run was stopped.
 
         """
 
@@ -66,40 +66,40 @@ class Predictor(ABC):
 
         Args:
             luma: ``[N, 1, H, W]`` in 0..1, H and W multiples of the contract's ``size_multiple``.
-            vividness: 0..1 for a model that has it; ``None``: as its contract says.
-            deadline: of ``time.monotonic``, in seconds, at which the inference is broken off.
-            hints: ``[N, 3, H, W]``: Cb, Cr in -0.5..0.5 and weight in 0..1, for a model that takes them.
+            vividness: 0..1 for a model with this input; ``None``: the value of its contract.
+            deadline: time of ``time.monotonic``, in seconds, at which inference is aborted.
+            hints: ``[N, 3, H, W]``: Cb, Cr in -0.5..0.5 and weight in 0..1, for a model that supports them.
 
         Raises:
-            InferenceError: the model failed or took too long, takes no hints, or its output has another shape or is
-                not finite.
-            InferenceStoppedError: the run is stopped.
+            InferenceError: the model failed, took too long or does not support hints, or its output has another shape
+                or is not finite.
+            InferenceStoppedError: the run was stopped.
 
         """
         level = self.contract.vividness if vividness is None else vividness
-        prediction = self._answer_checked(Question(luma, level, hints, deadline))
+        prediction = self._checked_answer(Question(luma, level, hints, deadline))
         return replace(prediction, chroma=np.clip(prediction.chroma, -0.5, 0.5))
 
     def predict_colors(self, luma: Plane, hints: Plane | None = None) -> Plane:
         """Return the probability of each bin of the contract's ``colors``, ``[N, B, H / 4, W / 4]``.
 
         Args:
-            luma: as :meth:`predict` takes it.
+            luma: as for :meth:`predict`.
             hints: likewise.
 
         Raises:
-            InferenceError: as :meth:`predict`, or the model has no such output.
-            InferenceStoppedError: the run is stopped.
+            InferenceError: as for :meth:`predict`, or the model has no such output.
+            InferenceStoppedError: the run was stopped.
 
         """
         if self.contract.colors is None:
             raise InferenceError(f"the model {self.contract.name} has no output with the probability of each colour")
         question = Question(luma, self.contract.vividness, hints, wants_colors=True)
-        colors = self._answer_checked(question).colors
+        colors = self._checked_answer(question).colors
         assert colors is not None, "the contract has them"
         return colors
 
-    def _answer_checked(self, question: Question) -> Prediction:
+    def _checked_answer(self, question: Question) -> Prediction:
         if question.hints is not None and not self.contract.hints:
             raise InferenceError(
                 f"the model {self.contract.name} does not support hints", advice="Use the built-in default."
@@ -116,7 +116,7 @@ class Predictor(ABC):
 
 
 class Session(Predictor):
-    """A model opened on a provider of this process."""
+    """A model opened in this process."""
 
     def __init__(
         self,
@@ -130,22 +130,22 @@ class Session(Predictor):
         """Open ``model``.
 
         Args:
-            model: read already.
-            provider: ``auto``, or what is used or refused.
+            model: the content of its file.
+            provider: ``auto``, or one without fallback.
             threads: of ONNX Runtime within one inference.
-            gpu_memory: bytes of a GPU's memory to use at most; ``None``: what is needed.
-            on_gpu: go the way of a GPU, which computes together what several threads ask for; ``None``: on a GPU. On
-                a CPU it gains nothing.
+            gpu_memory: maximum number of bytes of GPU memory to use; ``None``: as much as needed.
+            on_gpu: batch the requests of several threads, as on a GPU; ``None``: only on a GPU. On a CPU it has no
+                advantage.
 
         Raises:
-            EnvironmentFailure, ModelRefusedError: as :func:`colorbatch.inference.provider.open_inference_session`.
+            EnvironmentFailure, ModelRefusedError: as for :func:`colorbatch.inference.provider.open_inference_session`.
 
         """
         limit = None if gpu_memory is None else gpu_memory // MOST_SESSIONS
         opened, word = open_inference_session(model.data, provider, threads, limit)
         super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
         self._new_run_options = import_onnxruntime().RunOptions
-        self._at_work: set[onnxruntime.RunOptions] = set()
+        self._running: set[onnxruntime.RunOptions] = set()
         self._lock = threading.Lock()
         self._is_stopped = False
         if self.on_gpu:
@@ -153,27 +153,27 @@ class Session(Predictor):
             self._runner: _Runner = GpuRunner(
                 word,
                 lambda: first.pop() if first else open_inference_session(model.data, word, threads, limit)[0],
-                lambda: open_inference_session(model.data, "cpu")[0],  # on all cores: one thread asks at a time
+                lambda: open_inference_session(model.data, "cpu")[0],  # on all cores: one thread uses it at a time
             )
             self._infer: Run = Batcher(self._run)
         else:
-            self._runner = _Plain(opened, word)
+            self._runner = _SingleSession(opened, word)
             self._infer = self._run
 
     @property
     def provider(self) -> str:
-        """User word of the execution provider in use: that which was opened, or ``cpu`` once a GPU failed."""
+        """User word of the execution provider in use: the one opened, or ``cpu`` after a GPU failed."""
         return self._runner.provider
 
     def stop(self) -> None:
-        """Break off every inference that is going on in another thread, and refuse further ones."""
+        """Abort all inferences running in other threads, and refuse further ones."""
         with self._lock:
             self._is_stopped = True
-            for options in self._at_work:
+            for options in self._running:
                 options.terminate = True
 
     def answer(self, question: Question) -> Prediction:
-        """Return what the model gives, whatever that is.
+        """Return the unchecked output of the model.
 
         Raises:
             InferenceError: the model failed or took too long.
@@ -193,7 +193,7 @@ class Session(Predictor):
             inputs[contract.VIVIDNESS_NAME] = np.array(question.vividness, np.float32)
         if question.hints is not None:
             inputs[contract.HINTS_NAME] = question.hints
-        with self._breakable(question.deadline) as run_options:
+        with self._abortable(question.deadline) as run_options:
             try:
                 outputs = dict(zip(names, self._runner.run(names, inputs, run_options), strict=True))
             except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
@@ -207,12 +207,12 @@ class Session(Predictor):
         )
 
     @contextlib.contextmanager
-    def _breakable(self, deadline: float | None) -> Iterator["onnxruntime.RunOptions"]:
-        """Yield options of one inference that :meth:`stop` and the deadline reach."""
+    def _abortable(self, deadline: float | None) -> Iterator["onnxruntime.RunOptions"]:
+        """Yield run options of one inference that :meth:`stop` and the deadline can abort."""
         options = self._new_run_options()
         with self._lock:
             options.terminate = self._is_stopped
-            self._at_work.add(options)
+            self._running.add(options)
         alarm = None
         if deadline is not None:
             left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
@@ -225,11 +225,11 @@ class Session(Predictor):
             if alarm is not None:
                 alarm.cancel()
             with self._lock:
-                self._at_work.discard(options)
+                self._running.discard(options)
 
 
 class _Runner(Protocol):
-    """Whatever gives the outputs of a model."""
+    """Computes the outputs of a model."""
 
     @property
     def provider(self) -> str:
@@ -238,11 +238,11 @@ class _Runner(Protocol):
     def run(
         self, names: Sequence[str], inputs: Mapping[str, Plane], options: "onnxruntime.RunOptions"
     ) -> Sequence[Plane]:
-        """Return the outputs of these names."""
+        """Return the outputs with these names."""
 
 
-class _Plain:
-    """One session of ONNX Runtime, which may be used from several threads at once."""
+class _SingleSession:
+    """A single session of ONNX Runtime, which may be used from several threads at once."""
 
     def __init__(self, session: "onnxruntime.InferenceSession", provider: str) -> None:
         self.provider = provider

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from colorbatch.errors import PictureError
+from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, jpeg, mark
 from colorbatch.location import Location
 from colorbatch.machine import usable_cores
@@ -187,7 +187,7 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
     try:
         output = folder.read(str(row.output))
     except OSError as error:
-        outcome.problems.append(f"the output cannot be read: {error.strerror or error}")
+        outcome.problems.append(f"the output cannot be read: {reason_of(error)}")
         return outcome
     if hashlib.sha256(output).hexdigest() != row.output_sha256:
         outcome.problems.append("the output was altered after it was made")
@@ -197,7 +197,7 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
         try:
             original = source.read(row)
         except OSError as error:
-            outcome.problems.append(f"the source {row.input} cannot be read: {error.strerror or error}")
+            outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
     if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):
         outcome.problems.append(f"the source {row.input} was altered after the output was made")
         original = None
@@ -277,7 +277,7 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
         if name not in known and not (has_report and is_part_of_report(name)):
             yield Finding(name, "it is not in the manifest")
     for error in unreadable:
-        yield Finding(str(error.filename), f"the folder cannot be read: {error.strerror}")
+        yield Finding(str(error.filename), f"the folder cannot be read: {reason_of(error)}")
 
 
 def _without_row(inputs: AbstractSet[str], rows: Mapping[str, Row]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colorbatch.errors import reason_of
 from colorbatch.formats import jpeg
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import refuse_without_rows, rows_of
@@ -61,7 +62,7 @@ def _restore(row: Row, output: LocalStore, destination: Path) -> str:
         data = output.read(str(row.output))
         is_inside = target.parent.resolve().is_relative_to(destination.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        return f"cannot read it: {getattr(error, 'strerror', None) or error}"
+        return f"cannot read it: {reason_of(error)}"
     if hashlib.sha256(data).hexdigest() != row.output_sha256:
         return "the output was altered after it was made"
     grey = jpeg.to_grey(data)

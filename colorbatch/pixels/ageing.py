@@ -1,7 +1,8 @@
-"""What age, old film and old cameras do to a photograph, done to luma, so that a network meets it in training.
+"""Effects of age, old film and old cameras on a photograph, applied to luma as augmentation in training.
 
-Every effect takes luma float32 ``[H, W]`` in 0..1, and a random generator, and returns luma; values may leave 0..1
-until :func:`age` clips them. Sizes are shares of the short side, so that an effect looks the same at every resolution.
+Every effect takes luma float32 ``[H, W]`` in 0..1 and a random generator, and returns luma, whose values may leave
+0..1 until :func:`age` clips them. Sizes are fractions of the short side, so that an effect looks the same at every
+resolution.
 """
 
 import io
@@ -18,20 +19,20 @@ Effect = Callable[[Plane, Generator], Plane]
 Pixels = NDArray[np.uint8]
 
 REFERENCE_SIDE = 128
-"""Short side in pixels for which the widths below are meant."""
+"""Short side in pixels to which the widths below refer."""
 
 
 def age(luma: Plane, rgb: Plane, random: Generator, *, with_border: bool = True) -> tuple[Plane, Plane]:
-    """Age a picture by a random handful of effects.
+    """Age a picture by a random selection of effects.
 
     Args:
         luma: ``[H, W]`` in 0..1.
-        rgb: the same picture in colour, ``[H, W, 3]`` in 0..1; what a red-blind film would see is computed from it.
-        random: decides everything.
-        with_border: whether a border may befall it.
+        rgb: the same picture in colour, ``[H, W, 3]`` in 0..1; the luma of red-blind film is computed from it.
+        random: source of all random choices.
+        with_border: whether a border may be added.
 
     Returns:
-        The aged luma in 0..1, and RGB: the same but for a border, which is as grey as a border of paper is.
+        The aged luma in 0..1, and RGB, unchanged except for a grey border.
 
     """
     if random.random() < ORTHOCHROMATIC_SHARE:
@@ -46,7 +47,7 @@ def age(luma: Plane, rgb: Plane, random: Generator, *, with_border: bool = True)
 
 
 def orthochromatic(rgb: Plane, random: Generator) -> Plane:
-    """Return what is to be added to luma for a film that is nearly blind to red: dark lips, pale skies."""
+    """Return the difference to luma of a film that is nearly blind to red: dark lips, pale skies."""
     red = random.uniform(0, 0.15)
     blue = random.uniform(0.3, 0.6)
     weights = np.array([red, 1 - red - blue, blue]) - LUMA_WEIGHTS
@@ -55,20 +56,20 @@ def orthochromatic(rgb: Plane, random: Generator) -> Plane:
 
 
 def gamma(luma: Plane, random: Generator) -> Plane:
-    """Print lighter or darker."""
+    """Lighten or darken the mid-tones, as in printing."""
     curved: Plane = np.clip(luma, 0, 1) ** np.float32(np.exp(random.uniform(np.log(0.7), np.log(1.45))))
     return curved
 
 
 def fade(luma: Plane, random: Generator) -> Plane:
-    """Raise the blacks and dull the whites."""
+    """Lighten the blacks and dull the whites."""
     black, white = random.uniform(0, 0.28), random.uniform(0.7, 1)
     result: Plane = luma * np.float32(white - black) + np.float32(black)
     return result
 
 
 def contrast(luma: Plane, random: Generator) -> Plane:
-    """Copy hard: blacks and whites are lost."""
+    """Raise the contrast, as in copies: detail in blacks and whites is lost."""
     result: Plane = (luma - np.float32(random.uniform(0.4, 0.6))) * np.float32(random.uniform(1.1, 1.6)) + np.float32(
         0.5
     )
@@ -89,12 +90,12 @@ def uneven_light(luma: Plane, random: Generator) -> Plane:
 
 
 def blur(luma: Plane, random: Generator) -> Plane:
-    """Miss the focus a little."""
+    """Put the picture slightly out of focus."""
     return _blurred(luma, random.uniform(0.4, 1.4) * _scale(luma))
 
 
 def grain(luma: Plane, random: Generator) -> Plane:
-    """Add the grain of the film, fine or coarse, strongest in the middle tones."""
+    """Add film grain, fine or coarse, strongest in the mid-tones."""
     noise = random.standard_normal(luma.shape, dtype=np.float32)
     strength = random.uniform(0.01, 0.06)
     if random.random() < 0.4:
@@ -106,14 +107,14 @@ def grain(luma: Plane, random: Generator) -> Plane:
 
 
 def jpeg(luma: Plane, random: Generator) -> Plane:
-    """Show the blocks of a JPEG that was saved too small."""
+    """Add the block artefacts of a low-quality JPEG."""
     buffer = io.BytesIO()
     _image(luma).save(buffer, "JPEG", quality=int(random.integers(12, 55)))
     return _plane(Image.open(buffer))
 
 
 def scratches(luma: Plane, random: Generator) -> Plane:
-    """Draw thin lines and specks of dust, light or dark."""
+    """Add scratches and specks of dust, light or dark."""
     height, width = luma.shape
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)
@@ -130,7 +131,7 @@ def scratches(luma: Plane, random: Generator) -> Plane:
 
 
 def stains(luma: Plane, random: Generator) -> Plane:
-    """Lighten or darken some soft patches."""
+    """Lighten or darken some soft-edged patches."""
     height, width = luma.shape
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)
@@ -144,7 +145,7 @@ def stains(luma: Plane, random: Generator) -> Plane:
 
 
 def border(luma: Plane, rgb: Plane, random: Generator) -> tuple[Plane, Plane]:
-    """Print with a border of bare or black paper, which has no colour."""
+    """Add a border of bare or black paper, without colour."""
     height, width = luma.shape
     tone = random.uniform(0.8, 1) if random.random() < 0.7 else random.uniform(0, 0.15)
     top, bottom, left, right = np.round(random.uniform(0.015, 0.1, 4) * min(height, width)).astype(int)
@@ -168,7 +169,7 @@ EFFECTS: tuple[tuple[Effect, float], ...] = (
     (scratches, 0.12),
     (jpeg, 0.2),
 )
-"""In this order, each with the share of the aged pictures that it befalls."""
+"""Effects in order of application, each with its probability."""
 
 
 def _scale(luma: Plane) -> float:

@@ -1,8 +1,8 @@
-"""The few shapes in which a GPU is shown pictures: every new one costs it about a second of planning, and memory.
+"""The few shapes of GPU inputs: every new one costs about a second of planning, and memory.
 
-Which canvas a picture is laid on depends on its own shape alone, never on the pictures beside it: they must not change
-its colours. What is left of the canvas mirrors the picture, which changes its colours less than repeated edges do
-(docs/run.md, On a GPU).
+The canvas of a picture depends on its own shape alone, never on other pictures of the batch: they must not change its
+colours. The rest of the canvas is filled with a mirror image of the picture, which changes its colours less than
+repeated edges do (docs/run.md, On a GPU).
 """
 
 import numpy as np
@@ -11,23 +11,23 @@ from colorbatch.pixels import resize
 from colorbatch.pixels.color import Plane
 
 ASPECTS = (1.5, 3.0, float(resize.MAX_ASPECT))
-"""Of the canvases, which lie or stand: prints and slides, panoramas, and strips as long as a network sees whole."""
+"""Aspect ratios of landscape and portrait canvases: prints and slides, panoramas, and the longest undivided strips."""
 LARGEST_BATCH = 8
-"""Canvases that are computed together. A batch costs as much when only some of them are needed."""
+"""Maximum number of canvases in a batch, which costs as much when only some of them are filled."""
 MOST_SESSIONS = 8
-"""That a GPU keeps for one model: one for each canvas, and some for pictures with hints."""
-_PIXELS = LARGEST_BATCH * 192 * 288
-"""Of all canvases of a batch, so that large ones take no more of the GPU's memory than small ones do."""
+"""Maximum number of sessions kept on a GPU for one model: one per canvas, and some for pictures with hints."""
+_MAX_BATCH_PIXELS = LARGEST_BATCH * 192 * 288
+"""Maximum number of pixels in a batch, so that large canvases take no more GPU memory than small ones."""
 
 
 def canvas_of(size: tuple[int, int], working_size: int, multiple: int, *, is_tile: bool = False) -> tuple[int, int]:
-    """Return the height and width of the smallest canvas on which a picture can be laid.
+    """Return the height and width of the smallest canvas that a picture fits on.
 
     Args:
         size: height and width of the picture as the network sees it.
         working_size: short side of the canvases.
-        multiple: of which their sides are multiples.
-        is_tile: whether the picture is a square tile, or the rest of one.
+        multiple: what their sides are multiples of.
+        is_tile: whether the picture is a square tile, or part of one.
 
     """
     height, width = size
@@ -45,8 +45,8 @@ def lay_on(canvas: tuple[int, int], plane: Plane) -> Plane:
 
 
 def batch_of(height: int, width: int) -> int:
-    """Return how many canvases of this size are computed together."""
-    return max(1, min(LARGEST_BATCH, _PIXELS // (height * width)))
+    """Return how many canvases of this size make a batch."""
+    return max(1, min(LARGEST_BATCH, _MAX_BATCH_PIXELS // (height * width)))
 
 
 def _round_up(side: float, multiple: int) -> int:

@@ -1,4 +1,4 @@
-"""Lay small chroma over the luma of full-size pixels, strip by strip: memory stays low whatever the size."""
+"""Merge small chroma with the luma of full-size pixels, strip by strip: memory use stays low whatever the size."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from colorbatch.pixels.color import Plane
 Pixels = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16."""
 REACH = 4
-"""Pixels, down and across, that show something of one sample of half the size."""
+"""Number of pixels, down and across, that one chroma sample of half the size affects."""
 
 
 def merged(pixels: Pixels, chroma: Plane) -> Pixels:
@@ -32,12 +32,12 @@ def merged(pixels: Pixels, chroma: Plane) -> Pixels:
 
 
 def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterator[Pixels]:
-    """Yield what :func:`merged` returns in strips ``[R, W, 3]``, one below the other.
+    """Yield the result of :func:`merged` in strips ``[R, W, 3]``, from top to bottom.
 
     Args:
         pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
         chroma: ``[2, h, w]`` of any size.
-        multiple_of: what the rows of each strip but the last are a multiple of.
+        multiple_of: what the number of rows of each strip but the last is a multiple of.
 
     """
     for strip, offsets in _strips(chroma, pixels.shape[:2], multiple_of):
@@ -46,7 +46,7 @@ def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterat
 
 
 def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be laid over the luma of ``pixels`` as they are."""
+    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be stored with the unchanged luma of ``pixels``."""
     planes = np.empty((2, *pixels.shape[:2]), np.uint8)
     for strip, offsets in _strips(chroma, pixels.shape[:2]):
         luma = color.luma_of(pixels[strip])
@@ -55,12 +55,12 @@ def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
 
 
 def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma of ``pixels`` as well.
+    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma of ``pixels`` too.
 
-    A decoder enlarges them, so that a pixel shows a mixture of the samples near it (ITU-T T.871, section 8: samples lie
-    centred among their pixels). Each sample is weakened until its colour fits every pixel that it reaches, which the
-    mixture then does too, since the colours that fit a luma are a convex set: no decoder has to clip any, whether it
-    repeats samples or interpolates between them.
+    A decoder enlarges them, so that a pixel shows a mixture of nearby samples (ITU-T T.871, section 8: samples are
+    centred among their pixels). Each sample is reduced until its colour fits every pixel that it affects. So does the
+    mixture, since the colours that fit a luma are a convex set: no decoder has to clip, whether it repeats samples or
+    interpolates between them.
 
     Args:
         pixels: grey ``[H, W]``.
@@ -70,15 +70,15 @@ def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
     height, width = (-(-side // 2) for side in pixels.shape)
     planes = np.empty((2, height, width), np.uint8)
     for strip, offsets in _strips(chroma, (height, width)):
-        darkest, lightest = (_reached(pixels, strip, extreme) for extreme in (np.minimum, np.maximum))
+        darkest, lightest = (_extreme_within_reach(pixels, strip, extreme) for extreme in (np.minimum, np.maximum))
         planes[:, strip] = color.chroma_levels(offsets, color.luma_of(darkest), color.luma_of(lightest))
     return planes
 
 
 def _strips(chroma: Plane, size: tuple[int, ...], multiple_of: int = 1) -> Iterator[tuple[slice, Plane]]:
-    """Yield the place of some rows of planes of ``size``, and the offsets ``[3, R, W]`` of their colours.
+    """Yield slices of the rows of planes of ``size``, and the offsets ``[3, R, W]`` of their colours.
 
-    Offsets are linear in chroma, so they are computed small and then enlarged.
+    Offsets are linear in chroma, so they are computed at the small size and then enlarged.
     """
     height, width = size
     enlarged = resize.Enlarged(color.offsets_of(chroma), (height, width))
@@ -88,10 +88,10 @@ def _strips(chroma: Plane, size: tuple[int, ...], multiple_of: int = 1) -> Itera
         yield slice(top, bottom), enlarged.rows(top, bottom)
 
 
-def _reached(pixels: Pixels, strip: slice, extreme: Callable[[Pixels, Pixels], Pixels]) -> Pixels:
-    """Return the extreme of the pixels that each sample of half the size reaches.
+def _extreme_within_reach(pixels: Pixels, strip: slice, extreme: Callable[[Pixels, Pixels], Pixels]) -> Pixels:
+    """Return the minimum or maximum of the pixels that each chroma sample of half the size affects.
 
-    Sample j stands between pixels 2j and 2j + 1; linear interpolation takes it as far as 2j - 1 and 2j + 2.
+    Sample j lies between pixels 2j and 2j + 1; with linear interpolation it affects 2j - 1 to 2j + 2.
     """
     top, bottom = 2 * strip.start - 1, 2 * strip.stop + 1
     rows = pixels[max(0, top) : bottom]

@@ -12,7 +12,7 @@ Plane = NDArray[np.float32]
 
 RED_WEIGHT, GREEN_WEIGHT, BLUE_WEIGHT = 0.299, 0.587, 0.114
 LUMA_WEIGHTS = np.array([RED_WEIGHT, GREEN_WEIGHT, BLUE_WEIGHT])
-"""Luma of RGB, ``[3]``."""
+"""Weights of R, G and B in luma, ``[3]``."""
 
 CB_SCALE = 2 * (1 - BLUE_WEIGHT)
 CR_SCALE = 2 * (1 - RED_WEIGHT)
@@ -22,11 +22,11 @@ CHROMA_WEIGHTS = np.array(
         (np.array([1, 0, 0]) - LUMA_WEIGHTS) / CR_SCALE,
     ]
 )
-"""Cb and Cr of RGB, ``[2, 3]``."""
+"""Weights of R, G and B in Cb and Cr, ``[2, 3]``."""
 
 HEADROOM = 4 / 255
-"""Distance that coloured channels keep from 0 and 1: JPEG rounds chroma, and a channel pushed over the end by that
-would be clipped, which changes luma."""
+"""Margin of coloured channels to 0 and 1: JPEG rounds chroma, and a channel that leaves the range by that would be
+clipped, which changes luma."""
 
 GREEN_OF_CB = -CB_SCALE * BLUE_WEIGHT / GREEN_WEIGHT
 GREEN_OF_CR = -CR_SCALE * RED_WEIGHT / GREEN_WEIGHT
@@ -35,7 +35,7 @@ GREEN_OF_CR = -CR_SCALE * RED_WEIGHT / GREEN_WEIGHT
 def luma_of(pixels: NDArray[Any]) -> Plane:
     """Return luma float32 ``[H, W]`` in 0..1 of unsigned integer pixels, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 
-    Luma, which is float32 already, is returned as it is.
+    Luma, which is float32 already, is returned unchanged.
     """
     if pixels.dtype == np.float32:
         return pixels
@@ -50,22 +50,22 @@ def chroma_of(pixels: NDArray[Any]) -> Plane:
 
 
 def offsets_of(chroma: Plane) -> Plane:
-    """Return what chroma ``[2, H, W]`` adds to luma in red, green and blue: ``[3, H, W]``."""
+    """Return the offsets ``[3, H, W]`` of red, green and blue from luma, given chroma ``[2, H, W]``."""
     cb, cr = chroma
     green = np.float32(GREEN_OF_CB) * cb + np.float32(GREEN_OF_CR) * cr
     return np.stack([np.float32(CR_SCALE) * cr, green, np.float32(CB_SCALE) * cb])
 
 
 def room_for(offsets: Plane, darkest: Plane, lightest: Plane) -> Plane:
-    """Return the largest share of the offsets, ``[H, W]`` in 0..1, with which no channel clips.
+    """Return the largest factor of the offsets, ``[H, W]`` in 0..1, with which no channel clips.
 
-    Where a channel would come closer than ``HEADROOM`` to 0 or 1, a smaller share of all three offsets shrinks the
-    colour of that place towards grey and keeps its hue.
+    Where a channel would come closer than ``HEADROOM`` to 0 or 1, scaling all three offsets moves the colour of that
+    pixel towards grey and keeps its hue.
 
     Args:
         offsets: ``[3, H, W]``, as :func:`offsets_of` returns them.
-        darkest: the lowest luma, ``[H, W]`` in 0..1, of the pixels that will show the colour.
-        lightest: the highest; the same where one pixel shows it.
+        darkest: the lowest luma, ``[H, W]`` in 0..1, of the pixels that show the colour.
+        lightest: the highest; the same if one pixel shows it.
 
     """
     red, green, blue = offsets
@@ -89,7 +89,7 @@ def merge(luma: Plane, offsets: Plane) -> Plane:
 
     Args:
         luma: ``[H, W]`` in 0..1.
-        offsets: ``[3, H, W]``, of which :func:`room_for` says how much is added.
+        offsets: ``[3, H, W]``, to be scaled by :func:`room_for`.
 
     """
     rgb = offsets * room_for(offsets, luma, luma)  # a plane for each channel: NumPy is slow along an axis of 3
@@ -110,14 +110,14 @@ def to_8_bits(pixels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
 
 
 def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr ``[2, H, W]`` as JFIF stores them, in levels around 128, with the room that there is.
+    """Return Cb and Cr ``[2, H, W]`` as JFIF stores them, in levels around 128, scaled so that no channel clips.
 
-    Where one pixel shows each colour they are those of what :func:`merge` returns. Source: ITU-T T.871, section 7. The
-    chroma of RGB that does not clip lies within -0.5..0.5.
+    If one pixel shows each colour, they are those of the result of :func:`merge`. Source: ITU-T T.871, section 7. The
+    chroma of RGB that does not clip is within -0.5..0.5.
 
     Args:
         offsets: ``[3, H, W]``.
-        darkest: as :func:`room_for` takes it.
+        darkest: as for :func:`room_for`.
         lightest: likewise.
 
     """

@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, as blocks of bytes that its output takes over."""
+"""Metadata of a picture file, as blocks of bytes that are copied to its output."""
 
 import struct
 from collections.abc import Mapping
@@ -8,48 +8,48 @@ from typing import Literal
 from PIL import ExifTags
 
 RawTag = tuple[int, int, bytes]
-"""Type, count and bytes of a TIFF tag, as they stand in the file."""
+"""Type, count and bytes of a TIFF tag, as stored in the file."""
 
 _SHORT = 3
-"""The 16-bit type of EXIF and TIFF."""
+"""Number of the 16-bit type of EXIF and TIFF."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the output takes over from its source. Blocks that a format has no place for are empty."""
+    """Metadata that the output inherits from its source. Blocks that the format does not have are empty."""
 
     exif: bytes = b""
-    """A whole EXIF block from its byte order on, with orientation 1; empty for TIFF."""
+    """EXIF block, starting with its byte order, with orientation 1; empty for TIFF."""
     xmp: bytes = b""
-    """An XMP packet."""
+    """XMP packet."""
     photoshop: bytes = b""
-    """The image resources of a JPEG (APP13), IPTC-IIM among them."""
+    """Image resources of a JPEG (APP13), including IPTC-IIM."""
     comments: tuple[bytes, ...] = ()
-    """Of a JPEG."""
+    """Comments of a JPEG."""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
-    """Type and content of a PNG's text and time chunks."""
+    """Type and content of the text and time chunks of a PNG."""
     jp2_boxes: tuple[tuple[bytes, bytes], ...] = ()
-    """Type and content of a JP2 file's boxes beside the picture."""
+    """Type and content of the metadata boxes of a JP2 file."""
     tiff_tags: Mapping[int, RawTag] = field(default_factory=dict)
-    """All tags of a TIFF page that do not say how its pixels are stored."""
+    """Tags of a TIFF page, except those that describe how its pixels are stored."""
     tiff_directories: Mapping[int, Mapping[int, RawTag]] = field(default_factory=dict)
-    """The EXIF and GPS directories of a TIFF page, by the tag that points to them."""
+    """EXIF and GPS directories of a TIFF page, by the tag that points to them."""
     tiff_subfile_type: int = 0
-    """What a TIFF page says of itself: a smaller version of another (1), one of many (2), a mask (4)."""
+    """Flags of a TIFF page: reduced version of another (1), one of many (2), mask (4)."""
     tiff_byte_order: Literal["<", ">"] = "<"
-    """In which ``tiff_tags`` are: ``<`` or ``>``."""
+    """Byte order of ``tiff_tags``: ``<`` or ``>``."""
     tiff_compression: str | None = None
-    """A lossless one of the source, to be used again."""
+    """Lossless compression of the source, to be used again."""
     tiff_resolution: tuple[tuple[int, int], tuple[int, int], int] | None = None
-    """Pixels a unit across and down, as fractions, and TIFF's number of the unit."""
+    """Pixels per unit across and down, as fractions, and the TIFF code of the unit."""
     dpi: tuple[float, float] | None = None
-    """Pixels an inch, across and down; not for TIFF."""
+    """Pixels per inch, across and down; not for TIFF."""
     has_profile: bool = False
-    """Whether the source carried an ICC profile, so that the output carries one too: that of sRGB."""
+    """Whether the source has an ICC profile, so that the output gets one too: that of sRGB."""
 
 
 def turned(metadata: Metadata) -> Metadata:
-    """Return the metadata of a picture whose width and height changed places."""
+    """Return the metadata of a picture whose width and height were swapped."""
     dpi, resolution = metadata.dpi, metadata.tiff_resolution
     return replace(
         metadata,
@@ -59,14 +59,14 @@ def turned(metadata: Metadata) -> Metadata:
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """Return an EXIF block with its orientation set to 1, and without its thumbnail, which is grey and perhaps turned.
+    """Return an EXIF block with orientation 1, and without its thumbnail, which is grey and may be rotated.
 
-    Every other byte stays as it was, since maker notes hold offsets: the thumbnail is only no longer pointed to. The
-    block is a TIFF header, then the first directory of 12-byte entries, then the place of the next one, which is the
+    All other bytes are unchanged, since maker notes hold offsets: only the pointer to the thumbnail is cleared. The
+    block is a TIFF header, then the first directory of 12-byte entries, then the offset of the next one, which is the
     thumbnail's (EXIF 2.32, sections 4.5.3 and 4.6.2).
 
     Raises:
-        ValueError, struct.error: it is not such a block.
+        ValueError, struct.error: it is not an EXIF block.
 
     """
     block = bytearray(exif.removeprefix(b"Exif\0\0"))
@@ -79,7 +79,7 @@ def upright_exif(exif: bytes) -> bytes:
 
 
 def orientation_of(exif: bytes) -> int | None:
-    """Return the orientation, 1 to 8, that an EXIF block asks for; ``None`` when it says nothing sensible.
+    """Return the orientation of an EXIF block, 1 to 8; ``None``: it has none, or an invalid one.
 
     Raises:
         ValueError, struct.error: it is not an EXIF block.
@@ -93,7 +93,7 @@ def orientation_of(exif: bytes) -> int | None:
 
 
 def _orientation_entries(block: bytes | bytearray) -> list[tuple[int, str]]:
-    """Return where the entries of the orientation begin, and the byte order."""
+    """Return the offsets of the orientation entries, each with the byte order."""
     if not block:
         return []
     order = _byte_order(block)

@@ -1,4 +1,4 @@
-"""How close a coloured picture is to the true one, how colourful it is, and how blotchy."""
+"""Metrics of coloured pictures: difference from the true one, colourfulness and blotchiness."""
 
 from typing import Any, NamedTuple
 
@@ -13,15 +13,15 @@ RGB = NDArray[np.unsignedinteger[Any]]
 """uint8 ``[H, W, 3]``."""
 
 _SIDE = 192
-"""Pixels of the side at which flat regions are looked for."""
+"""Side in pixels of the square in which flat regions are searched."""
 _STRIDE = 4
-"""Pixels of the side of a place."""
-_FLAT = 0.64
-"""Levels of luma a pixel by which it may change in a flat region, once blurred."""
+"""Side of a cell in pixels."""
+_MAX_FLAT_SLOPE = 0.64
+"""Maximum slope of blurred luma in a flat region, in levels per pixel."""
 _LUMA_BLUR, _CHROMA_BLUR = 4.0, 1.0
-"""Standard deviations, of luma in pixels and of chroma in places: both are the same in the picture."""
-_SMALLEST_REGION = 16
-"""Places; smaller regions tell nothing of blotches."""
+"""Standard deviations, in pixels for luma and in cells for chroma: the same in the picture."""
+_MIN_REGION = 16
+"""Minimum number of cells of a region; smaller ones say nothing about blotches."""
 
 
 def psnr(result: RGB, truth: RGB) -> float:
@@ -70,21 +70,22 @@ def colourfulness(image: RGB) -> float:
 
 
 class Blotches(NamedTuple):
-    """How far chroma departs from the mean of its flat region, summed over the places of a picture."""
+    """Deviation of chroma from the mean of its flat region, summed over the cells of a picture."""
 
     squares: float
-    """Squared departures of Cb and Cr, in levels of 8 bits."""
+    """Sum of the squared deviations of Cb and Cr, in 8-bit levels."""
     places: int
+    """Number of cells."""
 
 
 def flat_regions(luma: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Return the connected regions of a picture in which luma hardly changes: walls, skies, backdrops.
+    """Return the connected regions of a picture where luma hardly changes: walls, skies, backdrops.
 
     Args:
         luma: ``[H, W]``.
 
     Returns:
-        The number of the region of each place, ``[48, 48]``; 0 where there is none.
+        The number of the region of each cell, ``[48, 48]``; 0 where there is none.
 
     Raises:
         MissingExtraError: SciPy is not installed.
@@ -95,15 +96,15 @@ def flat_regions(luma: NDArray[np.uint8]) -> NDArray[np.int32]:
 
     small = np.asarray(Image.fromarray(luma).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), np.float32)
     slopes = np.gradient(ndimage.gaussian_filter(small, _LUMA_BLUR))
-    is_flat = (np.hypot(*slopes) < _FLAT)[_STRIDE // 2 :: _STRIDE, _STRIDE // 2 :: _STRIDE]
+    is_flat = (np.hypot(*slopes) < _MAX_FLAT_SLOPE)[_STRIDE // 2 :: _STRIDE, _STRIDE // 2 :: _STRIDE]
     regions, count = ndimage.label(is_flat)
     places = np.bincount(regions.ravel(), minlength=count + 1)
-    kept: NDArray[np.int32] = np.where(places[regions] >= _SMALLEST_REGION, regions, 0)
+    kept: NDArray[np.int32] = np.where(places[regions] >= _MIN_REGION, regions, 0)
     return kept
 
 
 def blotches(image: RGB, regions: NDArray[np.int32]) -> Blotches:
-    """Return how blotchy an image is in the flat regions of its luma, as :func:`flat_regions` found them.
+    """Return how blotchy an image is in the flat regions of its luma, found by :func:`flat_regions`.
 
     Chroma is blurred first, so that grain and JPEG noise do not count.
 
@@ -127,6 +128,6 @@ def blotches(image: RGB, regions: NDArray[np.int32]) -> Blotches:
 
 
 def blotchiness(found: list[Blotches]) -> float:
-    """Return the root mean square departure over all flat places of several pictures, in levels of 8 bits."""
+    """Return the root mean square deviation over all flat cells of several pictures, in 8-bit levels."""
     places = sum(each.places for each in found)
     return float(np.sqrt(sum(each.squares for each in found) / places)) if places else 0.0

@@ -1,4 +1,4 @@
-"""What a picture file holds once it is decoded."""
+"""Contents of a decoded picture file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,34 +15,34 @@ class Frame:
     """One image of a picture: the only one, or a page of a TIFF. Upright and in sRGB."""
 
     pixels: Pixels
-    """Grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16, over the whole range of its type."""
+    """Grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16, using the full range of its type."""
     alpha: Pixels | None = None
     """``[H, W]`` of the same type, kept bit for bit."""
     metadata: Metadata = field(default_factory=Metadata)
     chroma: Plane | None = None
-    """``[2, h, w]``, small, to be laid over the luma of the pixels; ``None``: the pixels are what is to be seen."""
+    """``[2, h, w]``, small, to be merged with the luma of the pixels; ``None``: the pixels are final."""
     confidence: float | None = None
-    """How sure the model is of the chroma, 0..1; ``None``: it does not say, or coloured nothing."""
+    """The model's confidence in the chroma, 0..1; ``None``: not reported, or nothing was coloured."""
 
     def merged(self) -> "Frame":
-        """Return the frame with its chroma laid over its luma: RGB ``[H, W, 3]``."""
+        """Return the frame with its chroma merged into its pixels: RGB ``[H, W, 3]``."""
         if self.chroma is None:
             return self
         return replace(self, pixels=merged(self.pixels, self.chroma), chroma=None)
 
     @property
     def height(self) -> int:
-        """Pixels down."""
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Pixels across."""
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     @property
     def bits(self) -> int:
-        """Bits a channel: 8 or 16."""
+        """Bits per channel: 8 or 16."""
         return self.pixels.dtype.itemsize * 8
 
 
@@ -53,25 +53,25 @@ class Picture:
     frames: tuple[Frame, ...]
     """In the order of the file; more than one only in a TIFF."""
     format: str = "PNG"
-    """Of the file it is written to: ``JPEG``, ``PNG``, ``TIFF``, ``WEBP`` or ``JPEG2000``."""
+    """Format of the output: ``JPEG``, ``PNG``, ``TIFF``, ``WEBP`` or ``JPEG2000``."""
     jpeg_luma_table: Sequence[int] | None = None
-    """The luma quantisation table of a JPEG source; the output takes it over, so that luma is not quantised anew."""
+    """Luma quantisation table of a JPEG source; the output reuses it, so that luma is not quantised differently."""
     has_luma_scans: bool = False
-    """Whether the source is a grey JPEG whose coded luma can be handed on: nothing was turned, nor converted."""
+    """Whether the source is a grey JPEG whose coded luma can be copied: it was neither rotated nor converted."""
     warnings: tuple[str, ...] = ()
-    """What could not be taken over from the source."""
+    """What could not be kept from the source."""
 
     @property
     def first(self) -> Frame:
-        """The first frame, whose sizes the manifest names."""
+        """The first frame, whose size the manifest records."""
         return self.frames[0]
 
     @property
     def confidence(self) -> float | None:
-        """How sure the model is of the frame that it is least sure of, 0..1; ``None``: it does not say of any."""
+        """The lowest confidence of the model in a frame, 0..1; ``None``: not reported for any."""
         return min((frame.confidence for frame in self.frames if frame.confidence is not None), default=None)
 
     @property
     def megapixels(self) -> float:
-        """Of all frames together."""
+        """Megapixels of all frames together."""
         return sum(frame.height * frame.width for frame in self.frames) / 1e6

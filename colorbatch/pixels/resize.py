@@ -1,4 +1,4 @@
-"""Between the source's size and the size the network sees."""
+"""Resizing between the size of the source and the size that the network sees."""
 
 import math
 from typing import Any
@@ -11,25 +11,25 @@ from colorbatch.pixels import color
 from colorbatch.pixels.color import Plane
 
 PIXELS_AT_ONCE = 2**18
-"""Full-size planes are worked on in strips of about this many pixels, so that memory stays low. Smaller ones would fit
-the cache better, but threads would hand Python's lock to each other so often that two took 1.6 times as long as one."""
+"""Approximate number of pixels in a strip of a full-size plane: strips keep memory use low. Smaller ones would fit the
+cache better, but threads would pass Python's lock to each other so often that two took 1.6 times as long as one."""
 
 MAX_ASPECT = 8
-"""The network sees a picture whole up to this ratio of its sides; longer ones go in tiles."""
+"""Largest aspect ratio of pictures that the network sees whole; longer ones are tiled."""
 _MAX_LENGTH = 64
-"""The long side the network sees, in all tiles together, is at most this many times the working size."""
+"""Maximum long side that the network sees, over all tiles, as a multiple of the working size."""
 _MAX_WEIGHTS = 2**20
-"""Weights that are held at once when rows are enlarged."""
+"""Maximum number of weights in memory when rows are enlarged."""
 _REDUCING_GAP = 3
-"""How many times the size that the network sees is left for bicubic to shrink, after averaging."""
+"""Minimum ratio of the averaged size to the size that the network sees; bicubic resampling does the rest."""
 
 
 def network_size(height: int, width: int, working_size: int) -> tuple[int, int]:
     """Return the height and width, 1 or more, at which the network sees a picture.
 
-    The short side becomes ``working_size``, larger or smaller than it was, since a network knows things at the scale
-    it was trained at. A picture longer than ``MAX_ASPECT`` is not enlarged beyond that length: it would cost much time
-    for a few rows of pixels.
+    The short side becomes ``working_size``, larger or smaller than before, since a network recognises things at the
+    scale it was trained at. A picture longer than ``MAX_ASPECT`` is not enlarged beyond that length: it would take much
+    time for a few rows of pixels.
     """
     short, long = sorted((height, width))
     scale = working_size / short
@@ -42,12 +42,12 @@ def network_size(height: int, width: int, working_size: int) -> tuple[int, int]:
 def shrink_luma(pixels: NDArray[Any], size: tuple[int, int]) -> Plane:
     """Return the luma of ``pixels`` at ``size`` (height, width), antialiased, in 0..1.
 
-    Far too large pictures are first reduced by averaging, to no less than ``_REDUCING_GAP`` times ``size``, strip by
-    strip, so that neither luma in float32 nor a copy is held for the whole.
+    Much larger pictures are first reduced by averaging, to no less than ``_REDUCING_GAP`` times ``size``, strip by
+    strip, so that neither luma in float32 nor a copy of the whole picture is held in memory.
 
     Args:
-        pixels: as :func:`colorbatch.pixels.color.luma_of` takes them.
-        size: of the result; may be larger than that of the pixels.
+        pixels: as for :func:`colorbatch.pixels.color.luma_of`.
+        size: of the result; may be larger than the pixels.
 
     """
     height, width = pixels.shape[:2]
@@ -58,16 +58,16 @@ def shrink_luma(pixels: NDArray[Any], size: tuple[int, int]) -> Plane:
     reduced = np.concatenate(
         [_averaged_luma(pixels[top : top + rows], (across, down)) for top in range(0, height, rows)]
     )
-    box = (0, 0, width / across, height / down)  # the last row and column may stand for fewer pixels than the others
+    box = (0, 0, width / across, height / down)  # the last row and column may represent fewer pixels than the others
     luma = np.asarray(Image.fromarray(reduced).resize(size[::-1], Image.Resampling.BICUBIC, box))
     clipped: Plane = np.clip(luma, 0, 1)  # bicubic overshoots at edges
     return clipped
 
 
 def _averaged_luma(pixels: NDArray[Any], factors: tuple[int, int]) -> Plane:
-    """Return the luma of pixels, averaged over as many columns and rows as ``factors`` say.
+    """Return the luma of pixels, averaged over ``factors`` (columns, rows).
 
-    Pillow averages 8 bits in integers, rounded once: several times as fast, and within half a level.
+    Pillow averages 8-bit pixels in integers, rounded once: several times as fast, and within half a level.
     """
     levels = pixels if pixels.dtype == np.uint8 else color.luma_of(pixels)
     return color.luma_of(np.asarray(Image.fromarray(levels).reduce(factors)))
@@ -86,37 +86,37 @@ def pad_to_multiple(plane: Plane, multiple: int) -> Plane:
 
 
 class Enlarged:
-    """Small planes at full size, bicubic, of which only the rows that are asked for are ever computed.
+    """Small planes enlarged by bicubic interpolation, of which only the requested rows are computed.
 
-    The same as Pillow's bicubic (Keys 1981, "Cubic convolution interpolation", a = -0.5; widened where it shrinks).
-    Rows are weighted sums of a few others, so a product of matrices gives them several times as fast as Pillow does.
+    The same as Pillow's bicubic (Keys 1981, "Cubic convolution interpolation", a = -0.5; widened when shrinking).
+    Rows are weighted sums of a few others, so a matrix product computes them several times as fast as Pillow.
     """
 
     def __init__(self, planes: Plane, size: tuple[int, int]) -> None:
-        """``planes`` are ``[C, h, w]``; ``size`` is the full height and width."""
+        """Enlarge ``planes`` ``[C, h, w]`` to ``size``, the full height and width."""
         self._height, self._width = size
-        self._wide = np.stack([_resize(plane, (plane.shape[0], self._width)) for plane in planes])  # [C, h, W]
+        self._widened = np.stack([_resize(plane, (plane.shape[0], self._width)) for plane in planes])  # [C, h, W]
 
     def rows(self, top: int, bottom: int) -> Plane:
-        """Return ``[C, bottom - top, W]``."""
+        """Return the rows from ``top`` to ``bottom``, ``[C, bottom - top, W]``."""
         starts = range(top, bottom, self._rows_at_once)
         parts = [self._product(start, min(bottom, start + self._rows_at_once)) for start in starts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     @property
     def _rows_at_once(self) -> int:
-        """Rows whose weights stay below ``_MAX_WEIGHTS``: few of those of a tall, narrow picture are not 0."""
-        scale = self._wide.shape[1] / self._height
+        """Number of rows with less than ``_MAX_WEIGHTS`` weights, most of which are 0 in tall, narrow pictures."""
+        scale = self._widened.shape[1] / self._height
         return max(1, int(min(math.sqrt(_MAX_WEIGHTS / (2 * scale)), _MAX_WEIGHTS / (10 * max(1.0, scale)))))
 
     def _product(self, top: int, bottom: int) -> Plane:
-        weights, first = _bicubic_weights(top, bottom, self._height, self._wide.shape[1])
-        rows: Plane = weights @ self._wide[:, first : first + weights.shape[1]]
+        weights, first = _bicubic_weights(top, bottom, self._height, self._widened.shape[1])
+        rows: Plane = weights @ self._widened[:, first : first + weights.shape[1]]
         return rows
 
 
 def _bicubic_weights(top: int, bottom: int, height: int, source: int) -> tuple[Plane, int]:
-    """Return the weights ``[bottom - top, K]`` that rows of ``height`` have of K rows of ``source``, and the first."""
+    """Return the weights ``[bottom - top, K]`` of K source rows in rows of the result, and the first source row."""
     scale = source / height
     spread = max(1.0, scale)
     centers = (np.arange(top, bottom) + 0.5) * scale

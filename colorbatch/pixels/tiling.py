@@ -1,4 +1,4 @@
-"""Overlapping windows of a plane, and how what the network says of them is merged."""
+"""Overlapping windows of a plane, and the blending of their chroma."""
 
 import math
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ import numpy as np
 from colorbatch.pixels.color import Plane
 
 _OVERLAP = 4
-"""Neighbouring windows share at least a side's length divided by this."""
+"""Neighbouring windows overlap by at least the side divided by this."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a plane, in pixels."""
+    """A rectangular part of a plane, in pixels."""
 
     top: int
     left: int
@@ -23,14 +23,14 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the part in a plane ``[H, W]``."""
+        """Index of the window in a plane ``[H, W]``."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def windows_of(size: tuple[int, int], side: int) -> list[Window]:
     """Return windows of at most ``side`` pixels a side that cover a plane of ``size`` (height, width), row by row.
 
-    A plane that is small enough is one window. Along each axis all windows are of one length and evenly spread.
+    A plane that is small enough is one window. Along each axis all windows have the same length and are evenly spaced.
     """
     rows, columns = (_starts(length, side) for length in size)
     height, width = (min(length, side) for length in size)
@@ -38,7 +38,7 @@ def windows_of(size: tuple[int, int], side: int) -> list[Window]:
 
 
 def blend(size: tuple[int, int], tiles: Iterable[tuple[Window, Plane]]) -> Plane:
-    """Return chroma ``[2, H, W]`` of ``size`` from that of windows, ``[2, h, w]`` each.
+    """Return chroma ``[2, H, W]`` of ``size``, blended from that of windows, ``[2, h, w]`` each.
 
     Where windows overlap, one fades out while the other fades in, linearly.
     """
@@ -61,11 +61,11 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _fade(part: slice, length: int) -> Plane:
-    """Return the weights of a window along one axis: 1, falling towards an end that is not the plane's."""
+    """Return the weights of a window along one axis: 1, falling towards ends inside the plane."""
     side = part.stop - part.start
-    place = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    position = np.arange(side, dtype=np.float32) + np.float32(0.5)
     ramp = np.float32(max(1, side // _OVERLAP))
-    rising = place / ramp if part.start > 0 else np.ones_like(place)
-    falling = place[::-1] / ramp if part.stop < length else np.ones_like(place)
+    rising = position / ramp if part.start > 0 else np.ones_like(position)
+    falling = position[::-1] / ramp if part.stop < length else np.ones_like(position)
     weights: Plane = np.clip(np.minimum(rising, falling), 0, 1)
     return weights

@@ -1,8 +1,8 @@
-"""Tell a picture in colour from one in black and white that was toned, yellowed or unevenly faded.
+"""Tell colour pictures from black-and-white ones that are toned, yellowed or unevenly faded.
 
-Toning is a curve: each luma has one chroma, so what is left of the chroma after the mean of its luma was taken away is
-noise, or the uneven fading of that one tone, which lies along one line. Colours differ at the same luma, and in more
-directions than one. Both measures are in 8-bit levels, taken at a small size, where grain and JPEG noise vanish.
+Toning is a curve: each luma has one chroma, so the residual chroma after subtracting the mean for its luma is noise, or
+uneven fading of that one tone, which lies along one line. Colours differ at the same luma, and in more than one
+direction. Both measures are in 8-bit levels, taken at a small size, where grain and JPEG noise vanish.
 
 Measured on 1,600 colour photographs, 400 of them of very little colour, and on 800 greyscale ones toned in sepia,
 selenium, cyan, gold or faded brown, with uneven fading, stains, colour noise and JPEG: 96 % of the ordinary colour
@@ -23,22 +23,23 @@ from colorbatch.pixels.picture import Pixels
 SMALL_SIDE = 128
 """Short side in pixels at which pictures are measured."""
 LUMA_BINS = 24
+"""Number of bins of luma for which the mean chroma is computed."""
 MAX_ALONG, MAX_ACROSS = 5.0, 1.5
-"""Beyond one of them, a picture is in colour."""
+"""Limits of the two measures; a picture beyond either is in colour."""
 
 
 @dataclass(frozen=True)
 class ToneMeasure:
-    """How far a picture is from one tone, as root mean squares in 8-bit levels of chroma."""
+    """Distance of a picture from a single tone, as root mean squares in 8-bit levels of chroma."""
 
     along: float
-    """Of all that the curve of the tone leaves."""
+    """Root mean square of the whole residual."""
     across: float
-    """Of what lies across the direction in which most is left."""
+    """Root mean square of the residual perpendicular to its main direction."""
 
     @property
     def is_color(self) -> bool:
-        """Whether it is too far for a toned photograph."""
+        """Whether the distance is too large for a toned photograph."""
         return self.along > MAX_ALONG or self.across > MAX_ACROSS
 
 
@@ -47,8 +48,8 @@ def measure_tone(pixels: Pixels) -> ToneMeasure:
     if pixels.ndim == 2:
         return ToneMeasure(0.0, 0.0)
     small = _shrunk(pixels)
-    left = _beside_the_tone(color.luma_of(small).ravel(), color.chroma_of(small).reshape(2, -1) * 255)
-    across, along = np.sqrt(np.clip(np.linalg.eigvalsh(left @ left.T / left.shape[1]), 0, None))
+    residual = _residual_chroma(color.luma_of(small).ravel(), color.chroma_of(small).reshape(2, -1) * 255)
+    across, along = np.sqrt(np.clip(np.linalg.eigvalsh(residual @ residual.T / residual.shape[1]), 0, None))
     return ToneMeasure(float(np.hypot(along, across)), float(across))
 
 
@@ -60,11 +61,11 @@ def _shrunk(pixels: Pixels) -> NDArray[np.uint8]:
     return resize.shrink_levels(pixels, size, Image.Resampling.BOX)
 
 
-def _beside_the_tone(luma: Plane, chroma: Plane) -> NDArray[np.float64]:
-    """Return chroma ``[2, N]`` less the mean chroma of its luma ``[N]``, drawn as lines between bins."""
-    place = np.minimum((luma * LUMA_BINS).astype(int), LUMA_BINS - 1)
-    count = np.bincount(place, minlength=LUMA_BINS)
+def _residual_chroma(luma: Plane, chroma: Plane) -> NDArray[np.float64]:
+    """Return chroma ``[2, N]`` minus the mean chroma for its luma ``[N]``, interpolated linearly between bins."""
+    bins = np.minimum((luma * LUMA_BINS).astype(int), LUMA_BINS - 1)
+    count = np.bincount(bins, minlength=LUMA_BINS)
     used = count > 0
     middle = ((np.arange(LUMA_BINS) + 0.5) / LUMA_BINS)[used]
-    means = (np.bincount(place, plane, LUMA_BINS)[used] / count[used] for plane in chroma)
+    means = (np.bincount(bins, plane, LUMA_BINS)[used] / count[used] for plane in chroma)
     return np.stack([plane - np.interp(luma, middle, mean) for plane, mean in zip(chroma, means, strict=True)])

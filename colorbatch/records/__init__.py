@@ -1,1 +1,1 @@
-"""The record of a run: rows, the manifest, and the state of a job that is not finished."""
+"""Records of runs: rows, the manifest, and the state of unfinished jobs."""

@@ -1,4 +1,4 @@
-"""The record of a run: one row for each source, kept in a journal while it runs and in the manifest afterwards."""
+"""The record of a run: one row per source, in a journal while it runs and in the manifest afterwards."""
 
 import contextlib
 import json
@@ -25,28 +25,28 @@ logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "colorbatch-manifest.jsonl"
 _ANNOUNCEMENT = b'{"announced"'
-"""How the lines of a journal begin that are no rows: an output is about to be written."""
+"""Start of the journal lines that are not rows: an output is about to be written."""
 
 
 class Manifest:
-    """The rows of an output folder: those of earlier runs, and those that this one adds."""
+    """The rows of an output folder: those of earlier runs, and those added by this one."""
 
     def __init__(
         self, output: Store, shard: Shard | None = None, possible_outputs: AbstractSet[str] = frozenset()
     ) -> None:
-        """Open the journal of this run, which keeps others away, and read what earlier ones left, finished or not.
+        """Open the journal of this run, which excludes others, and read the records of earlier ones, finished or not.
 
-        The shards of one split into as many may be at work at the same time; nothing else beside a run over all.
+        Shards of the same split may run at the same time; a run over all sources runs alone.
 
         Args:
             output: the store of the outputs.
-            shard: the share of the sources that this run is to do; ``None``: all of them.
-            possible_outputs: names that the job writes to, besides those that rows name.
+            shard: the share of the sources that this run processes; ``None``: all.
+            possible_outputs: names that the job may write, in addition to those in rows.
 
         Raises:
-            OutputInUseError: another run is at work in the folder.
+            OutputInUseError: another run is using the folder.
             OutputUnwritableError: the output folder cannot be written.
-            StoreUnavailableError: its store does not answer, or refuses.
+            StoreUnavailableError: its store does not respond, or refuses.
 
         """
         self._output = output
@@ -54,8 +54,8 @@ class Manifest:
         self._journal = open_journal(output, shard)
         try:
             self.previous = rows_of(output, shard)
-            self.outputs = _written(output, self.previous, shard)
-            if shard is None:  # a shard cannot tell what the others are writing
+            self.outputs = _known_outputs(output, self.previous, shard)
+            if shard is None:  # a shard does not know what the others are writing
                 remove_left_behind(output, possible_outputs | self.outputs.keys())
         except BaseException:
             self._journal.close()
@@ -63,23 +63,23 @@ class Manifest:
         self._rows: dict[str, Row] = {}
 
     def append(self, row: Row, *, is_durable: bool = True) -> None:
-        """Add a row. Call it after the output is in place, never before.
+        """Append a row. Call it after the output is in place, never before.
 
         Args:
             row: of a source.
-            is_durable: the row is on disk before this returns; one of which no output was written need not be: after
-                a power failure it is found out again.
+            is_durable: whether the row is on disk before this returns; not needed without an output, since the next
+                run repeats the work after a power failure.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
-            OutputInUseError: another run took this one, which writes into a store, for dead.
+            OutputInUseError: another run considered this one, which writes to a store, dead and took over.
 
         """
         self._journal.add(row.to_json(), is_durable=is_durable)
         self._rows[row.input] = row
 
     def announce(self, output: str, sha256: str) -> None:
-        """Note that an output is about to be written, so that it is known as ours even if its row is never added.
+        """Record that an output is about to be written, so that it is recognised as ours even without a row.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
@@ -88,19 +88,19 @@ class Manifest:
         self._journal.announce(announcement(output, sha256))
 
     def __contains__(self, input_name: object) -> bool:
-        """Return whether this run has added a row for that input."""
+        """Return whether this run has appended a row for that input."""
         return input_name in self._rows
 
     def finish(self, remaining: Iterable[Row] = (), *, keep_shards: bool = False) -> None:
-        """Write the manifest, or the record of the shard, sorted by input, and drop what is in it now.
+        """Write the manifest, or the record of the shard, sorted by input, and delete what it replaces.
 
         Args:
             remaining: rows of the sources that this run did not reach.
-            keep_shards: leave the records and journals of shards for a later merge.
+            keep_shards: keep the records and journals of shards for a later merge.
 
         Raises:
-            OutputUnwritableError: the disk is full or gone; the journal then stays.
-            OutputInUseError: another run took this one, which writes into a store, for dead; the journal is its own.
+            OutputUnwritableError: the disk is full or gone; the journal is then kept.
+            OutputInUseError: another run considered this one, which writes to a store, dead and took over the journal.
 
         """
         rows = {row.input: row for row in remaining} | self._rows
@@ -108,7 +108,7 @@ class Manifest:
         self._journal.hold()
         self._output.write(name, b"".join(rows[key].to_json() for key in sorted(rows)), may_replace=True)
         if self._shard is None and not keep_shards:
-            with contextlib.suppress(OSError):  # one that stays tells the next run nothing new
+            with contextlib.suppress(OSError):  # one that remains contains nothing new for the next run
                 for each in state_files(self._output):
                     if each.name != journal_name(None):
                         each.file.delete()
@@ -124,11 +124,11 @@ class Manifest:
 
 
 def remove_left_behind(output: Store, outputs: AbstractSet[str]) -> None:
-    """Remove what killed processes left half written; call it when no other process writes in the output folder.
+    """Remove incomplete files of killed processes; call it when no other process writes to the output folder.
 
     Args:
         output: the store of the outputs.
-        outputs: names below it; other programs may be uploading to all others.
+        outputs: names below it that are ours; other programs may be uploading to other names.
 
     """
 
@@ -139,36 +139,36 @@ def remove_left_behind(output: Store, outputs: AbstractSet[str]) -> None:
 
 
 def rows_of(output: Store, shard: Shard | None = None) -> Mapping[str, Row]:
-    """Return the rows of an output folder by their inputs; those of unfinished runs and shards before the manifest's.
+    """Return the rows of an output folder by input; those of unfinished runs and shards override the manifest.
 
     Args:
         output: the store of the outputs.
-        shard: whose sources matter: the records of the others are not read; ``None``: all.
+        shard: the share of the sources needed; records of sibling shards are not read; ``None``: all.
 
     Raises:
         OutputUnwritableError: they cannot be read.
         StoreUnavailableError: they cannot be read from a store.
 
     """
-    files = _read_by(output, shard)
+    files = _state_files_for(output, shard)
     rows = {row.input: row for row in _rows_in(_manifest_lines(output), MANIFEST_NAME)}
     for each in files:
         rows |= {row.input: row for row in read_rows(output, each)}
     return rows
 
 
-def _read_by(output: Store, shard: Shard | None) -> Sequence[StateFile]:
-    """Return what is read besides the manifest, the latest last."""
+def _state_files_for(output: Store, shard: Shard | None) -> Sequence[StateFile]:
+    """Return the state files relevant to a shard, or all, the latest last."""
     try:
         return [each for each in state_files(output) if not each.is_sibling_shard(shard)]
     except OSError as error:
         raise output.unavailable(error) from error
 
 
-def _written(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
-    """Return the sha256 of what was written under each name, as rows tell and as killed runs announced it."""
+def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
+    """Return the sha256 values of the outputs written under each name, from rows and announcements of killed runs."""
     found: dict[str, set[str]] = {}
-    for each in _read_by(output, shard):
+    for each in _state_files_for(output, shard):
         if each.is_journal:
             for name, sha256 in announced_in(_lines(output, each)):
                 found.setdefault(name, set()).add(sha256)
@@ -179,39 +179,39 @@ def _written(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dic
 
 
 def announcement(output: str, sha256: str) -> bytes:
-    """Return the line of a journal that says that an output is about to be written."""
+    """Return the journal line saying that an output is about to be written."""
     note = {"announced": to_utf_8(output), "output_sha256": sha256}
     return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
 
 
 def announced_in(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield name and sha256 of the outputs that lines of a journal say were about to be written."""
+    """Yield name and sha256 of the outputs announced in the lines of a journal."""
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a crash: then nothing was written
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # truncated by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
                 yield to_locale(values["announced"]), str(values["output_sha256"])
 
 
 def is_unfinished(output: Store) -> bool:
-    """Return whether a run is at work in an output folder, or was killed there."""
-    return any(each.is_journal for each in _read_by(output, None))
+    """Return whether a run is using an output folder, or was killed there."""
+    return any(each.is_journal for each in _state_files_for(output, None))
 
 
 def is_unmerged(output: Store) -> bool:
-    """Return whether an output folder holds shards that were not merged into the manifest yet."""
-    return any(each.shard is not None for each in _read_by(output, None))
+    """Return whether an output folder contains shards not yet merged into the manifest."""
+    return any(each.shard is not None for each in _state_files_for(output, None))
 
 
 def refuse_without_rows(output: Store) -> None:
-    """Raise where no run has left anything.
+    """Raise if an output folder has no records of a run.
 
     Raises:
         UsageError: the folder has neither a manifest nor the journal or record of a run.
-        StoreUnavailableError: its store does not answer, or refuses.
+        StoreUnavailableError: its store does not respond, or refuses.
 
     """
-    if _manifest_bytes(output) is None and not _read_by(output, None):
+    if _manifest_bytes(output) is None and not _state_files_for(output, None):
         raise UsageError(
             f"{output.shown} has no {MANIFEST_NAME}",
             advice="Give an output folder of colorbatch run.",
@@ -219,7 +219,7 @@ def refuse_without_rows(output: Store) -> None:
 
 
 def read_rows(output: Store, file: StateFile) -> list[Row]:
-    """Return the rows of a journal or a record; lines that a crash tore are passed over.
+    """Return the rows of a journal or a record; lines truncated by a crash are skipped.
 
     Raises:
         OutputUnwritableError: it cannot be read.
@@ -230,7 +230,7 @@ def read_rows(output: Store, file: StateFile) -> list[Row]:
 
 
 def count_lines(output: Store) -> int:
-    """Return how many lines the manifest of an output folder has; 0 where there is none.
+    """Return the number of lines of the manifest of an output folder; 0 if there is none.
 
     Raises:
         OutputUnwritableError: it cannot be read.

@@ -1,4 +1,4 @@
-"""One line of the record: what became of one source."""
+"""One line of the record: the outcome for one source."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from colorbatch.text import to_locale, to_utf_8
 
 SCHEMA = 1
 NOT_REACHED = "not reached: the run was stopped before it"
-"""The reason of a row whose source is left for the next run."""
+"""Reason in the row of a source that is left for the next run."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
@@ -22,10 +22,10 @@ _NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds", "conf
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one source."""
+    """Outcome for one source."""
 
     input: str
-    """Path below the source, POSIX style, undecodable bytes as surrogate escapes."""
+    """Path below the source, POSIX style, with undecodable bytes as surrogate escapes."""
     output: str | None = None
     """Path below the output folder; ``None``: there is no output."""
     status: Status = "skipped"
@@ -34,30 +34,31 @@ class Row:
     input_sha256: str | None = None
     output_sha256: str | None = None
     input_etag: str | None = None
-    """What a store says of the source that changes with its content: ETag or generation."""
+    """ETag or generation of the source, which changes with its content; ``None``: not reported by the store."""
     output_etag: str | None = None
+    """ETag or generation of the output, likewise."""
     input_bytes: int | None = None
     width: int | None = None
     height: int | None = None
     bits: int | None = None
-    """Bits a channel of the output."""
+    """Bits per channel of the output."""
     frames: int | None = None
     warnings: Sequence[str] = ()
-    """What could not be taken over from the source."""
+    """What could not be kept from the source."""
     model: str | None = None
     model_sha256: str | None = None
     settings_sha256: str | None = None
     provider: str | None = None
     confidence: float | None = None
-    """How sure the model was of its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); of the page of which
-    it is least sure. ``None``: it does not say."""
+    """The model's confidence in its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); the lowest of all
+    pages. ``None``: not reported."""
     digital_source_type: str | None = None
-    """What the output says of itself, a concept of IPTC's; ``None``: it does not say that a model made its colours."""
+    """IPTC NewsCode stored in the output; ``None``: it does not state that a model made its colours."""
     seconds: float | None = None
     finished_at: str | None = None
-    """UTC, ISO 8601."""
+    """Time of completion, UTC, ISO 8601."""
     version: str | None = None
-    """Of colorbatch."""
+    """Version of colorbatch."""
     schema: int = SCHEMA
 
     @property
@@ -66,7 +67,7 @@ class Row:
         return any(warning.startswith(SALVAGED) for warning in self.warnings)
 
     def with_output_of(self, earlier: "Row") -> "Row":
-        """Return the row with the output that an earlier row names."""
+        """Return the row with the output of an earlier row."""
         return replace(
             self,
             output=earlier.output,
@@ -83,7 +84,7 @@ class Row:
 
     @classmethod
     def from_json(cls, line: bytes) -> "Row":
-        """Read a row back.
+        """Parse a row.
 
         Raises:
             ValueError: it is not a row of this schema.
@@ -109,6 +110,6 @@ class Row:
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether a name from a manifest, which may be anybody's, stays below the folder it is taken from."""
+    """Return whether a name from an untrusted manifest stays below its folder."""
     path = PurePath(name)
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name

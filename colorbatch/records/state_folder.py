@@ -1,4 +1,4 @@
-"""What lies in ``OUT/.colorbatch`` while a job is not finished: the journal of each run, the record of each shard."""
+"""Files in ``OUT/.colorbatch`` while a job is unfinished: the journal of each run, the record of each shard."""
 
 import re
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ _NAMES = re.compile(
 
 @dataclass(frozen=True)
 class StateFile:
-    """A journal, the record of a shard, or what a worker of a cluster has announced."""
+    """A journal, the record of a shard, or the announcements of a worker of a cluster."""
 
     file: JournalFile
     shard: Shard | None
-    """Whose it is; ``None``: a run over all sources."""
+    """The shard it belongs to; ``None``: a run over all sources."""
     is_journal: bool
-    """Of a run that is at work, or was killed; not the record of a shard, which came to its end."""
+    """Whether it belongs to an active or killed run; false for the record of a shard, which has finished."""
 
     @property
     def name(self) -> str:
-        """Its path below the output folder."""
+        """Path below the output folder."""
         return self.file.name
 
     @property
     def is_held(self) -> bool:
-        """Whether the run that it belongs to is at work.
+        """Whether the run that it belongs to is active.
 
         Raises:
             OSError: that cannot be determined.
@@ -40,37 +40,37 @@ class StateFile:
         return self.is_journal and self.file.is_held
 
     def is_sibling_shard(self, shard: Shard | None) -> bool:
-        """Return whether it is of another shard of the same split: it knows nothing of the sources of ``shard``."""
+        """Return whether it belongs to another shard of the same split, without sources of ``shard``."""
         return shard is not None and self.shard not in (None, shard) and self.shard.count == shard.count
 
 
 def journal_name(shard: Shard | None) -> str:
-    """Return where the journal of a run belongs below the output folder."""
-    return f"{STATE_FOLDER}/journal{'.jsonl' if shard is None else _ending(shard)}"
+    """Return the path of the journal of a run below the output folder."""
+    return f"{STATE_FOLDER}/journal{'.jsonl' if shard is None else _suffix(shard)}"
 
 
 def record_name(shard: Shard) -> str:
-    """Return where the rows of a shard belong once it has come to its end, until they are merged."""
-    return f"{STATE_FOLDER}/shard{_ending(shard)}"
+    """Return the path of the record of a finished shard below the output folder, used until it is merged."""
+    return f"{STATE_FOLDER}/shard{_suffix(shard)}"
 
 
 def announcements(output: Store, run: str, worker: int) -> Notes | None:
-    """Return where a worker of a cluster notes the outputs that it is about to write; ``None``: it need not.
+    """Return the notes in which a worker of a cluster announces its outputs; ``None``: none are needed.
 
     Args:
         output: of the run.
-        run: 16 hexadecimal digits that tell this run from others.
-        worker: its number; 0 is nobody's, and shows the others that they see the same folder.
+        run: identifier of the run, 16 hexadecimal digits.
+        worker: its number; 0 is no worker, but lets all check that they see the same folder.
 
     """
     return output.notes(f"{STATE_FOLDER}/announced-{run}-{worker}.jsonl")
 
 
 def state_files(output: Store) -> Sequence[StateFile]:
-    """Return what is there, the latest last.
+    """Return all state files, the latest last.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: they cannot be listed.
 
     """
     found = [each for each in map(_state_file, output.journal_files(STATE_FOLDER)) if each is not None]
@@ -78,12 +78,12 @@ def state_files(output: Store) -> Sequence[StateFile]:
 
 
 def open_journal(output: Store, shard: Shard | None) -> Journal:
-    """Return the journal of a run, once it is sure that no other run is in the way.
+    """Open the journal of a run, after making sure that no other run conflicts.
 
-    Each run takes its own journal before it looks at those of others: of two, at least one sees the other.
+    Each run opens its own journal before it checks those of others: of two runs, at least one sees the other.
 
     Raises:
-        OutputInUseError: a run over all, or a shard of another split, is at work.
+        OutputInUseError: a run over all sources, or a shard of another split, is active.
         OutputUnwritableError: the output folder cannot be written.
         StoreUnavailableError: the store of the output folder cannot be used.
 
@@ -101,24 +101,24 @@ def open_journal(output: Store, shard: Shard | None) -> Journal:
 
 
 def _refuse_others(output: Store, shard: Shard | None) -> None:
-    """Raise when a run over all, or a shard of another split, is at work.
+    """Raise if a run over all sources, or a shard of another split, is active.
 
     Raises:
-        OutputInUseError: it is.
+        OutputInUseError: one is.
         OSError: that cannot be determined.
 
     """
     own = journal_name(shard)
     others = [each for each in state_files(output) if each.name != own and not each.is_sibling_shard(shard)]
-    in_the_way = next((each for each in others if each.is_held), None)
-    if in_the_way is None:
+    conflicting = next((each for each in others if each.is_held), None)
+    if conflicting is None:
         return
-    if in_the_way.shard is None:
+    if conflicting.shard is None:
         raise OutputInUseError(f"a run over all sources is in progress in {output.shown}")
-    raise OutputInUseError(f"shard {in_the_way.shard} is in progress in {output.shown}")
+    raise OutputInUseError(f"shard {conflicting.shard} is in progress in {output.shown}")
 
 
-def _ending(shard: Shard) -> str:
+def _suffix(shard: Shard) -> str:
     width = len(str(shard.count))
     return f"-{shard.index:0{width}}-of-{shard.count}.jsonl"
 
@@ -129,6 +129,6 @@ def _state_file(file: JournalFile) -> StateFile | None:
         return None
     try:
         shard = Shard(int(found[2]), int(found[3])) if found[2] else None
-    except UsageError:  # named like one by somebody
+    except UsageError:  # a foreign file of a similar name
         return None
     return StateFile(file, shard, found[1] != "shard")

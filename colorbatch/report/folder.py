@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError, reason_of
 from colorbatch.store.atomic import remove_left_behind
 from colorbatch.store.lock import open_locked
 from colorbatch.store.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER, is_part_of_report, is_report
@@ -72,7 +72,7 @@ def held_folder(output: Path) -> Iterator[tuple[Path, str]]:
             )
         batch = _batch_of(marker, folder / MARKER_NAME)
     except OSError as error:
-        raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
     with marker:
         yield folder, batch
 

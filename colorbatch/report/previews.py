@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch.errors import PictureError
+from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, decoded_bytes
 from colorbatch.machine import MemoryBudget
 from colorbatch.pixels import color, resize
@@ -206,7 +206,7 @@ def _shrunk(
             width, height = _fitting(pixels.shape[1], pixels.shape[0], LARGE_SIDE)
             levels = resize.shrink_levels(pixels, (height, width), Image.Resampling.HAMMING)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        notes.append(f"the {kind} cannot be read: {getattr(error, 'strerror', None) or error}")
+        notes.append(f"the {kind} cannot be read: {reason_of(error)}")
     except PictureError as error:
         notes.append(f"the {kind} cannot be shown: {error}")
     except MemoryError:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path, PurePosixPath
 
-from colorbatch.errors import UsageError
+from colorbatch.errors import UsageError, reason_of
 from colorbatch.text import to_locale
 
 
@@ -21,7 +21,7 @@ def read_list(path: Path) -> frozenset[str]:
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     except OSError as error:
-        raise UsageError(f"cannot read the list {path}: {error.strerror or error}") from error
+        raise UsageError(f"cannot read the list {path}: {reason_of(error)}") from error
     lines = enumerate(text.split("\n"), start=1)
     return frozenset(_name(line.removesuffix("\r"), number, path) for number, line in lines if _says_something(line))
 

@@ -17,6 +17,7 @@ from colorbatch.errors import (
     PictureError,
     UnreadablePictureError,
     UnsafeOutputError,
+    reason_of,
 )
 from colorbatch.formats import decode, decoded_bytes, mark
 from colorbatch.machine import MemoryBudget, physical_memory
@@ -227,7 +228,7 @@ class _Source:
                 cost.megabytes = len(content) / 1e6
         except OSError as error:
             advice = "Run the same command again" if store.is_remote else None
-            raise UnreadablePictureError(f"cannot read the file: {error.strerror or error}", advice=advice) from error
+            raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
         return content
 
 

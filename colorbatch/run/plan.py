@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Literal
 
-from colorbatch.errors import UsageError
+from colorbatch.errors import UsageError, reason_of
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
 from colorbatch.run.output_names import family_of, free_name
 from colorbatch.shard import Shard
@@ -187,7 +187,7 @@ def _sniffed(planned: PlannedPicture, source: Store, earlier: EarlierOutput | No
     try:
         head = source.head(planned.key, SNIFFED)
     except OSError as error:
-        return replace(planned, verdict="failed", reason=f"cannot read the file: {error.strerror or error}")
+        return replace(planned, verdict="failed", reason=f"cannot read the file: {reason_of(error)}")
     kind = sniff(head.start)
     appended = output_extension(kind, PurePosixPath(planned.input).suffix) if kind else ""
     return replace(planned, output_name=planned.input + appended, bytes=head.size)

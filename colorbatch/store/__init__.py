@@ -1,4 +1,4 @@
-"""Where sources and outputs are: folders of this machine, and stores that fsspec reaches."""
+"""Storage of sources and outputs: local folders, and remote stores accessed through fsspec."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ from colorbatch.store.store import Store
 
 
 def open_store(location: Location) -> Store:
-    """Return the store of a location; nothing is asked of it yet."""
+    """Return the store of a location, without accessing it."""
     return LocalStore(location) if isinstance(location, Path) else RemoteStore(location)

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: temporary file in the same folder, fsync, rename, fsync of the folder."""
+"""Write files atomically: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 import errno
 import os
@@ -10,25 +10,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder, make_folder
 from colorbatch.store.platforms import long_path
 
-_NAMING = threading.Lock()
-"""Held between the look for a name and its use: two names may be one to a file system that folds case."""
+_RENAMING = threading.Lock()
+"""Lock held from the check of a name to its use: a case-insensitive file system may treat two names as one."""
 _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
 def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
-    """Yield a binary file that becomes ``path`` when the block ends well, and leaves nothing when it does not.
+    """Yield a binary file that becomes ``path`` when the block succeeds, and is removed when it fails.
 
-    The folder of ``path`` is made if need be. An existing ``path`` is replaced, if it may be. What is not durable may
-    be lost or cut short when the power fails, and is written much faster.
+    The folder of ``path`` is created if necessary. An existing ``path`` is replaced if ``may_replace``. A file that is
+    not durable may be lost or truncated by a power failure, and is written much faster.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
-        FileExistsError: ``path`` is there, and may not be replaced.
+        FileExistsError: ``path`` exists and may not be replaced.
 
     """
     path = long_path(path)
@@ -40,53 +40,53 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
             if is_durable:
                 file.flush()
                 flush(file.fileno())
-        with _NAMING:
-            is_taken = not may_replace and os.path.lexists(path)
-            if not is_taken:
+        with _RENAMING:
+            already_exists = not may_replace and os.path.lexists(path)
+            if not already_exists:
                 temporary.replace(path)
         if is_durable:
             fsync_folder(path.parent)
     except OSError as error:
-        raise OutputUnwritableError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputUnwritableError(f"cannot write {path}: {reason_of(error)}") from error
     finally:
-        with suppress(OSError):  # it is gone when all went well, and was never there when its folder could not be made
+        with suppress(OSError):  # it was renamed on success, and never existed if its folder could not be created
             temporary.unlink()
-    if is_taken:
+    if already_exists:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def temporary_path(folder: Path) -> Path:
-    """Return a new name in ``folder`` that :func:`remove_left_behind` knows."""
+    """Return a new path in ``folder`` that :func:`remove_left_behind` recognises."""
     return folder / temporary_name()
 
 
 def temporary_name() -> str:
-    """Return a new name that :func:`is_temporary` knows."""
+    """Return a new name that :func:`is_temporary` recognises."""
     return f".colorbatch-{secrets.token_hex(8)}.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a file is named like one that became no output."""
+    """Return whether a name is that of a temporary file."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True) -> None:
-    """Write ``data`` to ``path`` as :func:`atomic_writer` does."""
+    """Write ``data`` to ``path`` with :func:`atomic_writer`."""
     with atomic_writer(path, is_durable=is_durable, may_replace=may_replace) as file:
         file.write(data)
 
 
-def remove_left_behind(folder: Path, spared: str = "") -> None:
-    """Delete temporary files below ``folder`` that a killed process left; call it when no other one writes there.
+def remove_left_behind(folder: Path, skipped: str = "") -> None:
+    """Delete temporary files below ``folder`` that killed processes left; call it when no other one writes there.
 
     Args:
-        folder: which is searched through all its subfolders.
-        spared: the name of a folder in it where another process may be writing.
+        folder: the folder to search, with all its subfolders.
+        skipped: the name of a folder in it to skip, where another process may be writing.
 
     """
     for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder and spared in folders:
-            folders.remove(spared)
+        if Path(parent) == folder and skipped in folders:
+            folders.remove(skipped)
         for name in names:
             if is_temporary(name):
                 with suppress(OSError):

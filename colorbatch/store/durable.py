@@ -1,4 +1,4 @@
-"""Files and folders whose contents are on disk before anything is built on them."""
+"""Durable files and folders: flushed to disk before anything depends on them."""
 
 import errno
 import functools
@@ -10,16 +10,16 @@ from colorbatch.store import platforms
 
 logger = logging.getLogger(__name__)
 
-_NO_FSYNC_HERE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What file systems say that cannot flush a folder or a file, as SMB, vboxsf and some of FUSE do. That is no failure:
-nothing was lost, there is only no promise for a power failure."""
+_FSYNC_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Errors of file systems that cannot flush a folder or a file, such as SMB, vboxsf and some FUSE ones. That is no
+failure: nothing is lost, but recent writes may not survive a power failure."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are not there; what is made outlasts a power failure.
+    """Create a folder and its missing parents, so that they survive a power failure.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
 
     """
     if folder.is_dir():
@@ -31,17 +31,17 @@ def make_folder(folder: Path) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk, where the platform lets a folder be opened.
+    """Flush the directory entries of a folder to disk, if the platform can open folders.
 
     Raises:
         OSError: the disk is gone.
 
     """
-    if platforms.IS_WINDOWS:  # which opens no folders
+    if platforms.IS_WINDOWS:  # which cannot open folders
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that may be written but not read
+    except PermissionError:  # the folder is writable but not readable
         return
     try:
         flush(descriptor)
@@ -50,7 +50,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def flush(descriptor: int) -> None:
-    """Flush an open file or folder to disk, where its file system can.
+    """Flush an open file or folder to disk, if its file system supports that.
 
     Raises:
         OSError: the disk is gone or full.
@@ -59,7 +59,7 @@ def flush(descriptor: int) -> None:
     try:
         platforms.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NO_FSYNC_HERE:
+        if error.errno not in _FSYNC_UNSUPPORTED:
             raise
         _note_once(os.strerror(error.errno or 0))
 

@@ -1,4 +1,4 @@
-"""What the libraries of stores raise, as one of a few errors with one line: callers know OSError, and no library."""
+"""Map the exceptions of store libraries to a few one-line OSErrors, so that callers need not know the libraries."""
 
 import errno
 import logging
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from colorbatch.errors import ColorbatchError, StoreUnavailableError
+from colorbatch.errors import ColorbatchError, StoreUnavailableError, reason_of
 from colorbatch.location import without_secrets
 from colorbatch.text import printable
 
@@ -14,11 +14,12 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 PAUSES = (0.5, 2.0)
-"""Seconds before it is tried again, beyond what the libraries try by themselves."""
+"""Seconds to wait before each retry, in addition to the retries of the libraries."""
 _REMOTE = getattr(errno, "EREMOTEIO", errno.ENXIO)
-"""Not EIO, which says of a disk that the next file would fail as well."""
-_KEPT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSYS})
-_OF_CREDENTIALS = frozenset(
+"""errno of other remote failures: not EIO, which on a disk means that the next file would fail too."""
+_PERMANENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSYS})
+"""Error numbers that are preserved, and for which a retry is pointless."""
+_CREDENTIALS_ERRORS = frozenset(
     {
         *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"),
         *("TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"),  # botocore
@@ -27,54 +28,54 @@ _OF_CREDENTIALS = frozenset(
         *("AuthenticationException", "SSHAuthenticationError"),  # paramiko, smbprotocol
     }
 )
-_OF_CONNECTIONS = frozenset(
+_CONNECTION_ERRORS = frozenset(
     {
         *("HTTPClientError", "EndpointConnectionError", "ClientConnectionError", "ClientPayloadError"),
         *("IncompleteRead", "TransportError", "ServiceRequestError", "SSHException", "NoValidConnectionsError"),
         *("ConnectionError", "gaierror"),
     }
 )
-"""Of botocore, aiohttp, urllib3, google-auth, azure and paramiko."""
+"""Exceptions of botocore, aiohttp, urllib3, google-auth, azure and paramiko."""
 
 
 class CredentialsError(PermissionError):
-    """Nothing was found to show to the store, or it was not taken."""
+    """No credentials were found, or the store rejected them."""
 
 
 class CutError(ConnectionError):
-    """Less came than there is."""
+    """A transfer was incomplete."""
 
 
 def as_os_error(error: Exception) -> OSError:
-    """Return what a library raised as an OSError whose ``strerror`` is one line that may be shown."""
+    """Return an exception of a library as an OSError whose ``strerror`` is one line without secrets."""
     if isinstance(error, CutError | FileExistsError):
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
-    text = _line(error)
-    kinds: list[tuple[bool, OSError]] = [
+    text = _one_line(error)
+    candidates: list[tuple[bool, OSError]] = [
         (
-            bool(names & _OF_CREDENTIALS),
+            bool(names & _CREDENTIALS_ERRORS),
             CredentialsError(errno.EACCES, f"no credentials that the store accepts: {text}"),
         ),
         ("ResourceExistsError" in names, FileExistsError(errno.EEXIST, text)),
         ("FileNotFoundError" in names, FileNotFoundError(errno.ENOENT, text)),
         ("PermissionError" in names, PermissionError(errno.EACCES, f"the store refused it: {text}")),
         ("TimeoutError" in names, TimeoutError(errno.ETIMEDOUT, f"the store took too long: {text}")),
-        (bool(names & _OF_CONNECTIONS), ConnectionError(errno.ECONNRESET, f"the connection to it failed: {text}")),
+        (bool(names & _CONNECTION_ERRORS), ConnectionError(errno.ECONNRESET, f"the connection to it failed: {text}")),
     ]
-    number = error.errno if isinstance(error, OSError) and error.errno in _KEPT else _REMOTE
-    return next((kind for fits, kind in kinds if fits), OSError(number, text))
+    number = error.errno if isinstance(error, OSError) and error.errno in _PERMANENT else _REMOTE
+    return next((candidate for matches, candidate in candidates if matches), OSError(number, text))
 
 
 def store_unavailable(error: OSError, place: str) -> StoreUnavailableError:
-    """Return the failure of a run that cannot go on without what a store refused.
+    """Return the error of a run that needs a request that a store refused.
 
     Args:
-        error: of the store.
-        place: where it is, without secrets.
+        error: the error of the store.
+        place: the location of the store, without secrets.
 
     """
-    what = f"cannot use {place}: {error.strerror or error}"
+    what = f"cannot use {place}: {reason_of(error)}"
     if isinstance(error, CredentialsError):
         return StoreUnavailableError(
             what,
@@ -89,14 +90,14 @@ def store_unavailable(error: OSError, place: str) -> StoreUnavailableError:
 
 
 def with_retries(action: Callable[[], _T], what: str) -> _T:
-    """Return what an action returns; do it again after a pause where a connection failed.
+    """Return the result of an action; retry it after a pause if a connection failed.
 
     Args:
-        action: which may raise whatever a library raises.
-        what: it does, for the log.
+        action: what to do; may raise any exception of a library.
+        what: its description for the log.
 
     Raises:
-        OSError: it failed each time, or for a reason that does not go away.
+        OSError: it failed each time, or for a permanent reason.
 
     """
     for pause in (*PAUSES, None):
@@ -106,15 +107,15 @@ def with_retries(action: Callable[[], _T], what: str) -> _T:
             raise
         except Exception as error:
             failure = as_os_error(error)
-            lasts = isinstance(failure, FileNotFoundError | PermissionError | FileExistsError)
-            if lasts or pause is None or failure.errno in _KEPT:
+            is_permanent = isinstance(failure, FileNotFoundError | PermissionError | FileExistsError)
+            if is_permanent or pause is None or failure.errno in _PERMANENT:
                 raise failure from error
-            logger.info("%s, retrying in %g s: %s", printable(what), pause, failure.strerror or failure)
+            logger.info("%s, retrying in %g s: %s", printable(what), pause, reason_of(failure))
             time.sleep(pause)
     raise AssertionError  # the last pause is None
 
 
-def _line(error: Exception) -> str:
-    """Return what an error says, on one line and without secrets."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+def _one_line(error: Exception) -> str:
+    """Return the text of an error, on one line and without secrets."""
+    text = reason_of(error) or type(error).__name__
     return without_secrets(" ".join(text.split()))

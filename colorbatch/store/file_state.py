@@ -1,4 +1,4 @@
-"""What is known of a file without reading it."""
+"""What is known about a file without reading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FileState:
-    """Of a file at one moment."""
+    """State of a file at one point in time."""
 
     bytes: int
     etag: str | None = None
-    """What a store says of it that changes with its content, without quotation marks: ETag or generation; ``None``:
-    nothing."""
+    """A value that changes with the content, as the store reports it, without quotation marks: ETag or generation;
+    ``None``: not reported."""
     is_file: bool = True
-    """Not a link, a pipe or a device, as servers of files may have."""
+    """Whether it is a regular file, not a link, a pipe or a device, which file servers may have."""
     modified: float | None = None
-    """When it was written to last, in seconds since 1970; ``None``: that is not known."""
+    """Time of the last write, in seconds since 1970; ``None``: unknown."""
 
 
 def state_of(info: Mapping[str, Any]) -> FileState:
-    """Return what fsspec tells of a file."""
+    """Return the state of a file from the information that fsspec returns."""
     modified = info.get("LastModified") or info.get("mtime") or info.get("updated") or info.get("created")
     if isinstance(modified, datetime):
         modified = modified.timestamp()
@@ -34,6 +34,6 @@ def state_of(info: Mapping[str, Any]) -> FileState:
 
 
 def etag_of(info: Mapping[str, Any]) -> str | None:
-    """Return what a store says of an object that changes with its content; ``None``: nothing."""
+    """Return the ETag or generation of an object, which changes with its content; ``None``: not reported."""
     found = info.get("ETag") or info.get("etag") or info.get("generation")
     return str(found).strip('"') or None if found else None

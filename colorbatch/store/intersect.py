@@ -1,4 +1,4 @@
-"""Whether two folders are one or one lies in the other, by whatever spelling, link or second mount."""
+"""Detect whether two folders are the same or nested, whatever their spelling, links or second mounts."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from colorbatch.errors import UsageError
 
 
 def refuse_intersection(source: Path, output: Path) -> None:
-    """Raise when one of two folders lies in the other.
+    """Raise if the source and the output are the same or nested.
 
     Raises:
         UsageError: they intersect.
@@ -28,10 +28,10 @@ def refuse_intersection(source: Path, output: Path) -> None:
 
 
 def contains(outer: Path, inner: Path) -> bool:
-    """Return whether ``inner`` is ``outer`` or lies below it, however the two are spelled.
+    """Return whether ``inner`` is ``outer`` or below it, however the two are spelled.
 
     Raises:
-        UsageError: a link leads to itself.
+        UsageError: there is a symlink loop.
 
     """
     if not outer.exists():
@@ -44,20 +44,20 @@ def contains(outer: Path, inner: Path) -> bool:
 
 
 def refuse_source_among(folders: Iterable[str], source: Path, output: Path) -> None:
-    """Raise where a folder that outputs go to is, by a second mount, the source or holds it.
+    """Raise if a folder for outputs is the source or contains it, through a second mount.
 
     Args:
-        folders: their paths below the output.
-        source: of the run.
-        output: of the run.
+        folders: paths below the output.
+        source: the source of the run.
+        output: the output of the run.
 
     Raises:
-        UsageError: it does.
+        UsageError: one is, or does.
 
     """
     places = identities(source)
     for name in folders:
-        with suppress(OSError):  # it is not there yet
+        with suppress(OSError):  # it does not exist yet
             if identity(os.lstat(output / name)) in places:
                 raise UsageError(
                     f"{output / name} is the source {source} or contains it, through a second mount",
@@ -66,11 +66,11 @@ def refuse_source_among(folders: Iterable[str], source: Path, output: Path) -> N
 
 
 def identities(path: Path) -> frozenset[tuple[int, int]]:
-    """Return what tells a path and the folders above it from all others, whatever they are called."""
+    """Return the identities of a path and the folders above it, which do not depend on their names."""
     resolved = path.resolve()
     return frozenset(identity(each.stat()) for each in (resolved, *resolved.parents) if each.exists())
 
 
 def identity(found: os.stat_result) -> tuple[int, int]:
-    """Return what tells a file or folder from all others."""
+    """Return the identity of a file or folder: its device and inode."""
     return found.st_dev, found.st_ino

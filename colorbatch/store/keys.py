@@ -1,4 +1,4 @@
-"""What the keys of a store are called as sources: a key may hold anything, a source has a place below a folder."""
+"""Names of store keys as sources: a key may contain anything, a source is a path below a folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -7,12 +7,12 @@ from colorbatch.store.file_state import FileState
 from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
 from colorbatch.store.store import Entry
 
-_OF_A_VERSION = "?versionId="
-"""What s3fs takes for the end of a key."""
+_VERSION_SUFFIX = "?versionId="
+"""What s3fs takes for the end of the key and the start of a version."""
 
 
 def entries_of(states: Mapping[str, FileState]) -> Iterator[Entry]:
-    """Yield what a listing holds: a hidden folder and a report of colorbatch as one entry each."""
+    """Yield the entries of a listing; a hidden folder or a report of colorbatch is one entry."""
     names = names_of(states)
     folders: dict[str, Entry] = {}
     for key, state in states.items():
@@ -28,7 +28,7 @@ def entries_of(states: Mapping[str, FileState]) -> Iterator[Entry]:
 
 
 def refusal(key: str) -> str:
-    """Return why a key can be no source; empty when it can."""
+    """Return why a key cannot be a source; empty if it can."""
     parts = key.split("/")
     if "" in parts:
         return "its key has an empty part, which no folder can have"
@@ -36,14 +36,14 @@ def refusal(key: str) -> str:
         return "its key has '.' or '..' as a part"
     if "\0" in key:
         return "its key has a zero byte, which no file name can have"
-    if _OF_A_VERSION in key:
+    if _VERSION_SUFFIX in key:
         return "its key looks like that of an object version"
     problem = platforms.problem_on_windows(key) if platforms.IS_WINDOWS else ""
     return problem and f"its key has {problem}"
 
 
 def names_of(keys: Iterable[str]) -> Mapping[str, str]:
-    """Return the name of each key as a source; keys that can be none are written with ``%``, unlike all others."""
+    """Return the name of each key as a source; a key that cannot be one gets a unique name with ``%``."""
     keys = list(keys)
     names = {key: key for key in keys if not refusal(key)}
     taken = set(names)
@@ -65,7 +65,7 @@ def _escaped(part: str) -> str:
 
 
 def _folder_to_skip(key: str, keys: Mapping[str, object]) -> tuple[str, str]:
-    """Return the outermost folder of a key that is left out as a whole, and why; empty texts: none is."""
+    """Return the outermost folder of a key that is skipped as a whole, and why; empty strings: none is."""
     parts = key.split("/")[:-1]
     for index, part in enumerate(parts):
         folder = "/".join(parts[: index + 1])

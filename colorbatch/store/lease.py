@@ -1,4 +1,4 @@
-"""Keep others away from a folder of a store: an object that its holder writes anew again and again."""
+"""Keep other runs out of a folder of a store: a lease is an object that its holder rewrites regularly."""
 
 import json
 import logging
@@ -17,19 +17,21 @@ from colorbatch.store.remote_files import RemoteFiles
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_RENEWALS = 5.0
+"""Interval at which the holder renews the lease."""
 SECONDS_WATCHED = 60.0
-"""For which a holder of whom nothing is known must not have beaten before it is taken for dead. Clocks, which differ
-between machines, are not asked."""
+"""Time without a renewal after which an unknown holder is considered dead. Timestamps are not compared, since the
+clocks of machines differ."""
 _SECONDS_BETWEEN_LOOKS = 1.0
+"""Interval at which the lease of another process is checked for a renewal."""
 _SECONDS_TO_SETTLE = 2.0
-"""After which, of several that took it from a dead holder at once, the last one has it."""
+"""Time after which the last of several processes that took over from a dead holder at once has the lease."""
 
 
 class Lease:
-    """Held from when it was taken until it is released; others see that it is."""
+    """Right of one process to write to a folder, visible to others, from construction until it is released."""
 
     def __init__(self, store: RemoteFiles, name: str) -> None:
-        """Take it.
+        """Acquire the lease.
 
         Raises:
             OutputInUseError: another process holds it.
@@ -38,10 +40,10 @@ class Lease:
         """
         self._store = store
         self._name = name
-        self._run = secrets.token_hex(8)
+        self._run_id = secrets.token_hex(8)
         self._renewals = 0
         self.was_left = False
-        """Whether a process that died had it."""
+        """Whether it was left by a process that died."""
         while True:
             try:
                 store.put(name, self._content(), may_replace=False)
@@ -57,39 +59,39 @@ class Lease:
                 break
         if self.was_left or not store.can_create:
             time.sleep(_SECONDS_TO_SETTLE)
-            self._refuse_loss()
+            self._raise_if_lost()
 
     def renew(self) -> None:
         """Show that the holder is alive.
 
         Raises:
-            OutputInUseError: it was taken by another process, which took this one for dead.
+            OutputInUseError: another process took it over, because it considered this one dead.
             OSError: the store cannot be read or written.
 
         """
-        self._refuse_loss()
+        self._raise_if_lost()
         self._renewals += 1
         self._store.put(self._name, self._content(), may_replace=True)
 
     def release(self) -> None:
-        """Let others have it; when that fails, they find out that it is not held any more."""
+        """Release the lease; if that fails, others will find that it is no longer renewed."""
         with suppress(OSError):
             if self._is_ours():
                 self._store.delete(self._name)
 
-    def _refuse_loss(self) -> None:
+    def _raise_if_lost(self) -> None:
         if not self._is_ours():
             raise OutputInUseError(f"another run has taken over {self._store.shown}")
 
     def _is_ours(self) -> bool:
         content = _read(self._store, self._name)
-        return content is not None and _values(content).get("run") == self._run
+        return content is not None and _values(content).get("run") == self._run_id
 
     def _content(self) -> bytes:
         values = {
             "host": _host(),
             "pid": os.getpid(),
-            "run": self._run,
+            "run": self._run_id,
             "beat": self._renewals,
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
@@ -97,7 +99,7 @@ class Lease:
 
 
 def active_holder(store: RemoteFiles, name: str) -> str:
-    """Return who holds a lease, in words; empty when nobody does, be it that the holder is dead.
+    """Return a description of the holder of a lease; empty if nobody holds it, or the holder is dead.
 
     Raises:
         OSError: the store cannot be read.
@@ -138,19 +140,19 @@ def _values(content: bytes) -> dict[str, object]:
 
 
 def _host() -> str:
-    """Return what tells where a process number means something: the machine, and the container on Linux."""
+    """Return an identifier of the PID namespace: the machine, and on Linux the container."""
     try:
         return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return platform.node()
 
 
-def _is_dead(process: object) -> bool:
-    """Return whether it is sure that there is no process of that number on this machine."""
-    if platforms.IS_WINDOWS or not isinstance(process, int) or process <= 0:
+def _is_dead(pid: object) -> bool:
+    """Return whether there is certainly no process with that number on this machine."""
+    if platforms.IS_WINDOWS or not isinstance(pid, int) or pid <= 0:
         return False
     try:
-        os.kill(process, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except OSError:

@@ -1,4 +1,4 @@
-"""A folder of this machine."""
+"""A store in a local folder."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError
+from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
@@ -19,7 +19,7 @@ from colorbatch.store.store import Entry, Head, Notes, Store
 
 
 class LocalStore(Store):
-    """A :class:`~colorbatch.store.store.Store` of files, which may be links to others in it."""
+    """A :class:`~colorbatch.store.store.Store` of local files, which may be symlinks to others in it."""
 
     is_remote = False
     seconds_to_write = 1.0
@@ -45,10 +45,10 @@ class LocalStore(Store):
     def is_itself_a_file(self) -> bool:
         try:
             with suppress(FileNotFoundError):
-                self.path.lstat()  # raises for a name that is too long or a link to itself
+                self.path.lstat()  # raises for a name that is too long or a symlink loop
             return self.path.exists() and not self.path.is_dir()
         except (OSError, RuntimeError) as error:
-            raise self._unseen(error) from error
+            raise self._access_error(error) from error
 
     @override
     def refuse_intersection(self, output: Store) -> None:
@@ -59,7 +59,7 @@ class LocalStore(Store):
                 intersect.refuse_intersection(self.path, output.path)
             elif output.path.exists() and output.path.samefile(self.path.resolve().parent):
                 raise UsageError(f"the output {output.path} is the folder of the source {self.path.name}")
-        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+        except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop
             raise UsageError(f"cannot access {self.path} and {output.path}: {error}") from error
 
     @override
@@ -84,7 +84,7 @@ class LocalStore(Store):
             output = avoid.path if isinstance(avoid, LocalStore) else None
             yield from self._walk_folders(output)
         except (OSError, RuntimeError) as error:
-            raise self._unseen(error) from error
+            raise self._access_error(error) from error
 
     @override
     def read(self, name: str, size: int | None = None) -> bytes:
@@ -134,11 +134,11 @@ class LocalStore(Store):
 
     @override
     def cleanup(self) -> None:
-        pass  # a failed write leaves nothing
+        pass  # a failed write leaves nothing behind
 
     @override
     def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
-        atomic.remove_left_behind(self.path, spared=REPORT_FOLDER)
+        atomic.remove_left_behind(self.path, skipped=REPORT_FOLDER)
 
     @override
     def names(self, unreadable: list[OSError]) -> Iterator[str]:
@@ -157,7 +157,7 @@ class LocalStore(Store):
 
     @override
     def unavailable(self, error: OSError) -> OutputUnwritableError:
-        return OutputUnwritableError(f"cannot read {error.filename or self.path}: {error.strerror or error}")
+        return OutputUnwritableError(f"cannot read {error.filename or self.path}: {reason_of(error)}")
 
     @override
     def open_journal(self, name: str) -> LocalJournal:
@@ -171,7 +171,7 @@ class LocalStore(Store):
             return []
         found = []
         for path in paths:
-            with suppress(FileNotFoundError):  # its run has just ended
+            with suppress(FileNotFoundError):  # its run has just finished
                 found.append(LocalJournalFile(path, f"{folder}/{path.name}", path.stat().st_mtime_ns))
         return found
 
@@ -180,10 +180,10 @@ class LocalStore(Store):
         return LocalNotes(self.path / name)
 
     def _walk_folders(self, output: Path | None) -> Iterator[Entry]:
-        """Yield what is in the folder.
+        """Yield the entries of the folder.
 
         Raises:
-            UsageError: a folder in it is, by a second mount, the output or holds it.
+            UsageError: a folder in it is the output or contains it, through a second mount.
 
         """
         real_root = self.path.resolve()
@@ -194,7 +194,7 @@ class LocalStore(Store):
             try:
                 entries = list(os.scandir(folder))
             except OSError as error:
-                yield self._left_out(folder, f"cannot read the folder: {error.strerror}", is_failure=True)
+                yield self._skipped_folder(folder, f"cannot read the folder: {reason_of(error)}", is_failure=True)
                 continue
             for entry in entries:
                 path = Path(entry.path)
@@ -209,22 +209,22 @@ class LocalStore(Store):
                         advice="Choose an output folder outside the source.",
                     )
                 if path.name.startswith("."):
-                    yield self._left_out(path, "a hidden folder")
+                    yield self._skipped_folder(path, "a hidden folder")
                 elif is_report(path):
-                    yield self._left_out(path, "a report of colorbatch")
+                    yield self._skipped_folder(path, "a report of colorbatch")
                 else:
                     folders.append(path)
 
-    def _left_out(self, folder: Path, problem: str, *, is_failure: bool = False) -> Entry:
+    def _skipped_folder(self, folder: Path, problem: str, *, is_failure: bool = False) -> Entry:
         name = folder.relative_to(self.path).as_posix()
         return Entry(name, name, problem=problem, is_failure=is_failure, is_folder=True)
 
-    def _unseen(self, error: Exception) -> UsageError:
+    def _access_error(self, error: Exception) -> UsageError:
         return UsageError(f"cannot access {self.path}: {error}")
 
 
 class LocalNotes(Notes):
-    """A file that is opened anew for each line: when it was deleted, no line is added any more."""
+    """A file that is opened for each line, so that adding a line fails once it was deleted."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -253,7 +253,7 @@ class LocalNotes(Notes):
 
 
 def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> str:
-    """Return why an entry that is no folder can be no source; empty where it can."""
+    """Return why an entry that is not a folder cannot be a source; empty if it can."""
     if entry.is_symlink():
         target = Path(os.path.realpath(path))  # unlike resolve, it tolerates symlink loops
         if not target.is_file():

@@ -1,4 +1,4 @@
-"""A journal in a folder of this machine: a locked file that lines are added to."""
+"""A journal in a local folder: a locked file to which lines are appended."""
 
 import threading
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputInUseError, OutputUnwritableError
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store import platforms
 from colorbatch.store.durable import flush
 from colorbatch.store.lock import is_held, open_locked
@@ -26,9 +26,9 @@ class LocalJournal(Journal):
                 raise OutputInUseError(f"another run is in progress in {folder}")
             self._file = file
             if file.tell():
-                file.write(b"\n")  # ends a line that a crash may have torn
+                file.write(b"\n")  # ends a line that a crash may have truncated
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write to {folder}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
 
     @override
     def add(self, line: bytes, *, is_durable: bool = True) -> None:
@@ -38,7 +38,7 @@ class LocalJournal(Journal):
         try:
             flush(self._file.fileno())
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def announce(self, line: bytes) -> None:
@@ -46,16 +46,16 @@ class LocalJournal(Journal):
             with self._lock:
                 self._file.write(line)
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def hold(self) -> None:
-        pass  # the lock of a process ends with it, and not before
+        pass  # a process keeps its lock until it ends
 
     @override
     def delete(self) -> None:
         with suppress(OSError):
-            if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until it is gone
+            if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until deletion
                 self._file.close()
             self._path.unlink()
             self._path.parent.rmdir()
@@ -69,7 +69,7 @@ class LocalJournal(Journal):
 
 
 class LocalJournalFile(JournalFile):
-    """A :class:`~colorbatch.store.store.JournalFile` of this machine."""
+    """A :class:`~colorbatch.store.store.JournalFile` in a local folder."""
 
     def __init__(self, path: Path, name: str, modified: int) -> None:
         self._path = path

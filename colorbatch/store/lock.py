@@ -1,4 +1,4 @@
-"""Hold a file so that no other process does: the lock ends with the process that holds it, however it dies."""
+"""File locks between processes: a lock is released when the process that holds it ends, however it dies."""
 
 import errno
 import os
@@ -11,16 +11,16 @@ from typing import BinaryIO
 from colorbatch.store import platforms
 from colorbatch.store.durable import fsync_folder, make_folder
 
-_FAR_OFF = 2**62
-"""A byte that no file has: Windows locks bytes, also against reading."""
-_NO_LOCKS_HERE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What file systems without locks answer: there, it is up to the user to start no two runs into one folder."""
+_LOCKED_BYTE = 2**62
+"""Position of the locked byte, beyond the end of any file: on Windows locked bytes cannot be read."""
+_LOCKS_UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Errors of file systems without locks, where avoiding two runs into one folder is up to the user."""
 
 
 def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
-    """Lock an open file; return whether that was possible, which it is not while another process holds it.
+    """Lock an open file; return whether that succeeded: it fails while another process holds the lock.
 
-    Processes that take it shared do not keep each other out, but on Windows.
+    Shared locks do not exclude each other, except on Windows.
 
     Raises:
         OSError: it cannot be determined.
@@ -30,23 +30,23 @@ def try_lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
 
 
 def _try_flock(file: BinaryIO, *, is_shared: bool) -> bool:
-    import fcntl  # which Windows has not
+    import fcntl  # not available on Windows
 
     try:
         fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS_HERE:
+        if error.errno not in _LOCKS_UNSUPPORTED:
             raise
     return True
 
 
 def _try_lock_on_windows(file: BinaryIO) -> bool:
-    msvcrt = import_module("msvcrt")  # which only Windows has
+    msvcrt = import_module("msvcrt")  # available only on Windows
     position = file.tell()
     try:
-        file.seek(_FAR_OFF)
+        file.seek(_LOCKED_BYTE)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     except OSError:
         return False
@@ -58,7 +58,7 @@ def _try_lock_on_windows(file: BinaryIO) -> bool:
 def open_locked(path: Path) -> BinaryIO | None:
     """Return a file opened for appending, unbuffered and locked; ``None``: another process holds it.
 
-    Its folder is made if need be.
+    Its folder is created if necessary.
 
     Raises:
         OSError: it cannot be opened.
@@ -67,8 +67,8 @@ def open_locked(path: Path) -> BinaryIO | None:
     while True:
         make_folder(path.parent)
         try:
-            file = _open_own(path)
-        except FileNotFoundError:  # one that just finished took the folder away
+            file = _open_without_links(path)
+        except FileNotFoundError:  # a run that just finished deleted the folder
             continue
         if not try_lock(file):
             file.close()
@@ -77,14 +77,14 @@ def open_locked(path: Path) -> BinaryIO | None:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 fsync_folder(path.parent)
                 return file
-        file.close()  # one that just finished deleted it after it was opened here
+        file.close()  # a run that just finished deleted it after it was opened here
 
 
-def _open_own(path: Path) -> BinaryIO:
-    """Return a file opened for appending; it is in its folder itself, not at the end of a link.
+def _open_without_links(path: Path) -> BinaryIO:
+    """Return a file opened for appending, without following links.
 
     Raises:
-        OSError: it cannot be opened, or it or its folder is a link, or it is no regular file.
+        OSError: it cannot be opened, it or its folder is a link, or it is not a regular file.
 
     """
     if path.parent.is_symlink():
@@ -92,7 +92,7 @@ def _open_own(path: Path) -> BinaryIO:
     flags = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
     file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | flags, 0o666), "ab", buffering=0)
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file  # unbuffered: nothing is left to write when it is closed
+        return file  # unbuffered: nothing remains to be written when it is closed
     file.close()
     raise OSError(errno.EINVAL, f"{path.name} is not a regular file", str(path))
 

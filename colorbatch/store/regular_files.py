@@ -1,4 +1,4 @@
-"""Read files whose place anybody may have filled: nothing that waits, and nothing that never ends."""
+"""Read files at untrusted paths, and nothing that blocks or never ends."""
 
 import errno
 import os
@@ -10,13 +10,13 @@ from colorbatch.store.platforms import long_path
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Return a regular file, opened for reading; it may have become something else since it was found.
+    """Return a regular file, opened for reading; it may have been replaced since it was found.
 
     Raises:
         OSError: it cannot be opened, or is a pipe, a device, a socket or a folder.
 
     """
-    file = open(long_path(path), "rb", opener=_without_waiting)  # noqa: SIM115 (Path.open takes no opener)
+    file = open(long_path(path), "rb", opener=_open_nonblocking)  # noqa: SIM115 (Path.open takes no opener)
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
@@ -35,7 +35,7 @@ def read_regular(path: Path) -> bytes:
 
 
 def read_below(folder: Path, name: str) -> bytes:
-    """Return the content of a regular file in a folder or below it.
+    """Return the content of a regular file below a folder.
 
     Raises:
         OSError: as :func:`read_regular`, or a link on the way leads out of the folder.
@@ -47,5 +47,5 @@ def read_below(folder: Path, name: str) -> bytes:
     return read_regular(path)
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""A folder of a store that fsspec reaches: an object store, or a server of files."""
+"""A store accessed through fsspec: an object store or a file server."""
 
 import hashlib
 import logging
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputUnwritableError, UsageError
+from colorbatch.errors import OutputUnwritableError, UsageError, reason_of
 from colorbatch.location import overlaps
 from colorbatch.store.failures import with_retries
 from colorbatch.store.file_state import FileState
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteStore(RemoteFiles, Store):
-    """A :class:`~colorbatch.store.store.Store` that is listed once, when that is needed first; it has no links."""
+    """A :class:`~colorbatch.store.store.Store` that is listed once, when first needed; it has no links."""
 
     is_remote = True
     seconds_to_write = 20.0
@@ -42,12 +42,12 @@ class RemoteStore(RemoteFiles, Store):
 
     @override
     def is_reachable(self) -> bool:
-        self._info_of_itself()
+        self._root_info()
         return True
 
     @override
     def is_itself_a_file(self) -> bool:
-        info = self._info_of_itself()
+        info = self._root_info()
         return info is not None and info["type"] == "file"
 
     @override
@@ -65,7 +65,7 @@ class RemoteStore(RemoteFiles, Store):
 
     @override
     def refuse_within(self, output: Store, folders: Iterable[str]) -> None:
-        pass  # stores have no mounts
+        pass  # remote stores have no mounts
 
     @override
     def prefetch_listing(self) -> None:
@@ -88,7 +88,7 @@ class RemoteStore(RemoteFiles, Store):
     def head(self, name: str, count: int) -> Head:
         state = self.state(name)
         size = 0 if state is None else state.bytes
-        return Head(self.start_of(name, count) if size else b"", size)  # of nothing there is no range
+        return Head(self.start_of(name, count) if size else b"", size)  # an empty file has no range to request
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -117,7 +117,7 @@ class RemoteStore(RemoteFiles, Store):
         except FileExistsError:
             raise
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {reason_of(error)}") from error
         with self._lock:
             if self._states is not None:
                 self._states[name] = state
@@ -145,13 +145,13 @@ class RemoteStore(RemoteFiles, Store):
 
     @override
     def notes(self, name: str) -> None:
-        return None  # outputs are known by their marks
+        return None  # outputs are recognised by their marks
 
     def states(self) -> Mapping[str, FileState]:
-        """Return the state of every file, by name, as of the first time that this was asked for.
+        """Return the state of every file, by name, as of the first call and the writes since.
 
         Raises:
-            StoreUnavailableError: it cannot be listed.
+            StoreUnavailableError: the store cannot be listed.
 
         """
         with self._lock:
@@ -162,11 +162,11 @@ class RemoteStore(RemoteFiles, Store):
                     raise self.unavailable(error) from error
             return self._states
 
-    def _info_of_itself(self) -> Mapping[str, Any] | None:
-        """Return what the library says of the place; ``None``: nothing is there.
+    def _root_info(self) -> Mapping[str, Any] | None:
+        """Return the information of the library about the location; ``None``: nothing is there.
 
         Raises:
-            StoreUnavailableError: it does not answer, or refuses.
+            StoreUnavailableError: the store does not respond, or refuses.
 
         """
         try:

@@ -1,4 +1,4 @@
-"""Requests to a store that fsspec reaches: an object store, or a server of files."""
+"""Requests to a store accessed through fsspec: an object store or a file server."""
 
 import errno
 import logging
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from colorbatch.errors import EnvironmentFailure
+from colorbatch.errors import EnvironmentFailure, reason_of
 from colorbatch.location import SCHEMES, shown
 from colorbatch.store import atomic
 from colorbatch.store.failures import CutError, as_os_error, store_unavailable, with_retries
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    # pictures are read several at a time, and each by one request; what is listed here is kept here
+    # several pictures are read at a time, each with one request; listings are cached here
     "s3": {"max_concurrency": 1, "use_listings_cache": False},
     "gs": {"use_listings_cache": False},
     "gcs": {"use_listings_cache": False},
@@ -29,12 +29,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "abfs": {"use_listings_cache": False},
     "abfss": {"use_listings_cache": False},
 }
-_CREATE: dict[str, dict[str, Any]] = {key: {"overwrite": False} for key in ("az", "abfs", "abfss")}
-"""How a library is told to replace nothing, where it is not told by fsspec's ``mode="create"``."""
+_CREATE_ONLY: dict[str, dict[str, Any]] = {key: {"overwrite": False} for key in ("az", "abfs", "abfss")}
+"""Arguments with which a library does not overwrite, where fsspec's ``mode="create"`` is not supported."""
 PART_BYTES = 16 * 2**20
-"""Of an upload in parts, each of which is tried again by itself; what has less than two is uploaded in one step."""
-_AT_ONCE = 16
-"""Requests for what is small: each waits for an answer most of the time."""
+"""Part size of multipart uploads, whose parts are retried separately; smaller than two parts: a single upload."""
+_MAX_REQUESTS = 16
+"""Number of concurrent requests for small files: each spends most of its time waiting for an answer."""
 
 
 class RemoteFiles:
@@ -43,7 +43,7 @@ class RemoteFiles:
     def __init__(self, location: "UPath") -> None:
         self.location = location
         self.can_create = True
-        """Whether the store can tell, as it writes an object, whether it already exists."""
+        """Whether the store supports conditional writes: it refuses to create an object that exists."""
         self._opened: Any = None
         self._leftovers: set[str] = set()
         """Paths of temporary files that could not be deleted, and of uploads that could not be aborted."""
@@ -53,18 +53,18 @@ class RemoteFiles:
 
     @property
     def shown(self) -> str:
-        """Where it is, without secrets: for messages and logs."""
+        """Its location without secrets, for messages and logs."""
         return shown(self.location).rstrip("/")
 
     @property
     def is_object_store(self) -> bool:
-        """Whether an upload is there whole or not at all; else what is written gets its name when it is whole."""
+        """Whether uploads are atomic; otherwise files are written under a temporary name, then renamed."""
         scheme = SCHEMES.get(self.location.protocol)
         return scheme is not None and scheme.is_object_store
 
     @property
     def _fs(self) -> Any:  # noqa: ANN401 (fsspec has no types)
-        """The library's file system.
+        """File system object of the library.
 
         Raises:
             OSError: it cannot be opened.
@@ -79,28 +79,28 @@ class RemoteFiles:
         return self._opened
 
     def read(self, name: str, size: int | None = None) -> bytes:
-        """Return a file, whole; ``size``: its bytes, where they are known, which saves a request.
+        """Return the content of a file; ``size``: its number of bytes if known, which saves a request.
 
         Raises:
-            OSError: it cannot be read, or not whole.
+            OSError: it cannot be read, or not completely.
 
         """
         path = self._path(name)
 
-        def whole() -> bytes:
+        def read_whole() -> bytes:
             data: bytes = self._fs.cat_file(path)
-            return data if len(data) == size else self._checked(path, data)  # else it was replaced since
+            return data if len(data) == size else self._check_size(path, data)  # otherwise it was replaced since
 
-        return with_retries(whole, f"reading {name}")
+        return with_retries(read_whole, f"reading {name}")
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
-        """Return several files that are small.
+        """Return the contents of several small files.
 
         Raises:
             OSError: one cannot be read.
 
         """
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
             return list(pool.map(self.read, names))
 
     def start_of(self, name: str, count: int) -> bytes:
@@ -112,17 +112,17 @@ class RemoteFiles:
         """
         path = self._path(name)
 
-        def start() -> bytes:
+        def read_start() -> bytes:
             data: bytes = self._fs.cat_file(path, start=0, end=count)
             return data[:count]
 
-        return with_retries(start, f"reading the start of {name}")
+        return with_retries(read_start, f"reading the start of {name}")
 
     def put(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
-        """Write a file whole or not at all; unlike :meth:`write`, not for outputs.
+        """Write a file atomically; unlike :meth:`write`, not for outputs.
 
         Raises:
-            FileExistsError: something of that name is there, which may not be replaced.
+            FileExistsError: the name exists and may not be replaced.
             OSError: it cannot be written.
 
         """
@@ -130,7 +130,7 @@ class RemoteFiles:
         return with_retries(lambda: self._put(path, data, may_replace=may_replace), f"writing {name}")
 
     def delete(self, name: str) -> None:
-        """Delete a file if it is there.
+        """Delete a file if it exists.
 
         Raises:
             OSError: it cannot be deleted.
@@ -140,21 +140,21 @@ class RemoteFiles:
             with_retries(lambda: self._fs.rm_file(self._path(name)), f"deleting {name}")
 
     def delete_all(self, names: Iterable[str]) -> None:
-        """Delete several files that may be there.
+        """Delete several files, those that exist.
 
         Raises:
-            OSError: one is there and cannot be deleted.
+            OSError: one exists and cannot be deleted.
 
         """
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
             list(pool.map(self.delete, names))
 
     def unavailable(self, error: OSError) -> EnvironmentFailure:
-        """Return the failure of a run that cannot go on without what was refused."""
+        """Return the error of a run that needs a request that was refused."""
         return store_unavailable(error, self.shown)
 
     def listed(self, below: str = "") -> dict[str, FileState]:
-        """Return the state of every file below a folder as it is now, by name; folders are none.
+        """Return the current state of every file below a folder, by name; folders are excluded.
 
         Raises:
             OSError: it cannot be listed.
@@ -172,10 +172,10 @@ class RemoteFiles:
         return states
 
     def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
-        """Abort uploads and delete temporary files that a killed run left.
+        """Abort uploads and delete temporary files that killed runs left.
 
         Args:
-            is_ours: whether a file of that name is one that colorbatch writes; uploads to others are not touched.
+            is_ours: whether colorbatch writes a file of that name; uploads to other names are not touched.
 
         """
         if not self.is_object_store:
@@ -185,7 +185,7 @@ class RemoteFiles:
             self._abort_uploads(root, lambda path: is_ours(to_locale(path.removeprefix(root))))
 
     def cleanup(self) -> None:
-        """Try once more to remove what failed writes left."""
+        """Try again to remove what failed writes left."""
         for path in tuple(self._leftovers):
             self._leftovers.discard(path)
             if self._is_s3:
@@ -196,14 +196,14 @@ class RemoteFiles:
             logger.warning("Left behind in the store: %s", printable(", ".join(sorted(self._leftovers))))
 
     def _abort_uploads_to(self, path: str) -> None:
-        """Abort all uploads in parts to a key of S3; where that fails, :meth:`cleanup` tries again."""
+        """Abort all multipart uploads to a key of S3; if that fails, :meth:`cleanup` tries again."""
         if not self._abort_uploads(path, lambda each: each == path):
             self._leftovers.add(path)
 
     def _abort_uploads(self, start: str, is_ours: Callable[[str], bool]) -> bool:
-        """Abort those uploads in parts to S3 that are ours, of all to paths with that start; return whether it could.
+        """Abort our multipart uploads to S3 among those to paths with that prefix; return whether that succeeded.
 
-        Until then their parts are kept, and paid for.
+        Until then their parts are stored, and paid for.
         """
         bucket, _, prefix = start.partition("/")
 
@@ -223,7 +223,7 @@ class RemoteFiles:
         try:
             with_retries(abort, f"listing uploads to {start}")
         except OSError as error:
-            logger.info("Uploads to %s could not be listed: %s", start, error.strerror or error)
+            logger.info("Uploads to %s could not be listed: %s", start, reason_of(error))
             return False
         return True
 
@@ -232,7 +232,7 @@ class RemoteFiles:
             self._fs.rm_file(path)
         except FileNotFoundError:
             pass
-        except Exception as error:  # noqa: BLE001 (what went wrong first is what matters)
+        except Exception as error:  # noqa: BLE001 (the first error is what matters)
             logger.info("%s could not be deleted: %s", path, as_os_error(error))
             self._leftovers.add(path)
 
@@ -244,11 +244,11 @@ class RemoteFiles:
         root = self.location.path.rstrip("/")
         return f"{root}/{to_utf_8(name)}" if name else root
 
-    def _checked(self, path: str, data: bytes) -> bytes:
-        """Return what was read if it is as long as the store says that it is.
+    def _check_size(self, path: str, data: bytes) -> bytes:
+        """Return the data read if it has the size that the store reports.
 
         Raises:
-            CutError: it is not.
+            CutError: it has not.
 
         """
         size = self._info(path).bytes
@@ -262,13 +262,13 @@ class RemoteFiles:
 
     def _put(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
         if self.is_object_store:
-            return self._uploaded(path, data, may_replace=may_replace)
+            return self._upload(path, data, may_replace=may_replace)
         parent, _, _ = path.rpartition("/")
         temporary = f"{parent}/{atomic.temporary_name()}"
         self._fs.makedirs(parent, exist_ok=True)
         try:
             self._fs.pipe_file(temporary, data)
-            state = self._stored(temporary, data)
+            state = self._state_of_written(temporary, data)
             self._refuse_existing(path, may_replace=may_replace)
             self._fs.mv(temporary, path)
         except BaseException:
@@ -276,47 +276,47 @@ class RemoteFiles:
             raise
         return state
 
-    def _uploaded(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
-        """Upload an object in one step, or in parts that are completed or aborted."""
+    def _upload(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
+        """Upload an object in a single request, or in parts that are completed or aborted."""
         has_parts = self._is_s3 and len(data) >= 2 * PART_BYTES
         try:
-            return self._uploaded_as_it_is(path, data, may_replace=may_replace)
+            return self._upload_once(path, data, may_replace=may_replace)
         except FileNotFoundError as error:
             if not has_parts:
                 raise
-            # it may be complete, which the answer that was cut would have said: it is looked for, or done again
+            # the upload may have completed and only the response been lost: a retry checks, or uploads again
             raise CutError(errno.ECONNRESET, str(error)) from error
         finally:
-            if has_parts:  # the library does not know of one whose name was in an answer that was cut
+            if has_parts:  # the library does not know an upload whose id was in a lost response
                 self._abort_uploads_to(path)
 
-    def _uploaded_as_it_is(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
+    def _upload_once(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
         parts = {"chunksize": PART_BYTES} if self._is_s3 else {}
         if may_replace or not self.can_create:
             self._refuse_existing(path, may_replace=may_replace)
             answer = self._fs.pipe_file(path, data, **parts)
         else:
             try:
-                create = _CREATE.get(self.location.protocol, {"mode": "create"})
+                create = _CREATE_ONLY.get(self.location.protocol, {"mode": "create"})
                 answer = self._fs.pipe_file(path, data, **create, **parts)
             except (NotImplementedError, TypeError, ValueError, OSError) as error:
                 if isinstance(error, OSError) and error.errno != errno.ENOSYS:
                     raise
                 logger.warning("%s does not support conditional writes: %s", self.shown, error)
                 self.can_create = False
-                return self._uploaded_as_it_is(path, data, may_replace=False)
+                return self._upload_once(path, data, may_replace=False)
         etag = etag_of(answer) if isinstance(answer, dict) else None
-        return self._stored(path, data) if etag is None else FileState(len(data), etag)
+        return self._state_of_written(path, data) if etag is None else FileState(len(data), etag)
 
     def _refuse_existing(self, path: str, *, may_replace: bool) -> None:
         if not may_replace and self._fs.exists(path):
             raise FileExistsError(errno.EEXIST, "it already exists")
 
-    def _stored(self, path: str, data: bytes) -> FileState:
-        """Return the state of what was written.
+    def _state_of_written(self, path: str, data: bytes) -> FileState:
+        """Return the state of the file just written.
 
         Raises:
-            CutError: it is not as long as it should be.
+            CutError: it does not have the size of the data.
 
         """
         state = self._info(path)

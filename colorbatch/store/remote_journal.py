@@ -1,4 +1,4 @@
-"""A journal in an object store, where nothing can be added to a file: a folder of parts, and a lease."""
+"""A journal in an object store, where files cannot be appended to: a folder of parts, and a lease."""
 
 import logging
 import secrets
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError
+from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.store import Journal, JournalFile
@@ -16,29 +16,29 @@ from colorbatch.store.store import Journal, JournalFile
 logger = logging.getLogger(__name__)
 
 LEASE_NAME = "lease"
-"""Of the object in the folder of a journal by which others see that its holder is at work."""
+"""Name of the object in the folder of a journal that shows others that its holder is active."""
 LINES_AT_ONCE = 1000
-"""That are written without waiting for the next beat."""
+"""Number of gathered lines that are written without waiting for the next renewal."""
 
 
 class RemoteJournal(Journal):
-    """A folder of a store, in which lines are gathered into a new object every few seconds, and a lease."""
+    """A folder of a store, to which the lines gathered in a few seconds are written as an object, and a lease."""
 
     def __init__(self, store: RemoteFiles, name: str) -> None:
         self._store = store
         self._name = name
-        self._run = secrets.token_hex(8)
+        self._run_id = secrets.token_hex(8)
         self._lines: list[bytes] = []
         self._lock = threading.Lock()
         self._failure: ColorbatchError | None = None
-        self._is_over = False
-        self._is_due = threading.Event()
+        self._is_closed = False
+        self._wake_up = threading.Event()
         try:
-            self._number = len(store.listed(name))
+            self._part_number = len(store.listed(name))
             self._lease = Lease(store, f"{name}/{LEASE_NAME}")
         except OSError as error:
             raise store.unavailable(error) from error
-        self._thread = threading.Thread(target=self._keep, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._write_and_renew, name="journal", daemon=True)
         self._thread.start()
 
     @override
@@ -48,11 +48,11 @@ class RemoteJournal(Journal):
         with self._lock:
             self._lines.append(line)
         if len(self._lines) >= LINES_AT_ONCE:
-            self._is_due.set()
+            self._wake_up.set()
 
     @override
     def announce(self, line: bytes) -> None:
-        pass  # an output that has no row is known by its bytes or its mark
+        pass  # an output without a row is recognised by its bytes or its mark
 
     @override
     def hold(self) -> None:
@@ -61,11 +61,11 @@ class RemoteJournal(Journal):
         try:
             self._lease.renew()
         except OSError as error:
-            raise OutputUnwritableError(f"cannot write the journal: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
     def delete(self) -> None:
-        self._end()
+        self._stop_thread()
         with self._lock:
             self._lines.clear()
         with suppress(OSError):
@@ -75,42 +75,42 @@ class RemoteJournal(Journal):
 
     @override
     def close(self) -> None:
-        if self._is_over:
+        if self._is_closed:
             return
-        self._end()
+        self._stop_thread()
         try:
             if self._failure is None:
-                self._write()
+                self._write_part()
         except OSError as error:
-            logger.warning("The last rows could not be written: %s", error.strerror or error)
+            logger.warning("The last rows could not be written: %s", reason_of(error))
         self._lease.release()
 
-    def _end(self) -> None:
-        self._is_over = True
-        self._is_due.set()
+    def _stop_thread(self) -> None:
+        self._is_closed = True
+        self._wake_up.set()
         self._thread.join()
 
-    def _keep(self) -> None:
-        """Write what was gathered, and show that this run is alive, until it is over."""
-        while not self._is_over:
-            self._is_due.wait(SECONDS_BETWEEN_RENEWALS)
-            self._is_due.clear()
-            if self._is_over:
+    def _write_and_renew(self) -> None:
+        """Write gathered lines and renew the lease until the journal is closed."""
+        while not self._is_closed:
+            self._wake_up.wait(SECONDS_BETWEEN_RENEWALS)
+            self._wake_up.clear()
+            if self._is_closed:
                 return
             try:
-                self._write()
+                self._write_part()
                 self._lease.renew()
             except OutputInUseError as error:
                 self._failure = error
                 return
-            except OSError as error:  # it may be back at the next beat
-                logger.warning("The journal could not be written: %s", error.strerror or error)
+            except OSError as error:  # the store may be available at the next renewal
+                logger.warning("The journal could not be written: %s", reason_of(error))
 
-    def _write(self) -> None:
-        """Write what was gathered.
+    def _write_part(self) -> None:
+        """Write the gathered lines as a new part.
 
         Raises:
-            OSError: that cannot be done; it stays gathered.
+            OSError: they cannot be written, and stay gathered.
 
         """
         with self._lock:
@@ -118,16 +118,18 @@ class RemoteJournal(Journal):
         if not lines:
             return
         try:
-            self._store.put(f"{self._name}/{self._number:08}-{self._run}.jsonl", b"".join(lines), may_replace=True)
+            self._store.put(
+                f"{self._name}/{self._part_number:08}-{self._run_id}.jsonl", b"".join(lines), may_replace=True
+            )
         except OSError:
             with self._lock:
                 self._lines = [*lines, *self._lines]
             raise
-        self._number += 1
+        self._part_number += 1
 
 
 class RemoteJournalFile(JournalFile):
-    """A :class:`~colorbatch.store.store.JournalFile` of an object store, or a file beside such."""
+    """A :class:`~colorbatch.store.store.JournalFile` in an object store: a folder of parts, or a single file."""
 
     def __init__(self, store: RemoteFiles, name: str, modified: int, parts: Sequence[str]) -> None:
         self._store = store
@@ -150,7 +152,7 @@ class RemoteJournalFile(JournalFile):
 
 
 def journal_files(store: RemoteFiles, folder: str) -> Sequence[RemoteJournalFile]:
-    """Return the journals and other files of lines in a folder, as they are now.
+    """Return the current journals and other files of lines in a folder.
 
     Raises:
         OSError: they cannot be listed.

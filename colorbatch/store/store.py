@@ -1,4 +1,4 @@
-"""What is done with a folder of sources or outputs, wherever it lies."""
+"""Protocols of stores: access to a folder of sources or outputs, local or remote."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from colorbatch.store.file_state import FileState
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that a walk found, or a folder or another thing that is left out as a whole."""
+    """A file found by a walk, or a folder or other entry that is skipped as a whole."""
 
     key: str
-    """The name to read it by."""
+    """Name under which it is read."""
     name: str
-    """Its path as a source, POSIX style: the key where that can be a path."""
+    """Path as a source, POSIX style: the key if that can be a path."""
     state: FileState | None = None
-    """What the listing says of it; ``None``: nothing."""
+    """State reported by the listing; ``None``: not reported."""
     problem: str = ""
-    """Why it can be no source; empty where it can."""
+    """Why it cannot be a source; empty if it can."""
     is_failure: bool = False
-    """Whether the problem is a failure, not a reason to skip it."""
+    """Whether the problem is a failure rather than a reason to skip it."""
     is_folder: bool = False
-    """Whether it stands for a folder with all that is in it."""
+    """Whether it is a folder with all its content."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class Head:
 
     start: bytes
     size: int
-    """Of the whole file, in bytes."""
+    """Size of the whole file in bytes."""
 
 
 class Journal(Protocol):
-    """A file of lines, held by one process from when it is opened until it is closed."""
+    """A file of lines, held by one process from opening until closing it."""
 
     def add(self, line: bytes, *, is_durable: bool = True) -> None:
-        """Add a line; one that is durable is on disk before this returns, or in an object store a few seconds later.
+        """Add a line; a durable one is on disk before this returns, or in an object store a few seconds later.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
-            OutputInUseError: another process took the holder for dead.
+            OutputInUseError: another process considered the holder dead and took over.
 
         """
 
     def announce(self, line: bytes) -> None:
-        """Add a line that says that an output is about to be written, where the store needs that.
+        """Add a line saying that an output is about to be written, if the store needs that.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
@@ -56,7 +56,7 @@ class Journal(Protocol):
         """
 
     def hold(self) -> None:
-        """Make sure that no other process has taken it.
+        """Make sure that no other process has taken over.
 
         Raises:
             OutputInUseError: one has.
@@ -64,19 +64,19 @@ class Journal(Protocol):
         """
 
     def delete(self) -> None:
-        """Delete and close it; what cannot be deleted stays."""
+        """Delete and close it; files that cannot be deleted remain."""
 
     def close(self) -> None:
-        """Release it; it stays with its lines, or is deleted if it has none."""
+        """Close and release it; it is kept, or deleted if it has no lines."""
 
 
 class JournalFile(Protocol):
-    """A journal, or another file of lines, as it is found in a store."""
+    """A journal, or another file of lines, found in a store."""
 
     name: str
-    """Its path below the store."""
+    """Path below the store."""
     modified: int
-    """The time of the last write, in ns since 1970."""
+    """Time of the last write, in ns since 1970."""
 
     @property
     def is_held(self) -> bool:
@@ -105,10 +105,10 @@ class JournalFile(Protocol):
 
 
 class Notes(Protocol):
-    """A file of lines that one process adds to while others may read or delete it."""
+    """A file of lines to which one process appends while others may read or delete it."""
 
     def create(self) -> None:
-        """Create it, empty, unless it is there.
+        """Create it, empty, unless it exists.
 
         Raises:
             OSError: it cannot be created.
@@ -116,7 +116,7 @@ class Notes(Protocol):
         """
 
     def exists(self) -> bool:
-        """Return whether it is there."""
+        """Return whether it exists."""
 
     def add(self, line: bytes) -> None:
         """Add a line.
@@ -136,7 +136,7 @@ class Notes(Protocol):
         """
 
     def delete(self) -> None:
-        """Delete it if it is there.
+        """Delete it if it exists.
 
         Raises:
             OSError: it cannot be deleted.
@@ -147,61 +147,61 @@ class Notes(Protocol):
 class Store(Protocol):
     """A folder, or a single file. Names are paths below it, POSIX style; the name ``""`` is that of the store itself.
 
-    Opened once for each place of a run, and handed down. May be used from several threads at once.
+    Opened once for each location of a run, and passed down. May be used from several threads at once.
     """
 
     is_remote: bool
-    """Whether each request waits for an answer over a network, so that several are better made at a time."""
+    """Whether each request waits for an answer over a network, so that several should run at a time."""
     seconds_to_write: float
-    """How long a run that is stopped waits for outputs that are just being written."""
+    """How long a stopped run waits for outputs that are being written, in seconds."""
 
     @property
     def shown(self) -> str:
-        """Where it is, without secrets: for messages and logs."""
+        """Its location without secrets, for messages and logs."""
 
     @property
     def base_name(self) -> str:
-        """The last part of its path."""
+        """Last part of its path."""
 
     def is_reachable(self) -> bool:
-        """Return whether this machine sees it.
+        """Return whether this machine can access it.
 
         Raises:
-            StoreUnavailableError: the store does not answer, or refuses.
+            StoreUnavailableError: the store does not respond, or refuses.
 
         """
 
     def is_itself_a_file(self) -> bool:
-        """Return whether something other than a folder is at its place.
+        """Return whether its path is that of something other than a folder.
 
         Raises:
-            UsageError: it cannot be looked at.
+            UsageError: it cannot be accessed.
             StoreUnavailableError: the same, of an object store or server.
 
         """
 
     def refuse_intersection(self, output: "Store") -> None:
-        """Raise when this store, as a source, and that of the outputs are one, or one lies in the other.
+        """Raise if this store, as a source, and that of the outputs are the same or nested.
 
         Raises:
-            UsageError: they intersect, or cannot be looked at.
+            UsageError: they intersect, or cannot be accessed.
 
         """
 
     def refuse_within(self, output: "Store", folders: Iterable[str]) -> None:
-        """Raise where a folder that outputs go to is, by a second mount, this store or holds it.
+        """Raise if a folder for outputs is this store or contains it, through a second mount.
 
         Args:
             output: the store of the outputs.
             folders: paths below it.
 
         Raises:
-            UsageError: it does.
+            UsageError: one is, or does.
 
         """
 
     def prefetch_listing(self) -> None:
-        """List all files now, where that is done once for all; else when a listing is first needed.
+        """List all files now, if the store keeps its listing; otherwise do nothing.
 
         Raises:
             StoreUnavailableError: they cannot be listed.
@@ -209,29 +209,29 @@ class Store(Protocol):
         """
 
     def walk(self, avoid: "Store") -> Iterator[Entry]:
-        """Yield every file, in any order; what cannot be a source says so.
+        """Yield every file, in any order; entries that cannot be sources say why.
 
         Links to folders and links that lead out of the tree are not followed; pipes, sockets and devices are not
-        opened. Hidden folders and reports of colorbatch are one entry each.
+        opened. A hidden folder or a report of colorbatch is one entry.
 
         Args:
             avoid: the store of the outputs.
 
         Raises:
-            UsageError: there is nothing to walk; or a folder is that of ``avoid``, or holds it, by a second mount.
+            UsageError: there is nothing to walk, or a folder is or contains ``avoid`` through a second mount.
             StoreUnavailableError: the files cannot be listed.
 
         """
 
     def read(self, name: str, size: int | None = None) -> bytes:
-        """Return a file, whole.
+        """Return the content of a file.
 
         Args:
             name: of the file.
-            size: its bytes, where they are known: that saves some stores a request.
+            size: its number of bytes if known, which saves some stores a request.
 
         Raises:
-            OSError: it cannot be read, or not whole.
+            OSError: it cannot be read, or not completely.
 
         """
 
@@ -244,29 +244,29 @@ class Store(Protocol):
         """
 
     def state(self, name: str) -> FileState | None:
-        """Return what is known of a file without reading it; ``None``: nothing of that name is there."""
+        """Return what is known about a file without reading it; ``None``: the name does not exist."""
 
     def is_file(self, name: str) -> bool:
-        """Return whether a file of that name is there."""
+        """Return whether a name is that of a file."""
 
     def is_link(self, name: str) -> bool:
         """Return whether a name is that of a link."""
 
     def sha256(self, name: str) -> str | None:
-        """Return the sha256 of a file, or ``None`` when it cannot be read."""
+        """Return the sha256 of a file, or ``None`` if it cannot be read."""
 
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
-        """Write a file whole or not at all.
+        """Write a file atomically.
 
         Raises:
-            FileExistsError: something of that name is there, which may not be replaced.
+            FileExistsError: the name exists and may not be replaced.
             OutputUnwritableError: it cannot be written.
             UnsafeOutputError: a link leads out of the folder.
 
         """
 
     def delete(self, name: str) -> None:
-        """Delete a file if it is there.
+        """Delete a file if it exists.
 
         Raises:
             OSError: it cannot be deleted.
@@ -274,30 +274,30 @@ class Store(Protocol):
         """
 
     def cleanup(self) -> None:
-        """Try once more to remove what failed writes left; call it at the end of a run."""
+        """Try again to remove what failed writes left; call it at the end of a run."""
 
     def remove_left_behind(self, is_ours: Callable[[str], bool]) -> None:
-        """Remove what killed processes left half written; call it when no other process of ours writes here.
+        """Remove incomplete files of killed processes; call it when no other process of colorbatch writes here.
 
         Args:
-            is_ours: whether a file of that name is one that colorbatch writes; uploads to others are not touched.
+            is_ours: whether colorbatch writes a file of that name; uploads to other names are not touched.
 
         """
 
     def names(self, unreadable: list[OSError]) -> Iterator[str]:
-        """Yield the names of all files; add what cannot be looked at to the list."""
+        """Yield the names of all files; append the errors of inaccessible folders to the list."""
 
     def has_report(self) -> bool:
-        """Return whether a report of colorbatch is there."""
+        """Return whether it contains a report of colorbatch."""
 
     def bytes_free(self) -> int | None:
-        """Return the free space; ``None``: it cannot be determined."""
+        """Return the free space in bytes; ``None``: it cannot be determined."""
 
     def unavailable(self, error: OSError) -> EnvironmentFailure:
-        """Return the failure of a run that cannot go on without what was refused."""
+        """Return the error of a run that needs a request that was refused."""
 
     def open_journal(self, name: str) -> Journal:
-        """Open a journal that no other process holds; it is created if need be.
+        """Open a journal that no other process holds; it is created if necessary.
 
         Raises:
             OutputInUseError: another process holds it.
@@ -307,7 +307,7 @@ class Store(Protocol):
         """
 
     def journal_files(self, folder: str) -> Sequence[JournalFile]:
-        """Return the journals and other files of lines in a folder, as they are now; empty where there is none.
+        """Return the current journals and other files of lines in a folder; empty if there is none.
 
         Raises:
             OSError: they cannot be listed.
@@ -315,4 +315,4 @@ class Store(Protocol):
         """
 
     def notes(self, name: str) -> Notes | None:
-        """Return notes that processes on other machines announce their outputs in; ``None``: it needs none."""
+        """Return the notes in which processes on other machines announce outputs; ``None``: none are needed."""

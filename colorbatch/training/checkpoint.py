@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from colorbatch.errors import CheckpointRefusedError
+from colorbatch.errors import CheckpointRefusedError, reason_of
 from colorbatch.store.atomic import atomic_writer
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import Keep
@@ -182,7 +182,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointRefusedError(f"cannot read {path}: {error.strerror or error}") from error
+        raise CheckpointRefusedError(f"cannot read {path}: {reason_of(error)}") from error
     try:
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:

@@ -44,7 +44,7 @@ def coloured(source: bytes, cb: int = 90, cr: int = 170, *, step: int = 1) -> by
     planes = (np.full(size, level, np.uint8) for level in (cb, cr))
     coding: dict[str, Any] = {"quality": 90, "progressive": luma.is_progressive}
     of_cb, of_cr = (jpeg_of(plane, **coding) for plane in planes)
-    return with_chroma(luma, of_cb, of_cr, described=of_cb)
+    return with_chroma(luma, of_cb, of_cr, metadata_from=of_cb)
 
 
 CODINGS: tuple[dict[str, Any], ...] = (

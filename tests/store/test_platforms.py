@@ -106,7 +106,7 @@ class FakeMsvcrt(ModuleType):
 @pytest.mark.usefixtures("windows")
 def test_windows_locks_a_byte_that_no_file_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeMsvcrt()
-    monkeypatch.setattr(lock, "_FAR_OFF", 2**40)  # as far as files here may be long
+    monkeypatch.setattr(lock, "_LOCKED_BYTE", 2**40)  # as far as files here may be long
     monkeypatch.setitem(sys.modules, "msvcrt", fake)
     (tmp_path / "journal").write_bytes(b"before\n")
     file = open_locked(tmp_path / "journal")

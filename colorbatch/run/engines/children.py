@@ -17,7 +17,14 @@ from typing import IO
 
 from typing_extensions import override
 
-from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceError, InferenceStoppedError, PictureError
+from colorbatch.errors import (
+    ColorbatchError,
+    EnvironmentFailure,
+    InferenceError,
+    InferenceStoppedError,
+    PictureError,
+    reason_of,
+)
 from colorbatch.inference.batching import Question
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.session import Session
@@ -78,7 +85,7 @@ class Child:
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )
         except OSError as error:
-            raise ChildDiedError(f"no child process can be started: {error.strerror or error}") from error
+            raise ChildDiedError(f"no child process can be started: {reason_of(error)}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests: IO[bytes] = self._process.stdin

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from types import ModuleType
 
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputUnwritableError, reason_of
 from colorbatch.progress import ProgressReporter
 from colorbatch.records.manifest import announced_in, remove_left_behind
 from colorbatch.records.state_folder import announcements
@@ -115,9 +115,7 @@ class Dispatch:
             try:
                 mark.create()
             except OSError as error:
-                raise OutputUnwritableError(
-                    f"cannot write to {self._run.output.shown}: {error.strerror or error}"
-                ) from error
+                raise OutputUnwritableError(f"cannot write to {self._run.output.shown}: {reason_of(error)}") from error
         self._pool.begin(self._token)
 
     def _forget(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
+from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError, reason_of
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.session import Session
 from colorbatch.job import BatchJob
@@ -143,7 +143,7 @@ class Worker:
             notes.create()
         except OSError as error:
             raise OutputUnwritableError(
-                f"the node {node} cannot write to {output.shown}: {error.strerror or error}"
+                f"the node {node} cannot write to {output.shown}: {reason_of(error)}"
             ) from error
         return notes
 
@@ -189,7 +189,7 @@ class Worker:
         except FileNotFoundError:
             raise InferenceStoppedError("the run continues without this worker") from None
         except OSError as error:
-            raise OutputUnwritableError(f"cannot announce an output: {error.strerror or error}") from error
+            raise OutputUnwritableError(f"cannot announce an output: {reason_of(error)}") from error
 
 
 def _unseen(message: str) -> EnvironmentFailure:
