@@ -1,7 +1,7 @@
-"""Whether a GPU pays: ``python benchmarks/gpu.py [--help]`` on a machine that has one, with colorbatch[cuda] installed.
+"""Whether a GPU is worth it: ``python benchmarks/gpu.py [--help]`` on a machine with one and colorbatch[cuda].
 
-It prints a line of JSON for each figure; benchmarks/README.md has those of an H100. The memory of the GPU is read every
-tenth of a second by nvidia-smi, which takes a little of the cores.
+It prints a line of JSON for each figure; benchmarks/README.md has those of an H100. The memory of the GPU is sampled
+every tenth of a second by nvidia-smi, which takes a little CPU time.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from PIL import Image
 from run import SIDES, make_pictures
 
 CASES = {"9 of 1 MP": (1, 9), "400 of 1 MP": (1, 400), "64 of 12 MP": (12, 64), "3000 of 0.1 MP": (0.1, 3000)}
-"""Megapixels and pictures."""
+"""Megapixels and number of pictures of each case."""
 FEW_CORES = 4
 SHAPES = 300
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SAMPLE_INTERVAL = 0.1
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _compared(source: Path, out: Path, cores: list[int], repeats: int) -> dict[str, Any]:
-    """Return the seconds of a run on either provider, and how many times as fast the GPU is."""
+    """Return the seconds of a run on either provider, and their ratio."""
     runs: dict[str, list[dict[str, Any]]] = {"cpu": [], "cuda": []}
     for number in range(repeats):
         for provider, results in runs.items():
@@ -80,7 +80,7 @@ def _compared(source: Path, out: Path, cores: list[int], repeats: int) -> dict[s
 
 
 def _timed(source: Path, out: Path, provider: str, cores: list[int], *more: str) -> dict[str, Any]:
-    """Run ``colorbatch run`` on some cores; the clock is ours, from its start to its end."""
+    """Run ``colorbatch run`` on some cores, timed from the outside, from its start to its end."""
     command = [sys.executable, "-m", "colorbatch", "run", "-q", "--json", "--provider", provider, *more]
     began = time.perf_counter()
     with _watched_memory() as peak:
@@ -106,25 +106,25 @@ def _timed(source: Path, out: Path, provider: str, cores: list[int], *more: str)
 
 @contextlib.contextmanager
 def _watched_memory() -> Iterator[list[int]]:
-    """Yield a list that grows by the megabytes of the GPU's memory in use."""
-    looks: list[int] = []
+    """Yield a list to which samples of the GPU's memory in use are appended, in megabytes."""
+    samples: list[int] = []
     is_over = threading.Event()
 
     def watch() -> None:
-        while not is_over.wait(_SECONDS_BETWEEN_LOOKS):
-            looks.append(int(_nvidia_smi("memory.used") or 0))
+        while not is_over.wait(_SAMPLE_INTERVAL):
+            samples.append(int(_nvidia_smi("memory.used") or 0))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        yield looks
+        yield samples
     finally:
         is_over.set()
         watcher.join()
 
 
 def _agreement(place: Path, cores: list[int]) -> dict[str, float]:
-    """Return by how many levels the outputs of the two providers differ, over the samples of the repository."""
+    """Return the difference of the outputs of the two providers in levels, over the samples of the repository."""
     samples = Path(__file__).parent.parent / "samples"
     for provider in ("cpu", "cuda"):
         _timed(samples, place / f"samples {provider}", provider, cores)

@@ -1,7 +1,7 @@
-"""What ways to write a JPEG cost and keep: ``python benchmarks/jpeg_luma.py``, with simplejpeg where it is installed.
+"""Cost and fidelity of ways to write a JPEG: ``python benchmarks/jpeg_luma.py``, with simplejpeg if it is installed.
 
-One grainy grey JPEG of 12 MP, its chroma predicted once; each way then writes the output, interleaved. Luma is compared
-as decoders give it when asked for grey, with that of the source.
+The chroma of one grainy grey JPEG of 12 MP is predicted once; all ways then write the output, interleaved. The luma
+that decoders return for grey is compared with that of the source.
 """
 
 import io
@@ -47,7 +47,7 @@ def main() -> None:
     for quality in (90, 95):
         ways[f"Pillow, YCbCr, quality {quality}"] = lambda quality=quality: of_pillow(grey, planes(), quality)  # type: ignore[misc]
     try:
-        import simplejpeg  # type: ignore[import-not-found] # no dependency: it is only compared with
+        import simplejpeg  # type: ignore[import-not-found] # not a dependency: only for comparison
     except ImportError:
         print("simplejpeg is not installed, and left out")
     else:
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def of_pillow(grey: NDArray[np.uint8], chroma: NDArray[np.uint8], quality: int) -> bytes:
-    """Return a JPEG of luma and half-size chroma as Pillow writes it: chroma enlarged, and halved again."""
+    """Return a JPEG of luma and half-size chroma as written by Pillow: chroma is enlarged, and halved again."""
     size = grey.shape[::-1]
     cb, cr = (Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR) for plane in chroma)
     buffer = io.BytesIO()

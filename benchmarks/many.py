@@ -1,8 +1,8 @@
 """Whether a picture costs the same in a small run and in a large one: ``python benchmarks/many.py [PICTURES]``.
 
-Tiny pictures at a small working size, so that what grows with their number would show: planning, the journal, the
-manifest. The small run of 1,000 is done before and after the large one, each in a process of its own; seconds are those
-of the run's own clock, from the plan to the manifest.
+Tiny pictures at a small working size show costs that grow with their number: planning, the journal, the manifest. The
+small run of 1,000 is done before and after the large one, each in its own process; seconds are those of the run's own
+clock, from the plan to the manifest.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The loop that one would write in five minutes, one picture after another: seconds a picture on stdout.
+"""The loop that one would write in five minutes, one picture after another: seconds per picture on stdout.
 
-Pillow opens, ONNX Runtime runs on all cores, Pillow enlarges, merges as YCbCr and saves. No metadata, no check of the
-luma, no manifest, nothing atomic.
+Pillow opens, ONNX Runtime runs on all cores, Pillow enlarges, merges as YCbCr and saves. There is no metadata, no check
+of the luma, no manifest, and no atomic write.
 """
 
 import sys

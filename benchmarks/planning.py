@@ -1,7 +1,7 @@
-"""How long a plan of many files takes, and how much memory: ``python benchmarks/planning.py [FILES]``.
+"""Time and memory of a plan of many files: ``python benchmarks/planning.py [FILES]``.
 
-What is promised: 100,000 files in under 30 s, with under 100 MB more memory than 1,000. Each count is planned in a
-process of its own, from a tree of 1,000 files a folder.
+The target is 100,000 files in under 30 s, with under 100 MB more memory than 1,000. Each count is planned in its own
+process, from a tree with 1,000 files per folder.
 """
 
 import resource
@@ -18,7 +18,7 @@ GREY_PNG_1X1 = bytes.fromhex(
 
 
 def main() -> None:
-    """Plan 1,000 files and as many as asked for."""
+    """Plan 1,000 files and the given number of files."""
     if sys.argv[1:2] == ["--plan"]:
         plan(Path(sys.argv[2]))
         return
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def plan(root: Path) -> None:
-    """Plan one tree and print what it took."""
+    """Plan one tree and print time and memory."""
     from colorbatch.run.plan import plan_batch
     from colorbatch.store import open_store
 

@@ -1,6 +1,6 @@
-"""How long a network takes in each precision: ``python benchmarks/precision.py MODEL.onnx MODEL.onnx ...``.
+"""Time of a network in each precision: ``python benchmarks/precision.py MODEL.onnx MODEL.onnx ...``.
 
-All models answer in turn in one thread; medians of the CPU's time and of the wall's, the first model's over each one's.
+All models run in turn in one thread; printed are medians of CPU and wall time, and the speed relative to the first.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What a report costs: seconds and megabytes for 1,000 pictures, ``python benchmarks/report.py [--help]``.
+"""Cost of a report: seconds and megabytes for 1,000 pictures, ``python benchmarks/report.py [--help]``.
 
-The first report makes all previews; the second finds them there. The source is given, so that each picture is decoded
-twice. The pictures are those of benchmarks/run.py, smoother than photographs: their previews are smaller.
+The first report makes all previews; the second reuses them. The source is given, so each picture is decoded twice. The
+pictures are those of benchmarks/run.py, which are smoother than photographs, so their previews are smaller.
 """
 
 import argparse

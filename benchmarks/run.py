@@ -1,6 +1,6 @@
-"""How fast `colorbatch run` is, and how much memory it takes: ``python benchmarks/run.py [--help]``.
+"""Speed and memory of `colorbatch run`: ``python benchmarks/run.py [--help]``.
 
-What each figure means, and what was measured, is in benchmarks/README.md.
+benchmarks/README.md describes each figure, and has the results.
 """
 
 import argparse
@@ -25,15 +25,15 @@ HERE = Path(__file__).parent
 SIDES = {0.1: (400, 300), 1: (1200, 900), 12: (4000, 3000), 50: (8160, 6120)}
 """Width and height by megapixels."""
 PICTURES = {0.1: 8, 1: 960, 12: 240, 50: 64}
-"""For each size, so many that start and end do not count for much."""
-_SECONDS_BETWEEN_LOOKS = 0.2
-"""At memory: each costs a few milliseconds."""
+"""Number of pictures of each size: enough to make start and end negligible."""
+_SAMPLE_INTERVAL = 0.2
+"""Seconds between samples of the memory, each of which takes a few milliseconds."""
 OF_PLAIN_LOOP = 24
-"""Pictures at most that the plain loop does: it has no start to speak of."""
+"""Maximum number of pictures for the plain loop, whose start is negligible."""
 
 
 def main() -> None:
-    """Measure what is asked for, print a table, and write the figures as JSON."""
+    """Measure the given sizes, print a table, and write the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=float, nargs="+", choices=SIDES, default=[1, 12, 50], help="megapixels")
     parser.add_argument("--repeats", type=int, default=5, help="of everything, interleaved; medians count")
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def make_pictures(folder: Path, side: tuple[int, int], count: int) -> None:
-    """Write grainy grey JPEGs of quality 90: what a scan of a print is like."""
+    """Write grainy grey JPEGs of quality 90, similar to scans of prints."""
     folder.mkdir()
     width, height = side
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -63,12 +63,12 @@ def make_pictures(folder: Path, side: tuple[int, int], count: int) -> None:
     for number in range(min(count, 4)):
         grain = np.random.default_rng(number).normal(0, 8, (height, width))
         Image.fromarray(np.clip(light + grain, 0, 255).astype(np.uint8)).save(folder / f"{number}.jpg", quality=90)
-    for number in range(4, count):  # the same bytes again, which take as long
+    for number in range(4, count):  # copies, which take as long
         (folder / f"{number}.jpg").write_bytes((folder / f"{number % 4}.jpg").read_bytes())
 
 
 def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
-    """Measure one size: the stages alone, `run`, and the peers, all interleaved."""
+    """Measure one size: the stages alone, `run`, and the alternatives, all interleaved."""
     cores = os.cpu_count() or 1
     found: dict[str, list[Any]] = {"stages": [], "busy": [], "run": [], "plain": [], "memory": []}
     for _ in range(repeats):
@@ -96,15 +96,15 @@ def measure(source: Path, repeats: int, *, with_seed: bool) -> dict[str, Any]:
         "read and written, MB/picture": traffic,
     }
     if with_seed:
-        (seed,) = of_scripts("seed_way.py", source)  # so slow that one picture, once, tells enough
+        (seed,) = of_scripts("seed_way.py", source)  # so slow that one picture, once, is enough
         result |= {"the seed's way, s/picture": seed, "run against the seed's way": seed / run}
     return result
 
 
 def of_run(source: Path) -> tuple[float, float, float]:
-    """Return seconds and megabytes read and written a picture of `colorbatch run`, and the most memory it had, in MB.
+    """Return seconds and megabytes read and written per picture of `colorbatch run`, and its peak memory in MB.
 
-    The clock is its own: it begins after Python has started and ends when the manifest is closed.
+    The time is that of its own clock, which starts after Python and stops when the manifest is closed.
     """
     with tempfile.TemporaryDirectory() as out:
         answer, peak = measured_command([sys.executable, "-m", "colorbatch", "run", "-q", "--json", str(source), out])
@@ -114,7 +114,7 @@ def of_run(source: Path) -> tuple[float, float, float]:
 
 
 def of_scripts(name: str, source: Path, *more: object, copies: int = 1) -> list[Any]:
-    """Return what a script beside this one prints, as JSON, in each of some processes at the same time."""
+    """Return the JSON that a script next to this one prints, from each of ``copies`` concurrent processes."""
     command = [sys.executable, str(HERE / name), str(source), *map(str, more)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)]
     answers = [process.communicate()[0] for process in running]
@@ -124,7 +124,7 @@ def of_scripts(name: str, source: Path, *more: object, copies: int = 1) -> list[
 
 
 def start(folder: Path, repeats: int) -> dict[str, float]:
-    """Return how long it takes to the help, and to the output of one small picture."""
+    """Return the seconds until the help is printed, and until the output of one small picture is written."""
     source = folder / "one"
     make_pictures(source, SIDES[0.1], 1)
 
@@ -152,35 +152,35 @@ def show(title: str, figures: dict[str, Any]) -> None:
 
 
 def measured_command(command: list[str]) -> tuple[bytes, float]:
-    """Run a command; return its stdout, and the most memory it had with its children, in MB, as looks at it saw it."""
-    most, is_over = 0.0, threading.Event()
+    """Run a command; return its stdout, and the sampled peak memory of it and its children in MB."""
+    peak, is_over = 0.0, threading.Event()
 
-    def look(process: int) -> None:
-        nonlocal most
-        while not is_over.wait(_SECONDS_BETWEEN_LOOKS):
-            most = max(most, sum(map(_megabytes, (process, *_children(process)))))
+    def sample(process: int) -> None:
+        nonlocal peak
+        while not is_over.wait(_SAMPLE_INTERVAL):
+            peak = max(peak, sum(map(_megabytes, (process, *_children(process)))))
 
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        watcher = threading.Thread(target=look, args=(process.pid,))
+        watcher = threading.Thread(target=sample, args=(process.pid,))
         watcher.start()
         answer, _ = process.communicate()
         is_over.set()
         watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return answer, most
+    return answer, peak
 
 
 def _children(process: int) -> list[int]:
     found: list[int] = []
-    for each in Path(f"/proc/{process}/task").glob("*/children"):  # of the thread that started them
-        with contextlib.suppress(OSError):  # it has just ended
+    for each in Path(f"/proc/{process}/task").glob("*/children"):  # listed under the thread that started them
+        with contextlib.suppress(OSError):  # the thread has just ended
             found += map(int, each.read_text().split())
     return found
 
 
 def _megabytes(process: int) -> float:
-    """Return the memory of a process; what it shares with others is divided among them."""
+    """Return the memory of a process in MB; memory shared with others is divided among them."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""What shards and Ray cost beside a run in one process: ``python benchmarks/scale.py [--help]``.
+"""Cost of shards and Ray compared with a run in one process: ``python benchmarks/scale.py [--help]``.
 
-Each way is run with few and with many pictures: the difference tells what one picture costs, the rest what the start
-costs. The ways take turns, and medians of the turns are compared. Ray is one that is started before, as on a cluster.
+Each way is run with few and with many pictures: the difference gives the cost of one picture, the rest that of the
+start. The ways are interleaved, and medians are compared. Ray is started before, as on a cluster.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 from run import SIDES, make_pictures
 
 PICTURES = {0.1: (4, 8), 1: (64, 320), 12: (16, 64)}
-"""Few and many, by megapixels."""
+"""Small and large numbers of pictures, by megapixels."""
 ADDRESS = "127.0.0.1:63790"
 SHARDS = "2 shards at once, each kept to a core"
 WAYS = {
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures go")
     arguments = parser.parse_args()
     ways = [way for way in WAYS if not (arguments.without_ray and "Ray" in way)]
-    with nullcontext() if arguments.without_ray else a_ray():
+    with nullcontext() if arguments.without_ray else ray_cluster():
         figures = {f"{size:g} MP": measured(size, ways, arguments.repeats) for size in arguments.sizes}
     for size, found in figures.items():
         show(size, found)
@@ -58,8 +58,8 @@ def main() -> None:
 
 
 @contextmanager
-def a_ray() -> Iterator[None]:
-    """Start a Ray of two cores, and end it."""
+def ray_cluster() -> Iterator[None]:
+    """Start a Ray cluster of two cores, and stop it at the end."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     ray = str(Path(sys.executable).with_name("ray"))
     options = ["--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats", "--port", ADDRESS[-5:]]
@@ -70,14 +70,14 @@ def a_ray() -> Iterator[None]:
                 break
             time.sleep(0.2)
         try:
-            time.sleep(3)  # until its node is known to its head
+            time.sleep(3)  # until the node is registered at the head
             yield
         finally:
             process.terminate()
 
 
 def measured(size: float, ways: list[str], repeats: int) -> dict[str, Any]:
-    """Return seconds a picture, and of the start, of each way."""
+    """Return the seconds per picture and of the start, for each way."""
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     few, many = PICTURES[size]
     with tempfile.TemporaryDirectory() as folder:
@@ -99,11 +99,11 @@ def measured(size: float, ways: list[str], repeats: int) -> dict[str, Any]:
 
 
 def seconds(way: str, source: Path) -> float:
-    """Return the seconds of a run, by its own clock: of shards at the same time, those of the longest."""
+    """Return the seconds of a run, by its own clock; for concurrent shards, those of the slowest."""
     with tempfile.TemporaryDirectory() as out:
         shards = [["--shard", f"{index}/2"] for index in (1, 2)] if way == SHARDS else [[]]
         command = [sys.executable, "-m", "colorbatch", "run", "-q", "--json", *WAYS[way]]
-        kept = [["taskset", "-c", str(core)] for core in (0, 1)] if way == SHARDS else [[]]  # as a SLURM task is
+        kept = [["taskset", "-c", str(core)] for core in (0, 1)] if way == SHARDS else [[]]  # like a SLURM task
         runs = [
             subprocess.Popen([*own, *command, *shard, str(source), out], stdout=subprocess.PIPE, text=True)
             for own, shard in zip(kept, shards, strict=True)
@@ -115,7 +115,7 @@ def seconds(way: str, source: Path) -> float:
 
 
 def show(size: str, found: dict[str, Any]) -> None:
-    """Print what one size costs in every way."""
+    """Print the cost of one size in every way."""
     print(f"\n{size}, {os.cpu_count()} cores\n  way | ms a picture (from, to) | start, s | against")
     for way, values in found.items():
         low, high = (1000 * value for value in values["from, to"])

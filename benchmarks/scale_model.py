@@ -1,7 +1,7 @@
-"""What bounds a job on many workers: ``python benchmarks/scale_model.py FIGURES.json [--help]``.
+"""The bottleneck of a job on many workers: ``python benchmarks/scale_model.py FIGURES.json [--help]``.
 
-A model of four lines, and a simulation of every picture's way through store, cores and driver to check it by. Both take
-the CPU time of a picture from what benchmarks/run.py measured (--json); docs/scale.md tells what came of it.
+A model of a few lines, and a simulation of every picture's way through store, cores and driver to check it. Both take
+the CPU time of a picture from the results of benchmarks/run.py (--json); docs/scale.md has the results.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import numpy as np
 
 WORKERS = (10, 100, 1000)
 PICTURES_EACH = 60
-"""Of each worker in the simulation: more change nothing but the time it takes."""
+"""Number of pictures per core in the simulation: more change nothing but the time that it takes."""
 READING_OR_WRITING = 2
-"""Pictures in work beyond those that compute, as in a run."""
+"""Pictures in progress besides those that are computed, as in a run."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Scene:
     """One kind of picture on one kind of machines and store."""
 
     cpu_seconds: float
-    """Of one picture on one core."""
+    """Time of one picture on one core."""
     gpu_seconds: float
-    """Of one picture's network on a GPU that each worker has one of; 0: the cores do it."""
+    """Time of one picture's network on a GPU, one for each worker; 0: it runs on the cores."""
     megabytes: float
-    """Read and written, half each."""
+    """Megabytes read and written per picture, half each."""
     cores: int
-    """Of a worker."""
+    """Cores of a worker."""
     store_megabytes: float
-    """A second, read and written, over all workers."""
+    """Megabytes per second that the store reads and writes for all workers."""
     latency: float
     """Seconds of one request to the store."""
     driver_seconds: float
-    """Of one row at the one place that writes all rows; 0: each worker writes its own, as shards do."""
+    """Time of one row at the driver that writes all rows; 0: each worker writes its own, like shards."""
 
 
 def main() -> None:
@@ -65,8 +65,8 @@ def main() -> None:
 
 
 def scene_of(figures: dict[str, Any], arguments: argparse.Namespace) -> Scene:
-    """Return the scene that measured figures and the options of the command line describe."""
-    stages = figures["the same on every core at once"]  # cores that are all at work
+    """Return the scene described by measured figures and the options of the command line."""
+    stages = figures["the same on every core at once"]  # with all cores busy
     cpu = sum(seconds for stage, seconds in stages.items() if not (arguments.gpu and stage == "network"))
     return Scene(
         cpu_seconds=cpu,
@@ -80,14 +80,14 @@ def scene_of(figures: dict[str, Any], arguments: argparse.Namespace) -> Scene:
 
 
 def model(scene: Scene, workers: int) -> tuple[float, str]:
-    """Return pictures a second, and what bounds them: the slowest of what all pictures pass through."""
-    in_work = scene.cores + READING_OR_WRITING
+    """Return pictures per second, and the bottleneck: the slowest resource that all pictures pass through."""
+    in_progress = scene.cores + READING_OR_WRITING
     alone = scene.cpu_seconds + scene.gpu_seconds + scene.megabytes / scene.store_megabytes + 2 * scene.latency
     rates = {
         "cores": workers * scene.cores / scene.cpu_seconds,
         "GPUs": workers / scene.gpu_seconds if scene.gpu_seconds else float("inf"),
         "store": scene.store_megabytes / scene.megabytes,
-        "latency of the store": workers * in_work / alone,
+        "latency of the store": workers * in_progress / alone,
         "driver": 1 / scene.driver_seconds if scene.driver_seconds else float("inf"),
     }
     bound = min(rates, key=lambda name: rates[name])
@@ -95,22 +95,22 @@ def model(scene: Scene, workers: int) -> tuple[float, str]:
 
 
 class Servers:
-    """Some that serve whoever comes first."""
+    """Identical servers with one queue, first come, first served."""
 
     def __init__(self, count: int = 1) -> None:
         self._free_at = [0.0] * count
 
     def serve(self, now: float, seconds: float) -> float:
-        """Return when somebody who comes now and takes that long is done."""
+        """Return the time at which a request that arrives at ``now`` and takes ``seconds`` is done."""
         done = max(now, heapq.heappop(self._free_at)) + seconds
         heapq.heappush(self._free_at, done)
         return done
 
 
 def simulate(scene: Scene, workers: int) -> float:
-    """Return pictures a second, each picture taken from the store, computed, put back and written down by itself.
+    """Return pictures per second, with every picture read from the store, computed, written and recorded by itself.
 
-    Times of computing vary by a tenth (one standard deviation), which is assumed.
+    Times of computing are assumed to vary by a tenth (one standard deviation).
     """
     chance = np.random.default_rng(0)
     store, driver = Servers(), Servers()
@@ -126,8 +126,8 @@ def simulate(scene: Scene, workers: int) -> float:
     ]
     left = [PICTURES_EACH * scene.cores] * workers
     pictures = sum(left)
-    in_work = range(scene.cores + READING_OR_WRITING)
-    events = [(0.0, worker, slot, 0) for worker in range(workers) for slot in in_work]  # in order, so a heap
+    in_progress = range(scene.cores + READING_OR_WRITING)
+    events = [(0.0, worker, slot, 0) for worker in range(workers) for slot in in_progress]  # in order, so a heap
     end = 0.0
     while events:
         now, worker, slot, step = heapq.heappop(events)

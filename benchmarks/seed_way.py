@@ -1,7 +1,7 @@
-"""The way of the seed's world, on one picture: seconds on stdout.
+"""The usual way of research code, on one picture: seconds on stdout.
 
-PyTorch computes the chroma at the working size, scikit-image converts the full-size picture to Lab in float64 and
-back, and the colours are enlarged in float64 between. The network is the seed's U-Net; its weights do not matter here.
+PyTorch computes the chroma at the working size, scikit-image converts the full-size picture to Lab in float64 and back,
+and the colours are enlarged in float64 between. The network is the published U-Net; its weights do not matter here.
 """
 
 import sys

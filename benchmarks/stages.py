@@ -1,4 +1,4 @@
-"""What each stage of one picture costs, one after another in one thread: CPU seconds as JSON on stdout."""
+"""Cost of each stage of one picture, one after another in one thread: CPU seconds as JSON on stdout."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def main() -> None:
-    """Colour some of the pictures of a folder as a run does."""
+    """Colour some of the pictures of a folder as in a run."""
     times: dict[str, list[float]] = {}
 
     def timed(stage: str, work: Callable[[], _T]) -> _T:
@@ -40,7 +40,7 @@ def main() -> None:
             coloured = timed("network", lambda picture=picture: model.predict(picture))
             encoded = timed("encode", lambda picture=coloured, data=data: encode(picture, data))
             timed("hash", lambda data=data, encoded=encoded: [hashlib.sha256(each) for each in (data, encoded)])
-            output = Path(out, f"{number}.jpg")  # a new one, as in a run: writing over another takes a third of it
+            output = Path(out, f"{number}.jpg")  # a new file, as in a run: overwriting one takes a third of the time
             timed("write", lambda output=output, encoded=encoded: atomic.write_bytes(output, encoded))
     print(json.dumps({stage: statistics.median(each[1:]) for stage, each in times.items()}))
 

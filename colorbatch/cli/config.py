@@ -17,7 +17,7 @@ else:
 
 CONFIG_NAME = "colorbatch.toml"
 _TABLES = frozenset({"run", "evaluate"})
-"""One for each command that takes ``--config``."""
+"""Tables of the config file: one for each command with ``--config``."""
 _EFFECTIVE = "colorbatch.config"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -41,11 +41,11 @@ def effective_config(ctx: click.Context) -> Path | None:
 
 
 def effective_settings(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
-    """Return the value of every option of a command, and where it is from."""
+    """Return the value and the origin of every option of a command."""
     words = {ParameterSource.COMMANDLINE: "command line", ParameterSource.DEFAULT_MAP: "config file"}
     return {
         max(option.opts, key=len).lstrip("-"): (
-            _in_words(ctx.params[option.name]),
+            _to_text(ctx.params[option.name]),
             words.get(ctx.get_parameter_source(option.name), "default"),  # type: ignore[arg-type]
         )
         for option in _options(ctx)
@@ -53,7 +53,7 @@ def effective_settings(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
     }
 
 
-def _in_words(value: object) -> str:
+def _to_text(value: object) -> str:
     match value:
         case None:
             return "not set"
@@ -92,7 +92,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
         if is_opposite and not isinstance(value, bool):
             raise UsageError(f"in the config file {path}, {name} must be true or false")
         if option.multiple and isinstance(value, str):
-            value = [value]  # noqa: PLW2901 (one is a list of one)
+            value = [value]  # noqa: PLW2901 (a single value is a list of one)
         try:
             option.type_cast_value(ctx, value)
         except click.BadParameter as error:

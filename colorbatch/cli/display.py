@@ -1,4 +1,4 @@
-"""The display of progress: a bar on a terminal, a line now and then elsewhere."""
+"""The display of progress: a bar on a terminal, a line at intervals elsewhere."""
 
 import sys
 import threading
@@ -19,19 +19,19 @@ from colorbatch.progress import Pace, ProgressReporter, SilentProgress
 from colorbatch.text import printable
 
 SECONDS_BETWEEN_LINES = 30.0
-"""Off a terminal, progress is one line this often."""
-_WIDEST_BAR = 40
+"""Interval of progress lines when stderr is not a terminal."""
+_MAX_BAR_WIDTH = 40
 
 
 class Bar:
-    """A bar that tells how far a job is and, below it, what is being worked on; it vanishes at the end."""
+    """A bar that shows how far a job is and, below it, what is in progress; it disappears at the end."""
 
     def __init__(self, screen: Console, unit: str) -> None:
         self._screen = screen
         self._unit = unit
         self._pace = Pace(0)
         self._names: dict[object, str] = {}
-        """In the order in which work on them began."""
+        """Names of what is in progress, in the order in which work on them began."""
         self._progress: _Progress | None = None
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
@@ -41,13 +41,13 @@ class Bar:
         self._progress = _Progress(self._screen, self._pace, self._unit, self._names)
         self._progress.add_task(printable(label), total=max(total, 1))
         self._progress.start()
-        self._screen.show_cursor(True)  # it would stay hidden if a second Ctrl-C ended us
+        self._screen.show_cursor(True)  # it would stay hidden if a second Ctrl-C ended the process
 
     @contextmanager
     def working_on(self, name: str) -> Iterator[None]:
-        """Name it below the bar."""
+        """Show the name below the bar."""
         key = object()
-        encoding = self._screen.encoding  # what it lacks is shown escaped, and takes more room
+        encoding = self._screen.encoding  # characters that it lacks are escaped, and take more room
         self._names[key] = printable(name).encode(encoding, "backslashreplace").decode(encoding)
         try:
             yield
@@ -55,7 +55,7 @@ class Bar:
             del self._names[key]
 
     def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:
-        """Count; the bar is drawn anew four times a second."""
+        """Count steps; the bar is redrawn four times a second."""
         self._pace.advance(steps, weight=weight, megapixels=megapixels)
 
     def message(self, text: str) -> None:
@@ -63,14 +63,14 @@ class Bar:
         self._screen.print(printable(text), markup=False)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
 
 class _Progress(Progress):
-    """A label, a bar and facts in one line, and in another the names of what is being worked on."""
+    """A label, a bar and facts in one line, and the names of what is in progress in another."""
 
     def __init__(self, screen: Console, pace: Pace, unit: str, names: dict[object, str]) -> None:
         self._screen = screen
@@ -79,7 +79,7 @@ class _Progress(Progress):
         self._names = names
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(None, table_column=Column(max_width=_WIDEST_BAR)),  # narrower where the facts need the room
+            BarColumn(None, table_column=Column(max_width=_MAX_BAR_WIDTH)),  # narrower where the facts need the room
             TextColumn("{task.fields[facts]}", markup=False),
         )
         super().__init__(*columns, console=screen, refresh_per_second=4, transient=True, redirect_stdout=False)
@@ -90,15 +90,15 @@ class _Progress(Progress):
             room = max(width - cell_len(task.description) - 2, 0)
             facts = _facts_of(self._pace, self._unit)
             while len(facts) > 1 and cell_len(", ".join(facts)) > room:
-                facts.pop()  # what matters least stands last
+                facts.pop()  # the least important one is last
             self.update(task.id, completed=self._pace.done, facts=cut(", ".join(facts), room))
         yield Constrain(self.make_tasks_table(self.tasks), width)
-        if names := ", ".join(self._names.copy().values()):  # other threads add to them meanwhile
+        if names := ", ".join(self._names.copy().values()):  # other threads change them meanwhile
             yield Text(cut(f"Now: {names}", width), style="dim")
 
 
 class Lines:
-    """One plain line now and then, for logs."""
+    """A plain line at intervals, for logs."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
@@ -106,17 +106,17 @@ class Lines:
         self._ended = threading.Event()
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
-        """Report on it from now on."""
+        """Start to report at intervals."""
         self.end()
         self._pace, self._ended = Pace(total, weight), threading.Event()
         threading.Thread(target=self._report, args=(label, self._pace, self._ended), daemon=True).start()
 
     def working_on(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 (too much for a log)
-        """Ignore."""
+        """Do nothing."""
         return nullcontext()
 
     def advance(self, steps: int = 1, *, weight: float | None = None, megapixels: float = 0.0) -> None:
-        """Count."""
+        """Count steps."""
         self._pace.advance(steps, weight=weight, megapixels=megapixels)
 
     def message(self, text: str) -> None:
@@ -124,7 +124,7 @@ class Lines:
         say(printable(text))
 
     def end(self) -> None:
-        """Print no more lines."""
+        """Stop printing lines."""
         self._ended.set()
 
     def _report(self, label: str, pace: Pace, ended: threading.Event) -> None:
@@ -134,7 +134,7 @@ class Lines:
 
 @contextmanager
 def reporter(*, quiet: bool = False, unit: str = "pictures") -> Iterator[ProgressReporter]:
-    """Yield how progress is shown: a bar on a terminal, plain lines elsewhere, nothing when ``quiet``."""
+    """Yield a display of progress: a bar on a terminal, plain lines elsewhere, nothing with ``quiet``."""
     shown: ProgressReporter = SilentProgress() if quiet else Lines(unit)
     if is_terminal() and not quiet:
         file = cast("IO[str]", _Stderr())
@@ -146,7 +146,7 @@ def reporter(*, quiet: bool = False, unit: str = "pictures") -> Iterator[Progres
 
 
 class _Stderr:
-    """Stderr, to which nobody may be listening any more: the work goes on."""
+    """Stderr, except that errors of writing are ignored, so that the work continues when it is closed."""
 
     def __init__(self) -> None:
         self._stream = sys.stderr
@@ -163,7 +163,7 @@ class _Stderr:
 
 
 def _facts_of(pace: Pace, unit: str) -> list[str]:
-    """Return how far work is, in words, what matters most first."""
+    """Return the progress of the work as short texts, the most important first."""
     facts = [f"{pace.done}/{pace.total} {unit}"]
     if (left := pace.seconds_left) is not None:
         facts.append(f"{timedelta(seconds=round(left))} left")
@@ -175,7 +175,7 @@ def _facts_of(pace: Pace, unit: str) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """Return ``text``, or as much of its beginning as fits into so many columns of a terminal with dots behind it."""
+    """Return ``text``, truncated with dots if it is wider than ``width`` columns of a terminal."""
     if cell_len(text) <= width:
         return text
     dots = "..."[:width]

@@ -1,4 +1,4 @@
-"""``colorbatch doctor``: say what works on this machine."""
+"""``colorbatch doctor``: show what works on this machine."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"works": found.works}))
     else:
-        terminal.answer("\n\n".join(terminal.aligned(facts) for facts in _told(found) if facts))
+        terminal.answer("\n\n".join(terminal.aligned(facts) for facts in _facts(found) if facts))
         terminal.answer("")
         for problem in found.problems:
             terminal.answer(printable(problem))
@@ -46,8 +46,8 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     ctx.exit(ExitCode.OK if found.works else ExitCode.ENVIRONMENT)
 
 
-def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
-    """Yield what was found, in groups of names and words."""
+def _facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
+    """Yield the results in groups, as texts by name."""
     from rich.filesize import decimal
 
     allowed = f", {found.cores_allowed} of them for this process" if found.cores_allowed != found.cores else ""
@@ -63,7 +63,7 @@ def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
         f"model {each.name}": f"{decimal(each.bytes)}, sha256 {each.sha256}: {printable(each.problem) or 'works'}"
         for each in found.models
     }
-    yield {each.kind: _codec_told(each) for each in found.codecs}
+    yield {each.kind: _codec_state(each) for each in found.codecs}
     yield {
         f"extra {each.name}": f"lacks {', '.join(each.missing)}: {each.pip}" if each.missing else "installed"
         for each in found.extras
@@ -75,7 +75,7 @@ def _told(found: "Diagnosis") -> Iterator[dict[str, str]]:
         yield {f"folder {printable(state.path)}": printable(f"{state.problem or 'can be written to'}{made}{free}")}
 
 
-def _codec_told(trial: "Trial") -> str:
+def _codec_state(trial: "Trial") -> str:
     if trial.problem:
         return printable(f"{'written, not read' if trial.writes else 'does not work'}: {trial.problem}")
     return "read and written" if trial.writes else "read"

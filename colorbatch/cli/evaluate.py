@@ -68,7 +68,7 @@ def command(
       colorbatch evaluate photos/validation/ --limit 200
     """
     with needs_extra("evaluate"):
-        import skimage  # noqa: F401 (said now, not after the first picture)
+        import skimage  # noqa: F401 (if missing, fail now, not after the first picture)
     from colorbatch.cli.display import reporter
     from colorbatch.inference.colorizer import open_model
     from colorbatch.operations.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""``colorbatch export``: make an ONNX model of a checkpoint."""
+"""``colorbatch export``: make an ONNX model from a checkpoint."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def command(
     Example:
       colorbatch export training/checkpoints/colorization_epoch_50.pth -o mine.onnx
     """
-    import_onnxruntime()  # if it is missing, that is said now, not after the export
+    import_onnxruntime()  # if it is missing, fail now, not after the export
     with needs_extra("train"):
         import onnxscript  # noqa: F401 (PyTorch's exporter imports it)
 

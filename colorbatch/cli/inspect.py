@@ -1,4 +1,4 @@
-"""``colorbatch inspect``: say what a model file is."""
+"""``colorbatch inspect``: show the contract of a model file."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ def command(model: str, *, as_json: bool) -> None:
     if as_json:
         terminal.answer(json.dumps(found))
         return
-    terminal.answer(terminal.aligned({key.replace("_", " "): _in_words(value) for key, value in found.items()}))
+    terminal.answer(terminal.aligned({key.replace("_", " "): _to_text(value) for key, value in found.items()}))
 
 
 def _facts(model: ModelFile) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _facts(model: ModelFile) -> dict[str, Any]:
     }
 
 
-def _in_words(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+def _to_text(value: Any) -> str:  # noqa: ANN401 (any JSON value)
     match value:
         case dict():
             return ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items())

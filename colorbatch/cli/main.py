@@ -1,4 +1,4 @@
-"""The ``colorbatch`` command: finds its subcommands when they are needed, and turns failures into exit codes."""
+"""The ``colorbatch`` command: imports its subcommands on demand, and maps failures to exit codes."""
 
 import io
 import logging
@@ -36,7 +36,7 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Imports the module of a command only when that command is asked for."""
+    """A group that imports the module of a command only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(COMMANDS)
@@ -62,16 +62,16 @@ def colorbatch() -> None:
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: its threads would fight ours
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported: its threads would compete with ours
     logging.captureWarnings(capture=True)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that a Windows code page lacks stops nothing
+        if isinstance(stream, io.TextIOWrapper):  # a character that a Windows code page lacks must not raise
             stream.reconfigure(errors="backslashreplace")
     try:
         code = colorbatch.main(prog_name="colorbatch", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except click.Abort as abort:  # what click makes of KeyboardInterrupt
+    except click.Abort as abort:  # click's replacement for KeyboardInterrupt
         code = abort.__cause__.exit_code if isinstance(abort.__cause__, terminal.Interrupted) else ExitCode.SIGINT
     except click.ClickException as error:
         error.show()
@@ -85,12 +85,12 @@ def main() -> None:
         code = _report_bug(error)
     _close_streams()
     if any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate()):
-        os._exit(code)  # what could not be broken off writes nothing any more: nobody waits for it
+        os._exit(code)  # work that could not be aborted writes nothing any more, so do not wait for it
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
 def _report_bug(error: Exception) -> ExitCode:
-    """Write the traceback to a file and say in one line where it is."""
+    """Write the traceback to a file and print its path in one line."""
     where = "no file could be written for the traceback"
     try:
         with tempfile.NamedTemporaryFile(
@@ -106,7 +106,7 @@ def _report_bug(error: Exception) -> ExitCode:
 
 
 def _close_streams() -> None:
-    """Flush stdout and stderr; where that fails, keep the interpreter from complaining about it at exit."""
+    """Flush stdout and stderr; if that fails, keep the interpreter from reporting it at exit."""
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         if stream is None:  # it was closed before the start
             continue

@@ -20,7 +20,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _Path(click.Path):
-    """A path; an empty one, such as an unset variable of a script gives, is none."""
+    """A path. An empty one, as from an unset variable of a script, is refused, and so is a URL."""
 
     refuses_urls = True
 
@@ -49,7 +49,7 @@ class _Location(_Path):
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers without infinity and without what is no number."""
+    """A range of numbers without infinity and NaN."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, D102
         number = super().convert(value, param, ctx)
@@ -107,7 +107,7 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
         from colorbatch.inference.model_file import built_in_models
 
         names = [CompletionItem(name) for name in built_in_models() if name.startswith(incomplete)]
-        return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after names would hide them
+        return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after the names would hide them
 
 
 PATH = _Path(path_type=Path)

@@ -1,4 +1,4 @@
-"""How a parity report looks, for ``export`` and ``verify``."""
+"""The display of a parity report, for ``export`` and ``verify``."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show(report: "ParityReport") -> None:
-    """Print the worst figures of each kind of input, over all sizes and batches, and the verdict on stderr."""
+    """Print the worst figures of each kind of input, over all sizes and batches, and the verdict, on stderr."""
     of = " levels of RGB, mean over all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(

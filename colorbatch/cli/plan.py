@@ -1,4 +1,4 @@
-"""Show what a run would do."""
+"""The display of a dry run: what a run would do."""
 
 import json
 from collections import Counter
@@ -16,13 +16,13 @@ _HAS_OUTPUT = ("colour", "again", "kept")
 
 
 def show_plan(job: BatchJob, settings: Mapping[str, tuple[str, str]], *, as_json: bool, quiet: bool) -> None:
-    """Print the plan of a run on stdout, one source a line, and what it comes to on stderr.
+    """Print the plan of a run on stdout, one source per line, and a summary on stderr.
 
     Args:
         job: the run.
         settings: value and origin of each option.
-        as_json: all of it as one JSON object on stdout instead.
-        quiet: nothing on stderr.
+        as_json: print all of it as one JSON object on stdout instead.
+        quiet: print nothing on stderr.
 
     """
     found = forecast(job)
@@ -35,7 +35,7 @@ def show_plan(job: BatchJob, settings: Mapping[str, tuple[str, str]], *, as_json
         outcome = planned.output_name if prospect in _HAS_OUTPUT else planned.reason
         terminal.answer(f"{prospect}\t{printable(planned.input)}\t{printable(outcome)}")
     if not quiet:
-        terminal.say("\n".join(_in_words(found, settings)))
+        terminal.say("\n".join(_summary_lines(found, settings)))
 
 
 def _facts(found: Forecast) -> dict[str, object]:
@@ -58,7 +58,7 @@ def _facts(found: Forecast) -> dict[str, object]:
     }
 
 
-def _in_words(found: Forecast, settings: Mapping[str, tuple[str, str]]) -> list[str]:
+def _summary_lines(found: Forecast, settings: Mapping[str, tuple[str, str]]) -> list[str]:
     counts = found.counts
     lines = [
         f"{len(found.pictures)} sources: {counts['colour']} to colour, {counts['again']} to colour again "

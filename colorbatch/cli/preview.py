@@ -94,10 +94,10 @@ def command(
 
 
 def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
-    """Raise where the sheet cannot be written to.
+    """Check that the sheet can be written.
 
     Raises:
-        UsageError: its ending is not known, or something that is to stay is there.
+        UsageError: its extension is unknown, or a file or folder exists that must not be overwritten.
 
     """
     if output.suffix.lower() not in _FORMATS:

@@ -55,7 +55,7 @@ def command(
 def write(
     output: Path, source: Path | None, *, jobs: int | None, memory_limit: int | None = None, quiet: bool
 ) -> "Report":
-    """Write the report, show how far it is, and say where it lies.
+    """Write the report, show the progress, and print where the report is.
 
     Raises:
         ColorbatchError: as :func:`colorbatch.report.write_report`.

@@ -1,4 +1,4 @@
-"""``colorbatch restore``: give back the grey pictures."""
+"""``colorbatch restore``: restore the grey pictures."""
 
 import json
 from dataclasses import asdict

@@ -223,10 +223,10 @@ def command(
 
 
 def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
-    """Raise where a log would be written into the source, among the outputs, or into a file that is no log.
+    """Check that a log is not written into the source, among the outputs, or into a file that is not a log.
 
     Raises:
-        UsageError: it would.
+        UsageError: it would be.
 
     """
     from colorbatch.store.intersect import contains
@@ -244,9 +244,9 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
 
 
 def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
-    """Log the closing lines; print them, as a table on a terminal, but with ``quiet`` only after failures."""
+    """Log the summary; print it too, as a table on a terminal, but with ``quiet`` only after failures."""
     last = []
-    if quiet:  # they were not shown as they came
+    if quiet:  # they were not shown when they happened
         named = summary.failures[:_FAILURES_SHOWN]
         last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in named]
         if summary.failed > len(named):
@@ -265,7 +265,7 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
 
 
 def _line(summary: BatchSummary) -> str:
-    """Return what came of a run, for logs."""
+    """Return the result of a run as one line, for logs."""
     copied = f"{summary.copied} copied, " if summary.copied else ""
     return (
         f"{summary.coloured} coloured, {summary.kept} kept, {copied}"
@@ -275,7 +275,7 @@ def _line(summary: BatchSummary) -> str:
 
 
 def _table(summary: BatchSummary) -> dict[str, str]:
-    """Return what came of a run, for eyes."""
+    """Return the result of a run as a table, for a terminal."""
     counts = {
         "Coloured": summary.coloured,
         "Kept": summary.kept,
@@ -301,7 +301,7 @@ def _rates(summary: BatchSummary) -> str:
 
 
 def _stages(summary: BatchSummary) -> list[str]:
-    """Return a line for each stage: what it took in all threads together."""
+    """Return a line for each stage: its cost in all threads together."""
     return [
         f"  {stage}: {cost.seconds:.1f} s, {cost.cpu_seconds:.1f} s of CPU time, {cost.megabytes:.0f} MB"
         for stage, cost in summary.stages.items()

@@ -1,4 +1,4 @@
-"""What the terminal shows beside progress: messages, tables. Everything but asked-for results goes to stderr."""
+"""What the terminal shows besides progress: messages, tables. Everything but requested results goes to stderr."""
 
 import logging
 import os
@@ -23,24 +23,24 @@ logger = logging.getLogger(__name__)
 
 
 def is_terminal() -> bool:
-    """Return whether stderr is a terminal that lines can be drawn anew on."""
+    """Return whether stderr is a terminal on which lines can be redrawn."""
     try:
         return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
-    except (AttributeError, ValueError):  # it was closed before the start, or since
+    except (AttributeError, ValueError):  # closed before the start, or since
         return False
 
 
 def say(text: str) -> None:
-    """Print a line on stderr; when nobody can hear it, the work goes on."""
-    if sys.stderr is None:  # it was closed before the start
+    """Print a line on stderr; the work continues if that fails."""
+    if sys.stderr is None:  # closed before the start
         return
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"{text}\n")  # click would go past a bar that has put itself in the place of stderr
+        sys.stderr.write(f"{text}\n")  # click would bypass a bar that has replaced stderr
         sys.stderr.flush()
 
 
 def answer(text: str) -> None:
-    """Print what was asked for on stdout; when its reader has seen enough and gone, the work goes on.
+    """Print a requested result on stdout; the work continues if its reader has closed the pipe.
 
     Raises:
         OutputUnwritableError: stdout is full or closed.
@@ -67,9 +67,9 @@ def set_up_logging(*, verbose: bool, quiet: bool, log_file: Path | None = None) 
     """Send the package's log records to stderr: warnings, with ``verbose`` all, with ``quiet`` errors only.
 
     Args:
-        verbose: say more.
-        quiet: say less.
-        log_file: gets everything, with the time; it is added to.
+        verbose: print more.
+        quiet: print less.
+        log_file: file to which everything is appended, with the time.
 
     Raises:
         OutputUnwritableError: the log file cannot be written.
@@ -92,29 +92,29 @@ def set_up_logging(*, verbose: bool, quiet: bool, log_file: Path | None = None) 
     logger.handlers[:] = handlers
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    for outside in ("py.warnings", "tifffile", "PIL"):  # what is wrong with a picture stands in its row
+    for outside in ("py.warnings", "tifffile", "PIL"):  # problems of a picture are recorded in its row
         logging.getLogger(outside).addHandler(logging.NullHandler())
         logging.getLogger(outside).propagate = False
 
 
 def is_log(path: Path) -> bool:
-    """Return whether a file is empty or begins as a log of ours does."""
+    """Return whether a file is empty or begins like a log of ours."""
     try:
         with path.open("rb") as file:
             return re.match(rb"(\d{4}-\d\d-\d\dT[\d:]{8}Z [A-Z]|$)", file.read(30)) is not None
-    except OSError:  # what cannot be read is met again when it is opened for writing
+    except OSError:  # opening it for writing will fail too
         return True
 
 
 class _EchoHandler(logging.Handler):
-    """Writes to whatever stderr is at that moment: a progress bar puts itself in its place."""
+    """A handler that writes to the current stderr, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
 
 
 class _LogFile(logging.FileHandler):
-    """Says once when it cannot be written, and lets the work go on."""
+    """A log file that reports only once that it cannot be written, and lets the work continue."""
 
     _is_broken = False
 
@@ -124,7 +124,7 @@ class _LogFile(logging.FileHandler):
             say(f"Warning: cannot write the log file {printable(self.baseFilename)}: {sys.exc_info()[1]}")
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written before cannot be written now
+        with suppress(OSError):  # errors of writing were reported before
             super().close()
 
 
@@ -137,13 +137,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Set when the user or the system asks to stop; a second signal ends the process at once."""
+    """A request of the user or the system to stop; a second signal ends the process at once."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.exit_code = ExitCode.OK
         self.is_at_work = False
-        """Until this is set, the first signal ends the work at once, too."""
+        """Whether work has begun; until then the first signal ends the process at once, too."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Handle the first signal; the next one has its default effect."""
@@ -155,7 +155,7 @@ class Interruption:
 
 
 class HoldingProgress:
-    """Reports to another, and notes that work has begun which is worth finishing when a signal comes."""
+    """A reporter that forwards to another, and notes when work has begun that a signal should let finish."""
 
     def __init__(self, progress: ProgressReporter, interruption: Interruption) -> None:
         self._interruption = interruption
@@ -164,7 +164,7 @@ class HoldingProgress:
         self._begin = progress.begin
 
     def begin(self, total: int, label: str, weight: float | None = None) -> None:
-        """Begin, and hold signals from now on."""
+        """Begin, and defer signals from now on."""
         self._interruption.is_at_work = True
         self._begin(total, label, weight)
 
@@ -174,14 +174,14 @@ def interruptible() -> Iterator[Interruption]:
     """Turn SIGINT, SIGTERM and a lost terminal into an event for as long as the block lasts."""
     interruption = Interruption()
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # set by nohup
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, interruption.handle) for number in numbers}
     try:
         yield interruption
     except Exception as error:
         if interruption.exit_code and not interruption.is_at_work:
-            # A package written in C that is interrupted while it is imported says something of its own instead.
+            # A package written in C that is interrupted during its import raises an error of its own instead.
             raise Interrupted(interruption.exit_code) from error
         raise
     finally:
@@ -195,7 +195,7 @@ def duration(seconds: float) -> str:
 
 
 def aligned(facts: Mapping[str, str]) -> str:
-    """Return facts as text, a line each, what they are about in the first column; nothing is cut."""
+    """Return facts as text, one per line, with their names in the first column; nothing is truncated."""
     width = max(map(len, facts), default=0)
     return "\n".join(f"{name:{width}}  {value}" for name, value in facts.items())
 

@@ -11,7 +11,7 @@ from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, Los
 from colorbatch.training.recipe import RECIPES, read_recipe
 
 
-class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer click only
+class _KeepType(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
     """``all``, ``best`` or a number of epochs."""
 
     name = "all|N|best"
@@ -26,7 +26,7 @@ class _KeepType(click.ParamType):  # type: ignore[type-arg] # generic in newer c
 
 
 def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) -> None:  # noqa: ARG001 (click's signature)
-    """Make what the recipe says the defaults of the other options."""
+    """Make the options of the recipe the defaults of the other options."""
     if name is not None:
         ctx.default_map = {**(ctx.default_map or {}), **read_recipe(name)}
 
@@ -218,7 +218,7 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
       colorbatch train photos/ --recipe default --out training/ --validation 0.05
     """
     with needs_extra("train"):
-        import matplotlib as mpl  # noqa: F401 (said now, not after the first epoch)
+        import matplotlib as mpl  # noqa: F401 (if missing, fail now, not after the first epoch)
 
         from colorbatch.training.loop import train
     from colorbatch.cli.display import reporter

@@ -1,1 +1,1 @@
-"""What is done with a finished output folder, a model or one picture, beside a run."""
+"""Operations on a finished output folder, a model or one picture, apart from runs."""

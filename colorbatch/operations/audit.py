@@ -1,4 +1,4 @@
-"""Prove of a finished output folder that every file is accounted for and that only colour was added."""
+"""Prove that in a finished output folder every file is accounted for and only colour was added."""
 
 import hashlib
 from collections import Counter
@@ -33,34 +33,32 @@ from colorbatch.store.report_folder import is_part_of_report
 from colorbatch.store.store import Store
 
 _EXACT_TOLERANCE = 1.0
-"""Levels of luma between source and output in formats without loss: both are rounded to whole levels of RGB."""
+"""Maximum difference of luma in lossless formats, in levels: source and output are rounded to whole levels of RGB."""
 _JPEG_TOLERANCE = 0.5
-"""A JPEG is encoded again, which costs something even in grey. Its luma may be this much further from the source's, in
-levels (root mean square), and a quarter, than that of the source encoded again in grey with its own table."""
-
-
+"""A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
+source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
 _CHECKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be."""
+    """A fault that the audit found."""
 
     path: str
-    """Below the output folder, or below the source for what is missing there."""
+    """Path below the output folder, or, of a source, below the source."""
     problem: str
 
 
 @dataclass
 class Audit:
-    """What was checked, and what was found."""
+    """The result of an audit."""
 
     rows: int = 0
     done: int = 0
     skipped: int = 0
     failed: int = 0
     marked: int = 0
-    """Outputs that say that a model made their colours."""
+    """Outputs whose metadata states that a model made their colours."""
     unmarked: int = 0
     """Outputs made with ``--no-mark``, and copies of pictures that were in colour."""
     luma_compared: int = 0
@@ -68,12 +66,12 @@ class Audit:
     luma_handed_on: int = 0
     """JPEGs among them that hold the coded luma of their sources, byte for byte."""
     largest_luma_difference: float = 0.0
-    """Of the others, in levels of 255, or of 65,535 in pictures of 16 bits."""
+    """Largest difference of the others, in levels of 255, or of 65,535 in 16-bit pictures."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
 
@@ -84,17 +82,17 @@ def audit_batch(
     jobs: int | None = None,
     progress: ProgressReporter | None = None,
 ) -> Audit:
-    """Compare an output folder with its manifest, and with its source where that is given.
+    """Compare an output folder with its manifest, and with its source if that is given.
 
     Args:
-        folder: of the outputs.
-        source: from which they were made; ``None``: luma is not compared.
-        jobs: pictures at the same time; ``None``: one for each core.
-        progress: hears of it.
+        folder: folder of the outputs.
+        source: folder or file that they were made from; ``None``: luma is not compared.
+        jobs: number of pictures checked at the same time; ``None``: one per core.
+        progress: receives updates.
 
     Raises:
-        UsageError: a folder is not there, or has no manifest.
-        StoreUnavailableError: one lies in a store that does not answer, or refuses.
+        UsageError: a folder does not exist, or has no manifest.
+        StoreUnavailableError: the store of one does not respond, or denies access.
 
     """
     progress = progress or SilentProgress()
@@ -137,14 +135,14 @@ def audit_batch(
 
 
 class _Sources:
-    """What the outputs were made from: a folder, or the one file."""
+    """The sources of the outputs: a folder, or a single file."""
 
     def __init__(self, store: Store, output: Store, rows: Mapping[str, Row]) -> None:
-        """List what is there.
+        """List the sources.
 
         Raises:
-            UsageError: it is not there, or intersects the outputs.
-            StoreUnavailableError: its store does not answer, or refuses.
+            UsageError: the folder or file does not exist, or intersects the outputs.
+            StoreUnavailableError: its store does not respond, or denies access.
 
         """
         planned = plan_batch(store, output, earlier=earlier_outputs(rows.values()))
@@ -165,7 +163,7 @@ class _Sources:
 def _outcomes(
     rows: Sequence[Row], folder: Store, source: _Sources | None, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Row, "_Outcome"]]:
-    """Yield the outcome of each check; a few hundred at a time, since each may hold a picture."""
+    """Yield the outcome of each check; a few hundred are submitted at a time, since each may hold a picture."""
     for start in range(0, len(rows), _CHECKED_AT_ONCE):
         some = rows[start : start + _CHECKED_AT_ONCE]
         yield from zip(some, pool.map(lambda row: _check(row, folder, source), some), strict=True)
@@ -173,7 +171,7 @@ def _outcomes(
 
 @dataclass
 class _Outcome:
-    """Of the check of one output."""
+    """Outcome of the check of one output."""
 
     problems: list[str] = field(default_factory=list)
     is_marked: bool = False
@@ -241,7 +239,7 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
         largest = float(differences.max())
         outcome.luma_difference = max(outcome.luma_difference or 0.0, largest)
         if output.format == "JPEG":
-            to_grey = _luma_differences(before, _encoded_again(before, source))
+            to_grey = _luma_differences(before, _reencoded(before, source))
             is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(to_grey) + _JPEG_TOLERANCE
         else:
             is_same = largest <= _EXACT_TOLERANCE
@@ -262,8 +260,8 @@ def _root_mean_square(differences: color.Plane) -> float:
     return float(np.sqrt(np.square(differences, dtype=np.float64).mean()))
 
 
-def _encoded_again(frame: Frame, source: Picture) -> Frame:
-    """Return the luma of a frame as a grey JPEG with the source's own table keeps it."""
+def _reencoded(frame: Frame, source: Picture) -> Frame:
+    """Return the luma of a frame, encoded as a grey JPEG with the source's own table and decoded again."""
     grey = Frame(color.to_levels(color.luma_of(frame.pixels), np.uint8))
     return decode(encode(Picture((grey,), "JPEG", source.jpeg_luma_table)), max_megapixels=float("inf")).first
 

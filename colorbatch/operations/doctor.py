@@ -1,4 +1,4 @@
-"""What of colorbatch works on this machine: nothing is believed that can be tried."""
+"""Diagnose what works on this machine, by trying it."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _RUNTIMES = ("cpu", "cuda")
-"""Extras that cannot be installed together: one of them is enough."""
+"""Extras that cannot be installed together; one of them is enough."""
 _REINSTALL = "pip install --upgrade --force-reinstall colorbatch"
 
 
@@ -31,19 +31,19 @@ class ProviderState:
     """Whether a model ran on an execution provider."""
 
     name: str
-    """Its user word."""
+    """Name of the provider, as in ``--provider``."""
     problem: str
-    """What it said; empty: it ran."""
+    """Error message of the provider; empty: the model ran."""
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """Whether a built-in model can be opened, and ran."""
+    """Whether a built-in model can be opened and run."""
 
     name: str
     bytes: int
     sha256: str
-    """Empty: it is damaged."""
+    """Hash of the file; empty: it is damaged."""
     problem: str
 
 
@@ -54,7 +54,7 @@ class ExtraState:
     name: str
     missing: Sequence[str]
     pip: str
-    """The line that installs it; empty: all of it is there."""
+    """Command that installs it; empty: nothing is missing."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,33 @@ class FolderState:
 
     path: str
     tried_in: str
-    """The folder itself, or the first one above it that is there: ``run`` makes what is missing."""
+    """The folder itself, or the first one above it that exists: ``run`` creates what is missing."""
     bytes_free: int | None
     problem: str
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found."""
+    """The result of all tests."""
 
     versions: dict[str, str]
-    """Of colorbatch, Python and every package that colorbatch or one of its extras names and that is installed."""
+    """Versions of colorbatch, Python and every installed package that colorbatch or one of its extras names."""
     system: str
     cores: int
-    """Of the machine: as many pictures are worked on at the same time."""
+    """Number of cores of the machine."""
     cores_allowed: int
-    """That this process may use."""
+    """Number of cores that this process may use: as many pictures are processed at the same time."""
     memory: int
-    """Bytes, of the machine."""
+    """Memory of the machine, in bytes."""
     memory_limit: int | None
-    """Bytes that the container may take, where they are fewer."""
+    """Memory limit of the container in bytes; ``None``: it has none below that of the machine."""
     providers: Sequence[ProviderState]
     models: Sequence[ModelState]
     codecs: "Sequence[Trial]"
     extras: Sequence[ExtraState]
     folder: FolderState | None
     problems: Sequence[str]
-    """Why ``run`` cannot work here."""
+    """Reasons why ``run`` cannot work here."""
 
     @property
     def works(self) -> bool:
@@ -98,13 +98,13 @@ class Diagnosis:
 
 
 def diagnose(folder: Path | None = None) -> Diagnosis:
-    """Try all that ``run`` needs, and what it may use; also whether it could write to ``folder``.
+    """Test everything that ``run`` needs or may use, and whether it could write to ``folder``.
 
-    Nothing is left behind, and nothing is raised: what fails is told.
+    Nothing is left behind, and nothing is raised: failures are part of the result.
     """
     models = [_try_model(name, path) for name, path in built_in_models().items()]
     providers = [_try_provider(name) for name in get_args(ProviderName) if name != "auto"]
-    codecs, codecs_problem = _tried(_try_codecs)
+    codecs, codecs_problem = _attempt(_try_codecs)
     state = None if folder is None else _try_folder(folder)
     problems = [codecs_problem] if codecs_problem else []
     problems += [f"{each.kind}: {each.problem}" for each in codecs or () if each.is_needed and each.problem]
@@ -131,27 +131,27 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
     )
 
 
-def _tried(work: Callable[[], _T]) -> tuple[_T | None, str]:
-    """Do something; return what came of it, and what went wrong, of which one is empty."""
+def _attempt(work: Callable[[], _T]) -> tuple[_T | None, str]:
+    """Return the result of ``work`` and an empty message, or ``None`` and what went wrong."""
     try:
         return work(), ""
     except ColorbatchError as error:
         return None, error.in_full
     except ImportError as error:
         return None, f"{error}. Install colorbatch again with: {_REINSTALL}"
-    except Exception as error:  # noqa: BLE001 (whatever is broken here, the rest is still told)
+    except Exception as error:  # noqa: BLE001 (whatever is broken here, the rest is still reported)
         return None, f"{type(error).__name__}: {error}"
 
 
 def _try_model(name: str, path: Path) -> ModelState:
-    model, problem = _tried(lambda: read_model_file(name))
+    model, problem = _attempt(lambda: read_model_file(name))
     if model is None:
         return ModelState(name, path.stat().st_size, "", problem)
-    return ModelState(name, len(model.data), model.sha256, _tried(lambda: _run(model, "cpu"))[1])
+    return ModelState(name, len(model.data), model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
 
 
 def _try_provider(name: ProviderName) -> ProviderState:
-    return ProviderState(name, _tried(lambda: _run(read_model_file(DEFAULT_MODEL), name))[1])
+    return ProviderState(name, _attempt(lambda: _run(read_model_file(DEFAULT_MODEL), name))[1])
 
 
 def _run(model: ModelFile, provider: ProviderName) -> None:
@@ -174,9 +174,9 @@ def _try_codecs() -> "list[Trial]":
 
 
 def _try_folder(folder: Path) -> FolderState:
-    nearest, problem = _tried(lambda: machine.nearest_existing(folder))
+    nearest, problem = _attempt(lambda: machine.nearest_existing(folder))
     if nearest is not None:
-        _, problem = _tried(lambda: _write_and_remove(nearest))
+        _, problem = _attempt(lambda: _write_and_remove(nearest))
     return FolderState(str(folder), str(nearest or folder), machine.bytes_free(folder), problem)
 
 
@@ -194,9 +194,9 @@ def _write_and_remove(folder: Path) -> None:
 
 
 def _packages_by_extra() -> dict[str, list[str]]:
-    """Return the packages that each extra of the installed colorbatch names; those that it always needs under "".
+    """Return the packages of each extra of the installed colorbatch, by extra; those that it always needs under "".
 
-    Empty where colorbatch is not installed as a package.
+    The result is empty if colorbatch is not installed as a package.
     """
     try:
         lines = requires("colorbatch") or []
@@ -206,7 +206,7 @@ def _packages_by_extra() -> dict[str, list[str]]:
     for line in lines:
         name = re.match(r"[\w.-]+", line)
         marker = re.fullmatch(r"""[^;]+(?:; *extra *== *["']([\w-]+)["'])?""", line)
-        if name and marker:  # others are for other versions of Python
+        if name and marker:  # other lines are for other versions of Python
             found.setdefault(marker[1] or "", []).append(name[0])
     return found
 
@@ -218,7 +218,7 @@ def _versions(named: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _version_of(package: str) -> str:
-    """Return the version of an installed package, without importing it; empty where it is not installed."""
+    """Return the version of an installed package, without importing it; empty: it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

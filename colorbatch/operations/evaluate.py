@@ -1,4 +1,4 @@
-"""Measure a model: make colour pictures grey, colour them as a run does, and compare with the truth."""
+"""Measure a model: convert colour pictures to grey, colour them as in a run, and compare with the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from colorbatch.pixels.picture import Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
 
 HINT_SIDE = 5
-"""Pixels of the side of a true hint, at the size at which the network sees a picture."""
+"""Side of a true hint in pixels, at the size at which the network sees a picture."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,27 @@ class Scores:
     ciede2000: float
     colourfulness: float
     colourfulness_difference: float
-    """Mean distance from the colourfulness of the truth, picture by picture."""
+    """Mean absolute difference from the colourfulness of the truth, picture by picture."""
     blotches: float
     """Root mean square departure of chroma from the mean of its flat region, in levels of 8 bits."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model beside the baseline "leave it grey"."""
+    """Scores of a model, and of the baseline "leave it grey"."""
 
     pictures: int
     left_out: int
-    """Pictures that could not be read, or that are grey and teach nothing of colour."""
+    """Number of pictures that were excluded: unreadable, or grey and therefore no truth for colours."""
     size: int
     model: Scores
     grey: Scores
     truth_colourfulness: float
     truth_blotches: float
     expected_ciede2000: float | None
-    """Mean of what the model expected of itself; ``None``: it does not say."""
+    """Mean of the model's own estimates; ``None``: it makes none."""
     reliability: Reliability | None
-    """Of the distribution of colours; ``None``: the model has none."""
+    """Reliability of the distribution of colours; ``None``: the model has none."""
 
 
 def evaluate(
@@ -71,16 +71,16 @@ def evaluate(
 
     Args:
         colorizer: the opened model.
-        color_dir: searched through all its subfolders.
-        size: in pixels; the aspect ratio is not kept, as is usual in the literature.
-        limit: use only this many pictures, spread evenly over the sorted names.
-        aged: show the model the pictures as if they were old and damaged, each in its own way, the same every time;
-            its colours are still laid over the undamaged luma, so that only colour is measured.
-        hints: tell the model the true colour of so many random places, the same every time.
-        progress: hears of each picture.
+        color_dir: folder of the pictures, searched recursively.
+        size: side in pixels; the aspect ratio is not kept, as is usual in the literature.
+        limit: maximum number of pictures, spread evenly over the sorted names.
+        aged: age and damage the pictures before the model sees them, each differently, but the same every time; its
+            colours are still merged with the undamaged luma, so that only colour is measured.
+        hints: number of random places whose true colour the model is given, the same every time.
+        progress: receives an update for each picture.
 
     Raises:
-        UsageError: there is no picture that can be read, or the model takes no hints.
+        UsageError: no picture can be used, or the model takes no hints.
         MissingExtraError: scikit-image is not installed.
         InferenceError: the model failed on a picture.
 
@@ -98,7 +98,7 @@ def evaluate(
         progress.advance()
         try:
             truth = _read(path, size)
-        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them stumble over)
+        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise all kinds of exceptions for damaged files)
             left_out += 1
             progress.message(f"Skipped {path}: {error}")
             continue
@@ -126,13 +126,13 @@ def evaluate(
 
 @dataclass
 class _ScoreTally:
-    """Scores of each picture."""
+    """Scores of all pictures so far."""
 
     pictures: list[tuple[float, ...]] = field(default_factory=list)
     blotches: list[Blotches] = field(default_factory=list)
 
     def add(self, result: Pixels, truth: Pixels, colourfulness: float, regions: NDArray[np.int32]) -> None:
-        """Compare a picture with the truth, of which the colourfulness is given."""
+        """Compare a picture with the truth, whose ``colourfulness`` and flat ``regions`` are given."""
         found = metrics.colourfulness(result)
         self.pictures.append(
             (
@@ -153,7 +153,7 @@ class _ScoreTally:
 
 @dataclass
 class _Tally:
-    """What was found so far."""
+    """Results of all pictures so far."""
 
     colorizer: Colorizer
     aged: bool
@@ -171,7 +171,7 @@ class _Tally:
             self.reliability = ReliabilityTable(colors)
 
     def add(self, truth: Pixels, grey: NDArray[np.uint8]) -> None:
-        """Colour a picture and compare it."""
+        """Colour a picture and compare it with the truth."""
         number = len(self.of_model.pictures)
         seen = _aged(color.luma_of(grey), truth, number) if self.aged else grey
         size = self.colorizer.network_size(*grey.shape)
@@ -204,7 +204,7 @@ def _true_hints(chroma: Plane, count: int, random: np.random.Generator) -> Plane
 
 
 def _shrunk(chroma: Plane, size: Sequence[int]) -> Plane:
-    """Return chroma ``[2, h, w]`` averaged over squares of a place each."""
+    """Return chroma ``[2, h, w]`` averaged over squares of ``COLORS_STRIDE`` pixels, as ``[2, *size]``."""
     height, width = size
     stride = contract.COLORS_STRIDE
     squares = chroma[:, : height * stride, : width * stride].reshape(2, height, stride, width, stride)

@@ -1,4 +1,4 @@
-"""One picture coloured in several ways, side by side on a sheet, so that one is chosen before a long run."""
+"""One picture coloured in several ways, side by side on a sheet, to choose from before a long run."""
 
 import hashlib
 import math
@@ -25,19 +25,19 @@ from colorbatch.pixels.toning import measure_tone
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.text import printable
 
-_LEVELS = (0.0, 0.4, 1.0)
-"""Of vividness that are shown, beside the model's own, when nothing is given to choose from."""
+_VIVIDNESS_LEVELS = (0.0, 0.4, 1.0)
+"""Levels of vividness that are shown, besides the model's own, if no choices are given."""
 _STRENGTHS = (0.6, 1.0, 1.4)
-"""Shown instead for a model without vividness."""
-_MOST_MEGAPIXELS = 200
-"""Of a sheet."""
+"""Strengths that are shown instead for a model without vividness."""
+_MAX_MEGAPIXELS = 200
+"""Maximum size of a sheet."""
 _MODEL = "model"
-_STANDARD = ColorOptions()
+_DEFAULT_OPTIONS = ColorOptions()
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What to choose from; the sheet shows every combination. Empty: what the model says, or ``run`` does."""
+    """Values to choose from; the sheet shows every combination. Empty: the default of the model, or of ``run``."""
 
     models: Sequence[str] = ()
     """Names of built-in models, or paths of model files."""
@@ -47,7 +47,7 @@ class Choices:
 
     @property
     def varied(self) -> dict[str, int]:
-        """How many values there are of what has several, by the words that the sheet uses."""
+        """Number of values of each setting that has several, by its name on the sheet."""
         given = {
             _MODEL: self.models,
             "vividness": self.vividness,
@@ -58,7 +58,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Variant:
     """One way to colour the picture."""
 
     model: str
@@ -66,7 +66,7 @@ class _Way:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What decides the colours, by the words that the sheet uses."""
+        """Settings that determine the colours, by their names on the sheet."""
         options = self.colorizer.options
         return {
             _MODEL: self.model,
@@ -75,19 +75,19 @@ class _Way:
             "working size": options.working_size,
         }
 
-    def told(self, name: str) -> str:
-        """Return one of the settings in words."""
+    def describe(self, name: str) -> str:
+        """Return one of the settings as text for a label."""
         contract, value = self.colorizer.session.contract, self.settings[name]
         if value is None:
             return f"no {name}"
-        standards = {
+        defaults = {
             _MODEL: DEFAULT_MODEL,
             "vividness": contract.vividness,
-            "strength": _STANDARD.strength,
+            "strength": _DEFAULT_OPTIONS.strength,
             "working size": contract.working_size,
         }
         shown = f"{value:g}" if isinstance(value, float) else printable(str(value))
-        return f"{name} {shown}{' (the default)' if value == standards[name] else ''}"
+        return f"{name} {shown}{' (the default)' if value == defaults[name] else ''}"
 
 
 def preview(
@@ -101,15 +101,15 @@ def preview(
 ) -> Picture:
     """Return a sheet that shows the original in grey, and every way to colour it that the choices allow.
 
-    Each is coloured at full size, as a run does it, and then shrunk. Of a picture of several pages the first is shown.
+    Each is coloured at full size, as in a run, and then reduced. Of a picture with several pages the first is shown.
 
     Args:
         data: a picture file.
-        name: of it, for the title.
-        choices: to choose from.
+        name: its name, for the title.
+        choices: values to choose from.
         provider: where the models run.
         side: longest side in pixels of each picture on the sheet.
-        progress: hears of it.
+        progress: receives updates.
 
     Raises:
         PictureError: the file cannot be coloured.
@@ -120,64 +120,65 @@ def preview(
     progress = progress or SilentProgress()
     models = dict.fromkeys(choices.models or (DEFAULT_MODEL,))
     sessions = {model: Session(read_model_file(model), provider) for model in models}
-    choices = _with_something_to_choose(choices, [session.contract for session in sessions.values()])
-    ways = list(_ways(choices, sessions))
-    if (len(ways) + 1) * side**2 / 1e6 > _MOST_MEGAPIXELS:
+    choices = _with_default_choices(choices, [session.contract for session in sessions.values()])
+    variants = list(_variants(choices, sessions))
+    if (len(variants) + 1) * side**2 / 1e6 > _MAX_MEGAPIXELS:
         raise UsageError(
-            f"{len(ways)} pictures of {side} pixels are too many for one sheet",
+            f"{len(variants)} pictures of {side} pixels are too many for one sheet",
             advice="Give fewer values, or a smaller --cell.",
         )
     picture = decode(data)
     frame = picture.first
     original = Cell(
-        _shrunk(color.to_levels(color.luma_of(frame.pixels))[..., None].repeat(3, 2), frame, side), _told_of(frame)
+        _shrunk(color.to_levels(color.luma_of(frame.pixels))[..., None].repeat(3, 2), frame, side), _label_of(frame)
     )
-    progress.begin(len(ways), "Colouring")
+    progress.begin(len(variants), "Colouring")
     cells = []
-    for way in ways:
-        coloured = way.colorizer.colorize(Picture((frame,))).first.pixels
-        cells.append((way, Cell(_shrunk(coloured, frame, side), [way.told(word) for word in choices.varied])))
+    for variant in variants:
+        coloured = variant.colorizer.colorize(Picture((frame,))).first.pixels
+        label = [variant.describe(word) for word in choices.varied]
+        cells.append((variant, Cell(_shrunk(coloured, frame, side), label)))
         progress.advance(megapixels=frame.width * frame.height / 1e6)
     progress.end()
     pages = f", page 1 of {len(picture.frames)}" if len(picture.frames) > 1 else ""
     title = [f"{printable(name)}{pages}, {frame.width} x {frame.height} pixels; the colours were made by a model"]
-    fixed = [_told_of_all(word, ways) for word in ways[0].settings if word not in choices.varied]
+    fixed = [_describe_common(word, variants) for word in variants[0].settings if word not in choices.varied]
     sheet = draw_sheet([*title, ", ".join(fixed)], _rows(original, cells, choices.varied), side)
-    return Picture((Frame(sheet, metadata=Metadata(xmp=_mark(data, name, ways))),))
+    return Picture((Frame(sheet, metadata=Metadata(xmp=_mark(data, name, variants))),))
 
 
-def _ways(choices: Choices, sessions: Mapping[str, Session]) -> Iterator[_Way]:
+def _variants(choices: Choices, sessions: Mapping[str, Session]) -> Iterator[_Variant]:
     """Yield every combination, each once."""
     have_vividness = any(session.contract.vividness is not None for session in sessions.values())
     seen = set()
     for model, session in sessions.items():
-        # Beside one that has it, a model without vividness is shown once; alone, it is refused as by a run.
+        # Beside a model with vividness, one without it is shown once; alone, it is refused, as in a run.
         levels = choices.vividness if session.contract.vividness is not None or not have_vividness else ()
         for vividness, strength, size in product(
-            levels or (None,), choices.strengths or (_STANDARD.strength,), choices.working_sizes or (None,)
+            levels or (None,), choices.strengths or (_DEFAULT_OPTIONS.strength,), choices.working_sizes or (None,)
         ):
-            way = _Way(model, Colorizer(session, ColorOptions(size, vividness, strength)))
-            if (model, way.colorizer.options) not in seen:
-                seen.add((model, way.colorizer.options))
-                yield way
+            variant = _Variant(model, Colorizer(session, ColorOptions(size, vividness, strength)))
+            if (model, variant.colorizer.options) not in seen:
+                seen.add((model, variant.colorizer.options))
+                yield variant
 
 
-def _with_something_to_choose(choices: Choices, contracts: Sequence[ModelContract]) -> Choices:
-    """Return the choices; where there is none among them, with the levels that are most worth comparing."""
+def _with_default_choices(choices: Choices, contracts: Sequence[ModelContract]) -> Choices:
+    """Return the choices; if nothing varies, with the levels that are most worth comparing."""
     if choices.varied:
         return choices
     own = contracts[0].vividness
     if own is not None and not choices.vividness:
-        return replace(choices, vividness=sorted({*_LEVELS, own}))
+        return replace(choices, vividness=sorted({*_VIVIDNESS_LEVELS, own}))
     if own is None and not choices.strengths:
         return replace(choices, strengths=_STRENGTHS)
     return choices
 
 
-def _rows(original: Cell, cells: Sequence[tuple[_Way, Cell]], varied: Mapping[str, int]) -> list[list[Cell]]:
-    """Lay out: what varies most from left to right, the rest from top to bottom, and the original before each row.
+def _rows(original: Cell, cells: Sequence[tuple[_Variant, Cell]], varied: Mapping[str, int]) -> list[list[Cell]]:
+    """Lay out the cells: what varies most in rows, the rest in columns, and the original at the start of each row.
 
-    Where only one thing varies, or none, the sheet is about as many cells wide as high.
+    If at most one setting varies, the sheet is about as many cells wide as high.
     """
     if len(varied) < 2:
         flat = [original, *(cell for _, cell in cells)]
@@ -185,24 +186,24 @@ def _rows(original: Cell, cells: Sequence[tuple[_Way, Cell]], varied: Mapping[st
         return [flat[start : start + across] for start in range(0, len(flat), across)]
     along = max(varied, key=lambda word: varied[word])
     rows: dict[tuple[object, ...], list[Cell]] = {}
-    for way, cell in cells:
-        rows.setdefault(tuple(way.settings[word] for word in varied if word != along), [original]).append(cell)
+    for variant, cell in cells:
+        rows.setdefault(tuple(variant.settings[word] for word in varied if word != along), [original]).append(cell)
     return list(rows.values())
 
 
-def _told_of_all(word: str, ways: Sequence[_Way]) -> str:
-    told = {way.told(word) for way in ways}
-    return told.pop() if len(told) == 1 else f"default {word} of each model"
+def _describe_common(word: str, variants: Sequence[_Variant]) -> str:
+    texts = {variant.describe(word) for variant in variants}
+    return texts.pop() if len(texts) == 1 else f"default {word} of each model"
 
 
-def _told_of(frame: Frame) -> list[str]:
+def _label_of(frame: Frame) -> list[str]:
     if frame.pixels.ndim == 2:
         return ["the original"]
     return [f"the original's luma{' (already in colour)' if measure_tone(frame.pixels).is_color else ''}"]
 
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:
-    """Return RGB ``[h, w, 3]`` of 8 bits, no side longer than ``side``; what alpha hides is white."""
+    """Return RGB ``[h, w, 3]`` of 8 bits, no side longer than ``side``, with white where alpha hides the picture."""
     image = Image.fromarray(color.to_8_bits(pixels))
     if frame.alpha is not None:
         alpha = Image.fromarray(color.to_8_bits(frame.alpha))
@@ -211,10 +212,10 @@ def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _mark(data: bytes, name: str, ways: Sequence[_Way]) -> bytes:
-    """Return XMP that says that models made the colours of the sheet, and which."""
-    models = {way.model: way.colorizer.session for way in ways}
-    settings = repr([way.settings for way in ways]).encode()
+def _mark(data: bytes, name: str, variants: Sequence[_Variant]) -> bytes:
+    """Return XMP that states that models made the colours of the sheet, and which."""
+    models = {variant.model: variant.colorizer.session for variant in variants}
+    settings = repr([variant.settings for variant in variants]).encode()
     origin = mark.Origin(
         name,
         hashlib.sha256(data).hexdigest(),

@@ -1,4 +1,4 @@
-"""Give back the grey pictures that coloured JPEGs hold bit for bit."""
+"""Restore the grey pictures that coloured JPEGs hold bit for bit."""
 
 import hashlib
 import os
@@ -17,18 +17,18 @@ from colorbatch.store.local import LocalStore
 
 @dataclass
 class Restored:
-    """What was given back, counted."""
+    """The result of a restoration."""
 
     restored: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    """Outputs that were not, each with the reason."""
+    """Outputs that were not restored, each with the reason."""
 
 
 def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | None = None) -> Restored:
     """Write a grey JPEG below ``destination`` for each output of a run that holds the coded luma of its source.
 
-    Each is named as its source was, and decodes to the same levels; what stood beside the picture in the source is in
-    the coloured output, not here. Nothing is overwritten.
+    Each is named like its source, and decodes to the same levels; the metadata of the source is in the coloured output,
+    not here. Nothing is overwritten.
 
     Raises:
         UsageError: the folder has no manifest, or it and the destination overlap.
@@ -56,12 +56,12 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
 
 
 def _restore(row: Row, output: LocalStore, destination: Path) -> str:
-    """Write one grey picture; return why that was not done, or nothing."""
+    """Write one grey picture; return the reason if that is impossible, otherwise an empty string."""
     target = destination / row.input
     try:
         data = output.read(str(row.output))
         is_inside = target.parent.resolve().is_relative_to(destination.resolve())
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         return f"cannot read it: {reason_of(error)}"
     if hashlib.sha256(data).hexdigest() != row.output_sha256:
         return "the output was altered after it was made"

@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _PAPER, _INK = (236, 236, 236), (20, 20, 20)
-"""Without a colour of their own, which would change how those of the pictures look."""
-_SMALLEST_LETTERS, _LETTERS_FOR_SIDE = 13, 29
-"""Pixels; the side of a cell has room for so many letters' heights."""
-_NARROWEST = 9
-"""Width of a cell, in letters' heights: a label needs room even above a narrow picture."""
+"""Neutral, since a tint would change how the colours of the pictures look."""
+_MIN_LETTERS, _LETTERS_PER_SIDE = 13, 29
+"""Minimum height of letters in pixels, and how many of their heights fit the side of a cell."""
+_MIN_WIDTH = 9
+"""Minimum width of a cell in heights of letters: a label needs room even above a narrow picture."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,22 @@ class Cell:
     image: NDArray[np.uint8]
     """RGB ``[H, W, 3]``."""
     label: Sequence[str]
-    """Lines."""
+    """Lines of text."""
 
 
 def draw_sheet(title: Sequence[str], rows: Sequence[Sequence[Cell]], side: int) -> NDArray[np.uint8]:
     """Return a sheet, RGB ``[H, W, 3]``: the title at the top, below it rows of cells, all of the same size.
 
     Args:
-        title: lines.
-        rows: of cells, one or more.
-        side: longest side of the images in pixels; letters are as large as suits it.
+        title: lines of text.
+        rows: rows of cells, at least one.
+        side: longest side of the images in pixels; the size of the letters depends on it.
 
     """
-    letters = max(_SMALLEST_LETTERS, side // _LETTERS_FOR_SIDE)
+    letters = max(_MIN_LETTERS, side // _LETTERS_PER_SIDE)
     font, margin, line = ImageFont.load_default(letters), letters, round(letters * 1.4)
     cells = [cell for row in rows for cell in row]
-    width = max(_NARROWEST * letters, *(cell.image.shape[1] for cell in cells))
+    width = max(_MIN_WIDTH * letters, *(cell.image.shape[1] for cell in cells))
     height = max(cell.image.shape[0] for cell in cells)
     labels = [[list(_wrapped(cell.label, font, width)) for cell in row] for row in rows]
     across = max(map(len, rows))
@@ -88,6 +88,6 @@ def _wrapped(lines: Sequence[str], font: _Font, width: int) -> Iterator[str]:
 
 
 def _drawable(text: str) -> str:
-    """Return ``text`` with what the font lacks, which is all but ASCII, without its accents or escaped."""
+    """Return ``text`` in ASCII, which is all that the font has: accents are removed, other characters escaped."""
     plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return plain.encode("ascii", "backslashreplace").decode()

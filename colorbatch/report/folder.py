@@ -1,4 +1,4 @@
-"""The folder of a report: made once, known by its marker, and held while it is written."""
+"""The folder of a report: created once, recognized by its marker, and locked while it is written."""
 
 import os
 import re
@@ -19,10 +19,10 @@ _BATCH = re.compile(rb'"batch": "([0-9a-f]{32})"')
 
 
 def refuse_foreign_folder(output: Path) -> None:
-    """Raise where the place of a report in an output folder is taken by something that no report made.
+    """Check that the place of the report in an output folder holds nothing that no report made.
 
     Raises:
-        UsageError: it is.
+        UsageError: it does.
 
     """
     folder = output / REPORT_FOLDER
@@ -36,30 +36,30 @@ def refuse_foreign_folder(output: Path) -> None:
 
 
 def _links_for_folders(previews: Path) -> Iterator[Path]:
-    """Yield the folders of previews that are links, through which a report would be written elsewhere."""
+    """Yield the folders of previews that are links, through which a report would write to another place."""
     if previews.is_symlink():
         yield previews
-    with suppress(OSError):  # there are none yet, or they cannot be looked at, nor written
+    with suppress(OSError):  # there are none yet, or they can be neither read nor written
         yield from (each for each in previews.iterdir() if each.is_symlink())
 
 
 def _is_empty(folder: Path) -> bool:
     try:
         return not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir())
-    except OSError:  # it cannot even be looked at
+    except OSError:  # it cannot be read
         return False
 
 
 @contextmanager
 def held_folder(output: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folder of the report and the name of the batch, which marks are kept under; nobody else writes there.
+    """Lock the folder of the report; yield it and the name of the batch, under which the browser stores marks.
 
-    The name is random, and stays for as long as the folder does: it outlives later runs, and copies to other places.
+    The name is random, and kept as long as the folder exists: it survives later runs, and copies to other places.
 
     Raises:
-        UsageError: the place is taken.
+        UsageError: something else exists in its place.
         OutputInUseError: another report is being written there.
-        OutputUnwritableError: it cannot be written.
+        OutputUnwritableError: the folder cannot be written.
 
     """
     refuse_foreign_folder(output)
@@ -78,10 +78,10 @@ def held_folder(output: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _batch_of(marker: BinaryIO, path: Path) -> str:
-    """Return the name in the marker; one that is new, or was killed before it was written, gets one.
+    """Return the name in the marker; write one into a marker that is new, or was never completed.
 
     Raises:
-        OSError: it can be neither read nor written.
+        OSError: the marker cannot be read or written.
 
     """
     known = _BATCH.search(path.read_bytes())
@@ -94,10 +94,10 @@ def _batch_of(marker: BinaryIO, path: Path) -> str:
 
 
 def remove_all_but(folder: Path, kept: AbstractSet[str]) -> None:
-    """Delete what earlier reports left in the folder, and nothing that is not theirs.
+    """Delete what earlier reports left in the folder, and nothing else.
 
     Args:
-        folder: of the report.
+        folder: folder of the report.
         kept: paths below it of the previews that the page shows.
 
     """
@@ -108,5 +108,5 @@ def remove_all_but(folder: Path, kept: AbstractSet[str]) -> None:
             if path not in kept and is_part_of_report(f"{REPORT_FOLDER}/{path}"):
                 with suppress(OSError):
                     (folder / path).unlink()
-        with suppress(OSError):  # it holds others still
+        with suppress(OSError):  # it is not empty
             Path(parent).rmdir()

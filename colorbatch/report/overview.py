@@ -1,4 +1,4 @@
-"""What a batch comes to: counts, megapixels, time, and the pictures that failed."""
+"""The totals of a batch: counts, megapixels, time, and the pictures that failed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,23 +12,23 @@ from colorbatch.records.row import Row
 
 @dataclass(frozen=True)
 class Overview:
-    """Of all rows."""
+    """Totals over all rows."""
 
     sources: int
     counts: Mapping[Status, int]
     coloured: int
-    """Outputs that stand, but for copies."""
+    """Number of outputs, except copies."""
     megapixels: float
-    """Of those, their first pages."""
+    """Total size of their first pages."""
     seconds: float
-    """In which they were worked on, however many at a time; breaks between runs are left out."""
+    """Time during which at least one of them was in progress, without the breaks between runs."""
     failures: Sequence[Row]
     skipped: Sequence[tuple[str, int]]
-    """How many were skipped for each reason, the most common first."""
+    """Reasons for skipping and their counts, the most common first."""
 
     @property
     def pictures_per_second(self) -> float:
-        """Coloured pictures for each second of work."""
+        """Coloured pictures per second of work."""
         return self.coloured / self.seconds if self.seconds else 0.0
 
 
@@ -49,10 +49,10 @@ def overview_of(rows: Iterable[Row]) -> Overview:
 
 
 def busy_seconds(rows: Iterable[Row]) -> float:
-    """Return the seconds in which at least one of the rows was worked on, by their own seconds and ends."""
+    """Return the seconds during which at least one of the rows was in progress, from their durations and end times."""
     spans = []
     for row in rows:
-        with suppress(ValueError, OverflowError, OSError):  # a row without a time, or with nonsense for one
+        with suppress(ValueError, OverflowError, OSError):  # a row without a valid time
             end = datetime.fromisoformat(str(row.finished_at)).timestamp()
             spans.append((end - max(0.0, row.seconds or 0.0), end))
     total, reached = 0.0, float("-inf")

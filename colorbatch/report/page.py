@@ -1,4 +1,4 @@
-"""The page of a report: its facts as JSON for the script, and its HTML by a template that escapes all it is given."""
+"""The page of a report: its data as JSON for the script, and its HTML from a template that escapes all values."""
 
 import hashlib
 import os
@@ -21,10 +21,10 @@ from colorbatch.version import __version__
 
 ASSETS = ("report.css", "report.js")
 _FAILURES_SHOWN = 100
-"""On the page itself; the others are found by the filter."""
-_MAKER = ("model", "model_sha256", "settings_sha256", "provider", "digital_source_type", "version")
-"""Fields that most rows have in common: they stand once in the data, and rows name them by number."""
-_OWN = (
+"""Maximum number of failures in the summary; the filter finds the others."""
+_SHARED_FIELDS = ("model", "model_sha256", "settings_sha256", "provider", "digital_source_type", "version")
+"""Fields that most rows have in common: each combination is stored once in the data, and rows refer to its index."""
+_ROW_FIELDS = (
     "reason",
     "input_sha256",
     "output_sha256",
@@ -40,7 +40,7 @@ _OWN = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A row with what can be shown of it."""
+    """A row with its preview and its concerns."""
 
     row: Row
     preview: Preview
@@ -48,9 +48,10 @@ class Shown:
 
     @property
     def first_look(self) -> tuple[int, float, float, str]:
-        """The place in the order "look at this first".
+        """Sort key of the order "look at this first".
 
-        First come failures, then files that are not right, then all others by score and confidence, then what is left.
+        Failures come first, then rows with damaged or altered files, then all measured ones by score and confidence,
+        then the rest.
         """
         if self.row.status == "failed":
             group = 0
@@ -64,26 +65,26 @@ class Shown:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the page is about."""
+    """Facts about the batch that the page shows."""
 
     title: str
     batch: str
-    """A name that no other batch has: marks are kept under it."""
+    """Unique name of the batch, under which marks are stored."""
     source: str | None
-    """Where sources are, as a reference from the page; ``None``: not given."""
+    """Relative reference from the page to the sources; ``None``: not given."""
     unfinished: bool
-    """Whether a run is at work, or was killed."""
+    """Whether a run is in progress or was killed."""
     without_row: int | None
-    """Sources that have no row; ``None``: not known."""
+    """Number of sources without a row; ``None``: unknown."""
 
 
 def reference(name: str) -> str:
-    """Return a path as a relative reference (RFC 3986): what a URL cannot have is percent-encoded, byte for byte."""
+    """Return a path as a relative reference (RFC 3986), with bytes that a URL cannot contain percent-encoded."""
     return quote(os.fsencode(name))
 
 
 def with_concerns(rows: Sequence[Row], shown: Sequence[Preview]) -> list[Shown]:
-    """Return the rows in the order in which to look at them."""
+    """Return the rows with their concerns, in the order in which to look at them."""
     measured = [preview.measures for preview in shown if preview.measures]
     batch = scores.typical([each.colourfulness for each in measured])
     found = [
@@ -94,7 +95,7 @@ def with_concerns(rows: Sequence[Row], shown: Sequence[Preview]) -> list[Shown]:
 
 
 def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
-    """Return what the script of the page reads; texts as in the manifest."""
+    """Return the data for the script of the page, with texts as in the manifest."""
     makers: dict[tuple[Any, ...], int] = {}
     pictures = []
     for each in shown:
@@ -102,10 +103,10 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "input": to_utf_8(row.input),
             "status": row.status,
-            **{name: getattr(row, name) for name in _OWN},
+            **{name: getattr(row, name) for name in _ROW_FIELDS},
             "warnings": row.warnings,
             "finished_at": row.finished_at,
-            "maker": makers.setdefault(tuple(getattr(row, name) for name in _MAKER), len(makers)),
+            "maker": makers.setdefault(tuple(getattr(row, name) for name in _SHARED_FIELDS), len(makers)),
             "preview": preview.name,
             "before": preview.before,
             "small": [preview.width, preview.height],
@@ -126,7 +127,7 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
     return {
         "batch": subject.batch,
         "title": printable(subject.title),
-        "makers": [dict(zip(_MAKER, maker, strict=True)) for maker in makers],
+        "makers": [dict(zip(_SHARED_FIELDS, maker, strict=True)) for maker in makers],
         "pictures": pictures,
     }
 
@@ -137,7 +138,7 @@ def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> byte
         loader=PackageLoader("colorbatch.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["printable"] = printable
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and keys as they come
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and unsorted keys
     page = environment.get_template("index.html").render(
         subject=subject,
         overview=overview,
@@ -154,20 +155,20 @@ def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> byte
 
 
 def _sizes_in_words(shown: Sequence[Preview]) -> str:
-    """Return what all previews take, and one picture's on average."""
+    """Return the total size of all previews, and the mean per picture, as text."""
     sizes = [sum(size for _, size in preview.sizes) for preview in shown if preview.sizes]
     return f"{sum(sizes) / 1e6:,.1f} MB, {sum(sizes) / 1e3 / len(sizes):,.0f} kB per picture" if sizes else "nothing"
 
 
 def asset(name: str) -> bytes:
-    """Return the script or the style sheet."""
+    """Return the content of the script or the style sheet."""
     return (resources.files("colorbatch.report") / "static" / name).read_bytes()
 
 
 def source_reference(source: Path, report: Path) -> str | None:
-    """Return where sources are as seen from the page; ``None`` where no relative path leads there."""
+    """Return a relative reference from the page to the sources; ``None``: no relative path leads there."""
     folder = source.parent if source.is_file() else source
     try:
         return reference(Path(os.path.relpath(folder.resolve(), report.resolve())).as_posix())
-    except (OSError, ValueError, RuntimeError):  # another drive; a link that leads to itself
+    except (OSError, ValueError, RuntimeError):  # another drive; a link to itself
         return None

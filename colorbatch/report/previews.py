@@ -1,4 +1,4 @@
-"""Previews: small pictures of an output and of its source's luma, made once for as long as the files do not change."""
+"""Previews: small pictures of an output and of its source's luma, reused as long as the files do not change."""
 
 import hashlib
 import io
@@ -25,75 +25,73 @@ from colorbatch.store import atomic
 from colorbatch.store.regular_files import read_regular
 
 SMALL_SIDE, LARGE_SIDE = 384, 1024
-"""Longest sides in pixels on the contact sheet, and of a picture that was opened."""
+"""Longest sides in pixels: on the contact sheet, and of an opened picture."""
 _QUALITY = 75
 _EFFORT = 4
-"""Of the WebP encoder, 0 to 6."""
+"""Effort of the WebP encoder, 0 to 6."""
 _VERSION = 1
-"""Of what is made and measured here; another one makes all previews anew."""
+"""Version of previews and measures; a change makes all previews again."""
 _COPIES = 2
-"""How many times a decoded picture is in memory: as read, and in 8 bits on its way to the preview."""
+"""Copies of a decoded picture in memory: as read, and in 8 bits on its way to the preview."""
 
 Before = Literal["source", "output"] | None
-"""Whose luma is shown as the picture before; ``None``: nothing was coloured."""
-
-
+"""File whose luma is shown as the picture before; ``None``: nothing was coloured."""
 _Part = Literal["before", "after"]
 _Levels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What can be shown of one source."""
+    """The preview of one source."""
 
     name: str | None = None
-    """Of its files; ``None``: there is nothing to show."""
+    """Name that its files share; ``None``: there is nothing to show."""
     before: Before = None
     width: int = 0
     height: int = 0
-    """Of the small ones."""
+    """Size of the small pictures in pixels."""
     measures: Measures | None = None
-    """Of an output that was coloured."""
+    """Measures of the output; ``None``: it was not coloured."""
     sizes: Sequence[tuple[str, int]] = ()
-    """Its files: paths below the folder of the report, and their bytes."""
+    """Its files: paths below the folder of the report, and sizes in bytes."""
     notes: Sequence[str] = ()
-    """What is wrong with the files it was to be made from."""
+    """Problems of the files that it is made from."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where previews are made from, and where they go."""
+    """The folders that previews are made from and written to."""
 
     output: Path
     source: Path | None
     report: Path
     memory: MemoryBudget
-    """For decoded pictures."""
+    """Budget for decoded pictures."""
 
     def path_of_output(self, row: Row) -> Path | None:
         """Return the file that a row names as its output."""
         return None if row.output is None else self.output / row.output
 
     def path_of_source(self, row: Row) -> Path | None:
-        """Return the file that was read for a row, where the source is given."""
+        """Return the file that was read for a row; ``None``: no source is given, or none was read."""
         if self.source is None or row.input_sha256 is None:
             return None
         return self.source if self.source.is_file() else self.source / row.input
 
 
 def file_name(name: str, part: _Part, *, is_large: bool) -> str:
-    """Return the path of a preview file below the folder of the report. The page's script makes the same."""
+    """Return the path of a preview file below the folder of the report, as the page's script computes it too."""
     return f"{PREVIEWS}/{name[:2]}/{name[2:]}-{part}{'-large' if is_large else ''}.webp"
 
 
 def stamp_of(row: Row, place: Place) -> list[Any]:
-    """Return all that a preview depends on; files by their size and time, so that they need not be read."""
+    """Return everything that a preview depends on; files by size and time, so that they need not be read."""
     files = [_stat_of(path) for path in (place.path_of_output(row), place.path_of_source(row))]
     return [_VERSION, row.status, row.output, row.output_sha256, row.input_sha256, row.is_salvaged, *files]
 
 
 def read_kept(path: Path) -> Mapping[str, tuple[list[Any], Preview]]:
-    """Return stamps and previews of an earlier report by their inputs; none where the file makes no sense."""
+    """Return stamps and previews of an earlier report by input; none if the file is invalid."""
     try:
         found = json.loads(read_regular(path))
         return {str(name): (list(each["stamp"]), _preview_of(each["preview"])) for name, each in found.items()}
@@ -102,10 +100,10 @@ def read_kept(path: Path) -> Mapping[str, tuple[list[Any], Preview]]:
 
 
 def _preview_of(values: Mapping[str, Any]) -> Preview:
-    """Return a preview from JSON, which may be anybody's.
+    """Return a preview from untrusted JSON.
 
     Raises:
-        ValueError, TypeError, KeyError, OverflowError: it is none.
+        ValueError, TypeError, KeyError, OverflowError: it is not a preview.
 
     """
     name, before, measures = values["name"], values["before"], values["measures"]
@@ -121,13 +119,13 @@ def _preview_of(values: Mapping[str, Any]) -> Preview:
 
 
 def to_json(previews: Mapping[str, tuple[list[Any], Preview]]) -> bytes:
-    """Return what :func:`read_kept` reads."""
+    """Return stamps and previews in the format that :func:`read_kept` reads."""
     kept = {name: {"stamp": stamp, "preview": asdict(preview)} for name, (stamp, preview) in previews.items()}
     return json.dumps(kept, sort_keys=True).encode("ascii")
 
 
 def files_exist(preview: Preview, folder: Path) -> bool:
-    """Return whether all files of a preview are there as they were written."""
+    """Return whether all files of a preview exist in their original sizes."""
     try:
         return all((folder / part).stat().st_size == size for part, size in preview.sizes)
     except (OSError, ValueError):
@@ -160,14 +158,14 @@ def make_preview(row: Row, place: Place) -> Preview:
 def _written(
     row: Row, pictures: Mapping[_Part, _Levels], before: Before, place: Place, notes: Sequence[str]
 ) -> Preview:
-    """Write the small and the large picture of each part."""
+    """Write the small and the large picture of each part, and return the preview."""
     facts = [_VERSION, row.input, row.output_sha256, row.input_sha256, before]
     name = hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:32]
     sizes = []
     small: dict[str, _Levels] = {}
     for part, levels in pictures.items():
         image = Image.fromarray(levels)
-        shrunk = image.resize(_fitting(image.width, image.height, SMALL_SIDE), Image.Resampling.HAMMING)
+        shrunk = image.resize(_fit(image.width, image.height, SMALL_SIDE), Image.Resampling.HAMMING)
         small[part] = np.asarray(shrunk)
         for each, is_large in ((shrunk, False), (image, True)):
             encoded = _encoded(each)
@@ -188,7 +186,7 @@ def _encoded(image: Image.Image) -> bytes:
 def _shrunk(
     path: Path | None, root: Path, kind: Literal["output", "source"], row: Row, notes: list[str], place: Place
 ) -> _Levels | None:
-    """Return the first page of a file, ``LARGE_SIDE`` long or less; where that cannot be, ``None`` and a note."""
+    """Return the first page of a file, its sides at most ``LARGE_SIDE``; else return ``None``, with a note."""
     if path is None:
         return None
     expected = row.output_sha256 if kind == "output" else row.input_sha256
@@ -199,13 +197,13 @@ def _shrunk(
         data = read_regular(path)
         if hashlib.sha256(data).hexdigest() != expected:
             notes.append(f"the {kind} was altered after {'it' if kind == 'output' else 'the output'} was made")
-            if kind == "source":  # what was coloured is another picture
+            if kind == "source":  # another picture was coloured
                 return None
         with place.memory.taken(decoded_bytes(data) * _COPIES):
             pixels = decode(data, max_megapixels=math.inf, salvage=row.is_salvaged).first.pixels
-            width, height = _fitting(pixels.shape[1], pixels.shape[0], LARGE_SIDE)
+            width, height = _fit(pixels.shape[1], pixels.shape[0], LARGE_SIDE)
             levels = resize.shrink_levels(pixels, (height, width), Image.Resampling.HAMMING)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         notes.append(f"the {kind} cannot be read: {reason_of(error)}")
     except PictureError as error:
         notes.append(f"the {kind} cannot be shown: {error}")
@@ -216,8 +214,8 @@ def _shrunk(
     return None
 
 
-def _fitting(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Return width and height of the same shape, the longer of which is ``longest`` or less."""
+def _fit(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Return width and height of the same aspect ratio, the longer of which is at most ``longest``."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

@@ -1,9 +1,8 @@
-"""Which pictures to look at first: five measures of what colouring does badly, and one score of them.
+"""Which pictures to look at first: measures of typical faults of colouring, combined into one score.
 
-Each measure becomes a concern from 0 to 1, along a ramp from where it begins to strike the eye to where it cannot be
-missed. The score is that of chances which do not depend on each other, 1 - (1 - a)(1 - b)(1 - c)(1 - d)(1 - e): one
-strong concern is enough for a high score, and several weak ones add up without passing 1. docs/report.md gives the
-reasons.
+Each measure becomes a concern from 0 to 1, along a ramp from where it becomes noticeable to where it cannot be missed.
+They are combined like independent probabilities, 1 - (1 - a)(1 - b)(1 - c)(1 - d)(1 - e): one strong concern is enough
+for a high score, and several weak ones add up without exceeding 1. docs/report.md gives the reasons.
 """
 
 import math
@@ -19,7 +18,7 @@ from colorbatch.pixels import color
 from colorbatch.pixels.metrics import colourfulness
 
 RGB = NDArray[np.uint8]
-"""``[H, W, 3]``."""
+"""8-bit RGB, ``[H, W, 3]``."""
 Concern = Literal[
     "unsure of its colours",
     "low contrast",
@@ -30,29 +29,29 @@ Concern = Literal[
 ]
 
 _DIFFERENCE = (13, 20)
-"""Mean CIEDE2000 that the model expects of its own colours."""
+"""Mean CIEDE2000 that the model expects of its own colours: where the concern begins, and where it is 1."""
 _CONTRAST = (0.15, 0.05)
 _DEVIATION = (1.5, 3.5)
 _CUT_OFF = (0.05, 0.30)
 _FLAT = (0.25, 0.60)
-"""Where each concern begins, and where it is 1."""
-_LEAST_SPREAD = 0.25
-"""Of the root of colourfulness, about 3 at 30: batches more alike than that have no outliers worth a look."""
-_NEAR_END = 3 + round(color.HEADROOM * 255)
-"""Levels from 0 and 255 within which a channel is at the end of its room; 3 are for the noise of JPEG."""
-_STRONG_SPREAD = 40
-"""Levels between the largest and the smallest channel of a pixel whose colour anybody would name."""
+"""Likewise, for the other concerns."""
+_MIN_SPREAD = 0.25
+"""Minimum spread of the root of colourfulness, about 3 at 30: more uniform batches have no outliers worth a look."""
+_NEAR_LIMIT = 3 + round(color.HEADROOM * 255)
+"""Distance in levels from 0 or 255 within which a channel counts as at its limit; 3 are for the noise of JPEG."""
+_CLEAR_RANGE = 40
+"""Minimum difference in levels between the largest and the smallest channel of a clearly coloured pixel."""
 _SATURATED = 0.15
-"""Length of chroma from which on a colour is a strong one; chroma is in -0.5..0.5."""
+"""Minimum length of chroma of a strong colour; chroma is in -0.5..0.5."""
 _SMOOTH = 3 / 255
-"""How far chroma may be from that of the next pixel within a flat area."""
+"""Maximum difference of chroma between neighbouring pixels of a flat area."""
 _HUES = 24
-"""Sectors of the circle of hues; two neighbouring ones together, 30 degrees, count as one colour."""
+"""Number of sectors of the hue circle; two neighbouring ones together, 30 degrees, count as one colour."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one coloured picture, taken from its small preview."""
+    """Measures of one coloured picture, computed from its small preview."""
 
     contrast: float
     colourfulness: float
@@ -62,7 +61,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Typical:
-    """What colourfulness is usual in a batch, of which the square root is taken: so both ends are equally far away."""
+    """Typical square roots of colourfulness in a batch; the root makes both ends equally far away."""
 
     median: float
     spread: float
@@ -70,7 +69,7 @@ class Typical:
 
 
 def measure(rgb: RGB) -> Measures:
-    """Take all measures of an image."""
+    """Return all measures of an image."""
     return Measures(contrast(rgb), colourfulness(rgb), cut_off_share(rgb), flat_share(rgb))
 
 
@@ -80,14 +79,14 @@ def contrast(rgb: RGB) -> float:
 
 
 def cut_off_share(rgb: RGB) -> float:
-    """Return the share of pixels whose colour, a clear one, ends where RGB ends: the model had asked for more."""
+    """Return the share of clearly coloured pixels at a limit of RGB, where the colour of the model was clipped."""
     largest, smallest = rgb.max(axis=-1).astype(int), rgb.min(axis=-1).astype(int)
-    is_at_end = (largest >= 255 - _NEAR_END) | (smallest <= _NEAR_END)
-    return float(np.mean(is_at_end & (largest - smallest >= _STRONG_SPREAD)))
+    is_at_limit = (largest >= 255 - _NEAR_LIMIT) | (smallest <= _NEAR_LIMIT)
+    return float(np.mean(is_at_limit & (largest - smallest >= _CLEAR_RANGE)))
 
 
 def flat_share(rgb: RGB) -> float:
-    """Return the share of pixels with the most common strong colour that go over into their neighbours smoothly."""
+    """Return the share of pixels that have the most common strong colour and differ little from their neighbours."""
     chroma = color.chroma_of(rgb)
     right = np.diff(chroma, axis=2, append=chroma[:, :, -1:])
     down = np.diff(chroma, axis=1, append=chroma[:, -1:])
@@ -99,24 +98,24 @@ def flat_share(rgb: RGB) -> float:
 
 
 def typical(colorfulness_values: Sequence[float]) -> Typical:
-    """Return what is usual in a batch: the median of the roots, and 1.4826 times their median deviation from it.
+    """Return the median of the roots of colourfulness, and 1.4826 times their median absolute deviation from it.
 
-    Iglewicz and Hoaglin 1993, "How to detect and handle outliers", call outliers what is more than 3.5 spreads away.
+    Iglewicz and Hoaglin 1993, "How to detect and handle outliers", regard values over 3.5 spreads away as outliers.
     """
     if not colorfulness_values:
-        return Typical(0.0, _LEAST_SPREAD)
+        return Typical(0.0, _MIN_SPREAD)
     values = np.sqrt(np.asarray(colorfulness_values, dtype=np.float64))
     median = float(np.median(values))
-    return Typical(median, max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
+    return Typical(median, max(_MIN_SPREAD, 1.4826 * float(np.median(np.abs(values - median)))))
 
 
 def concerns(measures: Measures, batch: Typical, confidence: float | None) -> dict[Concern, float]:
-    """Return what speaks for a look at a picture, each from above 0 to 1, strongest first.
+    """Return the reasons to look at a picture, each above 0 and up to 1, strongest first.
 
     Args:
-        measures: of the picture.
-        batch: of all pictures.
-        confidence: what the model says, above 0 and up to 1; ``None``: it says nothing.
+        measures: measures of the picture.
+        batch: typical colourfulness of all pictures.
+        confidence: confidence of the model, above 0 and up to 1; ``None``: it has none.
 
     """
     deviation = (math.sqrt(measures.colourfulness) - batch.median) / batch.spread
@@ -133,10 +132,10 @@ def concerns(measures: Measures, batch: Typical, confidence: float | None) -> di
 
 
 def score(found: Mapping[Any, float]) -> float:
-    """Return the score of some concerns, 0 to 1."""
+    """Return the combined score of concerns, 0 to 1."""
     return float(1 - np.prod([1 - value for value in found.values()]))
 
 
 def _ramp(value: float, start: float, end: float) -> float:
-    """Return 0 at ``start`` and before it, 1 at ``end`` and behind it, and a straight line between."""
+    """Return 0 up to ``start``, 1 from ``end`` on, and a linear interpolation between."""
     return float(np.clip((value - start) / (end - start), 0, 1))

@@ -21,22 +21,22 @@ from colorbatch.store.local import LocalStore
 from colorbatch.text import to_utf_8
 
 _KEPT_NAME = "previews.json"
-"""What is known of the previews, for the next report; written when this one is stopped too."""
+"""Stamps and previews for the next report; written even if this one is stopped."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written."""
+    """A report that was written."""
 
     index: Path
-    """The page."""
+    """Path of the page."""
     sources: int
     shown: int
-    """Sources of which there is a picture."""
+    """Number of sources with a preview."""
     made: int
-    """Of these, now; the others were kept from an earlier report."""
+    """Number of previews made now; the others were kept from an earlier report."""
     bytes: int
-    """Of the page, its script and style, and all previews."""
+    """Size of the page, its script and style, and all previews."""
 
 
 def write_report(
@@ -47,19 +47,20 @@ def write_report(
     memory_limit: int | None = None,
     progress: ProgressReporter | None = None,
 ) -> Report:
-    """Write ``colorbatch-report`` into an output folder, of a finished run or of one that is at work.
+    """Write ``colorbatch-report`` into an output folder, of a finished run or of one in progress.
 
     Args:
-        folder: of the outputs.
-        source: from which they were made; ``None``: the luma of the outputs is shown as the picture before.
-        jobs: pictures at the same time; ``None``: one for each core.
+        folder: folder of the outputs.
+        source: folder or file that they were made from; ``None``: the luma of the outputs is shown as the picture
+            before.
+        jobs: number of previews made at the same time; ``None``: one per core.
         memory_limit: bytes of memory for decoded pictures; ``None``: half of the machine's.
-        progress: hears of it.
+        progress: receives updates.
 
     Raises:
-        UsageError: a folder is not there, has no manifest, or the report's place is taken.
+        UsageError: a folder does not exist, has no manifest, or has something else in the place of the report.
         OutputInUseError: another report is being written there.
-        OutputUnwritableError: it cannot be written.
+        OutputUnwritableError: the report cannot be written.
 
     """
     progress = progress or SilentProgress()
@@ -71,8 +72,8 @@ def write_report(
     with held_folder(folder) as (report, batch):
         rows = sorted(rows_of(output).values(), key=lambda row: row.input)
         place = Place(folder, source, report, MemoryBudget(memory_limit or physical_memory() // 2))
-        looks = _look_at_all(rows, place, jobs or usable_cores(), progress)
-        shown = [look.preview for look in looks]
+        stamped = _make_previews(rows, place, jobs or usable_cores(), progress)
+        shown = [each.preview for each in stamped]
         subject = page.Subject(
             title=folder.resolve().name,
             batch=batch,
@@ -82,7 +83,7 @@ def write_report(
         )
         files = {name: page.asset(name) for name in page.ASSETS}
         files["index.html"] = page.render(page.with_concerns(rows, shown), overview_of(rows), subject)
-        for name, data in files.items():  # the page last: whatever it shows is there
+        for name, data in files.items():  # the page last: everything that it refers to exists
             atomic.write_bytes(report / name, data)
         sizes = dict(part for preview in shown for part in preview.sizes)
         remove_all_but(report, sizes.keys())
@@ -90,54 +91,57 @@ def write_report(
         index=report / "index.html",
         sources=len(rows),
         shown=sum(preview.name is not None for preview in shown),
-        made=sum(look.is_new for look in looks),
+        made=sum(each.is_new for each in stamped),
         bytes=sum(sizes.values()) + sum(map(len, files.values())),
     )
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a report found to show of a row."""
+class _StampedPreview:
+    """The preview of a row, and what it depends on."""
 
     stamp: list[object]
+    """Value of :func:`colorbatch.report.previews.stamp_of`."""
     preview: Preview
     is_new: bool
 
 
-def _look_at_all(rows: Sequence[Row], place: Place, threads: int, progress: ProgressReporter) -> list[_Look]:
-    """Return what there is to show of each row, and note it for the next report."""
+def _make_previews(
+    rows: Sequence[Row], place: Place, threads: int, progress: ProgressReporter
+) -> list[_StampedPreview]:
+    """Return the preview of each row, and store them for the next report."""
     kept = previews.read_kept(place.report / _KEPT_NAME)
-    looks: list[_Look] = []
+    found: list[_StampedPreview] = []
     progress.begin(len(rows), "Making previews")
     try:
-        with closing(_looks(rows, place, kept, threads)) as found:
-            for look in found:
-                looks.append(look)
+        with closing(_stamped_previews(rows, place, kept, threads)) as stamped:
+            for each in stamped:
+                found.append(each)
                 progress.advance()
     finally:
         progress.end()
         names = [to_utf_8(row.input) for row in rows]
-        stamped = {name: (look.stamp, look.preview) for name, look in zip(names, looks, strict=False)}
-        not_reached = {name: kept[name] for name in names if name in kept and name not in stamped}
-        atomic.write_bytes(place.report / _KEPT_NAME, previews.to_json(stamped | not_reached))
-    return looks
+        finished = {name: (each.stamp, each.preview) for name, each in zip(names, found, strict=False)}
+        not_reached = {name: kept[name] for name in names if name in kept and name not in finished}
+        atomic.write_bytes(place.report / _KEPT_NAME, previews.to_json(finished | not_reached))
+    return found
 
 
-def _looks(
+def _stamped_previews(
     rows: Sequence[Row], place: Place, kept: Mapping[str, tuple[list[object], Preview]], threads: int
-) -> Generator[_Look, None, None]:
-    """Yield what there is to show of each row, made in several threads; none is begun any more once it is closed."""
+) -> Generator[_StampedPreview, None, None]:
+    """Yield the preview of each row, kept or made in one of several threads; once closed, start no further one."""
 
-    def look(row: Row) -> _Look:
+    def keep_or_make(row: Row) -> _StampedPreview:
         stamp = previews.stamp_of(row, place)
-        before, preview = kept.get(to_utf_8(row.input), ([], Preview()))
-        if before == stamp and previews.files_exist(preview, place.report):
-            return _Look(stamp, preview, is_new=False)
+        earlier_stamp, preview = kept.get(to_utf_8(row.input), ([], Preview()))
+        if earlier_stamp == stamp and previews.files_exist(preview, place.report):
+            return _StampedPreview(stamp, preview, is_new=False)
         preview = previews.make_preview(row, place)
-        return _Look(stamp, preview, is_new=preview.name is not None)
+        return _StampedPreview(stamp, preview, is_new=preview.name is not None)
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="preview")
     try:
-        yield from pool.map(look, rows)
+        yield from pool.map(keep_or_make, rows)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,1 +1,1 @@
-"""A run: what is planned, kept, coloured and written, and by whom."""
+"""One run: planning, resuming, colouring and writing."""

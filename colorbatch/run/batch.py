@@ -1,4 +1,4 @@
-"""Colour a whole tree: one row for each source, and no picture stops the others."""
+"""Colour a whole tree: one row for each source; a failing picture never stops the others."""
 
 import logging
 import threading
@@ -26,8 +26,8 @@ from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
 
-_BYTES_LIKE_THE_NETWORK = 1_000_000
-"""Of a JPEG that take as long to decode, merge and encode as the network does, which sees all pictures at one size."""
+_NETWORK_COST_IN_BYTES = 1_000_000
+"""Cost of the network, which sees all pictures at one size, in JPEG bytes that take as long to decode and encode."""
 
 
 def run_batch(
@@ -35,23 +35,23 @@ def run_batch(
 ) -> BatchSummary:
     """Colour every picture of ``job.source`` into ``job.output`` and write the manifest.
 
-    A picture that fails becomes a ``failed`` row; the run goes on. Outputs of an earlier run stay when source, model
-    and settings are unchanged. When ``stop`` is set, pictures in work have a few seconds to be finished, and the rest
-    is left for the next run.
+    A picture that fails becomes a ``failed`` row; the run continues. Outputs of an earlier run are kept if source,
+    model and settings are unchanged. When ``stop`` is set, pictures in progress have a few seconds to finish, and the
+    rest is left for the next run.
 
     Raises:
         UsageError: source or output cannot be used; nothing was written.
-        ModelRefusedError: the model does not keep the contract; nothing was written.
+        ModelRefusedError: the model does not fulfil the contract; nothing was written.
         EnvironmentFailure: ONNX Runtime or the provider is missing, or the output cannot be written, or a store does
-            not answer.
-        OutputInUseError: another run is at work in the output folder.
+            not respond.
+        OutputInUseError: another run is using the output folder.
 
     """
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
     source, output = open_store(job.source), open_store(job.output)
-    # only of a remote store does it cost something to look into a source
+    # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
     found = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, earlier)
     plan = [each for each in found if each.reason != NOT_SELECTED]
@@ -99,23 +99,23 @@ def run_batch(
 
 
 def _weight_of(planned: PlannedPicture, run: Run) -> float:
-    """Return how long a source is expected to take beside others: 0 for what is decided, or there already.
+    """Return the expected cost of a source relative to others: 0 if it is already decided, or its output is kept.
 
-    Pixels are not known before a source is decoded, but its bytes are: they say more than a count of pictures does.
+    The number of pixels is unknown until a source is decoded; its size in bytes is still better than a plain count.
     """
     if planned.verdict != "colour":
         return 0.0
     decision = decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output))
-    return 0.0 if isinstance(decision, Keep) else planned.bytes + _BYTES_LIKE_THE_NETWORK
+    return 0.0 if isinstance(decision, Keep) else planned.bytes + _NETWORK_COST_IN_BYTES
 
 
 def _not_selected(planned: PlannedPicture, run: Run) -> Row:
-    """Return the row of a source that this run was not to touch: that of an earlier run, whatever it says."""
+    """Return the row of a source excluded from this run: that of an earlier run if there is one, as it is."""
     return run.earlier.get(planned.input) or row_of(planned, "skipped", planned.reason)
 
 
 def _not_reached(planned: PlannedPicture, run: Run) -> Row:
-    """Return the row of a source that this run did not come to: that of an earlier run if there is one."""
+    """Return the row of a source that this run did not reach: that of an earlier run if it was done."""
     earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done":
         return earlier
@@ -141,6 +141,6 @@ def _is_copy(row: Row) -> bool:
 
 
 def _megapixels_of(row: Row) -> float:
-    """Return how much was coloured for a row of this run."""
+    """Return the megapixels that were coloured for a row of this run."""
     is_colored = row.status == "done" and not _is_copy(row)
     return (row.width or 0) * (row.height or 0) / 1e6 if is_colored else 0.0

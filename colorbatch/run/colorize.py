@@ -25,16 +25,16 @@ UNMARKED = "without a mark, as requested with --no-mark"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides an output, besides its source."""
+    """Everything that determines an output, besides its source."""
 
     job: BatchJob
     model: ModelFile
     options: ColorOptions
-    """Those of the job, with the contract's values for what it leaves open."""
+    """Options of the job, with the contract's values for those that it leaves open."""
 
     @cached_property
     def settings_sha256(self) -> str:
-        """Hash of all options that decide what becomes of a source."""
+        """Hash of all options that determine the outcome of a source."""
         settings = {
             **asdict(self.options),
             "already_color": self.job.already_color,
@@ -46,19 +46,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The output of a source, not written yet."""
+    """The output of a source, not yet written."""
 
     row: Row
     content: bytes
-    """Of the file."""
+    """Content of the file."""
 
 
 @dataclass(frozen=True)
 class NoOutput:
-    """A source that gets none."""
+    """A source without an output."""
 
     row: Row
-    """Which says why."""
+    """Row that states the reason."""
 
 
 def colorize_source(
@@ -67,7 +67,7 @@ def colorize_source(
     """Return the output of one source and its row. Nothing is read or written.
 
     Raises:
-        PictureError: it cannot be coloured.
+        PictureError: the source cannot be coloured.
 
     """
     job, contract = recipe.job, colorizer.session.contract
@@ -124,17 +124,17 @@ def colorize_source(
 
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:
-    """Return a row of this moment."""
+    """Return a row of this version, finished now."""
     return Row(input=planned.input, status=status, reason=reason, finished_at=now(), version=__version__)
 
 
 def now() -> str:
-    """Return this moment as rows have it."""
+    """Return the current time in the format of rows: ISO 8601 in UTC, to the millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _keep_color_pages(in_color: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
-    """Return the coloured picture with those frames of the source that are in colour already."""
+    """Return the coloured picture, with the source's own frames where they are already in colour."""
     if not any(in_color):
         return coloured
     pairs = zip(in_color, source.frames, coloured.frames, strict=True)

@@ -1,4 +1,4 @@
-"""What a run would do, how long it would take and how much it would write: nothing is written for it."""
+"""What a run would do, how long it would take and how much it would write. Nothing is written."""
 
 import time
 from collections import Counter
@@ -19,13 +19,13 @@ from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outp
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 
-_TRIED = 12
-"""Pictures at most that are coloured in memory for the estimate."""
-_SECONDS_TRIED = 10.0
-"""After which no further one is tried."""
+_MAX_TRIALS = 12
+"""Maximum number of pictures coloured in memory for the estimate."""
+_TRIAL_SECONDS = 10.0
+"""Time after which no further trial is started."""
 
 Prospect = Literal["colour", "again", "kept", "skipped", "failed"]
-"""``again``: an output of another model, other settings, or another state of the source stands there."""
+"""``again``: an output of another model, other settings, or another state of the source exists."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,15 @@ class Forecast:
 
     pictures: Sequence[tuple[PlannedPicture, Prospect]]
     bytes_to_read: int
-    """Of the sources to colour."""
+    """Total size of the sources to colour."""
     tried: int
-    """How many of them the estimate rests on."""
+    """Number of pictures that the estimate is based on."""
     seconds: float | None
-    """That the run would take about; ``None``: none could be tried."""
+    """Estimated duration of the run; ``None``: no trial succeeded."""
     bytes_to_write: int | None
+    """Estimated total size of the outputs; ``None``: no trial succeeded."""
     bytes_free: int | None
-    """Where the outputs would be; ``None``: that cannot be told."""
+    """Free space at the output; ``None``: unknown."""
     counts: Counter[Prospect]
 
 
@@ -55,10 +56,10 @@ class _Trial:
 
 
 def forecast(job: BatchJob) -> Forecast:
-    """Plan a run, and colour a few of its pictures in memory to tell how long it would take.
+    """Plan a run, and colour a few of its pictures in memory to estimate how long it would take.
 
-    Whether an earlier output would be kept is told from the manifest and from sizes and times of files, without reading
-    them.
+    Whether an earlier output would be kept is determined from the manifest and from sizes and times of files, without
+    reading them.
 
     Raises:
         ColorbatchError: as :func:`colorbatch.run.batch.run_batch`.
@@ -74,16 +75,16 @@ def forecast(job: BatchJob) -> Forecast:
     pictures = [_with_prospect(each, run) for each in plan]
     to_color = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_color)
-    tried = list(_tried(to_color, run, colorizer))
-    tried_bytes = sum(each.bytes_read for each in tried)
-    seconds = sum(each.seconds for each in tried) / workers_of(job)
+    trials = list(_trials(to_color, run, colorizer))
+    trial_bytes = sum(each.bytes_read for each in trials)
+    seconds = sum(each.seconds for each in trials) / workers_of(job)
     return Forecast(
         pictures=pictures,
         bytes_to_read=to_read,
-        tried=len(tried),
-        seconds=seconds * to_read / tried_bytes if tried_bytes else None,
-        bytes_to_write=round(sum(each.bytes_written for each in tried) * to_read / tried_bytes)
-        if tried_bytes
+        tried=len(trials),
+        seconds=seconds * to_read / trial_bytes if trial_bytes else None,
+        bytes_to_write=round(sum(each.bytes_written for each in trials) * to_read / trial_bytes)
+        if trial_bytes
         else None,
         bytes_free=output.bytes_free(),
         counts=Counter(prospect for _, prospect in pictures),
@@ -102,17 +103,17 @@ def _with_prospect(planned: PlannedPicture, run: Run) -> tuple[PlannedPicture, P
             return planned, "colour" if reason == "new" else "again"
 
 
-def _tried(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[_Trial]:
-    """Colour some of the pictures, evenly spread."""
+def _trials(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[_Trial]:
+    """Colour some of the pictures, evenly spread, and yield a trial for each."""
     started = time.perf_counter()
-    for planned in pictures[:: max(1, len(pictures) // _TRIED)][:_TRIED]:
+    for planned in pictures[:: max(1, len(pictures) // _MAX_TRIALS)][:_MAX_TRIALS]:
         began = time.perf_counter()
         try:
             content = run.source.read(planned.key, planned.bytes)
             result = colorize_source(content, planned, run.recipe, colorizer, StageTimer())
-        except (PictureError, OSError, MemoryError):  # the run will say what is wrong with it
+        except (PictureError, OSError, MemoryError):  # the run will report what is wrong with it
             continue
         written = len(result.content) if isinstance(result, Encoded) else 0
         yield _Trial(time.perf_counter() - began, len(content), written)
-        if time.perf_counter() - started > _SECONDS_TRIED:
+        if time.perf_counter() - started > _TRIAL_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""Read lists of sources: what a report exports and ``run --only`` takes."""
+"""Read lists of sources, as a report exports and ``run --only`` accepts them."""
 
 import json
 from pathlib import Path, PurePosixPath
@@ -10,12 +10,12 @@ from colorbatch.text import to_locale
 def read_list(path: Path) -> frozenset[str]:
     """Return the inputs that a list names.
 
-    One path a line, below the source, POSIX style, in UTF-8; bytes that are none stand for themselves. A line that
-    begins with a quotation mark is a JSON string, as in the manifest: so a name may hold a line break. Empty lines and
-    those that begin with ``#`` say nothing.
+    A list has one path per line, relative to the source, POSIX style, in UTF-8; bytes that are not UTF-8 are kept. A
+    line that begins with a quotation mark is a JSON string, as in the manifest, so that a name can contain a line
+    break. Empty lines and lines that begin with ``#`` are ignored.
 
     Raises:
-        UsageError: it cannot be read, or has a line that is no such path.
+        UsageError: the list cannot be read, or one of its lines is not such a path.
 
     """
     try:
@@ -23,10 +23,10 @@ def read_list(path: Path) -> frozenset[str]:
     except OSError as error:
         raise UsageError(f"cannot read the list {path}: {reason_of(error)}") from error
     lines = enumerate(text.split("\n"), start=1)
-    return frozenset(_name(line.removesuffix("\r"), number, path) for number, line in lines if _says_something(line))
+    return frozenset(_name(line.removesuffix("\r"), number, path) for number, line in lines if _is_entry(line))
 
 
-def _says_something(line: str) -> bool:
+def _is_entry(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
@@ -34,13 +34,13 @@ def _name(line: str, number: int, path: Path) -> str:
     """Return the input that a line names.
 
     Raises:
-        UsageError: it names none.
+        UsageError: the line is not a path.
 
     """
     try:
         name = json.loads(line) if line.startswith('"') else line
         return to_locale(PurePosixPath(name).as_posix())
-    except (ValueError, RecursionError) as error:  # UnicodeError too: half a surrogate pair is no byte
+    except (ValueError, RecursionError) as error:  # UnicodeError too: not every surrogate stands for a byte
         raise UsageError(
             f"line {number} of the list {path} is not a path: {error}",
             advice="Write a name that begins with a quotation mark as a JSON string.",

@@ -1,4 +1,4 @@
-"""Make the output of one source: read, colour, mark, write, and say in a row what came of it."""
+"""Make the output of one source: read, colour, mark, write, and record the outcome in a row."""
 
 import errno
 import logging
@@ -32,9 +32,9 @@ from colorbatch.text import printable, to_utf_8
 logger = logging.getLogger(__name__)
 
 _COPIES = 3
-"""How many times a picture in colour, decoded, a picture in work takes at most: as read, in colour, and encoded."""
-_ENDS_THE_RUN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""Write failures that the next picture would meet as well."""
+"""Most memory that a picture in progress takes, in multiples of its decoded size in colour: read, coloured, encoded."""
+_FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""Write errors that the next picture would meet as well."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Kept:
-    """What an earlier run made of the source is kept: an output, or the decision that there is none."""
+    """The result of an earlier run is kept: an output, or the decision not to make one."""
 
     row: Row
 
@@ -66,12 +66,12 @@ class Failed:
 
 
 Outcome = Made | Kept | Skipped | Failed
-"""What became of one source."""
+"""The outcome of one source."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run makes its outputs by, from where to where, and what earlier runs left."""
+    """The recipe and the stores of a run, and what earlier runs left."""
 
     recipe: Recipe
     source: Store
@@ -79,11 +79,11 @@ class Run:
     earlier: Mapping[str, Row] = field(default_factory=dict)
     """Rows of earlier runs, by input."""
     written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
-    """The sha256 of what earlier runs wrote, by the names of the outputs."""
+    """Hashes (sha256) of what earlier runs wrote, by output name."""
 
 
 class Gate:
-    """Lets outputs be written until it is closed: then nobody waits for pictures in work any more."""
+    """A gate through which outputs are written until it is closed; then nobody waits for pictures in progress."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -92,7 +92,7 @@ class Gate:
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        """Write an output.
+        """Hold the gate while an output is written.
 
         Raises:
             InferenceStoppedError: the gate is closed.
@@ -110,43 +110,43 @@ class Gate:
                 self._condition.notify_all()
 
     def close(self, seconds: float) -> None:
-        """Let nobody in any more, and wait for those inside, but not forever."""
+        """Let no further output be written, and wait up to ``seconds`` for those that are being written."""
         with self._condition:
             self.is_closed = True
             self._condition.wait_for(lambda: self._inside == 0, seconds)
 
 
 class Executor(Protocol):
-    """Where pictures are computed. May be used from several threads at once."""
+    """The place where pictures are computed. Safe to use from several threads at once."""
 
     def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
         """Wait until a core is free, and do what :func:`colorbatch.run.colorize.colorize_source` does.
 
         Raises:
-            PictureError: it cannot be coloured.
+            PictureError: the source cannot be coloured.
             InferenceStoppedError: :meth:`stop` was called.
             EnvironmentFailure: no picture can be computed any more.
 
         """
 
     def stop(self) -> None:
-        """Break off what is being computed, and refuse all that comes."""
+        """Abort what is being computed, and refuse everything that follows."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A run, and what it is done with."""
+    """A run and its resources."""
 
     run: Run
     executor: Executor
     announce: Callable[[str, str], None]
-    """Called with name and sha256 of an output before it is written."""
+    """Function that is called with name and sha256 of an output before it is written."""
     gate: Gate = field(default_factory=Gate)
-    """Through which outputs are written."""
+    """Gate through which outputs are written."""
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
-    """For decoded pictures."""
+    """Budget for decoded pictures."""
     reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
-    """For files of a remote store that are read ahead: a budget of its own, since they wait for the other one."""
+    """Budget for files of a remote store that are read ahead: a separate one, since they wait for ``memory``."""
     stages: StageTimer = field(default_factory=StageTimer)
 
 
@@ -155,7 +155,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
 
     Raises:
         InferenceStoppedError: the run was stopped; nothing of this picture was written.
-        EnvironmentFailure: for a reason that the next picture would meet as well.
+        EnvironmentFailure: a failure that the next picture would meet as well.
 
     """
     if planned.verdict != "colour":
@@ -166,7 +166,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except InferenceStoppedError:
         raise
     except OutputUnwritableError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _ENDS_THE_RUN:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL_ERRNOS:
             raise
         outcome = failed(planned, work.run, str(error))
     except EnvironmentFailure:
@@ -194,12 +194,12 @@ def _decided_by_plan(planned: PlannedPicture, run: Run) -> Outcome:
         return failed(planned, run, planned.reason)
     earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done" and output_exists(earlier, run.output):
-        return Kept(earlier)  # what was made of it before it was excluded
+        return Kept(earlier)  # made before the source was excluded
     return Skipped(row_of(planned, "skipped", planned.reason))
 
 
 class _Source:
-    """The file of a source, which is read when it is first asked for, once there is memory for it."""
+    """The file of a source, read on first use, once there is memory for it."""
 
     def __init__(self, planned: PlannedPicture, work: Work, open_until_done: ExitStack) -> None:
         self._planned = planned
@@ -208,7 +208,7 @@ class _Source:
         self._content: bytes | None = None
 
     def content(self) -> bytes:
-        """Return its bytes.
+        """Return the content of the file.
 
         Raises:
             UnreadablePictureError: it cannot be read.
@@ -255,17 +255,17 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
 
 
 def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
-    """Return a row with what stores say of its source and its output now."""
+    """Return a row with the current ETags of its source and its output."""
     state = None if row.output is None else run.output.state(row.output)
     return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
 
 
 def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
-    """Write an output, over nothing that colorbatch did not make.
+    """Write an output, but never over a file that colorbatch did not make.
 
     A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is known by its sha256 and kept. In a store where nothing is announced, one of another model or other settings
-    is known by its mark.
+    it is recognized by its sha256 and kept. In a store where nothing is announced, an output of another model or other
+    settings is recognized by its mark.
     """
     run, row = work.run, encoded.row
     name, sha256 = str(row.output), str(row.output_sha256)
@@ -288,7 +288,7 @@ def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
 
 
 def _is_made_of(source: str, output: Store, name: str) -> bool:
-    """Return whether the mark of a file in the output folder says that colorbatch made it of that source."""
+    """Return whether the mark of a file in the output folder says that colorbatch made it from that source."""
     try:
         picture = decode(output.read(name))
         return all(mark.is_made_of(frame.metadata.xmp, to_utf_8(source)) for frame in picture.frames)

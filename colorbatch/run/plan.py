@@ -17,46 +17,46 @@ from colorbatch.text import printable
 
 Verdict = Literal["colour", "skipped", "failed"]
 NOT_SELECTED = "not in the list given with --only"
-"""Why a source is excluded: whatever an earlier run made of it, and its row, stay."""
+"""Reason of an excluded source; its row and whatever an earlier run made of it are kept."""
 _NAMES_SHOWN = 3
 _HEADS_AT_ONCE = 16
-"""Sources of a remote store whose first bytes are read at the same time: each is small, and waits for an answer."""
+"""Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
 _CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class PlannedPicture:
-    """A file of the source and what is to become of it."""
+    """A file of the source and the plan for it."""
 
     key: str
-    """The name to read it by from the store of the source."""
+    """Name by which it is read from the store of the source."""
     input: str
     """Path below the source, POSIX style."""
     output_name: str = ""
-    """Path below the output folder: that of the source, with an ending appended where it needs another one."""
+    """Path below the output folder: that of the source, with an extension appended where it needs another one."""
     verdict: Verdict = "colour"
     """``skipped`` and ``failed`` are decided without reading the file."""
     reason: str = ""
-    """Why it was decided."""
+    """Reason for the verdict."""
     bytes: int = 0
-    """Of the file, where it was looked into."""
+    """Size of the file, where it was determined."""
     etag: str | None = None
-    """Of the file, where it lies in a store that has one."""
+    """ETag of the file, in a store that has them."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
-        """Names that an output may be written to: the planned one, or that of a source that is copied as it is."""
+        """Names that an output may be written to: the planned one, or that of a source that is copied unchanged."""
         return (self.output_name, self.input) if self.output_name else ()
 
 
 @dataclass(frozen=True)
 class EarlierOutput:
-    """What an earlier run made of a source in a store."""
+    """The output that an earlier run made from a source with an ETag."""
 
     etag: str
-    """Of the source."""
+    """ETag of the source."""
     name: str
-    """Of the output."""
+    """Name of the output."""
 
 
 def plan_batch(
@@ -71,16 +71,16 @@ def plan_batch(
     """Plan every file of ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
 
     Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
-    with a slash with its path below the source, in which ``*`` stands for slashes too. ``only`` names sources by their
+    with a slash with its path below the source, where ``*`` matches slashes too. ``only`` names sources by their
     ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
-    have not changed since are not looked into.
+    have not changed since are not opened.
 
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
 
     Raises:
-        UsageError: the source is missing, source and output intersect, or ``only`` names what is not there.
-        StoreUnavailableError: source or output lies in a store that cannot be looked at.
+        UsageError: the source is missing, source and output intersect, or ``only`` names files that do not exist.
+        StoreUnavailableError: the store of source or output cannot be read.
 
     """
     if output.is_itself_a_file():
@@ -99,7 +99,7 @@ def plan_batch(
 
 
 def _planned(entry: Entry) -> PlannedPicture:
-    """Return what the listing alone decides on a file; what its output is called is not known yet."""
+    """Return the plan for a file as far as the listing alone determines it; its output is not named yet."""
     planned = PlannedPicture(entry.key, entry.name)
     if entry.state is not None and not entry.is_folder:
         planned = replace(planned, bytes=entry.state.bytes, etag=entry.state.etag)
@@ -114,10 +114,10 @@ def _planned(entry: Entry) -> PlannedPicture:
 
 
 def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], source: Store) -> None:
-    """Raise where a list names what is not there.
+    """Check that all files that a list names exist.
 
     Raises:
-        UsageError: it does.
+        UsageError: some do not.
 
     """
     missing = sorted(only - {each.input for each in found})
@@ -147,10 +147,10 @@ def _matches(name: str, pattern: str) -> bool:
 def _with_outputs(
     found: list[PlannedPicture], source: Store, shard: Shard | None, earlier: Mapping[str, EarlierOutput]
 ) -> list[PlannedPicture]:
-    """Return what is planned, or the share of one shard, with a name for each output; no two of all are the same.
+    """Return the plan, or the share of one shard, with a unique name for each output.
 
-    The first bytes of every picture are read, since its content decides, not its name; of those outside of the shard
-    only where their outputs could meet.
+    The first bytes of every picture are read, since its content decides, not its name; outside the shard, only where
+    names of outputs could collide.
     """
     mine = {each.input for each in found if shard is None or shard.holds(each.input)}
     families = {family_of(each.input) for each in found if each.input in mine}
@@ -169,7 +169,7 @@ def _with_outputs(
 def _all_sniffed(
     found: Sequence[PlannedPicture], source: Store, earlier: Mapping[str, EarlierOutput]
 ) -> list[PlannedPicture]:
-    """Return what is to be coloured with its output named, as far as its own content decides on that."""
+    """Return the plan with outputs named as the content of each picture requires, which need not be unique."""
 
     def sniffed(planned: PlannedPicture) -> PlannedPicture:
         return _sniffed(planned, source, earlier.get(planned.input)) if planned.verdict == "colour" else planned

@@ -1,4 +1,4 @@
-"""Whether what an earlier run made of a source is kept, or made again: one decision for runs and dry runs."""
+"""Whether the result of an earlier run is kept or remade: one decision for runs and dry runs."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,19 +12,19 @@ from colorbatch.run.plan import EarlierOutput, PlannedPicture
 from colorbatch.store.store import Store
 
 RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
-"""``new``: no run has read the source; ``recipe``: it was made by another model or with other settings, or no run came
-to its end; ``source``: it has changed; ``missing``, ``altered``: what became of the output."""
+"""``new``: no run has read the source; ``recipe``: it was made by another model or with other settings, or no run
+finished it; ``source``: it has changed; ``missing``, ``altered``: the state of the output."""
 OutputState = Literal["unchanged", "altered", "missing"]
-_CLOCKS_APART = 2.0
+_MAX_CLOCK_SKEW = 2.0
 """Seconds by which the clock of a file system may be ahead."""
 
 
 @dataclass(frozen=True)
 class Keep:
-    """The output of an earlier run is kept, or its decision that there is none."""
+    """The output of an earlier run is kept, or its decision not to make one."""
 
     row: Row
-    """Of that run."""
+    """Row of that run."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,28 @@ class Remake:
 
 
 class Evidence(Protocol):
-    """What can be known of the files of one source."""
+    """What can be determined about the files of one source."""
 
     def is_source_unchanged(self, row: Row) -> bool:
-        """Return whether the source is as it was for an earlier row.
+        """Return whether the source is unchanged since an earlier row.
 
         Raises:
-            PictureError: it cannot be read.
+            PictureError: the source cannot be read.
 
         """
 
     def output_state(self, row: Row) -> OutputState:
-        """Return what became of the output of an earlier row."""
+        """Return the state of the output of an earlier row."""
 
 
 def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidence: Evidence) -> Keep | Remake:
-    """Decide on a source that the plan leaves open.
+    """Decide whether to keep or remake the output of a source that the plan leaves open.
 
     Args:
         planned: the source.
         earlier: its row of an earlier run; ``None``: there is none.
-        recipe: of this run.
-        evidence: asked only for what is needed, what costs least first.
+        recipe: the recipe of this run.
+        evidence: what is known of the files; queried only as needed, the cheapest first.
 
     Raises:
         PictureError: the source cannot be read.
@@ -73,7 +73,7 @@ def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidenc
 
 
 def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bool:
-    """Return whether a row was made by the same model with the same settings, whatever became of the files."""
+    """Return whether a row was made by the same model with the same settings, whatever the state of the files."""
     if (earlier.model_sha256, earlier.settings_sha256) != (recipe.model.sha256, recipe.settings_sha256):
         return False
     if earlier.is_salvaged and not recipe.job.salvage:
@@ -85,7 +85,7 @@ def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bo
 
 
 class Appearance(Evidence):
-    """Sizes, times and ETags, for which no file is read: what a dry run goes by."""
+    """Sizes, times and ETags, for which no file is read: the evidence of a dry run."""
 
     def __init__(self, planned: PlannedPicture, output: Store) -> None:
         self._planned = planned
@@ -97,7 +97,7 @@ class Appearance(Evidence):
         return row.input_bytes == self._planned.bytes and has_same_etag
 
     def output_state(self, row: Row) -> OutputState:
-        """Return ``altered`` for an output that was written to after its row."""
+        """Return the state of an output; one that was modified after its row counts as ``altered``."""
         found = self._output.state(str(row.output))
         if found is None:
             return "missing"
@@ -107,7 +107,7 @@ class Appearance(Evidence):
             finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
         except ValueError:
             return "altered"
-        is_newer = found.modified is None or found.modified > finished + _CLOCKS_APART
+        is_newer = found.modified is None or found.modified > finished + _MAX_CLOCK_SKEW
         return "altered" if is_newer else "unchanged"
 
 
@@ -115,11 +115,11 @@ class Hashes(Evidence):
     """The sha256 of source and output, each computed at most once and only where no ETag answers."""
 
     def __init__(self, planned: PlannedPicture, read: Callable[[], bytes], output: Store) -> None:
-        """Compute nothing yet.
+        """Prepare the hashes, without computing any.
 
         Args:
             planned: the source.
-            read: returns its content.
+            read: function that returns the content of the source.
             output: the store of the outputs.
 
         """
@@ -136,7 +136,7 @@ class Hashes(Evidence):
         return row.input_sha256 == hashlib.sha256(self._read()).hexdigest()
 
     def output_state(self, row: Row) -> OutputState:
-        """Return what became of an output; one that is there and cannot be read counts as unchanged."""
+        """Return the state of an output; one that exists but cannot be read counts as unchanged."""
         name = str(row.output)
         state = self._output.state(name)
         if state is not None and state.etag is not None and state.etag == row.output_etag:
@@ -147,7 +147,7 @@ class Hashes(Evidence):
         return "unchanged" if self._output.is_file(name) else "missing"
 
     def of_output(self, name: str) -> str | None:
-        """Return the sha256 of a file in the output folder when it was first asked for; ``None``: it has none."""
+        """Return the sha256 that a file in the output folder had at the first call; ``None``: there is none."""
         if name not in self._known:
             sha256 = self._output.sha256(name)
             if sha256 is None:
@@ -157,22 +157,22 @@ class Hashes(Evidence):
 
 
 def output_exists(row: Row, output: Store) -> bool:
-    """Return whether the output that a row names is there, altered or not."""
+    """Return whether the output that a row names exists, altered or not."""
     return row.output is not None and output.state(row.output) is not None
 
 
 def with_earlier_output(row: Row, earlier: Row | None, output: Store) -> Row:
-    """Return a row without output; one of an earlier run that still exists stays on record as ours."""
+    """Return a row without an output of its own; an earlier output that still exists stays on record as ours."""
     if earlier is None or not output_exists(earlier, output):
         return row
     return row.with_output_of(earlier)
 
 
 def rows_of_other_sources(plan: Mapping[str, str | None], earlier: Mapping[str, Row], output: Store) -> list[Row]:
-    """Return the rows of earlier runs over sources that are not there any more, where their outputs still exist.
+    """Return the rows of earlier runs for sources that no longer exist, where their outputs still exist.
 
     Args:
-        plan: the outputs of the sources that are there, by their inputs.
+        plan: outputs of the existing sources, by input.
         earlier: rows of earlier runs, by input.
         output: the store of the outputs.
 
@@ -186,7 +186,7 @@ def rows_of_other_sources(plan: Mapping[str, str | None], earlier: Mapping[str, 
 
 
 def earlier_outputs(rows: Iterable[Row]) -> Mapping[str, EarlierOutput]:
-    """Return what earlier runs made of sources that have an ETag, by their inputs."""
+    """Return the outputs of earlier runs for sources that have an ETag, by input."""
     return {
         row.input: EarlierOutput(row.input_etag, row.output)
         for row in rows

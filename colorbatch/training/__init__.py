@@ -1,1 +1,1 @@
-"""Training in PyTorch: the only part of colorbatch, with its export, that needs torch."""
+"""Training in PyTorch: the only part of colorbatch, besides its export, that needs torch."""

@@ -19,8 +19,8 @@ def build_network(name: str) -> ColorNetwork:
     """Return a new network of the architecture called ``name``, with random weights.
 
     Raises:
-        UsageError: there is none of that name.
-        MissingExtraError: a package it is built of is not installed.
+        UsageError: no architecture has that name.
+        MissingExtraError: a package that it is built from is not installed.
 
     """
     try:

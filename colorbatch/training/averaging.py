@@ -1,4 +1,4 @@
-"""The mean of several checkpoints: often better on pictures never seen than each of them.
+"""The mean of several checkpoints: often better on unseen pictures than each of them.
 
 Source: Wortsman et al. 2022, "Model soups" (https://arxiv.org/abs/2203.05482), the uniform soup.
 """
@@ -14,13 +14,13 @@ from colorbatch.training.checkpoint import FORMAT, load_network
 
 
 def average_checkpoints(checkpoints: Sequence[Path], output: Path) -> None:
-    """Write the checkpoint whose weights are the mean of those of others.
+    """Write a checkpoint whose weights are the mean of those of several others.
 
-    It makes sense where one training led to all of them, in several stages or epochs: else the mean of two good
-    networks is none. One that is given twice counts twice.
+    This makes sense only for stages or epochs of one training: otherwise the mean of two good networks is not a good
+    one. A checkpoint that is given twice counts twice.
 
     Args:
-        checkpoints: of one architecture; the size of the first is that of the mean.
+        checkpoints: checkpoints of one architecture; the size of the first becomes that of the mean.
         output: the ``.pth`` file to write.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What age, old film and old cameras do to a photograph, as :mod:`colorbatch.pixels.ageing`, for batches on a device.
+"""Effects of age, old film and old cameras, like :mod:`colorbatch.pixels.ageing`, for batches on a device.
 
-Every effect takes luma float32 ``[N, 1, S, S]`` in 0..1 and random numbers, befalls each of the N pictures in a way of
-its own, and returns luma; values may leave 0..1 until :func:`age` clips them. Nothing here waits for the device. Names,
-shares and ranges are those of the other module, to which tests compare what comes out.
+Every effect takes luma float32 ``[N, 1, S, S]`` in 0..1 and random numbers, changes each of the N pictures differently,
+and returns luma; values may leave 0..1 until :func:`age` clips them. Nothing here waits for the device. Names, shares
+and ranges are those of the other module, with whose results tests compare these.
 """
 
 import math
@@ -20,19 +20,19 @@ from colorbatch.training.planes import constant
 
 Effect = Callable[[Tensor, Draws], Tensor]
 
-_MOST_LINES, _MOST_SPECKS, _MOST_STAINS = 4, 11, 3
+_MAX_LINES, _MAX_SPECKS, _MAX_STAINS = 4, 11, 3
 
 
 def age(luma: Tensor, rgb: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Age every picture by a random handful of effects.
+    """Age every picture by a few random effects.
 
     Args:
         luma: ``[N, 1, S, S]`` in 0..1, S a multiple of 8.
         rgb: the same pictures in colour, ``[N, 3, S, S]`` in 0..1; what a red-blind film would see is computed from it.
-        draws: decides everything.
+        draws: source of all random numbers.
 
     Returns:
-        The aged luma in 0..1, and RGB: the same but for borders, which are as grey as a border of paper is.
+        The aged luma in 0..1, and RGB, unchanged except for borders, which are grey as those of paper prints.
 
     """
     luma, rgb, count = luma.clone(), rgb.clone(), len(luma)
@@ -47,13 +47,13 @@ def age(luma: Tensor, rgb: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
 
 
 def apply_to(chosen: Tensor, effect: Effect, luma: Tensor, draws: Draws) -> None:
-    """Have an effect befall the pictures ``chosen``, int64 ``[n]``, of ``luma``, which is changed."""
+    """Apply an effect in place to the pictures of ``luma`` with the indices ``chosen``, int64 ``[n]``."""
     if len(chosen):
         luma[chosen] = effect(luma[chosen], draws)
 
 
 def orthochromatic(rgb: Tensor, draws: Draws) -> Tensor:
-    """Return what is to be added to luma, ``[N, 1, S, S]``, for a film that is nearly blind to red."""
+    """Return the change of luma, ``[N, 1, S, S]``, by a film that is nearly blind to red."""
     count = len(rgb)
     red, blue = draws.uniform(count, 0, 0.15), draws.uniform(count, 0.3, 0.6)
     weights = torch.cat([red, 1 - red - blue, blue], dim=1) - constant(LUMA_WEIGHTS, rgb).view(1, 3, 1, 1)
@@ -61,7 +61,7 @@ def orthochromatic(rgb: Tensor, draws: Draws) -> Tensor:
 
 
 def gamma(luma: Tensor, draws: Draws) -> Tensor:
-    """Print lighter or darker."""
+    """Make the print lighter or darker."""
     exponent = torch.exp(draws.uniform(len(luma), math.log(0.7), math.log(1.45)))
     return torch.pow(luma.clamp(0, 1), exponent)
 
@@ -73,7 +73,7 @@ def fade(luma: Tensor, draws: Draws) -> Tensor:
 
 
 def contrast(luma: Tensor, draws: Draws) -> Tensor:
-    """Copy hard: blacks and whites are lost."""
+    """Raise the contrast, as a hard copy does: details in blacks and whites are lost."""
     return (luma - draws.uniform(len(luma), 0.4, 0.6)) * draws.uniform(len(luma), 1.1, 1.6) + 0.5
 
 
@@ -90,7 +90,7 @@ def uneven_light(luma: Tensor, draws: Draws) -> Tensor:
 
 
 def blur(luma: Tensor, draws: Draws) -> Tensor:
-    """Miss the focus a little."""
+    """Blur slightly, as if out of focus."""
     return blurred(luma, draws.uniform(len(luma), 0.4, 1.4) * scale(luma))
 
 
@@ -106,7 +106,7 @@ def grain(luma: Tensor, draws: Draws) -> Tensor:
 
 
 def jpeg(luma: Tensor, draws: Draws) -> Tensor:
-    """Show the blocks of a JPEG that was saved too small."""
+    """Add the block artefacts of a strongly compressed JPEG."""
     return recompressed(luma, draws.integers(len(luma), 12, 55))
 
 
@@ -117,21 +117,19 @@ def scratches(luma: Tensor, draws: Draws) -> Tensor:
     down = across[:, None]
     mask = torch.zeros_like(luma)
     width = max(1, round(scale(luma)))
-    lines = draws.integers(count, 1, _MOST_LINES + 1)
-    for number in range(_MOST_LINES):
+    lines = draws.integers(count, 1, _MAX_LINES + 1)
+    for number in range(_MAX_LINES):
         x, y = across - draws.uniform(count, 0, side), down - draws.uniform(count, 0, side)
         angle = math.pi / 2 + 0.35 * draws.normal(count, 1, 1, 1)
         along = x * torch.cos(angle) + y * torch.sin(angle)
         beyond = along - torch.minimum(along.clamp(min=0), draws.uniform(count, 0.15, 1.2) * side)
         beside = y * torch.cos(angle) - x * torch.sin(angle)
         mask = _drawn(mask, torch.hypot(beyond, beside) - width / 2, number < lines, draws)
-    specks = draws.integers(count, 0, _MOST_SPECKS + 1)
-    for number in range(_MOST_SPECKS):
+    specks = draws.integers(count, 0, _MAX_SPECKS + 1)
+    for number in range(_MAX_SPECKS):
         x, y = across - draws.uniform(count, 0, side), down - draws.uniform(count, 0, side)
         radius = draws.uniform(count, 0.3, 1.6) * scale(luma)
-        mask = _drawn(
-            mask, torch.hypot(x, y) - radius - 0.5, number < specks, draws
-        )  # as Pillow: its edge is drawn too
+        mask = _drawn(mask, torch.hypot(x, y) - radius - 0.5, number < specks, draws)  # with its edge, as in Pillow
     return luma + mask * (draws.chance(count, 0.6).float() - luma)
 
 
@@ -141,8 +139,8 @@ def stains(luma: Tensor, draws: Draws) -> Tensor:
     across = torch.arange(side, device=luma.device) + 0.5
     down = across[:, None]
     mask = torch.zeros_like(luma)
-    patches = draws.integers(count, 1, _MOST_STAINS + 1)
-    for number in range(_MOST_STAINS):
+    patches = draws.integers(count, 1, _MAX_STAINS + 1)
+    for number in range(_MAX_STAINS):
         x, y = across - draws.uniform(count, 0, side), down - draws.uniform(count, 0, side)
         wide, high = (draws.uniform(count, 0.04, 0.25) * side + 0.5 for _ in range(2))
         within = ((x / wide).square() + (y / high).square() <= 1) & (number < patches)
@@ -153,7 +151,7 @@ def stains(luma: Tensor, draws: Draws) -> Tensor:
 
 
 def border(luma: Tensor, rgb: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Print with a border of bare or black paper, which has no colour."""
+    """Add a border of bare or black paper, which has no colour."""
     count, side = len(luma), luma.shape[-1]
     place = torch.arange(side, device=luma.device)
     tone = torch.where(draws.chance(count, 0.7), draws.uniform(count, 0.8, 1), draws.uniform(count, 0, 0.15))
@@ -164,11 +162,11 @@ def border(luma: Tensor, rgb: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
 
 
 def scale(luma: Tensor) -> float:
-    """Return pixels for each pixel of a picture of the side for which widths are meant."""
+    """Return the ratio of the side to ``REFERENCE_SIDE``, for which widths are given."""
     return luma.shape[-1] / REFERENCE_SIDE
 
 
-_IN_BATCHES: dict[ageing.Effect, Effect] = {
+_BATCH_EFFECTS: dict[ageing.Effect, Effect] = {
     ageing.uneven_light: uneven_light,
     ageing.blur: blur,
     ageing.gamma: gamma,
@@ -179,11 +177,11 @@ _IN_BATCHES: dict[ageing.Effect, Effect] = {
     ageing.scratches: scratches,
     ageing.jpeg: jpeg,
 }
-EFFECTS = tuple((_IN_BATCHES[effect], share) for effect, share in ageing.EFFECTS)
-"""In this order, each with the share of the aged pictures that it befalls."""
+EFFECTS = tuple((_BATCH_EFFECTS[effect], share) for effect, share in ageing.EFFECTS)
+"""Effects in the order in which they are applied, each with its share of the aged pictures."""
 
 
 def _drawn(mask: Tensor, distance: Tensor, exists: Tensor, draws: Draws) -> Tensor:
-    """Return ``mask`` with one more shape where it exists; ``distance`` is in pixels from its edge, negative inside."""
+    """Return ``mask`` with one more shape if it exists; ``distance`` to its edge is in pixels, negative inside."""
     strength = draws.uniform(len(mask), 90 / 255, 1) * exists
     return torch.maximum(mask, (distance <= 0) * strength)

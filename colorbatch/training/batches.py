@@ -1,4 +1,4 @@
-"""What a network is shown: batches of whole pictures or of parts, varied at random, on the training's device."""
+"""Batches that a network is trained on: whole pictures or parts, varied at random, on the training's device."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,18 +21,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Variation:
-    """How pictures vary from one epoch to the next; shares are in 0..1, of all pictures."""
+    """Random variation of the pictures between epochs; shares are in 0..1, of all pictures."""
 
     crop: bool = False
-    """Show a random part of the picture, mirrored half of the time, instead of all of it."""
+    """Use a random part of the picture, mirrored half of the time, instead of the whole picture."""
     softened: float = 0.0
     sharpened: float = 0.0
     recompressed: float = 0.0
-    """Share with the traces of a JPEG of middling quality."""
+    """Share with artefacts of a JPEG of medium quality."""
     aged: float = 0.0
     """Share whose luma is aged."""
     hinted: float | None = None
-    """Share that comes with hints; ``None``: the network has no hints."""
+    """Share with hints; ``None``: the network has no hints."""
 
 
 class Batch(NamedTuple):
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 def whole_batch(canvas: Canvas, side: int) -> Batch:
-    """Return pictures as they are, resized to squares."""
+    """Return unvaried pictures, resized to squares."""
     planes = resized(canvas, whole(canvas.heights, canvas.widths), side)
     return Batch(planes[:, :1], planes[:, 1:])
 
@@ -71,25 +71,25 @@ def varied_batch(canvas: Canvas, side: int, variation: Variation, draws: Draws) 
 
 
 def soften(luma: Tensor, draws: Draws) -> Tensor:
-    """Blur as enlarging or a coarse codec does."""
+    """Blur, as enlarging or a coarse codec does."""
     return blurred(luma, draws.uniform(len(luma), 0.3, 1.5) * batch_ageing.scale(luma))
 
 
 def sharpen(luma: Tensor, draws: Draws) -> Tensor:
-    """Raise the edges, as scanners, cameras and shrinking programs do, by an unsharp mask."""
+    """Sharpen by an unsharp mask, as scanners, cameras and programs that reduce pictures do."""
     soft = blurred(luma, draws.uniform(len(luma), 0.5, 1.3) * batch_ageing.scale(luma))
     return (luma + draws.uniform(len(luma), 0.3, 1.8) * (luma - soft)).clamp(0, 1)
 
 
 def recompress(luma: Tensor, draws: Draws) -> Tensor:
-    """Save as a JPEG of quality 50 to 91."""
+    """Add the artefacts of a JPEG of quality 50 to 91."""
     return recompressed(luma, draws.integers(len(luma), 50, 92))
 
 
 def prefetched(items: Iterable[_T]) -> Iterator[_T]:
-    """Yield the same items, making the next one in another thread while one is used.
+    """Yield the same items, but prepare the next one in another thread while one is used.
 
-    That thread computes by itself: a second team of PyTorch's threads would fight the first for the cores.
+    That thread computes alone: a second pool of PyTorch's threads would compete with the first for the cores.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(1,)) as pool:

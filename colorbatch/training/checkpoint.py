@@ -1,7 +1,7 @@
-"""Checkpoints: the weights of each epoch, and the whole state a stopped training needs to go on.
+"""Checkpoints: the weights of each epoch, and the whole state that a stopped training needs to resume.
 
-``checkpoints/colorization_epoch_{n}.pth`` holds the weights after epoch n, ``checkpoints/last.pth`` those and the
-state of optimizer and random numbers. All are read with ``weights_only=True``, so a file with code in it is refused.
+``checkpoints/colorization_epoch_{n}.pth`` holds the weights after epoch n, ``checkpoints/last.pth`` the weights and the
+state of optimizer and random numbers. All are read with ``weights_only=True``, so a file that contains code is refused.
 """
 
 import hashlib
@@ -37,34 +37,34 @@ class EpochMetrics:
     epoch: int
     train_loss: float
     validation_loss: float | None
-    """``None`` when nothing is held out."""
+    """Mean loss over the pictures held out; ``None``: there are none."""
     seconds: float
     images_per_second: float
     validation_psnr: float | None = None
-    """Mean over the pictures held out, in dB; ``None`` when nothing is held out."""
+    """Mean PSNR over the pictures held out, in dB; ``None``: there are none."""
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands, but for the tensors: all that ``--resume`` compares and restores."""
+    """The state of a training, except tensors: all that ``--resume`` compares and restores."""
 
     architecture: str
     size: int
     batch_size: int
     pictures_sha256: str
-    """Of the names trained on and held out, in order."""
+    """Hash of the names trained on and held out, in order."""
     crop: int | None = None
     epoch: int = 0
-    """Finished epochs."""
+    """Number of finished epochs."""
     step: int = 0
-    """Finished batches of the epoch that runs."""
+    """Number of finished batches of the current epoch."""
     loss_sum: float = 0.0
     """Sum of the loss over the pictures of those batches."""
     epoch_seconds: float = 0.0
     history: list[EpochMetrics] = field(default_factory=list)
 
     def finish_epoch(self, pictures: int, validation_loss: float | None, validation_psnr: float | None) -> None:
-        """Close the running epoch, in which ``pictures`` were trained on."""
+        """Finish the current epoch, in which ``pictures`` pictures were trained on."""
         self.epoch += 1
         metrics = EpochMetrics(
             epoch=self.epoch,
@@ -79,7 +79,7 @@ class TrainingState:
 
     @property
     def fixed(self) -> tuple[str, int, int | None, int, str]:
-        """What must be the same for a training to go on: with another, ``step`` would mean another place."""
+        """Values that must not change when a training resumes: else ``step`` would mean another batch."""
         return self.architecture, self.size, self.crop, self.batch_size, self.pictures_sha256
 
     @property
@@ -96,18 +96,18 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """What any checkpoint gives: its weights, and what it says of itself."""
+    """The weights and metadata of any checkpoint."""
 
     architecture: str
     size: int | None
-    """Side the network was trained at; ``None`` in a plain state dict."""
+    """Side that the network was trained at; ``None`` for a plain state dict."""
     weights: dict[str, Tensor]
     sha256: str
     content: Mapping[str, Any]
 
 
 def epoch_path(folder: Path, epoch: int) -> Path:
-    """Return where the weights of ``epoch`` (1-based) belong below the training's ``folder``."""
+    """Return the path of the weights of ``epoch`` (1-based) below the training's ``folder``."""
     return folder / FOLDER / _EPOCH_NAME.format(epoch=epoch)
 
 
@@ -125,7 +125,7 @@ def save_last(
     optimizer: torch.optim.Optimizer,
     average: MovingAverage | None,
 ) -> None:
-    """Write the whole state, so that training can go on from here bit for bit."""
+    """Write the whole state, so that training can resume from here bit for bit."""
     extra: dict[str, Any] = {"optimizer": optimizer.state_dict(), "rng": torch.get_rng_state()}
     if average is not None:
         extra["average"] = average.state_dict()
@@ -146,10 +146,10 @@ def restore_last(
     average: MovingAverage | None,
     device: torch.device,
 ) -> TrainingState:
-    """Load ``last.pth`` into network, optimizer, average and random numbers, and return where the training stood.
+    """Load ``last.pth`` into network, optimizer, average and random numbers, and return the state of the training.
 
     Raises:
-        CheckpointRefusedError: there is none, or it is not one of this network.
+        CheckpointRefusedError: the file is missing, or belongs to another network.
 
     """
     path = folder / FOLDER / LAST
@@ -173,10 +173,10 @@ def restore_last(
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedCheckpoint:
-    """Read a checkpoint of ours or a plain state dict of the seed's network, without running code from it.
+    """Read a checkpoint of ours or a plain state dict of the published U-Net, without running code from it.
 
     Raises:
-        CheckpointRefusedError: the file cannot be read, carries code, or holds no known network.
+        CheckpointRefusedError: the file cannot be read, contains code, or holds no known network.
 
     """
     try:
@@ -187,7 +187,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint, or it contains code") from error
-    except Exception as error:  # PyTorch's reader raises whatever a crafted file makes it stumble over
+    except Exception as error:  # PyTorch's reader raises all kinds of exceptions for crafted files
         raise CheckpointRefusedError(f"{path} is not a checkpoint: {_first_line(error)}") from error
     sha256 = hashlib.sha256(data).hexdigest()
     if not isinstance(content, Mapping):
@@ -239,7 +239,7 @@ def _first_line(error: Exception) -> str:
 
 
 def prune_epochs(folder: Path, keep: Keep, state: TrainingState) -> None:
-    """Delete the epoch checkpoints that ``keep`` does not ask for; ``last.pth`` always stays."""
+    """Delete the epoch checkpoints that ``keep`` excludes; ``last.pth`` is always kept."""
     if keep == "all":
         return
     for path in (folder / FOLDER).glob("*.pth"):

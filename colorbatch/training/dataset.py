@@ -1,4 +1,4 @@
-"""Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory where they fit."""
+"""Colour pictures as pairs of luma and RGB: found, decoded once, and kept in memory if they fit."""
 
 import logging
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from colorbatch.training.packed import BYTES_PER_PIXEL, Canvas, PackedPictures
 logger = logging.getLogger(__name__)
 
 CACHE_SHARE_OF_MEMORY = 0.5
-"""Decoded pictures are kept where they take no more than this share of the memory: the device's, or the machine's."""
+"""Maximum share of the memory of the device, or of the machine, that decoded pictures are kept in."""
 NAMED_IN_ERRORS = 5
 
 
 @dataclass(frozen=True)
 class PicturePair:
-    """A colour picture and the grey one that belongs to it."""
+    """A colour picture and its grey counterpart."""
 
     name: str
     """Path below the folder, POSIX style."""
     color: Path
     gray: Path | None
-    """``None``: derived from the colour picture."""
+    """Path of the grey picture; ``None``: it is derived from the colour picture."""
 
 
 def find_pairs(color_dir: Path, gray_dir: Path | None = None) -> list[PicturePair]:
@@ -67,15 +67,15 @@ def load_pair(pair: PicturePair, size: int, *, keep_aspect: bool = False) -> tup
     """Decode a pair and resize both.
 
     Args:
-        pair: what to decode.
-        size: side in pixels of the square that both become.
-        keep_aspect: instead shrink the short side to ``size`` where it is larger.
+        pair: pair to decode.
+        size: side in pixels of the square that both are resized to.
+        keep_aspect: instead reduce the short side to ``size`` if it is larger.
 
     Returns:
         Luma uint8 ``[1, H, W]`` and RGB uint8 ``[3, H, W]``.
 
     Raises:
-        Exception: Pillow cannot decode one of the two; its plugins raise errors of many kinds.
+        Exception: Pillow cannot decode one of the two; its plugins raise all kinds of exceptions.
 
     """
     with Image.open(pair.color) as opened:
@@ -101,10 +101,10 @@ class ColorizationDataset:
     def __init__(
         self, pairs: Sequence[PicturePair], size: int, progress: ProgressReporter, *, keep_aspect: bool = False
     ) -> None:
-        """Decode every picture once, as :func:`load_pair`; those that cannot be decoded are reported and left out.
+        """Decode every picture once, like :func:`load_pair`; those that cannot be decoded are reported and excluded.
 
         Raises:
-            UsageError: not one picture can be decoded.
+            UsageError: none of the pictures can be decoded.
 
         """
         self._load = partial(load_pair, size=size, keep_aspect=keep_aspect)
@@ -131,24 +131,24 @@ class ColorizationDataset:
         self._packed = PackedPictures.taking(kept) if is_kept else None
 
     def _decode(self, pair: PicturePair) -> Tensor:
-        """Return a pair as one, uint8 ``[H, W, 4]``."""
+        """Return a pair as one tensor, uint8 ``[H, W, 4]``."""
         return torch.cat(self._load(pair)).permute(1, 2, 0).contiguous()
 
     def _try_load(self, pair: PicturePair) -> Tensor | str:
-        """Return the decoded pair, or why it cannot be decoded."""
+        """Return the decoded pair, or the reason why it cannot be decoded."""
         try:
             return self._decode(pair)
-        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise whatever a damaged file makes them meet)
+        except Exception as error:  # noqa: BLE001 (Pillow's plugins raise all kinds of exceptions for damaged files)
             return str(error) or type(error).__name__
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def canvas(self, places: Sequence[int]) -> Canvas:
-        """Return the pictures at ``places`` of ``pairs``, decoding them again where they are not kept.
+        """Return the pictures at the indices ``places`` of ``pairs``, decoded again if they are not kept.
 
         Args:
-            places: one or more, in any order; the same may come twice.
+            places: at least one index, in any order; duplicates are allowed.
 
         """
         if self._packed is not None:
@@ -156,16 +156,16 @@ class ColorizationDataset:
         return PackedPictures.taking([self._decode(self.pairs[place]) for place in places]).canvas(range(len(places)))
 
     def move_to(self, device: torch.device) -> None:
-        """Keep the pictures on ``device`` from now on, if they are kept and fit there."""
+        """Move the pictures to ``device``, if they are kept in memory and fit there."""
         if self._packed is not None and self._packed.bytes <= free_memory(device) * CACHE_SHARE_OF_MEMORY:
             self._packed = self._packed.to(device)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes of memory that are free on a GPU; of the CPU's all that there are."""
+    """Return the free memory of a GPU, or all memory of the machine for the CPU, in bytes."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else physical_memory()
 
 
 def _fits_in_memory(count: int, size: int) -> bool:
-    """Return whether so many pictures, counted as squares of ``size``, can be kept."""
+    """Return whether ``count`` pictures, taken as squares of ``size``, can be kept in memory."""
     return count * size * size * BYTES_PER_PIXEL <= physical_memory() * CACHE_SHARE_OF_MEMORY

@@ -1,4 +1,4 @@
-"""The decoder: from what the encoder saw, back up to stride 4, each stage beside the encoder's features of its size."""
+"""The decoder: from the encoder's features back up to stride 4, each stage with the encoder's features of its size."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 TOP_CHANNELS = 256
 STAGE_CHANNELS = (192, 128, 96)
-"""At strides 16, 8 and 4."""
+"""Channels at strides 16, 8 and 4."""
 DROPOUT = 0.1
 
 
@@ -23,23 +23,23 @@ class ConvNormReLU(nn.Sequential):
 
 
 class SceneContext(nn.Module):
-    """Adds to every place what the mean over the whole picture says: indoors or out, summer or snow."""
+    """A layer that adds context from the mean over the picture to every place: indoors or out, summer or snow."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(inplace=True), nn.Linear(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, h, w]`` to the same."""
+        """Map ``[N, C, h, w]`` to the same shape."""
         context: Tensor = self.layers(x.mean(dim=(2, 3)))
         return x + context[:, :, None, None]
 
 
 class Decoder(nn.Module):
-    """Features at strides 4 to 32 to one map ``[N, STAGE_CHANNELS[-1], H / 4, W / 4]``."""
+    """A decoder of features at strides 4 to 32 to one map ``[N, STAGE_CHANNELS[-1], H / 4, W / 4]``."""
 
     def __init__(self, encoder_channels: Sequence[int]) -> None:
-        """``encoder_channels`` are those at strides 2 to 32; stride 2 is not used: chroma is smooth."""
+        """Build the layers for ``encoder_channels`` at strides 2 to 32; stride 2 is unused, since chroma is smooth."""
         super().__init__()
         _, *skips, deepest = encoder_channels
         self.top = ConvNormReLU(deepest, TOP_CHANNELS, kernel_size=1)
@@ -55,8 +55,8 @@ class Decoder(nn.Module):
         """Decode the five maps of the encoder, largest first.
 
         Args:
-            features: at strides 2 to 32.
-            hints: what a :class:`colorbatch.training.hints.HintEncoder` adds at strides 32, 16, 8 and 4.
+            features: maps at strides 2 to 32.
+            hints: maps of a :class:`colorbatch.training.hints.HintEncoder` to add at strides 32, 16, 8 and 4.
 
         """
         _, f4, f8, f16, f32 = features

@@ -1,9 +1,9 @@
-"""Edge-aware smoothing: one colour for what is one thing, and less of it where the network contradicts itself.
+"""Edge-aware smoothing: one colour for each object, and less of it where the network contradicts itself.
 
 Chroma is averaged along rows and columns by the domain transform of Gastal and Oliveira 2011, "Domain Transform for
-Edge-Aware Image and Video Processing", with an exponential kernel: two places are the further apart, the more luma
-changes on the way between them. The kernel is written as a matrix for each row and column, of which all are multiplied
-at once; rows are as short as chroma is small.
+Edge-Aware Image and Video Processing", with an exponential kernel: the distance of two places grows with the changes of
+luma between them. The kernel is a matrix for each row and column, and all are multiplied at once; rows are short, since
+chroma is small.
 """
 
 import math
@@ -14,37 +14,37 @@ from torch import Tensor, nn
 RANGE = 20.0
 """Standard deviation of the smoothing, in places of the map, where luma does not change."""
 EDGE = 3 / 255
-"""Difference of luma between neighbours that begins to part them."""
-_LARGEST_EXPONENT = 6.0
-"""An edge parts two places as much as 400 steps over even ground."""
-_FARTHEST = 30.0
-"""Reaches; places further apart count 1e-13, and no number is so small that processors are slow with it."""
+"""Difference of luma between neighbours from which on it is an edge."""
+_MAX_EXPONENT = 6.0
+"""Limit of the exponent of an edge, which then separates two places as much as 400 steps without one."""
+_MAX_DISTANCE = 30.0
+"""Limit of distances, in reaches: the weight is then 1e-13, and never a denormal number, which is slow."""
 _FAINT = 6 / 255
-"""Length of chroma below which all colours count the same."""
-_SMALLEST = 1e-6
+"""Length of chroma below which all colours have about the same weight."""
+_EPSILON = 1e-6
 
 
 def smoothed(chroma: Tensor, variance: Tensor, luma: Tensor) -> Tensor:
-    """Return chroma averaged within what luma shows as one thing, weaker where that has several colours.
+    """Return chroma averaged within regions that edges of luma enclose, weaker where a region has several colours.
 
-    A place counts the more, the more colourful and the surer it is. With x the mean of a region and D the variance of
+    The weight of a place grows with its colourfulness and certainty. With x the mean of a region and D the variance of
     the chroma in it, the result is x |x|^2 / (|x|^2 + D): a region of one colour keeps it, one of contradicting
-    colours goes towards grey.
+    colours becomes greyer.
 
     Args:
         chroma: ``[N, 2, h, w]``.
-        variance: of the distribution that each chroma is the mean of, ``[N, 1, h, w]``.
+        variance: variance of the distribution whose mean each chroma is, ``[N, 1, h, w]``.
         luma: ``[N, 1, h, w]`` in 0..1.
 
     """
     squared = _squared_length(chroma)
-    weight = (squared + _FAINT**2) / (variance + _SMALLEST)
+    weight = (squared + _FAINT**2) / (variance + _EPSILON)
     sums = _average(torch.cat([weight, weight * chroma, weight * squared], dim=1), luma)
     total = sums[:, :1]
     mean = sums[:, 1:3] / total
     length = _squared_length(mean)
     spread = (sums[:, 3:] / total - length).clamp(min=0)
-    shrunk: Tensor = mean * (length / (length + spread + _SMALLEST))
+    shrunk: Tensor = mean * (length / (length + spread + _EPSILON))
     return shrunk
 
 
@@ -53,7 +53,7 @@ def _squared_length(chroma: Tensor) -> Tensor:
 
 
 def _average(planes: Tensor, luma: Tensor) -> Tensor:
-    """Return ``planes`` ``[N, C, h, w]`` after two rounds along rows and columns, the second with half the reach."""
+    """Return ``planes`` ``[N, C, h, w]`` averaged twice along rows and columns, the second time with half the reach."""
     along_rows = _nearness(luma[:, 0])  # [N, h, w, w]
     along_columns = _nearness(luma[:, 0].transpose(1, 2))  # [N, w, h, h]
     x = planes.permute(0, 2, 3, 1)  # [N, h, w, C]
@@ -67,10 +67,10 @@ def _average(planes: Tensor, luma: Tensor) -> Tensor:
 def _nearness(luma: Tensor) -> Tensor:
     """Return the negative distance of each two of the K places in a row, ``[N, rows, K, K]``.
 
-    It is told in reaches of the first round: sqrt(3) * 2 / sqrt(15) of ``RANGE``, by equation 14 of the paper.
+    The unit is the reach of the first round: sqrt(3) * 2 / sqrt(15) of ``RANGE``, by equation 14 of the paper.
     """
     step = luma[..., 1:] - luma[..., :-1]
-    distance = torch.exp((step / (2 * EDGE)).square().clamp(max=_LARGEST_EXPONENT))
+    distance = torch.exp((step / (2 * EDGE)).square().clamp(max=_MAX_EXPONENT))
     reach = RANGE * math.sqrt(3) * 2 / math.sqrt(15)
     place = nn.functional.pad((distance / reach).cumsum(dim=-1), (1, 0))
-    return (place[..., :, None] - place[..., None, :]).abs().neg().clamp(min=-_FARTHEST)
+    return (place[..., :, None] - place[..., None, :]).abs().neg().clamp(min=-_MAX_DISTANCE)

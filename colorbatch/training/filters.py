@@ -1,6 +1,7 @@
-"""Blur and JPEG for batches of luma, each picture with a strength of its own, as products of matrices.
+"""Blur and JPEG for batches of luma, each picture with its own strength, as matrix products.
 
-Convolutions with a kernel for each picture would be searched for the fastest way anew with each number of pictures.
+With a convolution kernel for each picture, the search for the fastest algorithm would be repeated for each number of
+pictures.
 """
 
 import math
@@ -11,9 +12,9 @@ from torch import Tensor
 from colorbatch.training.planes import constant
 
 _BLOCK = 8
-_SMALLEST_SIGMA = 0.05
-_FARTHEST = 30.0
-"""Exponent of the smallest weight, 1e-13: smaller numbers are denormal in products, with which processors are slow."""
+_MIN_SIGMA = 0.05
+_MAX_EXPONENT = 30.0
+"""Exponent of the smallest weight, 1e-13: products of smaller ones are denormal numbers, which are slow."""
 LUMINANCE_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -24,26 +25,26 @@ LUMINANCE_TABLE = (
     (49, 64, 78, 87, 103, 121, 120, 101),
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
-"""ITU-T T.81 (JPEG), table K.1."""
+"""Luminance quantization table of ITU-T T.81 (JPEG), table K.1."""
 
 
 def blurred(planes: Tensor, sigma: Tensor) -> Tensor:
-    """Return planes ``[N, 1, S, S]`` blurred by a Gaussian, of which near an edge only what lies inside counts.
+    """Return planes ``[N, 1, S, S]`` blurred by a Gaussian, which near an edge is normalised over the inside.
 
     Args:
-        planes: of any range.
-        sigma: its standard deviation in pixels, ``[N, 1, 1, 1]``; below 0.05 nothing is blurred.
+        planes: planes of any range.
+        sigma: standard deviation in pixels, ``[N, 1, 1, 1]``; below 0.05 nothing is blurred.
 
     """
     place = torch.arange(planes.shape[-1], device=planes.device, dtype=planes.dtype)
-    distance = (place - place[:, None]) / sigma.clamp(min=_SMALLEST_SIGMA)
-    weights = torch.exp(-(distance.square() / 2).clamp(max=_FARTHEST))  # [N, 1, S, S]
+    distance = (place - place[:, None]) / sigma.clamp(min=_MIN_SIGMA)
+    weights = torch.exp(-(distance.square() / 2).clamp(max=_MAX_EXPONENT))  # [N, 1, S, S]
     weights = weights / weights.sum(dim=-1, keepdim=True)
     return weights @ planes @ weights.transpose(2, 3)
 
 
 def recompressed(luma: Tensor, quality: Tensor) -> Tensor:
-    """Return luma as a grey JPEG gives it back, within a level or two of 8 bits.
+    """Return luma after compression as a grey JPEG, accurate to one or two 8-bit levels.
 
     The table is scaled with the quality as libjpeg does (jcparam.c, ``jpeg_quality_scaling``).
 
@@ -52,7 +53,7 @@ def recompressed(luma: Tensor, quality: Tensor) -> Tensor:
         quality: 1..100, ``[N, 1, 1, 1]``.
 
     Returns:
-        float32 ``[N, 1, S, S]`` in 0..1, in steps of 8 bits.
+        float32 ``[N, 1, S, S]`` in 0..1, in steps of 1/255.
 
     """
     count, _, height, width = luma.shape

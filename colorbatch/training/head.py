@@ -1,8 +1,8 @@
-"""The head: for every place a distribution over bins of chroma, and from that one chroma, careful or vivid.
+"""The head: for every place a distribution over bins of chroma, and from it one chroma, careful or vivid.
 
 Zhang, Isola and Efros 2016, "Colorful Image Colorization", predict such a distribution over bins of Lab; here the bins
-are squares of (Cb, Cr), and vividness works by adjusting the logits for the prior (Menon et al. 2021, "Long-tail
-learning via logit adjustment") instead of by rebalancing the loss: one training serves the careful and the bold.
+are squares of (Cb, Cr), and vividness adjusts the logits for the prior (Menon et al. 2021, "Long-tail learning via
+logit adjustment") instead of rebalancing the loss: one training serves careful and vivid colours.
 """
 
 from collections.abc import Iterable
@@ -14,36 +14,36 @@ from torch import Tensor, nn
 from colorbatch.errors import UsageError
 
 BINS = 150
-"""The most frequent ones; they hold 99.4 % of the pixels of the photographs trained on."""
+"""Number of bins: the most frequent ones, which cover 99.4 % of the pixels of the photographs trained on."""
 STEP = 0.04
 """Side of a bin in units of chroma: about 10 levels of 8 bits."""
 STRIDE = 4
-"""The head predicts at a quarter of the input's side; chroma at that size, enlarged, is within 41 dB of the truth."""
+"""Stride at which the head predicts; true chroma at that size, enlarged, is within 41 dB of the original."""
 PRIOR_WEIGHT = 0.5
-"""Share of the log prior that is taken off the logits at vividness 1."""
+"""Share of the log prior that is subtracted from the logits at vividness 1."""
 SHARPENING = 1.5
 """Factor of the logits, the inverse of their temperature, at every vividness."""
 GAIN = 0.25
-"""By how much of itself chroma that is unsure is raised at vividness 1."""
+"""Relative increase of uncertain chroma at vividness 1."""
 UNSURE = 10 / 255
-"""Standard deviation of a distribution from which on it is unsure; a sure colour is not raised."""
+"""Standard deviation from which on a distribution counts as uncertain; certain colours are not increased."""
 
 _SIDE = 27  # bins from -0.52 to 0.52 in either direction
 
 
 class Distribution(NamedTuple):
-    """What colours a network holds possible at each place."""
+    """Predicted distribution of colours at each place."""
 
     shares: Tensor
     """Probability of each bin, ``[N, h, w, BINS]``."""
     chroma: Tensor
-    """The mean, ``[N, 2, h, w]``: the least squared error."""
+    """Mean of the distribution, ``[N, 2, h, w]``, which has the least squared error."""
     variance: Tensor
-    """Mean squared distance of the chroma from it, ``[N, 1, h, w]``."""
+    """Mean squared distance from the mean, ``[N, 1, h, w]``."""
 
 
 class BinHead(nn.Module):
-    """Features ``[N, C, h, w]`` to logits ``[N, BINS, h, w]``, and logits to chroma."""
+    """A head from features ``[N, C, h, w]`` to logits ``[N, BINS, h, w]``, and from logits to chroma."""
 
     centers: Tensor
     """Cb and Cr of each bin, ``[BINS, 2]``."""
@@ -57,10 +57,10 @@ class BinHead(nn.Module):
         self.register_buffer("log_prior", torch.zeros(BINS))
 
     def choose_bins(self, chromas: Iterable[Tensor]) -> None:
-        """Take the most frequent bins of the pictures to train on, and how frequent each is.
+        """Set the bins to the most frequent ones of the training pictures, and the prior to their frequencies.
 
         Args:
-            chromas: chroma ``[2, H, W]`` of each picture; each picture counts the same.
+            chromas: chroma ``[2, H, W]`` of each picture; all pictures have the same weight.
 
         Raises:
             UsageError: the pictures have too few colours to learn from.
@@ -85,28 +85,28 @@ class BinHead(nn.Module):
         return logits
 
     def mean(self, logits: Tensor) -> Tensor:
-        """Return the mean chroma ``[N, 2, h, w]`` of the distributions: the least squared error."""
+        """Return the mean chroma ``[N, 2, h, w]`` of the distributions, which has the least squared error."""
         return self.likely(logits).chroma
 
     def likely(self, logits: Tensor) -> Distribution:
-        """Return the distribution as it was trained, which is as sure as it is right."""
+        """Return the distribution as trained, which is calibrated."""
         return self._distribution(logits.movedim(1, -1))
 
     def vivid(self, logits: Tensor, vividness: Tensor) -> Distribution:
-        """Return the sharpened distribution, its mean the livelier the more ``vividness`` and the less sure it is."""
+        """Return the sharpened distribution; its mean is increased with ``vividness`` and uncertainty."""
         found = self._distribution(self._adjusted(logits.movedim(1, -1), vividness))
         unsure = found.variance / (found.variance + UNSURE**2)
         return found._replace(chroma=found.chroma * (1 + GAIN * vividness * unsure))
 
     def _adjusted(self, by_place: Tensor, vividness: Tensor) -> Tensor:
-        """Return logits ``[N, h, w, BINS]`` sharpened, with rare colours raised the more the larger ``vividness``."""
+        """Return logits ``[N, h, w, BINS]`` sharpened, with rare colours raised in proportion to ``vividness``."""
         return by_place * SHARPENING - (SHARPENING * PRIOR_WEIGHT) * vividness * self.log_prior
 
     def _distribution(self, by_place: Tensor) -> Distribution:
-        """Return the probabilities that logits ``[N, h, w, BINS]`` stand for, with their mean and variance.
+        """Return the probabilities of logits ``[N, h, w, BINS]``, with their mean and variance.
 
-        Over any axis but the last ONNX Runtime's softmax takes ten times as long; flat, so that its optimiser does not
-        turn the planes over again.
+        ONNX Runtime's softmax takes ten times as long over any axis but the last. The logits are flattened so that its
+        optimiser does not transpose them back.
         """
         shares = by_place.reshape(-1, BINS).softmax(dim=-1).view(by_place.shape)
         moments = torch.cat([self.centers, self.centers.square().sum(dim=1, keepdim=True)], dim=1)

@@ -1,6 +1,6 @@
-"""Hints: what a person knows of the colours, brought into the network and into its answer.
+"""Hints: known colours of a picture as inputs of the network.
 
-The idea is that of Zhang et al. 2017, "Real-Time User-Guided Image Colorization with Learned Deep Priors".
+After Zhang et al. 2017, "Real-Time User-Guided Image Colorization with Learned Deep Priors".
 """
 
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ import torch
 from torch import Tensor, nn
 
 HINT_STRIDE = 4
-"""Hints are averaged over squares of this side before anything else happens to them."""
+"""Side of the squares over which hints are averaged first."""
 _CHANNELS = (32, 48, 64, 96)
-"""At strides 4, 8, 16 and 32."""
+"""Channels at strides 4, 8, 16 and 32."""
 _SCALE = 8.0
-"""Chroma is mostly within 0.12; this brings it to about 1."""
-_SMALLEST = 1e-4
+"""Factor that scales chroma, mostly within 0.12, to about 1."""
+_EPSILON = 1e-4
 
 
 class PooledHints(NamedTuple):
-    """Hints ``[N, 3, H, W]`` (Cb, Cr, weight 0..1) over squares of ``HINT_STRIDE`` pixels."""
+    """Hints ``[N, 3, H, W]`` (Cb, Cr, weight 0..1), pooled over squares of ``HINT_STRIDE`` pixels."""
 
     chroma: Tensor
-    """Mean of the hints in the square, ``[N, 2, H / 4, W / 4]``; 0 where there is none."""
+    """Mean of the hints in the square, ``[N, 2, H / 4, W / 4]``; 0 where there are none."""
     share: Tensor
     """Mean weight, ``[N, 1, H / 4, W / 4]`` in 0..1."""
     weight: Tensor
-    """Largest weight, likewise."""
+    """Largest weight, ``[N, 1, H / 4, W / 4]`` in 0..1."""
 
 
 def pooled(hints: Tensor) -> PooledHints:
     """Average hints ``[N, 3, H, W]`` over squares; places without weight do not count.
 
-    ``ceil_mode`` changes nothing for the sides that a network takes. It lets ONNX Runtime take hints of a single pixel,
-    the default of a model's input, which are as good as none of full size, and cost no time.
+    ``ceil_mode`` changes nothing for the sides that a network accepts. It lets ONNX Runtime accept hints of a single
+    pixel, the default of a model's input, which have the same effect as empty hints of full size, and cost no time.
     """
 
     def mean(planes: Tensor) -> Tensor:
@@ -42,18 +42,18 @@ def pooled(hints: Tensor) -> PooledHints:
 
     weight = hints[:, 2:]
     share = mean(weight)
-    chroma = mean(hints[:, :2] * weight) / share.clamp(min=_SMALLEST)
+    chroma = mean(hints[:, :2] * weight) / share.clamp(min=_EPSILON)
     return PooledHints(chroma, share, nn.functional.max_pool2d(weight, HINT_STRIDE, ceil_mode=True))
 
 
 class HintEncoder(nn.Module):
-    """Hints to what is added to the decoder's maps.
+    """An encoder of hints to maps that are added to those of the decoder.
 
-    No layer has a bias, so that without a hint exactly nothing is added.
+    No layer has a bias, so that without hints exactly 0 is added.
     """
 
     def __init__(self, decoder_channels: Sequence[int]) -> None:
-        """``decoder_channels`` are those of the decoder's maps at strides 32, 16, 8 and 4."""
+        """Build the layers; ``decoder_channels`` are those of the decoder's maps at strides 32, 16, 8 and 4."""
         super().__init__()
 
         def convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -67,10 +67,10 @@ class HintEncoder(nn.Module):
             for channels, wanted in zip(reversed(_CHANNELS), decoder_channels, strict=True)
         )
         for layer in self.out:
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type] # a training begins without hints
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type] # a training starts without an effect of hints
 
     def forward(self, hints: PooledHints) -> list[Tensor]:
-        """Return what is added at strides 32, 16, 8 and 4, in this order."""
+        """Return the maps to add at strides 32, 16, 8 and 4, in this order."""
         relu = nn.functional.relu
         x = torch.cat([hints.chroma * _SCALE, hints.weight], dim=1)
         maps = [relu(self.same(relu(self.first(x))))]  # [N, 32, H/4, W/4]

@@ -17,13 +17,13 @@ from colorbatch.training.hints import HintEncoder
 from colorbatch.training.network import ColorNetwork, Decoded
 
 SMOOTH_FROM = 0.5
-"""Vividness from which on chroma is smoothed; at 0 it is the mean, below this a mixture."""
+"""Vividness from which on chroma is fully smoothed; at 0 it is not, and in between it is a mixture."""
 DIFFERENCE_PER_CHROMA = 123.0
-"""CIEDE2000 of two colours of equal luma for a distance of 1 between their chroma, see docs/experiments.md."""
+"""CIEDE2000 of two colours of equal luma per unit of distance between their chroma, see docs/experiments.md."""
 
 
 class LiteUNet(ColorNetwork):
-    """Luma ``[N, 1, H, W]`` to logits over bins of chroma ``[N, 150, H/4, W/4]``; H and W multiples of 32."""
+    """A network from luma ``[N, 1, H, W]``, H and W multiples of 32, to logits over bins ``[N, 150, H/4, W/4]``."""
 
     size_multiple: ClassVar[int] = 32
     losses: ClassVar[tuple[LossName, ...]] = ("bins", "chroma", "huber")
@@ -44,12 +44,12 @@ class LiteUNet(ColorNetwork):
         return self.head.centers
 
     def start(self, chromas: Iterable[Tensor]) -> None:
-        """Take the encoder's weights from ImageNet and the bins from the pictures."""
+        """Load the encoder's weights trained on ImageNet, and choose the bins by the pictures."""
         self.encoder.load_imagenet()
         self.head.choose_bins(chromas)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
-        """Those of the encoder."""
+        """Return the parameters of the encoder."""
         return list(self.encoder.parameters())
 
     def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:
@@ -65,9 +65,9 @@ class LiteUNet(ColorNetwork):
     def decode(
         self, prediction: Tensor, luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None
     ) -> Decoded:
-        """Return chroma, the livelier and the calmer the more vividness, with its confidence and the distribution.
+        """Return chroma, more vivid and smoother with more vividness, with its confidence and the distribution.
 
-        At a hint the chroma is that of the hint, whatever the vividness.
+        At a hint the chroma is that of the hint, at any vividness.
         """
         level = torch.zeros(()) if vividness is None else vividness
         likely = self.head.likely(prediction)
@@ -84,10 +84,10 @@ class LiteUNet(ColorNetwork):
 
 
 def confidence_in(chroma: Tensor, likely: Distribution) -> Tensor:
-    """Return how sure a network is of chroma ``[N, 2, h, w]``: ``[N]`` in 0..1.
+    """Return the confidence of a network in chroma ``[N, 2, h, w]``: ``[N]`` in 0..1.
 
-    With E the CIEDE2000 that the distribution lets expect in the mean over the picture, it is 10 / (10 + E), as the
-    contract has it.
+    It is 10 / (10 + E), as in the contract, with E the mean CIEDE2000 over the picture that is expected by the
+    distribution.
     """
     squared = likely.variance + (likely.chroma - chroma).square().sum(dim=1, keepdim=True)
     expected = DIFFERENCE_PER_CHROMA * squared.sqrt().mean(dim=(1, 2, 3))

@@ -29,18 +29,18 @@ logger = logging.getLogger(__name__)
 
 RECORDED_SAMPLES = 4
 PICTURES_TO_START_FROM = 6000
-"""At most so many tell a new network how frequent colours are."""
+"""Maximum number of pictures from which a new network learns the frequency of colours."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended."""
+    """The result of a training."""
 
     history: Sequence[EpochMetrics]
     finished: bool
-    """False when it was stopped; ``last.pth`` then holds the exact place."""
+    """False if it was stopped; ``last.pth`` then holds the exact state."""
     last_checkpoint: Path | None
-    """Weights of the last finished epoch, or of the best one when only that is kept."""
+    """Weights of the last finished epoch, or of the best one if only that is kept."""
 
 
 def train(
@@ -54,14 +54,14 @@ def train(
         UsageError: folders or options do not fit together.
         CheckpointRefusedError: ``resume`` found no checkpoint or one of another training, or ``init`` does not fit.
         ModelRefusedError: ``init`` is a model that cannot be read.
-        EnvironmentFailure: the device is not there, or the output cannot be written.
+        EnvironmentFailure: the device is not available, or the output cannot be written.
 
     """
-    _check(config)
+    _refuse_conflicting_options(config)
     trainer = _Trainer(config, progress or SilentProgress(), stop or threading.Event())
     if config.resume:
         trainer.resume()
-    record.write_metrics(config.out, trainer.state.history)  # a folder that cannot be written is met now
+    record.write_metrics(config.out, trainer.state.history)  # fails now if the folder cannot be written
     while trainer.state.epoch < config.epochs:
         if not trainer.train_epoch():
             return trainer.result(finished=False)
@@ -70,7 +70,7 @@ def train(
 
 
 class _Trainer:
-    """One training: pictures, network, optimizer, and where it stands."""
+    """One training: pictures, network, optimizer and state."""
 
     def __init__(self, config: TrainingConfig, progress: ProgressReporter, stop: threading.Event) -> None:
         self.config = config
@@ -97,13 +97,13 @@ class _Trainer:
 
     @property
     def result_network(self) -> ColorNetwork:
-        """The network that is measured and kept: the average over the last steps, where one is made."""
+        """The network that is measured and saved: the moving average, if there is one."""
         if self.average is None:
             return self.network
         return self.average.module
 
     def resume(self) -> None:
-        """Go back to where ``last.pth`` stands."""
+        """Restore the state in ``last.pth``."""
         state = checkpoint.restore_last(self.config.out, self.network, self.optimizer, self.average, self.device)
         if state.fixed != self.state.fixed:
             raise CheckpointRefusedError(
@@ -114,11 +114,13 @@ class _Trainer:
         self.state = state
 
     def train_epoch(self) -> bool:
-        """Do the batches of this epoch that are left; return False when stopped, with everything saved."""
+        """Train on the remaining batches of this epoch; return False if stopped, with everything saved."""
         config, state, steps = self.config, self.state, self.pictures.steps
         started = time.perf_counter() - state.epoch_seconds
         saved = time.perf_counter()
-        loss_sum = torch.tensor(state.loss_sum, dtype=torch.float64, device=self.device)  # read seldom: it waits
+        loss_sum = torch.tensor(
+            state.loss_sum, dtype=torch.float64, device=self.device
+        )  # rarely read, since that waits for the device
         self.network.train()
         self.progress.begin(steps, f"Epoch {state.epoch + 1}/{config.epochs}", weight=steps - state.step)
         self.progress.advance(state.step, weight=0)
@@ -148,7 +150,7 @@ class _Trainer:
         return True
 
     def close_epoch(self) -> None:
-        """Measure, count and save the epoch whose batches are done."""
+        """Measure, record and save the epoch whose batches are done."""
         out, state = self.config.out, self.state
         network = self.result_network.eval()
         with torch.inference_mode():
@@ -166,13 +168,13 @@ class _Trainer:
         record.write_loss_curve(out, state.history)
 
     def result(self, *, finished: bool) -> TrainingResult:
-        """Return how the training ended."""
+        """Return the result of the training."""
         epoch = self.state.best_epoch if self.config.keep == "best" else self.state.epoch
         path = checkpoint.epoch_path(self.config.out, epoch or 0)
         return TrainingResult(self.state.history, finished, path if path.exists() else None)
 
     def _set_learning_rate(self, done: float) -> None:
-        """Set the learning rate for when the share ``done`` (0..1) of the training is over."""
+        """Set the learning rate for the share ``done`` (0..1) of the training that is completed."""
         factor = 0.5 * (1 + math.cos(math.pi * done)) if self.config.schedule == "cosine" else 1.0
         if done < self.config.warmup:
             factor *= done / self.config.warmup
@@ -187,7 +189,7 @@ class _Trainer:
         return prediction.float(), rgb
 
     def _measure(self, network: ColorNetwork) -> tuple[float | None, float | None]:
-        """Return the mean loss and the mean PSNR in dB over the pictures held out, if there are any."""
+        """Return the mean loss and the mean PSNR in dB over the pictures held out; ``None``: there are none."""
         held_out = self.pictures.held_out
         if held_out is None:
             return None, None
@@ -201,7 +203,7 @@ class _Trainer:
 
 
 def make_optimizer(network: ColorNetwork, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
-    """Return AdamW over all weights that learn; each group's ``rate`` is its share of the learning rate."""
+    """Return AdamW over all trained weights; each group's ``rate`` is its factor of the learning rate."""
     pretrained = network.pretrained_parameters()
     known = set(map(id, pretrained))
     groups = [{"params": [each for each in network.parameters() if id(each) not in known], "rate": 1.0}]
@@ -216,10 +218,10 @@ def make_optimizer(network: ColorNetwork, config: TrainingConfig, device: torch.
 
 
 def select_device(name: str) -> torch.device:
-    """Return the device called ``auto``, ``cpu`` or ``cuda``; ``auto`` is CUDA where there is one.
+    """Return the device named ``auto``, ``cpu`` or ``cuda``; ``auto`` is CUDA if available.
 
     Raises:
-        EnvironmentFailure: ``cuda`` was asked for and is not there.
+        EnvironmentFailure: ``cuda`` was requested and is not available.
 
     """
     if name == "auto":
@@ -237,7 +239,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _check(config: TrainingConfig) -> None:
+def _refuse_conflicting_options(config: TrainingConfig) -> None:
     architecture = build_network(config.architecture)
     multiple = architecture.size_multiple
     for option, side in (("--crop", config.crop), ("--size", None if config.crop else config.size)):

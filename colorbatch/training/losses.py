@@ -1,4 +1,4 @@
-"""What a training can minimise: each loss takes network, its prediction, and the true RGB ``[N, 3, H, W]`` in 0..1."""
+"""Losses of a training: each takes a network, its prediction, and the true RGB ``[N, 3, H, W]`` in 0..1."""
 
 from collections.abc import Callable
 
@@ -13,16 +13,16 @@ from colorbatch.training.planes import chroma_of, rgb_difference
 Loss = Callable[[ColorNetwork, Tensor, Tensor], Tensor]
 
 HUBER_DELTA = 0.05
-"""Chroma errors above this count linearly."""
+"""Chroma error above which the loss is linear."""
 NEAREST_BINS, NEAREST_SIGMA = 5, 0.02
-"""A true colour is shared among its nearest bins by a Gaussian of their distance, in units of chroma."""
+"""Number of bins that share a true colour, by a Gaussian of their distance in units of chroma, and its sigma."""
 PSNR_WEIGHT = 0.5
 SMALLEST_ERROR = 1e-4
-"""Mean squared error of RGB (40 dB) below which a picture is as good as right."""
+"""Mean squared error of RGB (40 dB) below which a picture counts as correct."""
 
 
 def mse(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:  # noqa: ARG001
-    """Return the mean squared error of RGB, which the network predicts: the loss of the seed."""
+    """Return the mean squared error of RGB, which the network predicts: the loss of the recipe ``seed``."""
     return nn.functional.mse_loss(prediction, rgb)
 
 
@@ -39,8 +39,8 @@ def huber(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
 def bins(network: ColorNetwork, prediction: Tensor, rgb: Tensor) -> Tensor:
     """Return the cross-entropy of the bins, plus a share of the mean over pictures of -PSNR of the mean prediction.
 
-    The second term is the logarithm of the squared error: a picture of little colour, where a wrong colour is seen at
-    once, then counts as much as a colourful one.
+    The second term is the logarithm of the squared error: a picture of little colour, in which a wrong colour is
+    obvious, then counts as much as a colourful one.
     """
     head = network.head
     assert isinstance(head, BinHead)
@@ -56,7 +56,7 @@ def nearest_bins(chroma: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Return shares and indices ``[N, 5, h, w]`` of the bins nearest to chroma ``[N, 2, h, w]``."""
     batch, _, height, width = chroma.shape
     flat = chroma.permute(0, 2, 3, 1).reshape(-1, 2)
-    # The squared distance but for the square of the chroma itself, which is the same for all bins.
+    # The squared distance without the square of the chroma itself, which is the same for all bins.
     distance = torch.addmm(centers.square().sum(dim=1), flat, centers.T, alpha=-2)
     smallest, nearest = distance.topk(NEAREST_BINS, largest=False)
     shares = torch.softmax(-smallest / (2 * NEAREST_SIGMA**2), dim=1)

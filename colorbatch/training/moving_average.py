@@ -10,24 +10,24 @@ from colorbatch.training.network import ColorNetwork
 
 
 class MovingAverage(nn.Module):
-    """A copy of a network that follows its weights slowly, and its buffers at once.
+    """A copy of a network with the moving average of its weights, and its current buffers.
 
-    It differs from PyTorch's ``AveragedModel``, whose state dict it has, in counting on the host: a decay that grows
-    would there wait for the device at every weight.
+    Unlike PyTorch's ``AveragedModel``, whose state dict it has, it counts on the host: with a growing decay, that would
+    wait for the device at every weight.
     """
 
     n_averaged: Tensor
-    """How many steps are averaged, int64 on the CPU."""
+    """Number of averaged steps, int64 on the CPU."""
 
     def __init__(self, network: ColorNetwork, decay: float) -> None:
-        """``decay``, 0..1, is what remains of the average at each step; it grows to that over the first steps."""
+        """Copy the network; ``decay``, 0..1, is the weight of the average at each step, after a rise over the first."""
         super().__init__()
         self.module = deepcopy(network)
         self.register_buffer("n_averaged", torch.tensor(0))
         self._decay = decay
 
     def update(self, network: ColorNetwork) -> None:
-        """Follow ``network``, which has made a step."""
+        """Update the average after a step of ``network``."""
         steps = int(self.n_averaged)
         decay = min(self._decay, (1 + steps) / (10 + steps)) if steps else 0.0
         averaged, current = ([each.detach() for each in model.parameters()] for model in (self.module, network))

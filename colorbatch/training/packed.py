@@ -1,4 +1,4 @@
-"""Decoded pictures of unequal sizes in one tensor, from which batches are taken without a step for each picture."""
+"""Decoded pictures of different sizes in one tensor, from which batches are taken without a loop over pictures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 
 BYTES_PER_PIXEL = 4
-"""Luma, red, green and blue."""
+"""One byte each for luma, red, green and blue."""
 
 
 class Canvas(NamedTuple):
-    """Some pictures, each in the top left corner of a sheet as large as the largest of them."""
+    """Several pictures, each in the top left corner of a canvas as high and wide as the largest ones."""
 
     levels: Tensor
     """uint8 ``[N, H, W, 4]``: luma, red, green and blue; right of and below a picture its last pixels are repeated."""
     heights: Tensor
-    """float32 ``[N]``."""
+    """Heights of the pictures, float32 ``[N]``."""
     widths: Tensor
-    """float32 ``[N]``."""
+    """Widths of the pictures, float32 ``[N]``."""
 
     def to(self, device: torch.device) -> "Canvas":
         """Return the same on ``device``."""
@@ -26,10 +26,10 @@ class Canvas(NamedTuple):
 
 
 class PackedPictures:
-    """Pictures whose pixels lie one after the other."""
+    """Pictures whose pixels are stored one picture after another."""
 
     def __init__(self, pixels: Tensor, sizes: Tensor) -> None:
-        """Take int32 ``[P]``, four bytes for each pixel, and heights and widths, int64 ``[n, 2]`` on the host."""
+        """Store pixels, int32 ``[P]`` of four bytes each, and heights and widths, int64 ``[n, 2]`` on the host."""
         self._pixels = pixels
         self._sizes = sizes
         areas = sizes.prod(dim=1)
@@ -39,7 +39,7 @@ class PackedPictures:
     def taking(cls, pictures: list[Tensor]) -> "PackedPictures":
         """Pack pictures, uint8 ``[H, W, 4]`` each.
 
-        The list is emptied on the way, so that little more memory is needed than for one copy.
+        The list is emptied meanwhile, so that hardly more memory is needed than for one copy.
         """
         sizes = torch.tensor([picture.shape[:2] for picture in pictures]).view(-1, 2)
         end = int(sizes.prod(dim=1).sum())
@@ -52,7 +52,7 @@ class PackedPictures:
 
     @property
     def bytes(self) -> int:
-        """How many bytes of memory the pixels take."""
+        """Memory that the pixels take, in bytes."""
         return len(self._pixels) * BYTES_PER_PIXEL
 
     def to(self, device: torch.device) -> "PackedPictures":
@@ -60,7 +60,7 @@ class PackedPictures:
         return PackedPictures(self._pixels.to(device), self._sizes)
 
     def canvas(self, places: Sequence[int]) -> Canvas:
-        """Return the pictures at ``places``, on the device of the pixels."""
+        """Return the pictures at the indices ``places``, on the device of the pixels."""
         chosen = torch.tensor(places)
         sizes = self._sizes[chosen]
         height, width = sizes.amax(dim=0).tolist()

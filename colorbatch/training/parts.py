@@ -1,7 +1,7 @@
-"""Parts of pictures, resized: which part of each is shown, and how its pixels become those of a square.
+"""Parts of pictures, chosen at random and resized to squares.
 
-Resizing is linear and goes by rows and columns, so that it is a product with one matrix for either, whatever part of
-whatever size is asked for: one product for a whole batch.
+Resizing is linear and separable, so that it is a product with one matrix for rows and one for columns, for parts of
+any place and size: one product for a whole batch.
 """
 
 import math
@@ -14,9 +14,9 @@ from colorbatch.training.draws import Draws
 from colorbatch.training.packed import Canvas
 
 SMALLEST_PART = 0.35
-"""Of a picture's area."""
+"""Minimum area of a part, as a share of the picture's."""
 LARGEST_STRETCH = 4 / 3
-"""Of the aspect ratio, either way."""
+"""Maximum change of the aspect ratio, in either direction."""
 _TRIES = 10
 
 
@@ -28,11 +28,11 @@ class Parts(NamedTuple):
     height: Tensor
     width: Tensor
     mirrored: Tensor
-    """bool ``[N]``."""
+    """Whether the part is mirrored, bool ``[N]``."""
 
 
 def whole(heights: Tensor, widths: Tensor) -> Parts:
-    """Return all of each picture, of ``heights`` and ``widths`` float32 ``[N]``."""
+    """Return the whole of each picture, of ``heights`` and ``widths`` float32 ``[N]``."""
     nothing = torch.zeros_like(heights)
     return Parts(nothing, nothing, heights, widths, nothing.bool())
 
@@ -40,13 +40,13 @@ def whole(heights: Tensor, widths: Tensor) -> Parts:
 def random_parts(heights: Tensor, widths: Tensor, draws: Draws) -> Parts:
     """Return a random part of each picture, mirrored half of the time.
 
-    As torchvision's ``RandomResizedCrop`` chooses it: of ten rectangles the first that lies within the picture, or else
-    a square.
+    It is chosen like that of torchvision's ``RandomResizedCrop``: the first of ten rectangles that fits into the
+    picture, otherwise a square.
 
     Args:
-        heights: of the pictures, float32 ``[N]``.
-        widths: likewise.
-        draws: decides everything.
+        heights: heights of the pictures, float32 ``[N]``.
+        widths: widths of the pictures, float32 ``[N]``.
+        draws: source of all random numbers.
 
     """
     count = len(heights)
@@ -66,7 +66,7 @@ def random_parts(heights: Tensor, widths: Tensor, draws: Draws) -> Parts:
 def resized(canvas: Canvas, parts: Parts, side: int) -> Tensor:
     """Return the parts as squares: luma, red, green and blue, float32 ``[N, 4, side, side]`` in 0..1.
 
-    It is PyTorch's bilinear ``interpolate`` with ``antialias`` of each part alone.
+    The result is that of PyTorch's bilinear ``interpolate`` with ``antialias`` for each part alone.
     """
     count, height, width, channels = canvas.levels.shape
     rows = _weights(parts.top, parts.height, height, side)  # [N, side, H]
@@ -79,13 +79,13 @@ def resized(canvas: Canvas, parts: Parts, side: int) -> Tensor:
 
 
 def _weights(start: Tensor, length: Tensor, pixels: int, side: int) -> Tensor:
-    """Return what each of ``pixels`` counts in each of ``side`` places, ``[N, side, pixels]``.
+    """Return the weight of each of ``pixels`` pixels in each of ``side`` places, ``[N, side, pixels]``.
 
     Args:
         start: first pixel of each part, ``[N]``.
-        length: of each part, ``[N]``; a pixel beyond it counts nothing.
-        pixels: of the canvas.
-        side: of the square.
+        length: length of each part, ``[N]``; pixels outside have no weight.
+        pixels: side of the canvas.
+        side: side of the square.
 
     """
     places, levels = (torch.arange(each, device=start.device) + 0.5 for each in (side, pixels))

@@ -32,7 +32,7 @@ class Selection:
 
     @property
     def pairs(self) -> list[PicturePair]:
-        """Their files."""
+        """Files of the pictures."""
         return [self.dataset.pairs[place] for place in self.places]
 
 
@@ -42,34 +42,34 @@ class TrainingPictures:
 
     config: TrainingConfig
     device: torch.device
-    """Where batches are made."""
+    """Device on which batches are made."""
     to_train: Selection
     held_out: Selection | None
-    """Shown whole and as they are."""
+    """Pictures for validation, whole and unvaried."""
 
     @property
     def side(self) -> int:
-        """Side in pixels of what the network is shown."""
+        """Side in pixels of the input of the network."""
         return self.config.crop or self.config.size
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return math.ceil(len(self.to_train) / self.config.batch_size)
 
     def whole(self, selection: Selection, limit: int | None = None) -> Iterator[Batch]:
-        """Yield pictures whole and as they are, at most ``limit`` of them."""
+        """Yield whole and unvaried pictures, at most ``limit`` of them."""
         for places in self._chunks(selection.places[:limit]):
             yield whole_batch(selection.dataset.canvas(places).to(self.device), self.side)
 
     def recorded(self, limit: int) -> Tensor:
-        """Return the luma ``[N, 1, side, side]`` of pictures that samples are recorded of."""
+        """Return the luma ``[N, 1, side, side]`` of the pictures that samples are recorded of."""
         return torch.cat([batch.luma for batch in self.whole(self.held_out or self.to_train, limit)])
 
     def of_epoch(self, epoch: int, skip: int) -> Iterator[Batch]:
-        """Yield what is trained on in an epoch, but for the first ``skip`` batches.
+        """Yield the batches of an epoch, without the first ``skip``.
 
-        Seed, epoch and the number of a batch alone decide what is in it and how it varies.
+        The pictures of a batch and their variation depend only on the seed, the epoch and the number of the batch.
         """
         config = self.config
         variation = Variation(
@@ -96,7 +96,7 @@ class TrainingPictures:
 
     @property
     def sha256(self) -> str:
-        """Of the names trained on and held out, in order, and of whether grey pictures were given."""
+        """Hash of the names trained on and held out, in order, and of whether grey pictures were given."""
         digest = hashlib.sha256(b"given" if self.config.gray_dir else b"derived")
         for selection in (self.to_train, self.held_out):
             names = (pair.name for pair in selection.pairs) if selection else ()
@@ -107,7 +107,7 @@ class TrainingPictures:
         return digest.hexdigest()
 
     def _order(self, epoch: int) -> list[int]:
-        """Return which of the pictures to train on an epoch shows, one after the other."""
+        """Return the indices of the pictures to train on in an epoch, in order."""
         random = generator((self.config.seed, _ORDER_STREAM, epoch))
         if self.config.balance == 1:
             return torch.randperm(len(self.to_train), generator=random).tolist()
@@ -120,13 +120,13 @@ class TrainingPictures:
 
 
 def balanced_weights(names: Sequence[str], balance: float) -> Tensor:
-    """Return how often each picture is drawn beside the others, float64 ``[n]``.
+    """Return the weight with which each picture is drawn, float64 ``[n]``.
 
-    All of a source together are drawn as often as the number of its pictures to the power of ``balance``.
+    The weights of a source add up to the number of its pictures to the power of ``balance``.
 
     Args:
         names: paths below the folder, POSIX style; the source is the first folder of each, or none.
-        balance: 1: every picture is drawn as often; 0: every source is.
+        balance: 1: all pictures have the same weight; 0: all sources have.
 
     """
     sources = [name.rpartition("/")[0].partition("/")[0] for name in names]
@@ -135,10 +135,10 @@ def balanced_weights(names: Sequence[str], balance: float) -> Tensor:
 
 
 def load_pictures(config: TrainingConfig, device: torch.device, progress: ProgressReporter) -> TrainingPictures:
-    """Read all pictures of a training, onto its device where they fit.
+    """Read all pictures of a training, onto its device if they fit.
 
     Raises:
-        UsageError: a folder has none, names do not pair, or none is left to train on.
+        UsageError: a folder has no pictures, names do not match, or no picture is left to train on.
 
     """
     pairs = find_pairs(config.color_dir, config.gray_dir)

@@ -1,4 +1,4 @@
-"""Luma and chroma of torch tensors, by the weights of :mod:`colorbatch.pixels.color`."""
+"""Luma and chroma of torch tensors, with the weights of :mod:`colorbatch.pixels.color`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from colorbatch.pixels.color import CB_SCALE, CHROMA_WEIGHTS, CR_SCALE, GREEN_OF_CB, GREEN_OF_CR
 
 RGB_OF_CHROMA = ((0.0, CR_SCALE), (GREEN_OF_CB, GREEN_OF_CR), (CB_SCALE, 0.0))
-"""How Cb and Cr move red, green and blue, ``[3, 2]``."""
+"""Change of red, green and blue per unit of Cb and Cr, ``[3, 2]``."""
 
 
 def constant(values: Sequence[Any] | NDArray[np.float64], like: Tensor) -> Tensor:
-    """Return numbers as a tensor of the type and on the device of another, without waiting for that device."""
+    """Return numbers as a tensor of the dtype and on the device of another, without waiting for that device."""
     return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
 
 
@@ -25,7 +25,7 @@ def chroma_of(rgb: Tensor) -> Tensor:
 
 
 def rgb_difference(chroma: Tensor) -> Tensor:
-    """Return by how much chroma ``[N, 2, H, W]`` moves RGB ``[N, 3, H, W]`` away from grey."""
+    """Return the difference of RGB from grey, ``[N, 3, H, W]``, for chroma ``[N, 2, H, W]``."""
     return nn.functional.conv2d(chroma, constant(RGB_OF_CHROMA, chroma)[:, :, None, None])
 
 

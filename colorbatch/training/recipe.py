@@ -1,4 +1,4 @@
-"""Recipes: options of a training that belong together, as TOML files beside this module."""
+"""Recipes: named sets of options of a training, as TOML files next to this module."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     """Return the fields of :class:`colorbatch.training.config.TrainingConfig` that a recipe sets, by name.
 
     Raises:
-        MissingExtraError: this Python cannot read TOML, and the package that can is not installed.
+        MissingExtraError: this Python has no TOML reader, and the package that has one is not installed.
 
     """
     with needs_extra("train"):

@@ -1,4 +1,4 @@
-"""What a training leaves for people to look at: sample pictures, ``metrics.csv`` and ``loss.png``."""
+"""The record of a training for people: sample pictures, ``metrics.csv`` and ``loss.png``."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def _write_png(path: Path, image: Tensor) -> None:
 
 
 def write_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
-    """Write ``metrics.csv``, one line an epoch; an empty validation loss means that nothing was held out."""
+    """Write ``metrics.csv``, one line per epoch; an empty validation loss means that nothing was held out."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(EpochMetrics)], lineterminator="\n")
     writer.writeheader()

@@ -1,7 +1,7 @@
-"""Hints as a person would give them, made up of the true colours, so that a network learns to heed them.
+"""Simulated hints of a person, made from the true colours, so that a network learns to use them.
 
 After Zhang et al. 2017, "Real-Time User-Guided Image Colorization with Learned Deep Priors", section 3.2: some small
-squares, each of the mean colour around its place.
+squares, each with the mean colour around its place.
 """
 
 import torch
@@ -12,19 +12,19 @@ from colorbatch.training.draws import Draws
 MOST_PLACES = 24
 LARGEST_SIDE = 9
 AROUND = 5
-"""Side in pixels of the square whose mean colour a hint has."""
+"""Side in pixels of the square whose mean colour is that of the hint."""
 
 
 def simulated_hints(chroma: Tensor, share: float, draws: Draws) -> Tensor:
     """Return hints for some of the pictures: 1 to 24 places each, few more often than many.
 
-    A number of places is as frequent as the logarithm of (number + 1) / number. Squares have sides of 1 to 9 pixels;
-    where two overlap, one of them is seen.
+    The probability of a number of places is proportional to the logarithm of (number + 1) / number. Squares have sides
+    of 1 to 9 pixels; where two overlap, one covers the other.
 
     Args:
         chroma: the truth, float32 ``[N, 2, S, S]``.
-        share: of the pictures that get hints; the others have none.
-        draws: decides everything.
+        share: share of the pictures that get hints; the others have none.
+        draws: source of all random numbers.
 
     Returns:
         float32 ``[N, 3, S, S]``: Cb, Cr and weight, which is 1 at a hint; all 0 elsewhere.
@@ -44,21 +44,21 @@ def _hints(chroma: Tensor, draws: Draws) -> Tensor:
     column = torch.floor(draws.shares(count, MOST_PLACES) * width).long()
     mean = nn.functional.avg_pool2d(chroma, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
     colors = mean.flatten(2).gather(2, (row * width + column)[:, None].expand(-1, 2, -1))  # [n, 2, places]
-    told = torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1)
-    told = nn.functional.pad(told, (1, 0))  # place 0 tells nothing
+    values = torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1)
+    values = nn.functional.pad(values, (1, 0))  # place 0 has no hint
     owner = _owners(row, column, height, width, draws)
-    return told.gather(2, owner[:, None].expand(-1, 3, -1)).view(count, 3, height, width)
+    return values.gather(2, owner[:, None].expand(-1, 3, -1)).view(count, 3, height, width)
 
 
 def _owners(row: Tensor, column: Tensor, height: int, width: int, draws: Draws) -> Tensor:
-    """Return whose square each pixel is in, int64 ``[n, height * width]``: 1 to 24, 0 for nobody's.
+    """Return the place whose square each pixel is in, int64 ``[n, height * width]``: 1 to 24, 0 for none.
 
     Args:
-        row: of the places, int64 ``[n, 24]``.
-        column: likewise.
-        height: of the pictures.
-        width: of the pictures.
-        draws: decides how many places there are, and how large each is.
+        row: rows of the places, int64 ``[n, 24]``.
+        column: columns of the places, int64 ``[n, 24]``.
+        height: height of the pictures.
+        width: width of the pictures.
+        draws: source of the number of places and their sizes.
 
     """
     count = len(row)

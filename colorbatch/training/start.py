@@ -16,17 +16,17 @@ from colorbatch.training.network import ColorNetwork
 
 
 def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
-    """Fill a new network with the weights of a checkpoint, of an ``.onnx`` file or of a built-in model.
+    """Load the weights of a checkpoint, of an ``.onnx`` file or of a built-in model into a new network.
 
     Args:
         source: path of a file, or the name of a built-in model.
-        network: with weights that nothing was done to yet.
-        architecture: what the network is one of.
+        network: untrained network.
+        architecture: name of its architecture.
 
     Raises:
-        CheckpointRefusedError: the file is no checkpoint, or the weights are of another architecture, or the model
+        CheckpointRefusedError: the file is not a checkpoint, or the weights are of another architecture, or the model
             does not hold them as they were trained.
-        ModelRefusedError: the file is not a model that keeps the contract.
+        ModelRefusedError: the file is not a model that fulfils the contract.
 
     """
     is_model = source.suffix.lower() == ".onnx" or str(source) in built_in_models()
@@ -48,7 +48,7 @@ def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
 
 
 def _read_model(source: Path) -> LoadedCheckpoint:
-    """Read the weights back out of a model; those that are stored in float16 are widened."""
+    """Return the weights that a model contains; those stored in float16 are converted to float32."""
     model_file = read_model_file(str(source))
     contract = model_file.contract
     if contract.precision == "int8":
@@ -67,5 +67,5 @@ def _read_model(source: Path) -> LoadedCheckpoint:
 
 
 def _counts(network: ColorNetwork) -> dict[str, Tensor]:
-    """Return what no model holds since no chroma depends on it: how many batches each batch norm has seen."""
+    """Return the batch counts of all batch norms, which no model contains, since no chroma depends on them."""
     return {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}

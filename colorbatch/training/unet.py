@@ -1,4 +1,4 @@
-"""The seed's network: a five-level U-Net from grey to RGB, kept name for name so that its state dicts load."""
+"""The published network: a five-level U-Net from grey to RGB, with unchanged names so that its state dicts load."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from colorbatch.training.planes import chroma_of
 
 
 class ConvBlock(nn.Module):
-    """Conv 3x3, batch norm, ReLU; halves the side at the default stride."""
+    """Convolution 3x3, batch norm, ReLU; halves the side at the default stride."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
         super().__init__()
@@ -20,13 +20,13 @@ class ConvBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
+        """Map ``[N, in, H, W]`` to ``[N, out, H / stride, W / stride]``."""
         out: Tensor = self.relu(self.bn(self.conv(x)))
         return out
 
 
 class UpConvBlock(nn.Module):
-    """Transposed conv 3x3, batch norm, ReLU; doubles the side at the default stride."""
+    """Transposed convolution 3x3, batch norm, ReLU; doubles the side at the default stride."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class UpConvBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in, H, W]`` to ``[N, out, stride * H, stride * W]``."""
+        """Map ``[N, in, H, W]`` to ``[N, out, stride * H, stride * W]``."""
         out: Tensor = self.relu(self.bn(self.upconv(x)))
         return out
 
 
 class SeparableConv2d(nn.Module):
-    """Depthwise 3x3, then pointwise 1x1, both without bias."""
+    """Depthwise convolution 3x3, then pointwise 1x1, both without bias."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -51,13 +51,16 @@ class SeparableConv2d(nn.Module):
         self.pointwise = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in, H, W]`` to ``[N, out, H, W]``."""
+        """Map ``[N, in, H, W]`` to ``[N, out, H, W]``."""
         out: Tensor = self.pointwise(self.depthwise(x))
         return out
 
 
 class ColorizationUNet(ColorNetwork):
-    """Luma ``[N, 1, H, W]`` in 0..1 to RGB ``[N, 3, H, W]`` in 0..1; H and W multiples of 32. 9,600,441 parameters."""
+    """A network from luma ``[N, 1, H, W]`` to RGB ``[N, 3, H, W]``, both in 0..1; H and W multiples of 32.
+
+    It has 9,600,441 parameters.
+    """
 
     size_multiple: ClassVar[int] = 32  # five stages of stride 2
     losses: ClassVar[tuple[LossName, ...]] = ("mse", "chroma", "huber")
@@ -78,7 +81,7 @@ class ColorizationUNet(ColorNetwork):
 
         self.final_conv = SeparableConv2d(3 + 1, 3)
 
-    def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:  # noqa: ARG002 (it has none)
+    def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:  # noqa: ARG002 (without hints)
         """Predict RGB at the size of ``luma``."""
         e1 = self.enc1(luma)  # [N, 128, H/2,  W/2]
         e2 = self.enc2(e1)  # [N, 128, H/4,  W/4]
@@ -94,5 +97,5 @@ class ColorizationUNet(ColorNetwork):
         return torch.sigmoid(self.final_conv(torch.cat([d, luma], dim=1)))
 
     def chroma(self, prediction: Tensor) -> Tensor:
-        """Return the chroma of the RGB predicted."""
+        """Return the chroma of the predicted RGB."""
         return chroma_of(prediction)

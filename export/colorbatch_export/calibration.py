@@ -1,4 +1,4 @@
-"""The photographs that a model of 8 bits is calibrated with, as a run would show them to the network."""
+"""The photographs that an 8-bit model is calibrated with, as a run would feed them to the network."""
 
 import logging
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from colorbatch.pixels.picture import Frame
 logger = logging.getLogger(__name__)
 
 PICTURES = 100
-"""At most so many are used, spread evenly over the sorted names. 20 to 200 made no difference worth the wait."""
+"""Maximum number of pictures, spread evenly over the sorted names. 20 to 200 made no difference worth the wait."""
 _HINTS = 5
-"""In every second picture, so that the layers that hints go through have a range, too."""
-_HINT_REACH = 2
-"""Pixels from the middle of a hint to its edge."""
+"""Number of hints in every second picture, so that the layers for hints have a range, too."""
+_HINT_RADIUS = 2
+"""Pixels from the centre of a hint to its edge."""
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationInput:
-    """What the network is shown of one picture."""
+    """The inputs of the network for one picture."""
 
     luma: Plane
-    """``[1, 1, H, W]`` in 0..1."""
+    """Luma, ``[1, 1, H, W]`` in 0..1."""
     hints: Plane
-    """``[1, 3, H, W]``: Cb, Cr and weight, of the picture's own colours; all zero in every second picture."""
+    """Hints, ``[1, 3, H, W]``: Cb, Cr and weight, of the picture's own colours; all zero in every second picture."""
 
 
 def read_inputs(folder: Path, working_size: int, size_multiple: int) -> list[CalibrationInput]:
-    """Return what a run would show the network of pictures below ``folder``, shrunk and padded.
+    """Return the network's inputs for pictures below ``folder``, reduced and padded as in a run.
 
     Raises:
-        UsageError: the folder holds no picture that can be read.
+        UsageError: the folder has no picture that can be read.
 
     """
     paths = evenly(picture_files(folder), PICTURES)
@@ -61,13 +61,13 @@ def read_inputs(folder: Path, working_size: int, size_multiple: int) -> list[Cal
 
 
 def _place_hints(hints: Plane, frame: Frame, size: tuple[int, int], random: np.random.Generator) -> None:
-    """Fill ``hints`` ``[3, H, W]`` with the colours of some places of a frame, which is of ``size`` there."""
+    """Fill ``hints`` ``[3, H, W]`` with the colours of some places of a frame, which has ``size`` without padding."""
     levels = resize.shrink_levels(frame.pixels, size, Image.Resampling.BOX)
     if levels.ndim == 2:
         levels = np.dstack([levels] * 3)
     chroma = color.chroma_of(levels)
     for _ in range(_HINTS):
         row, column = (int(random.integers(side)) for side in size)
-        rows, columns = (slice(max(0, at - _HINT_REACH), at + _HINT_REACH + 1) for at in (row, column))
+        rows, columns = (slice(max(0, at - _HINT_RADIUS), at + _HINT_RADIUS + 1) for at in (row, column))
         hints[:2, rows, columns] = chroma[:, row, column][:, None, None]
         hints[2, rows, columns] = 1

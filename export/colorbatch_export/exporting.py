@@ -1,4 +1,4 @@
-"""Export a checkpoint, and verify a model against its checkpoint later."""
+"""Export a checkpoint, and verify a model against its checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from colorbatch_export.parity import ParityReport, measure_parity
 from colorbatch_export.precision import compute_in_8_bits, compute_in_half, halve_weights
 
 SEED_SIZE = 160
-"""Working size of a plain state dict, which does not say at which size it was trained: that of the seed."""
+"""Working size for a plain state dict, which does not state the size it was trained at: that of the published U-Net."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A model written, and how it compares."""
+    """A model that was written, and its parity."""
 
     path: Path
     contract: ModelContract
@@ -32,7 +32,7 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class Verification:
-    """How a model compares with a checkpoint, some time after it was made."""
+    """The parity of an existing model with a checkpoint."""
 
     report: ParityReport
     same_checkpoint: bool
@@ -52,23 +52,23 @@ def export_model(
     vividness: float | None = None,
     on_report: Callable[[ParityReport], None] | None = None,
 ) -> ExportResult:
-    """Write the model of a checkpoint, after ONNX Runtime was found to compute the same as PyTorch.
+    """Write the model of a checkpoint, after verifying that ONNX Runtime computes the same as PyTorch.
 
     Args:
-        checkpoint: of ours, or a plain state dict of the seed's network.
+        checkpoint: a checkpoint of ours, or a plain state dict of the published U-Net.
         output: the ``.onnx`` file to write.
-        name: in the contract; by default the file's stem.
-        precision: how numbers are stored and computed with.
-        calibration: a folder of pictures; int8 needs it, and nothing else does.
-        working_size: in the contract; by default the size the network was trained at.
-        model_license: in the contract.
-        training_data: in the contract.
-        vividness: 0..1, in the contract: what a run uses when nothing else is asked for. By default 0.
-        on_report: receives the comparisons, also when they fail.
+        name: name in the contract; by default the file's stem.
+        precision: precision of the stored weights and of the arithmetic.
+        calibration: a folder of pictures; required for int8, not accepted otherwise.
+        working_size: working size in the contract; by default the size that the network was trained at.
+        model_license: licence in the contract.
+        training_data: training data in the contract.
+        vividness: default vividness of a run in the contract, 0..1; by default 0.
+        on_report: receives the comparisons, even if they fail.
 
     Raises:
         UsageError: the output is the checkpoint itself or a folder, the network has no vividness, or the calibration is
-            missing, of no use, or without a picture.
+            missing, not accepted, or without a picture.
         CheckpointRefusedError: the checkpoint cannot be used.
         ParityError: the two disagree; nothing is written.
         OutputUnwritableError: the model cannot be written.
@@ -124,10 +124,10 @@ def verify_model(
     provider: ProviderName = "auto",
     on_report: Callable[[ParityReport], None] | None = None,
 ) -> Verification:
-    """Compare a model file, or a built-in model, with the checkpoint it was made from, on a provider.
+    """Compare a model file, or a built-in model, with the checkpoint that it was made from, on a provider.
 
     Raises:
-        ParityError: the two disagree; ``on_report`` has heard how.
+        ParityError: the two disagree; ``on_report`` has received the report.
         ModelRefusedError, CheckpointRefusedError: one of the two cannot be used.
         ProviderUnavailableError: the provider cannot be used.
 
@@ -152,7 +152,12 @@ def stamp(model: onnx.ModelProto, contract: ModelContract) -> None:
 
 
 def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | None, subject: str) -> None:
-    """Hand a report on, and raise when it did not pass."""
+    """Pass a report to ``on_report``.
+
+    Raises:
+        ParityError: it did not pass.
+
+    """
     if on_report is not None:
         on_report(report)
     if not report.passed:

@@ -1,8 +1,8 @@
 """Turn a trained network into an ONNX graph with the contract's signature: luma in, chroma out.
 
-Hints are an input that need not be fed. ONNX has a way for that: an initializer of the same name, which is used when
-nothing is fed. It holds a single pixel without weight: what the network makes of that has a single pixel as well, and
-is broadcast where it is added.
+Hints are an optional input. In ONNX, that is an input with an initializer of the same name, which is its default. It
+holds a single pixel without weight: what the network computes from it has a single pixel as well, and is broadcast
+where it is added.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from colorbatch.training.network import ColorNetwork
 
 
 class ChromaModel(nn.Module):
-    """A network behind the contract's signature: luma, and vividness and hints where it has them, to chroma.
+    """A network with the contract's signature: luma, and vividness and hints if it has them, to chroma.
 
-    The attribute's name is the contract's prefix of weights.
+    The name of the attribute ``network`` is the contract's prefix of weights.
     """
 
     def __init__(self, network: ColorNetwork) -> None:
@@ -32,21 +32,21 @@ class ChromaModel(nn.Module):
         self.network = network
 
     def forward(self, luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Predict chroma ``[N, 2, H, W]`` in -0.5..0.5 for luma ``[N, 1, H, W]`` in 0..1, and what else it has."""
+        """Predict chroma ``[N, 2, H, W]`` in -0.5..0.5, and the other outputs, for luma ``[N, 1, H, W]`` in 0..1."""
         prediction = self.network(luma, hints)
         return tuple(each for each in self.network.decode(prediction, luma, vividness, hints) if each is not None)
 
 
-class _WeightsGiven(nn.Module):
-    """The same with the weights as an argument, so that the exporter cannot compute anything out of them.
+class _WeightsAsArgument(nn.Module):
+    """The same with the weights as an argument, so that the exporter cannot fold them as constants.
 
-    It would fold batch norms into convolutions, and then no training could go on from the model. ONNX Runtime folds
-    them itself when it opens the file, which takes it 10 ms.
+    It would fold batch norms into convolutions, and then no training could start from the model. ONNX Runtime folds
+    them itself when it opens the file, which takes 10 ms.
     """
 
     def __init__(self, model: ChromaModel) -> None:
         super().__init__()
-        self._hidden = (model,)  # were it a submodule, its own weights would be exported as well
+        self._hidden = (model,)  # as a submodule, its own weights would be exported as well
 
     def forward(
         self, weights: dict[str, Tensor], luma: Tensor, vividness: Tensor | None = None, hints: Tensor | None = None
@@ -59,7 +59,7 @@ def build_graph(network: ColorNetwork) -> onnx.ModelProto:
     """Return the graph of a network with the contract's signature, in float32.
 
     Args:
-        network: in evaluation mode.
+        network: network in evaluation mode.
 
     """
     model = ChromaModel(network).eval()
@@ -70,7 +70,7 @@ def build_graph(network: ColorNetwork) -> onnx.ModelProto:
     }
     multiple = network.size_multiple
     height, width = (multiple * torch.export.Dim(name, min=1) for name in ("h", "w"))
-    luma = torch.rand(2, 1, 3 * multiple, 2 * multiple)  # all sides differ, so that none is taken for another
+    luma = torch.rand(2, 1, 3 * multiple, 2 * multiple)  # all sides differ, so that none is mistaken for another
     planes = {0: torch.export.Dim("N"), 2: height, 3: width}
     options: dict[str, Tensor] = {}
     dynamic_shapes: dict[str, Any] = {"weights": {name: {} for name in weights}, "luma": planes}
@@ -83,18 +83,18 @@ def build_graph(network: ColorNetwork) -> onnx.ModelProto:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter prints its steps
         warnings.filterwarnings("ignore", message="# The axis name")  # luma and hints have the same sides
         program = torch.onnx.export(
-            _WeightsGiven(model).eval(),
+            _WeightsAsArgument(model).eval(),
             (weights, luma),
             kwargs=options,
             dynamo=True,
-            input_names=[*weights, contract.INPUT_NAME, *options],  # which are the contract's names
+            input_names=[*weights, contract.INPUT_NAME, *options],  # the options have the contract's names
             output_names=output_names(network),
             dynamic_shapes=dynamic_shapes,
             verbose=False,
         )
     assert program is not None  # it is None only when a file is written
     proto = program.model_proto
-    _hold_weights(proto.graph, weights)
+    _store_weights(proto.graph, weights)
     if network.has_hints:
         _make_hints_optional(proto.graph)
     _name_dimensions(proto.graph)
@@ -103,14 +103,14 @@ def build_graph(network: ColorNetwork) -> onnx.ModelProto:
 
 
 def output_names(network: ColorNetwork) -> list[str]:
-    """Return the contract's names of what a network answers, in the order of its ``Decoded``."""
+    """Return the contract's names of a network's outputs, in the order of its ``Decoded``."""
     if network.bins is None:
         return [contract.OUTPUT_NAME]
     return [contract.OUTPUT_NAME, contract.CONFIDENCE_NAME, contract.COLORS_NAME]
 
 
-def _hold_weights(graph: onnx.GraphProto, weights: Mapping[str, Tensor]) -> None:
-    """Make the inputs that are weights initializers of the same names."""
+def _store_weights(graph: onnx.GraphProto, weights: Mapping[str, Tensor]) -> None:
+    """Replace the inputs that are weights by initializers of the same names."""
     inputs = [each for each in graph.input if each.name not in weights]
     del graph.input[:]
     graph.input.extend(inputs)
@@ -123,11 +123,11 @@ def _make_hints_optional(graph: onnx.GraphProto) -> None:
 
 
 def _name_dimensions(graph: onnx.GraphProto) -> None:
-    """Call the dynamic dimensions what the contract calls them, instead of ``32*h``."""
+    """Give the dynamic dimensions their names in the contract, instead of ``32*h``."""
     del graph.value_info[:]
     names = {
         contract.INPUT_NAME: ("N", "", "H", "W"),
-        # Other names, since ONNX Runtime takes dimensions of one name for equal, and the default has a single pixel.
+        # Other names, since ONNX Runtime requires dimensions of one name to be equal, and the default has one pixel.
         contract.HINTS_NAME: ("N_hints", "", "H_hints", "W_hints"),
         contract.OUTPUT_NAME: ("N", "", "H", "W"),
         contract.CONFIDENCE_NAME: ("N",),
@@ -141,7 +141,7 @@ def _name_dimensions(graph: onnx.GraphProto) -> None:
 
 
 def forget_origins(model: onnx.ModelProto) -> None:
-    """Take out what tools noted on the model and every node: stack traces with paths of this machine, among others."""
+    """Remove metadata of tools from the model and every node, such as stack traces with paths of this machine."""
     del model.metadata_props[:]
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

@@ -1,4 +1,4 @@
-"""Measure how far ONNX Runtime is from PyTorch on the same luma."""
+"""Measure the difference between ONNX Runtime and PyTorch on the same luma."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
     import onnxruntime
 
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16-weights": 2e-3, "fp16": 2e-2, "int8": 3.0}
-"""What is accepted at most. Of ``int8`` the mean difference of all coloured photographs in 8-bit levels of RGB: single
-places may change their mind between two colours, and noise is nothing that it was calibrated for. Of the others the
-absolute difference of any chroma, in units of chroma (1/255 is one 8-bit level)."""
+"""Maximum differences. For ``int8`` the mean difference of all coloured photographs in 8-bit levels of RGB: single
+places may switch between two colours, and it is not calibrated for noise. For the others the absolute difference of any
+chroma, in units of chroma (1/255 is one 8-bit level)."""
 
 VIVIDNESS_LEVELS: tuple[float | None, ...] = (0.0, 0.5, 1.0)
 _HINT_SIDE = 5
-"""Pixels of the square hint in each quarter of a picture."""
+"""Side in pixels of the square hint in each quarter of a picture."""
 _SIZES = ((2, 2), (3, 5), (5, 5), (8, 6))
-"""Height and width in size multiples."""
+"""Heights and widths in multiples of ``size_multiple``."""
 _BATCHES = (1, 2, 5)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """PyTorch against ONNX Runtime on one input."""
+    """A comparison of PyTorch with ONNX Runtime on one input."""
 
     content: str
-    """``pictures`` or ``noise``."""
+    """Kind of the input: ``pictures`` or ``noise``."""
     vividness: float | None
-    """``None`` for a model without it."""
+    """Vividness of the input; ``None`` for a model without it."""
     hinted: bool
-    """Whether the model was given hints."""
+    """Whether the input had hints."""
     shape: tuple[int, ...]
-    """Of the input, ``(N, 1, H, W)``."""
+    """Shape of the input, ``(N, 1, H, W)``."""
     max_abs: float
     """Largest absolute difference of chroma."""
     mean_abs: float
     max_rgb_levels: int
     """Largest difference of the two coloured 8-bit RGB pictures."""
     mean_rgb_levels: float
-    """Mean absolute difference of them."""
+    """Mean absolute difference of these pictures."""
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """All comparisons, and what they had to stay within."""
+    """All comparisons, and the tolerance."""
 
     comparisons: Sequence[Comparison]
     tolerance: float
@@ -69,13 +69,13 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every chroma is a number, and the figure that counts within the tolerance."""
+        """Whether every chroma is finite, and the figure that ``tolerance_of`` names is within the tolerance."""
         found = getattr(self.summary, self.tolerance_of)
         return all(math.isfinite(each.max_abs) for each in self.comparisons) and found <= self.tolerance
 
     @property
     def summary(self) -> Parity:
-        """The worst of each figure, as the contract holds it."""
+        """The worst of each figure, for the contract."""
         return Parity(
             max_abs=max(each.max_abs for each in self.comparisons),
             mean_abs=max(each.mean_abs for each in self.comparisons),
@@ -89,12 +89,12 @@ class ParityReport:
 def measure_parity(
     network: ColorNetwork, model: bytes, precision: Precision, provider: ProviderName = "cpu"
 ) -> ParityReport:
-    """Run both on pictures and noise, at several sizes and batches, from careful to vivid, with hints and without.
+    """Run both on pictures and noise, at several sizes, batch sizes and levels of vividness, with and without hints.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        model: the ONNX file made from it.
-        precision: chooses the tolerance.
+        network: network in evaluation mode, on the CPU.
+        model: content of the ONNX file made from it.
+        precision: precision, which determines the tolerance.
         provider: where ONNX Runtime runs the model.
 
     Raises:
@@ -139,7 +139,7 @@ def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float 
         inputs[contract.VIVIDNESS_NAME] = np.array(vividness, np.float32)
     try:
         (found,) = session.run([contract.OUTPUT_NAME], inputs)
-    except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class but Exception
         raise ModelRefusedError(f"ONNX Runtime fails on the model: {error}") from error
     chroma: Plane = found
     return chroma
@@ -166,7 +166,7 @@ def _rgb_levels(luma: Plane, chroma: Plane) -> "np.ndarray[tuple[int, ...], np.d
 
 
 def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
-    """Yield luma ``[N, 1, H, W]`` of every size and batch, from pictures and from noise."""
+    """Yield luma ``[N, 1, H, W]`` of every size and batch size, from pictures and from noise."""
     pictures = [Image.open(path) for path in _picture_files()]
     random = np.random.default_rng(0)
     for down, across in _SIZES:
@@ -179,7 +179,7 @@ def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
 
 
 def _hints(shape: tuple[int, ...]) -> Plane:
-    """Return hints ``[N, 3, H, W]``: in the middle of each quarter one of its own colour, of different weights."""
+    """Return hints ``[N, 3, H, W]``: one in the middle of each quarter, with different colours and weights."""
     batch, _, height, width = shape
     hints = np.zeros((batch, 3, height, width), np.float32)
     random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""How a graph's numbers are stored and computed with: from float32 to float16 or 8 bits."""
+"""The precision of a graph's weights and arithmetic: from float32 to float16 or 8 bits."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,15 +15,15 @@ from colorbatch_export.calibration import CalibrationInput
 from colorbatch_export.graph import forget_origins
 
 _SMALLEST_HALVED = 40_000
-"""Tensors of fewer numbers than this stay in float32: depthwise kernels and the first layers, which take a tenth of a
-file, cost most of the accuracy that halving costs."""
+"""Minimum size of a tensor that is halved. Depthwise kernels and the first layers, which take a tenth of a file, would
+cause most of the loss of accuracy."""
 
 _QUANTIZED = ("Add", "Clip", "Concat", "Conv", "Relu", "Resize")
-"""What is computed in 8 bits; whatever stands between two of them would be turned to float32 and back."""
+"""Operators computed in 8 bits; any other one between two of them is computed in float32, with conversions."""
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
-    """Store the large weights in float16, each with a Cast before its use; the arithmetic stays float32."""
+    """Store the large weights in float16, each with a Cast before its use; the arithmetic stays in float32."""
     graph = model.graph
     widened: dict[str, str] = {}
     for tensor in graph.initializer:
@@ -40,10 +40,10 @@ def halve_weights(model: onnx.ModelProto) -> None:
 
 
 def compute_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph in float16 up to its last convolution, and inputs and outputs in float32 as before.
+    """Return the graph in float16 up to its last convolution, with inputs and outputs in float32 as before.
 
-    What makes chroma of the last convolution's output stays in float32: sums along rows of a large picture go beyond
-    the numbers that float16 has.
+    The part that computes chroma from the last convolution's output stays in float32: sums along rows of a large
+    picture exceed the range of float16.
     """
     import_onnxruntime()
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
@@ -63,15 +63,15 @@ def compute_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def compute_in_8_bits(model: onnx.ModelProto, inputs: Iterable[CalibrationInput]) -> onnx.ModelProto:
-    """Return the graph quantized up to its last convolution; what makes chroma of its output stays in float32.
+    """Return the graph quantized up to its last convolution; the part that computes chroma stays in float32.
 
-    The range of each activation is the mean of the ranges that it has in each of the pictures, which loses no more than
-    the widest range. Weights get 7 bits a channel: with 8, processors without VNNI overflow the 16 bits in which
-    they add two products, and the colours would depend on the machine.
+    The range of each activation is the mean of its ranges in all pictures, which loses no more than the widest range.
+    Weights have 7 bits, scaled per channel: with 8, processors without VNNI overflow the 16 bits in which they add two
+    products, and the colours would depend on the machine.
 
     Args:
-        model: in float32.
-        inputs: of each picture to calibrate with.
+        model: graph in float32.
+        inputs: inputs for each picture to calibrate with.
 
     """
     import_onnxruntime()
@@ -106,11 +106,11 @@ def compute_in_8_bits(model: onnx.ModelProto, inputs: Iterable[CalibrationInput]
 
 
 class _Calibration:
-    """What ONNX Runtime's quantizer asks for its inputs, one picture after another."""
+    """A reader of calibration inputs for ONNX Runtime's quantizer, one picture after another."""
 
     def __init__(self, graph: onnx.GraphProto, inputs: Iterable[CalibrationInput]) -> None:
         names = {each.name for each in graph.input}
-        level = np.array(0.5, np.float32)  # it comes into play after the last convolution, so any does
+        level = np.array(0.5, np.float32)  # used only after the last convolution, so any value will do
         self._inputs: Iterator[dict[str, NDArray[np.float32]]] = (
             {
                 name: value
@@ -130,10 +130,9 @@ class _Calibration:
 
 
 def _nodes_to_quantize(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the nodes to compute in 8 bits: those up to the last convolution, but for the hints.
+    """Return the names of the nodes to compute in 8 bits: those up to the last convolution, except those for hints.
 
-    Hints are few and far between, so that no range fits what the network makes of them; and where none are given, what
-    they cost is nothing.
+    Hints are sparse, so that no range fits their activations; and without hints, these nodes cost nothing.
     """
     nodes = _leading_to_last_convolution(graph)
     of_luma = _depending_on(graph, contract.INPUT_NAME)

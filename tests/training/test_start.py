@@ -85,7 +85,9 @@ def test_a_checkpoint_of_another_architecture_is_refused_before_its_weights_are_
 ) -> None:
     path = write(exported, tmp_path / "x.onnx", architecture)
     for other in ("unet", "lite2-unet"):
-        with pytest.raises(CheckpointRefusedError, match=f"of {architecture}, but the architecture to train is {other}") as refused:
+        with pytest.raises(
+            CheckpointRefusedError, match=f"of {architecture}, but the architecture to train is {other}"
+        ) as refused:
             start_from(path, build_network(other), other)
         assert f"--architecture {architecture}" in refused.value.advice
     torch.save(build_network("unet").state_dict(), tmp_path / "plain.pth")

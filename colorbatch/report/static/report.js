@@ -1,5 +1,5 @@
-// The contact sheet: filters, pages, before/after sliders, the large view and the marks. All text from the data goes
-// through textContent and all addresses through attributes of elements made here: nothing in it can become markup.
+// The contact sheet: filters, pages, before/after sliders, the large view and the marks. All text from the data is set
+// by textContent, and all addresses by attributes of elements made here, so nothing in the data can become markup.
 "use strict";
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
@@ -54,7 +54,7 @@ const pictures = DATA.pictures.map((picture, place) => {
   };
 });
 
-// --- marks: kept for as long as the output is the one that was marked ---
+// --- marks: valid as long as the output is the one that was marked ---
 
 const STORE = `colorbatch-report:${DATA.batch}`;
 
@@ -62,7 +62,7 @@ function readMarks() {
   try {
     return new Map(Object.entries(JSON.parse(localStorage.getItem(STORE)) ?? {}));
   } catch {
-    return new Map(); // storage is switched off, or holds something else
+    return new Map(); // storage is disabled, or contains something else
   }
 }
 
@@ -84,7 +84,7 @@ function setMark(picture, mark) {
   showLists();
 }
 
-// A line of a list: the path, or a JSON string where a plain line could be misread. colorbatch/listing.py reads it.
+// A line of a list: the path, or a JSON string where a plain line could be misread. colorbatch/run/only_list.py reads it.
 function lineOf(path) {
   return /^[^\s"#][^\p{Cc}\p{Cs}\u2028\u2029]*$/u.test(path) && !/\s$/.test(path) ? path : JSON.stringify(path);
 }
@@ -164,7 +164,7 @@ function imageOf(picture, part, size) {
   });
 }
 
-// The range is what keys and screen readers move; the pointer moves it by a drag, so that a click can open the picture.
+// Keys and screen readers move the range; the pointer moves it only by a drag, so that a click can open the picture.
 function comparison(picture, size, open) {
   const [width, height] = picture.small;
   const box = make("div", { class: picture.before ? "compare" : "compare single" });
@@ -188,7 +188,7 @@ function comparison(picture, size, open) {
   range.addEventListener("input", show);
   range.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !open) return;
-    event.preventDefault(); // or it would press the button that gets the focus
+    event.preventDefault(); // otherwise it would press the button that receives the focus
     open();
   });
   show();
@@ -392,7 +392,7 @@ function step(places) {
 }
 
 large.addEventListener("click", (event) => {
-  if (event.target === large) large.close(); // beside it
+  if (event.target === large) large.close(); // outside the dialog
 });
 document.addEventListener("keydown", (event) => {
   if (!large.open || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -406,7 +406,7 @@ byId("close").addEventListener("click", () => large.close());
 byId("back").addEventListener("click", () => step(-1));
 byId("forth").addEventListener("click", () => step(1));
 
-// --- begin ---
+// --- start ---
 
 let waiting = 0;
 byId("name").addEventListener("input", () => {
