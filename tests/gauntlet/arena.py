@@ -6,32 +6,38 @@ Nothing here asks colorbatch what is right: pictures are decoded by Pillow and t
 import hashlib
 import json
 import os
-import re
 import resource
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
-import warnings
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import imagecodecs
 import numpy as np
 import pytest
-import tifffile
+from gauntlet.facts import (
+    MANIFEST,
+    STATE,
+    Ended,
+    broken_files,
+    differences,
+    facts_of,
+    files,
+    rows_of,
+    sha256,
+    snapshot,
+    unaccounted,
+    unfinished,
+)
 from helpers import small_model
-from PIL import Image, ImageSequence
+from PIL import Image
 
-MANIFEST = "colorbatch-manifest.jsonl"
-STATE = ".colorbatch"
 FINISHED = frozenset({0, 1, 130, 143})
 """Exit codes of runs that close their manifest."""
 REFUSED = frozenset({2, 3, 5})
@@ -39,9 +45,6 @@ REFUSED = frozenset({2, 3, 5})
 _PATIENCE = 180.0
 """Seconds after which a run counts as one that never ends, on a busy machine."""
 _GREY = ("jpg", "png", "tif", "webp")
-Row = dict[str, Any]
-Facts = tuple[object, ...]
-"""Of a file or folder: type, mode, size, time of the last change, and content."""
 
 
 def needs(reason: str, *, there: bool) -> None:
@@ -82,22 +85,6 @@ def mounted(folder: Path, *arguments: str) -> Iterator[Path]:
 
 def remounted(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)  # noqa: S607
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it said."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-    seconds: float
-    rows: Mapping[str, Row] = field(default_factory=dict)
-    """Of the manifest that a run closed, by their inputs."""
-
-    @property
-    def statuses(self) -> Mapping[str, str]:
-        return {name: row["status"] for name, row in self.rows.items()}
 
 
 class Arena:
@@ -161,20 +148,20 @@ class Arena:
         arguments = ("--model", self.model, *options, "--", source or self.source, output or self.output)
         folder = really or (Path(output) if output else self.output)
         times_aside = (folder / STATE / "journal",)  # of the folders that hold it: a look at a lock leaves its time
-        before, theirs = _snapshot(folder, times_aside), _facts_of(folder, foreign)
+        before, theirs = snapshot(folder, times_aside), facts_of(folder, foreign)
         ended = self.command("run", *arguments, codes=codes, writes=(folder,), **how)
         found: list[str] = []
         is_killed = how.get("is_killed", False)
         if ended.code in REFUSED and not is_killed:
-            found += _differences(before, _snapshot(folder, times_aside), "in OUT")
+            found += differences(before, snapshot(folder, times_aside), "in OUT")
         else:
-            found += _broken_files(folder, foreign, are_temporary_allowed=is_killed)
-        if _facts_of(folder, foreign) != theirs:
+            found += broken_files(folder, foreign, are_temporary_allowed=is_killed)
+        if facts_of(folder, foreign) != theirs:
             found.append("a file of the user's in OUT was changed")
         if ended.code in FINISHED and not is_killed:
             ended = replace(ended, rows=rows_of(folder / MANIFEST))
-            found += _unfinished(folder, ended, foreign)
-            found += _unaccounted(Path(source) if source else self.source, ended.rows, gone)
+            found += unfinished(folder, ended, foreign)
+            found += unaccounted(Path(source) if source else self.source, ended.rows, gone)
         _complain(found, ended)
         return ended
 
@@ -212,7 +199,7 @@ class Arena:
             stderr: of the process.
 
         """
-        before = _snapshot(self.root, writes, altered)
+        before = snapshot(self.root, writes, altered)
         started = time.monotonic()
         process = subprocess.Popen(
             [*begin, sys.executable, "-m", "colorbatch", *map(os.fspath, map(_text, arguments))],
@@ -234,7 +221,7 @@ class Arena:
             finally:
                 process.kill()
         ended = Ended(process.returncode, said or b"", told or b"", time.monotonic() - started)
-        found = _differences(before, _snapshot(self.root, writes, altered), "outside OUT")
+        found = differences(before, snapshot(self.root, writes, altered), "outside OUT")
         if b"Traceback" in ended.stdout + ended.stderr or b"met a bug" in ended.stderr:
             found.append("a bug of colorbatch's came to light")
         if is_killed:
@@ -247,12 +234,12 @@ class Arena:
     def outputs(self, folder: Path | None = None) -> Mapping[str, str]:
         """Return the sha256 of every output, by its path."""
         folder = folder or self.output
-        return {name: _sha256(folder / name) for name in _files(folder)}
+        return {name: sha256(folder / name) for name in files(folder)}
 
     def straight(self, *options: object) -> Mapping[str, str]:
         """Return the outputs of a run that nothing disturbs; over the same pictures it is done once in a session."""
-        sources = sorted((name, _sha256(self.source / name)) for name in _files(self.source))
-        case = repr((sources, _sha256(self.model), [str(each) for each in options]))
+        sources = sorted((name, sha256(self.source / name)) for name in files(self.source))
+        case = repr((sources, sha256(self.model), [str(each) for each in options]))
         record = self._kept / f"{hashlib.sha256(case.encode()).hexdigest()}.json"
         if not record.exists():
             folder = self.root / "place" / "straight"
@@ -301,7 +288,7 @@ def at_outputs(
 
     def during(process: "subprocess.Popen[bytes]") -> None:
         end = time.monotonic() + _PATIENCE
-        while len(_files(folder)) < count and process.poll() is None and time.monotonic() < end:
+        while len(files(folder)) < count and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         action(process)
 
@@ -319,33 +306,6 @@ def sent(*numbers: signal.Signals) -> "Callable[[subprocess.Popen[bytes]], None]
     return action
 
 
-def rows_of(manifest: Path) -> dict[str, Row]:
-    """Return the rows of a manifest by their inputs; each line must be one, and each source must have one only."""
-    if not manifest.is_file():
-        return {}
-    rows = [json.loads(line) for line in manifest.read_bytes().splitlines()]
-    twice = [name for name, times in Counter(row["input"] for row in rows).items() if times > 1]
-    assert not twice, f"several rows for {twice}"
-    return {row["input"]: row for row in rows}
-
-
-def decoded(path: Path) -> list[Any]:
-    """Return the levels of every frame of a picture, or raise."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        head = path.read_bytes()[:25]
-        if head[:2] in (b"II", b"MM"):
-            with tifffile.TiffFile(path) as file:
-                return [page.asarray() for page in file.pages]
-        if head[4:8] == b"jP  ":
-            return [imagecodecs.jpeg2k_decode(path.read_bytes())]
-        if head[1:4] == b"PNG" and head[24] == 16:  # which Pillow would cut down to 8 bits
-            return [imagecodecs.png_decode(path.read_bytes())]
-        with Image.open(path) as image:
-            frames = ImageSequence.Iterator(image)
-            return [np.asarray(frame.convert("RGB") if frame.mode == "P" else frame) for frame in frames]
-
-
 def _limit(limits: Mapping[int, int]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests under nohup ignores it
     for each, most in limits.items():
@@ -354,120 +314,6 @@ def _limit(limits: Mapping[int, int]) -> None:
 
 def _text(argument: object) -> Any:  # noqa: ANN401 (str, bytes or a path)
     return argument if isinstance(argument, str | bytes | os.PathLike) else str(argument)
-
-
-def _files(folder: Path) -> list[str]:
-    """Return the paths of all files that are no business of colorbatch's own."""
-    return [
-        path.relative_to(folder).as_posix()
-        for path in _entries(folder)
-        if not path.is_dir() and path.name != MANIFEST and not path.name.endswith(".tmp") and STATE not in path.parts
-    ]
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            yield Path(parent, name)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _snapshot(root: Path, leaving_out: Collection[Path], altered: Collection[Path] = ()) -> dict[str, Facts]:
-    """Return the facts of everything below a folder, but for some folders, and the times of those that hold them."""
-    holding = {above for each in (*leaving_out, *altered) for above in each.parents}
-    found: dict[str, Facts] = {}
-    for parent, folders, names in os.walk(root):
-        for name in (*folders, *names):
-            path = Path(parent, name)
-            if path not in leaving_out and path not in altered:
-                found[str(path.relative_to(root))] = _facts(path, is_changing=path in holding)
-        folders[:] = [name for name in folders if Path(parent, name) not in leaving_out]
-    return found
-
-
-def _facts(path: Path, *, is_changing: bool = False) -> Facts:
-    found = path.lstat()
-    kind, mode = stat.S_IFMT(found.st_mode), stat.S_IMODE(found.st_mode)
-    if is_changing:
-        return kind, mode
-    if stat.S_ISLNK(found.st_mode):
-        return kind, mode, os.readlink(path)  # noqa: PTH115 (as it is written)
-    content = _sha256(path) if stat.S_ISREG(found.st_mode) and found.st_size else ""
-    return kind, mode, found.st_size, found.st_mtime_ns, content
-
-
-def _facts_of(folder: Path, names: Collection[str]) -> Mapping[str, Facts]:
-    return {name: _facts(folder / name, is_changing=(folder / name).is_dir()) for name in names}
-
-
-def _differences(before: Mapping[str, Facts], after: Mapping[str, Facts], where: str) -> list[str]:
-    return [
-        f"{where}, {name!r} was {before.get(name, 'not there')}, and is {after.get(name, 'gone')}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _broken_files(folder: Path, foreign: Collection[str], *, are_temporary_allowed: bool) -> Iterator[str]:
-    """Yield what is wrong with files in OUT, whoever says that they are outputs."""
-    if not folder.is_dir():
-        return
-    for path in _entries(folder):
-        if path.name.endswith(".tmp") and not are_temporary_allowed:
-            yield f"a temporary name was left: {path}"
-    for name in _files(folder):
-        if name not in foreign and not (folder / name).is_symlink():
-            try:
-                decoded(folder / name)
-            except Exception as error:  # noqa: BLE001 (decoders raise whatever they like)
-                yield f"the output {name!r} does not decode: {error}"
-
-
-def _unfinished(folder: Path, ended: Ended, foreign: Collection[str]) -> Iterator[str]:
-    """Yield where manifest, exit code and outputs of a run that came to an end disagree."""
-    failed = [name for name, row in ended.rows.items() if row["status"] == "failed"]
-    if (ended.code == 0 and failed) or (ended.code == 1 and not failed):
-        yield f"exit code {ended.code}, and these failed: {failed}"
-    if (folder / STATE).exists() and STATE not in foreign:
-        yield "the state of a run that is over was left"
-    bugs = [row["reason"] for row in ended.rows.values() if "a bug in" in row["reason"]]
-    if bugs:
-        yield f"bugs: {bugs}"
-    named = {os.fsdecode(os.fsencode(row["output"])): row for row in ended.rows.values() if row["output"]}
-    strangers = set(_files(folder)) - {*named, *foreign}
-    if strangers:
-        yield f"no row names {sorted(strangers)}"
-    for name, row in named.items():
-        path = folder / name
-        if row["status"] != "done" or name in foreign:
-            continue
-        if not path.is_file():
-            yield f"the output {name!r} is not there"
-        elif not re.fullmatch(r"(\.[a-z0-9]{2,4})*", name.removeprefix(row["input"])) and len(Path(name).name) < 200:
-            yield f"the output {name!r} is not named as its source {row['input']!r}"
-        elif _sha256(path) != row["output_sha256"]:
-            yield f"the output {name!r} is not the one of its row"
-        elif row["digital_source_type"] and row["digital_source_type"].encode() not in path.read_bytes():
-            yield f"the output {name!r} does not say how its colours were made"
-
-
-def _unaccounted(source: Path, rows: Mapping[str, Row], gone: Collection[str]) -> Iterator[str]:
-    """Yield the entries of the source that are not named once: by themselves, or with a folder that was left out."""
-    if source.is_dir():
-        paths = [path for path in _entries(source) if path.is_symlink() or not path.is_dir()]
-        entries = {path.relative_to(source).as_posix() for path in paths}
-    else:
-        entries = {source.name}
-    for name in sorted(entries - {*gone}):
-        by = [row for row in (name, *map(str, Path(name).parents)) if row in rows]
-        if len(by) != 1:
-            yield f"the source {name!r} is named by {by}"
-    for name in sorted(set(rows) - entries - {*gone}):
-        if not (source / name).is_dir():
-            yield f"the manifest names {name!r}, which was never there"
 
 
 def _complain(found: list[str], ended: Ended) -> None:

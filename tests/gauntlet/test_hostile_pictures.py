@@ -8,7 +8,8 @@ import numpy as np
 import pillow_heif
 import pytest
 from gauntlet import kinds
-from gauntlet.arena import Arena, Ended, decoded
+from gauntlet.arena import Arena
+from gauntlet.facts import Ended, decoded
 from PIL import Image
 
 CUT = ("grey.jpg", "progressive.jpg", "toned.jpg", "grey.png", "16.png", "grey.tif", "lzw.tif", "16.tif", "pages.tif")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena, decoded, mounted, remounted
+from gauntlet.arena import Arena, mounted, remounted
+from gauntlet.facts import MANIFEST, STATE, decoded
 from PIL import Image
 
 Row = dict[str, Any]

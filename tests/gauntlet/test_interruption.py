@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gauntlet.arena import Arena, at_outputs, decoded, sent
+from gauntlet.arena import Arena, at_outputs, sent
+from gauntlet.facts import decoded
 from helpers import descendants, endless_model
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}

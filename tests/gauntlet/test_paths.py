@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena, grey, mounted, needs_root
+from gauntlet.arena import Arena, grey, mounted, needs_root
+from gauntlet.facts import MANIFEST, STATE
 
 Prepare = Callable[[Arena], str]
 

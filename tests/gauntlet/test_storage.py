@@ -9,17 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import (
-    MANIFEST,
-    STATE,
-    Arena,
-    at_outputs,
-    grey,
-    mounted,
-    remounted,
-    sent,
-    unprivileged,
-)
+from gauntlet.arena import Arena, at_outputs, grey, mounted, remounted, sent, unprivileged
+from gauntlet.facts import MANIFEST, STATE
 from PIL import Image
 
 Alteration = Callable[[Path], object]

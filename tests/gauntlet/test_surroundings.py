@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena, at_outputs, needs, needs_root, sent
+from gauntlet.arena import Arena, at_outputs, needs, needs_root, sent
+from gauntlet.facts import MANIFEST, STATE
 from helpers import endless_model
 from PIL import Image
 

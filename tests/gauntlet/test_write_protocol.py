@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import MANIFEST, STATE, Arena, Ended, needs
+from gauntlet.arena import Arena, needs
+from gauntlet.facts import MANIFEST, STATE, Ended
 
 _CHANGING = "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,symlinkat,truncate,chmod"
 _WATCHED = f"open,openat,creat,write,pwrite64,writev,fsync,fdatasync,ftruncate,connect,sendto,{_CHANGING}"
