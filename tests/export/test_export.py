@@ -185,7 +185,7 @@ def test_verify_knows_the_checkpoint_and_finds_another(
 
 
 def test_verify_refuses_a_model_of_another_architecture(unet_checkpoint: Path, model_path: Path) -> None:
-    with pytest.raises(CheckpointRefusedError, match=r"is a constant, and .* of a unet"):
+    with pytest.raises(CheckpointRefusedError, match=r"is constant, that of .* is unet"):
         verify_model(str(model_path), unet_checkpoint)
 
 
