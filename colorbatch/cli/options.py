@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
+from typing_extensions import override
 
 from colorbatch.inference.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
@@ -51,7 +52,8 @@ class _Location(_Path):
 class FiniteRange(click.FloatRange):
     """A range of numbers without infinity and NaN."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, D102
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
@@ -75,7 +77,8 @@ class ByteCount(click.ParamType):  # type: ignore[type-arg] # not generic in old
         "tib": 2**40,
     }
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401, D102
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmgt]?i?b?)", str(value).strip().lower())
         unit = found and self._UNITS.get(found[2])
         if not found or not unit or not float(found[1]) * unit >= 1:
@@ -88,10 +91,12 @@ class ShardOfJob(click.ParamType):  # type: ignore[type-arg] # not generic in ol
 
     name = "shard"
 
-    def get_metavar(self, *_: object, **__: object) -> str:  # noqa: D102 (click's)
+    @override
+    def get_metavar(self, *_: object, **__: object) -> str:
         return "I/N|auto"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:  # noqa: ANN401, ARG002, D102
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
         return value if isinstance(value, Shard) else Shard.parse(str(value), os.environ)
 
 
