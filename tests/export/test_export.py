@@ -338,7 +338,7 @@ def test_int8_calibrated_on_what_is_no_photograph_leaves_no_model(unet_checkpoin
     black = tmp_path / "black"
     black.mkdir()
     Image.new("L", (64, 64)).save(black / "a.png")
-    with pytest.raises(ParityError, match="levels of RGB on average, the tolerance is 3"):
+    with pytest.raises(ParityError, match="levels of RGB on average; the tolerance is 3"):
         export_model(unet_checkpoint, tmp_path / "x.onnx", precision="int8", calibration=black)
     assert not (tmp_path / "x.onnx").exists()
 
