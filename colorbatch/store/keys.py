@@ -38,8 +38,7 @@ def refusal(key: str) -> str:
         return "its key has a zero byte, which no file name can have"
     if _VERSION_SUFFIX in key:
         return "its key looks like that of an object version"
-    problem = platforms.problem_on_windows(key) if platforms.IS_WINDOWS else ""
-    return problem and f"its key has {problem}"
+    return platforms.problem_on_windows(key) if platforms.IS_WINDOWS else ""
 
 
 def names_of(keys: Iterable[str]) -> Mapping[str, str]:

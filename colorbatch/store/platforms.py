@@ -17,15 +17,15 @@ _MAX_PATH = 247
 """Maximum length of a path that Windows opens directly: 260 minus a file name of 12 for folders, and the final zero."""
 
 
-def problem_on_windows(name: str) -> str:
-    """Return why a path below a folder is invalid on Windows; empty if it is valid."""
-    for part in name.split("/"):
+def problem_on_windows(key: str) -> str:
+    """Return why a key cannot be the path of a file on Windows; empty if it can."""
+    for part in key.split("/"):
         if not _INVALID_CHARACTERS.isdisjoint(part):
-            return "characters that are not allowed in file names on Windows"
+            return "its key has characters that are not allowed in file names on Windows"
         if part.endswith((" ", ".")):
-            return "a space or a dot at the end of a name, which Windows drops"
+            return "its key has a name that ends with a space or a dot, which Windows drops"
         if part.partition(".")[0].rstrip(" ").upper() in _DEVICES:
-            return "a name that Windows takes for a device"
+            return "its key has a name that Windows reserves for a device"
     return ""
 
 

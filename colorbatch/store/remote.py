@@ -124,6 +124,13 @@ class RemoteStore(RemoteFiles, Store):
         return state
 
     @override
+    def delete(self, name: str) -> None:
+        super().delete(name)
+        with self._lock:
+            if self._states is not None:
+                self._states.pop(name, None)
+
+    @override
     def names(self, unreadable: list[OSError]) -> Iterator[str]:
         yield from sorted(self.states())
 

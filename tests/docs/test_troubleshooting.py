@@ -19,13 +19,16 @@ def kinds(kind: type[ColorbatchError] = ColorbatchError) -> Iterator[type[Colorb
 
 
 def texts() -> str:
-    """Return every string of the two packages, what stands between the braces of f-strings left out."""
+    """Return every string of the two packages but docstrings, without what is between the braces of f-strings."""
     found = []
     for folder in (ROOT / "colorbatch", ROOT / "export" / "colorbatch_export"):
         for path in folder.rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
+            docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             found += [
-                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
             ]
     return "\n".join(found)
 

@@ -51,7 +51,7 @@ def test_these_cannot(name: str, problem: str) -> None:
 
 @pytest.mark.usefixtures("windows")
 def test_a_key_that_windows_cannot_have_is_no_source_there() -> None:
-    assert refusal("photos/nul.jpg") == "its key has a name that Windows takes for a device"
+    assert refusal("photos/nul.jpg") == "its key has a name that Windows reserves for a device"
     assert refusal("photos/a.jpg") == ""
     assert names_of(["photos/a.jpg"]) == {"photos/a.jpg": "photos/a.jpg"}
 

@@ -66,8 +66,11 @@ def test_what_is_not_there_is_not_read_and_may_be_deleted(opened: OpenStore) -> 
     store.write("a.jpg", b"abc", may_replace=False)
     with pytest.raises(FileNotFoundError):
         store.read("b.jpg")
+    assert store.is_file("a.jpg")
     store.delete("b.jpg")
     store.delete("a.jpg")
+    assert not store.is_file("a.jpg")
+    assert store.state("a.jpg") is None
     with pytest.raises(FileNotFoundError):
         store.read("a.jpg")
 
