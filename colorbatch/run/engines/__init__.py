@@ -57,10 +57,11 @@ def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedE
     count = workers_of(job)
     is_wanted = job.engine == "processes"
     if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
-        from colorbatch.run.engines.children import ChildDiedError, ChildProcesses
+        from colorbatch.run.engines.child_process import ChildDiedError
+        from colorbatch.run.engines.children import ChildExecutor
 
         try:
-            return ChildProcesses(job, count, gpu)
+            return ChildExecutor(job, count, gpu)
         except ChildDiedError as error:
             if is_wanted:
                 raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error
