@@ -100,7 +100,7 @@ class ClusterEngine(Engine):
         stop: threading.Event,
         progress: ProgressReporter,
     ) -> Iterator[Outcome]:
-        dispatch = Dispatch(self._ray, self._pool, plan, run, announce, progress, self.stages)
+        dispatch = Dispatch(self._pool, plan, run, announce, progress, self.stages)
         try:
             yield from dispatch.outcomes(stop)
         finally:
