@@ -34,8 +34,7 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
         from colorbatch.run.engines.cluster import ClusterEngine
 
         return ClusterEngine(job, is_remote=is_remote)
-    of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
-    if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
+    if job.ray is not None:
         raise UsageError("options for Ray need --engine ray")
     provider, reason = choose_provider(job, pictures)
     session = None if provider == "cpu" else open_session(replace(job, provider=provider))

@@ -21,7 +21,7 @@ from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import read_model_file
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import usable_cores
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Recipe
@@ -61,9 +61,10 @@ class ClusterEngine(Engine):
             raise UsageError(
                 "--shard cannot be used with --engine ray", advice="Ray splits the job by itself: leave --shard out."
             )
-        if job.ray_address is not None and "://" in job.ray_address:
+        address = (job.ray or RayOptions()).address
+        if address is not None and "://" in address:
             raise UsageError(
-                f"{job.ray_address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
+                f"{address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
             )
         workers_of(job)
         model = read_model_file(job.model)
@@ -76,7 +77,7 @@ class ClusterEngine(Engine):
         try:
             if not self._ray.is_initialized():
                 self._open.enter_context(redirect_stdout(_Notes()))
-                _connect(self._ray, job.ray_address)
+                _connect(self._ray, address)
                 self._open.callback(self._ray.shutdown)
             everywhere = replace(job, source=job.source.absolute(), output=job.output.absolute())
             self._pool = Pool(self._ray, everywhere, model, is_remote=is_remote)

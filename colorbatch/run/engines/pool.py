@@ -10,7 +10,7 @@ from typing import Any
 
 from colorbatch.errors import ColorbatchError, EnvironmentFailure
 from colorbatch.inference.model_file import ModelFile
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, RayOptions
 from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS
 from colorbatch.run.engines.local import waiting_threads
 from colorbatch.run.engines.worker import Stopped, StopStep, Task, TaskResult, Worker
@@ -80,10 +80,11 @@ class Pool:
         self._ray = ray
         self._job = job
         self._model = ray.put(model)
-        at_a_time = job.cpus_per_worker + waiting_threads(job.cpus_per_worker, is_remote=is_remote)
+        options = job.ray or RayOptions()
+        cpus, gpus = options.cpus_per_worker, options.gpus_per_worker
+        at_a_time = cpus + waiting_threads(cpus, is_remote=is_remote)
         self._tasks_per_worker = at_a_time + QUEUED
-        gpus = job.num_gpus_per_worker
-        self._needs = {"CPU": job.cpus_per_worker, "GPU": float(job.provider == "cuda") if gpus is None else gpus}
+        self._needs = {"CPU": cpus, "GPU": float(job.provider == "cuda") if gpus is None else gpus}
         self._actor_class = ray.remote(
             num_cpus=self._needs["CPU"],
             num_gpus=self._needs["GPU"],

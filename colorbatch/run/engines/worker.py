@@ -11,7 +11,7 @@ from typing import Literal
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.session import Session
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import keep_freed_memory, usable_cores
 from colorbatch.records.manifest import announcement
 from colorbatch.records.row import Row
@@ -97,8 +97,9 @@ class Worker:
         keep_freed_memory()
         job = self._job
         session = Session(self._model, job.provider, threads=1, gpu_memory=job.gpu_memory)
-        executor = ThisProcess(session, job, job.cpus_per_worker)
-        share = min(1.0, job.cpus_per_worker / usable_cores())
+        cores = (job.ray or RayOptions()).cpus_per_worker
+        executor = ThisProcess(session, job, cores)
+        share = min(1.0, cores / usable_cores())
         run = Run(executor.recipe, open_store(job.source), open_store(job.output))
         memory, reading = budgets_of(run, share)
         self._work = Work(run, executor, self._announce, memory=memory, reading=reading)
