@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colorbatch.errors import ColorbatchError, ExitCode
     from colorbatch.formats import decode, encode
     from colorbatch.inference.colorizer import Colorizer, colorize, open_model
-    from colorbatch.job import BatchJob, BatchSummary, ColorOptions
+    from colorbatch.job import BatchJob, BatchSummary, ColorOptions, RayOptions
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
     from colorbatch.operations.restore import restore_batch
@@ -40,6 +40,7 @@ __all__ = [
     "Frame",
     "Joined",
     "Picture",
+    "RayOptions",
     "Report",
     "Shard",
     "__version__",
@@ -65,6 +66,7 @@ _MODULES = {
     "Frame": "pixels.picture",
     "Joined": "operations.merge",
     "Picture": "pixels.picture",
+    "RayOptions": "job",
     "Report": "report",
     "Shard": "shard",
     "audit_batch": "operations.audit",

@@ -40,6 +40,19 @@ class ColorOptions:
 
 
 @dataclass(frozen=True)
+class RayOptions:
+    """The cluster of a job with the engine ``ray``, and the size of its workers."""
+
+    address: str | None = None
+    """Address of the head node, or ``auto`` for the cluster that this machine belongs to; ``None``: a cluster is
+    started on this machine."""
+    cpus_per_worker: int = 1
+    """Cores per worker: it computes as many pictures at the same time."""
+    gpus_per_worker: float | None = None
+    """GPUs per worker; ``None``: 1 if the provider is ``cuda``, else 0."""
+
+
+@dataclass(frozen=True)
 class BatchJob:
     """One run over a folder tree, or over one file."""
 
@@ -81,12 +94,8 @@ class BatchJob:
     engine: EngineName = "auto"
     """``threads``: threads of this process; ``processes``: one child process per job; ``auto``: the latter for many
     pictures on the CPU; ``ray``: at most ``jobs`` workers of a cluster."""
-    ray_address: str | None = None
-    """Address of a Ray cluster, or ``auto`` for the one running here; ``None``: one is started on this machine."""
-    cpus_per_worker: int = 1
-    """Cores of a Ray worker, which processes as many pictures at the same time."""
-    num_gpus_per_worker: float | None = None
-    """GPUs of a Ray worker; ``None``: one if the provider is ``cuda``, else none."""
+    ray: RayOptions | None = None
+    """Options of the engine ``ray``, refused for all others; ``None``: the defaults."""
 
 
 @dataclass

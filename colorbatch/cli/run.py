@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
 from colorbatch.errors import ExitCode, UsageError
-from colorbatch.job import AlreadyColor, BatchJob, BatchSummary, ColorOptions, DigitalSourceType, EngineName, JpegLuma
+from colorbatch.job import (
+    AlreadyColor,
+    BatchJob,
+    BatchSummary,
+    ColorOptions,
+    DigitalSourceType,
+    EngineName,
+    JpegLuma,
+    RayOptions,
+)
 from colorbatch.location import Location, shown
 from colorbatch.shard import Shard
 from colorbatch.text import printable
@@ -90,7 +100,7 @@ _FAILURES_SHOWN = 10
 @click.option(
     "--cpus-per-worker",
     type=click.IntRange(min=1),
-    default=BatchJob.cpus_per_worker,
+    default=RayOptions.cpus_per_worker,
     show_default=True,
     metavar="N",
     help="Cores per Ray worker.",
@@ -151,6 +161,9 @@ def command(
     digital_source_type: DigitalSourceType,
     mark: bool,
     only_list: Path | None,
+    ray_address: str | None,
+    cpus_per_worker: int,
+    num_gpus_per_worker: float | None,
     report: bool,
     dry_run: bool,
     log_file: Path | None,
@@ -179,6 +192,7 @@ def command(
         options=color,
         digital_source_type=digital_source_type if mark else None,
         only=None if only_list is None else read_list(only_list),
+        ray=RayOptions(ray_address, cpus_per_worker, num_gpus_per_worker) if _has_ray_options(ctx) else None,
         **settings,
     )
     if log_file is not None:
@@ -220,6 +234,12 @@ def command(
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
+
+
+def _has_ray_options(ctx: click.Context) -> bool:
+    """Return whether an option for Ray was given, even with its default value."""
+    names = ("ray_address", "cpus_per_worker", "num_gpus_per_worker")
+    return any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in names)
 
 
 def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:

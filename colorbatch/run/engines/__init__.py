@@ -1,4 +1,4 @@
-"""Who makes the outputs of a run: the threads of this process, child processes, or the workers of a cluster."""
+"""Engines, which make the outputs of a run: in threads, in child processes, or on a Ray cluster."""
 
 import logging
 from dataclasses import replace
@@ -13,16 +13,16 @@ from colorbatch.run.engines.provider_choice import choose_provider
 logger = logging.getLogger(__name__)
 
 PICTURES_FOR_A_PROCESS = 16
-"""That each of several child processes is to have before it pays to start them."""
+"""Number of pictures per child process from which starting several processes saves time."""
 
 
 def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
-    """Open the engine that a job asks for, and its model; nothing is written yet.
+    """Open the engine of a job, and its model. Nothing is written yet.
 
     Args:
-        job: of the engine.
-        pictures: which the job may have to colour.
-        is_remote: whether source or output lies in a remote store.
+        job: the job whose options select the engine.
+        pictures: maximum number of pictures to colour.
+        is_remote: whether source or output is in a remote store.
 
     Raises:
         ModelRefusedError: the model does not keep the contract.
@@ -34,8 +34,7 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
         from colorbatch.run.engines.cluster import ClusterEngine
 
         return ClusterEngine(job, is_remote=is_remote)
-    of_ray = (job.ray_address, job.num_gpus_per_worker, job.cpus_per_worker)
-    if of_ray != (BatchJob.ray_address, BatchJob.num_gpus_per_worker, BatchJob.cpus_per_worker):
+    if job.ray is not None:
         raise UsageError("options for Ray need --engine ray")
     provider, reason = choose_provider(job, pictures)
     session = None if provider == "cpu" else open_session(replace(job, provider=provider))
@@ -46,21 +45,22 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool) -> Engine:
 
 
 def _open_executor(job: BatchJob, gpu: Session | None, pictures: int) -> OpenedExecutor:
-    """Open what computes: child processes where that pays, else this process.
+    """Open child processes if that saves time, else an executor in this process.
 
     Args:
-        job: of the engine.
-        gpu: the model on a GPU; ``None``: it is to be opened on the CPU.
-        pictures: which the job may have to colour.
+        job: the job whose options select the executor.
+        gpu: the model on a GPU; ``None``: the executor opens the model on the CPU.
+        pictures: maximum number of pictures to colour.
 
     """
     count = workers_of(job)
     is_wanted = job.engine == "processes"
     if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
-        from colorbatch.run.engines.children import ChildDiedError, ChildProcesses
+        from colorbatch.run.engines.child_process import ChildDiedError
+        from colorbatch.run.engines.children import ChildExecutor
 
         try:
-            return ChildProcesses(job, count, gpu)
+            return ChildExecutor(job, count, gpu)
         except ChildDiedError as error:
             if is_wanted:
                 raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error

@@ -1,7 +1,7 @@
-"""The workers of a Ray cluster: each holds one opened model, and paths travel to it, never pixels.
+"""The engine of a Ray cluster: each worker holds one open model. Workers receive paths, never pixels.
 
-Plain actors and a loop of our own, rather than Ray Data: a row comes back as soon as its picture is done, a run can be
-stopped in the middle of an inference, and a picture that kills its worker can be told from those that were beside it.
+It uses plain actors and its own loop instead of Ray Data: a row is returned as soon as its picture is finished, a run
+can be stopped during an inference, and a picture that kills its worker is distinguished from others in progress there.
 """
 
 import io
@@ -21,7 +21,7 @@ from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import read_model_file
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import usable_cores
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Recipe
@@ -44,26 +44,27 @@ _SECONDS_TO_CONNECT = 5.0
 
 
 class ClusterEngine(Engine):
-    """An :class:`~colorbatch.run.engines.engine.Engine` of Ray actors."""
+    """An :class:`~colorbatch.run.engines.engine.Engine` that uses Ray actors."""
 
     def __init__(self, job: BatchJob, *, is_remote: bool) -> None:
         """Connect to a cluster, or start one on this machine, and wait until a worker has opened the model.
 
         Raises:
             MissingExtraError: Ray is not installed.
-            EnvironmentFailure: there is no cluster at that address, it has no room for a worker, or ONNX Runtime or the
+            EnvironmentFailure: there is no cluster at the address, it has no room for a worker, or ONNX Runtime or the
                 provider is missing there.
             ModelRefusedError: the model does not keep the contract.
-            UsageError: the options do not fit the model, or make no sense.
+            UsageError: the options do not fit the model, or contradict each other.
 
         """
         if job.shard is not None:
             raise UsageError(
                 "--shard cannot be used with --engine ray", advice="Ray splits the job by itself: leave --shard out."
             )
-        if job.ray_address is not None and "://" in job.ray_address:
+        address = (job.ray or RayOptions()).address
+        if address is not None and "://" in address:
             raise UsageError(
-                f"{job.ray_address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
+                f"{address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
             )
         workers_of(job)
         model = read_model_file(job.model)
@@ -72,11 +73,11 @@ class ClusterEngine(Engine):
         self.provider_reason = ""
         self._ray = _import_ray()
         self._open = ExitStack()
-        """What is to be undone at the end."""
+        """Cleanup at the end."""
         try:
             if not self._ray.is_initialized():
-                self._open.enter_context(redirect_stdout(_Notes()))
-                _connect(self._ray, job.ray_address)
+                self._open.enter_context(redirect_stdout(_LogWriter()))
+                _connect(self._ray, address)
                 self._open.callback(self._ray.shutdown)
             everywhere = replace(job, source=job.source.absolute(), output=job.output.absolute())
             self._pool = Pool(self._ray, everywhere, model, is_remote=is_remote)
@@ -100,7 +101,7 @@ class ClusterEngine(Engine):
         stop: threading.Event,
         progress: ProgressReporter,
     ) -> Iterator[Outcome]:
-        dispatch = Dispatch(self._ray, self._pool, plan, run, announce, progress, self.stages)
+        dispatch = Dispatch(self._pool, plan, run, announce, progress, self.stages)
         try:
             yield from dispatch.outcomes(stop)
         finally:
@@ -112,8 +113,8 @@ class ClusterEngine(Engine):
         self._open.close()
 
 
-class _Notes(io.TextIOBase):
-    """Takes what Ray prints, which is not what was asked for on stdout, and logs it."""
+class _LogWriter(io.TextIOBase):
+    """Logs what Ray prints on stdout."""
 
     def write(self, text: str) -> int:
         for line in filter(str.strip, text.splitlines()):
@@ -122,10 +123,10 @@ class _Notes(io.TextIOBase):
 
 
 def _import_ray() -> ModuleType:
-    """Return the package ``ray``, which reads its environment when it is imported.
+    """Import the package ``ray``, which reads its environment variables at that moment.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: Ray is not installed.
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -136,20 +137,20 @@ def _import_ray() -> ModuleType:
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
-    """Connect to a cluster.
+    """Connect to the cluster at an address, or start one on this machine.
 
     Raises:
-        EnvironmentFailure: there is none.
+        EnvironmentFailure: there is no cluster, or it does not start.
 
     """
     if address is not None:
         _refuse_silent(address)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its own handler writes to stderr; what matters is raised
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # its handler writes to stderr; errors are raised anyway
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
     with _own_signals():
         try:
             ray.init(address or "local", configure_logging=False, log_to_driver=False, **own)
-        except Exception as error:  # its exceptions share no base below Exception
+        except Exception as error:  # its exceptions have no common base class
             if address is None:
                 raise EnvironmentFailure(f"Ray does not start on this machine: {error}") from error
             raise EnvironmentFailure(
@@ -159,14 +160,14 @@ def _connect(ray: ModuleType, address: str | None) -> None:
 
 
 def _refuse_silent(address: str) -> None:
-    """Raise where nobody listens: Ray itself would try for many minutes.
+    """Check that a server listens at an address: Ray itself would retry for many minutes.
 
     Raises:
-        EnvironmentFailure: nobody does.
+        EnvironmentFailure: no server listens.
 
     """
     host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):  # auto, which Ray looks into by itself
+    if not (host and port.isdecimal()):  # auto: Ray finds the address
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
@@ -176,7 +177,7 @@ def _refuse_silent(address: str) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep the handlers of signals as they are: Ray would set its own."""
+    """Restore the signal handlers afterwards: Ray sets its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

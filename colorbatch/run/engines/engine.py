@@ -1,4 +1,4 @@
-"""What every engine does."""
+"""The protocol of engines, and the schedule by which they shut down."""
 
 import threading
 import time
@@ -13,24 +13,24 @@ from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 
 SECONDS_BETWEEN_LOOKS = 0.2
-"""At whether the run is to stop."""
+"""Interval at which an engine checks whether the run is to stop."""
 SECONDS_TO_FINISH = 1.5
-"""After which, once the run is to stop, inferences are broken off; after twice that, what goes on is abandoned."""
+"""Time after a stop until inferences are broken off; after twice that time, pictures in progress are abandoned."""
 
 
 class Engine(Protocol):
-    """Opened before anything is written, so that what is refused is refused then."""
+    """Makes the outputs of a run. It is opened before anything is written, so that errors are found before then."""
 
     recipe: Recipe
-    """What it makes outputs by."""
+    """Model and settings of the outputs."""
     provider_reason: str
-    """Why its provider was taken, where there was a choice."""
+    """Reason for the choice of the provider; empty if there was no choice."""
     stages: StageTimer
-    """Where the time went."""
+    """Time spent in each stage."""
 
     @property
     def provider(self) -> str:
-        """The execution provider that is really in use."""
+        """The execution provider in use."""
 
     def outcomes(
         self,
@@ -40,34 +40,34 @@ class Engine(Protocol):
         stop: threading.Event,
         progress: ProgressReporter,
     ) -> Iterator[Outcome]:
-        """Yield what became of each picture as it is finished.
+        """Yield the outcome of each picture as soon as it is finished.
 
         Args:
             plan: the sources.
-            run: what the outputs are made by.
-            announce: takes name and sha256 of an output before it is written.
-            stop: set when no further picture is to be begun.
-            progress: receives what is being worked on.
+            run: recipe, stores and records of earlier runs.
+            announce: called with name and sha256 of an output before it is written.
+            stop: set when no further picture is to be started.
+            progress: receives updates on the pictures in progress.
 
         Raises:
-            EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
+            EnvironmentFailure: no further output can be made; raised after the pictures in progress are finished.
 
         """
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Release all resources."""
 
 
 class ShutdownSchedule:
-    """How long pictures in work are waited for once the run is to stop: then what takes too long is broken off."""
+    """The steps of stopping a run, each more drastic than the one before, at fixed intervals."""
 
     def __init__(self, *steps: Callable[[], object]) -> None:
-        """Take what is to be done at once, after :data:`SECONDS_TO_FINISH`, after twice that, and so on."""
+        """Schedule the first step at once, the second after :data:`SECONDS_TO_FINISH`, and so on."""
         self._steps = deque((number * SECONDS_TO_FINISH, step) for number, step in enumerate(steps))
         self._since: float | None = None
 
     def advance(self) -> float:
-        """Take the steps whose time has come; return the seconds since the first call. Call it again and again."""
+        """Run the steps that are due, and return the seconds since the first call. To be called repeatedly."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         while self._steps and now - self._since >= self._steps[0][0]:

@@ -1,4 +1,4 @@
-"""The threads of this process: as many as compute at a time, and some that read and write meanwhile."""
+"""The engine of this machine: threads that compute, and more threads that read and write meanwhile."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,11 +22,11 @@ from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 
 READING_OR_WRITING = 2
-"""Threads beyond those that compute, so that no core waits for a disk."""
+"""Number of threads in addition to those that compute, so that no core waits for a disk."""
 WAITING_FOR_A_STORE = 8
-"""The same for a store, at least: it answers each of several requests for a picture after a while."""
+"""The same for a store, at least: each picture needs several requests, and each takes a while."""
 _SHARE_READ_AHEAD = 4
-"""Of the memory, 1 in so many is for files of a store that are read ahead."""
+"""Divisor of the memory: this fraction is for files of a store that are read ahead."""
 _QUEUED_FOR_EACH_THREAD = 2
 
 
@@ -34,21 +34,21 @@ class OpenedExecutor(Executor, Protocol):
     """An executor that has opened the model of a job."""
 
     recipe: Recipe
-    """What it colours by."""
+    """Model and settings of the outputs."""
 
     @property
     def provider(self) -> str:
         """The execution provider in use."""
 
     def close(self) -> None:
-        """Give back what was opened; nothing is computed any more."""
+        """Release all resources. Nothing is computed after that."""
 
 
 class ThisProcess(OpenedExecutor):
-    """An :class:`OpenedExecutor`: this process computes."""
+    """An :class:`OpenedExecutor` that computes in this process."""
 
     def __init__(self, session: Session, job: BatchJob, cores: int) -> None:
-        """Let as many pictures be computed with at a time as there are ``cores``.
+        """Compute up to ``cores`` pictures at the same time.
 
         Raises:
             UsageError: the options do not fit the model.
@@ -76,11 +76,11 @@ class ThisProcess(OpenedExecutor):
 
     @override
     def close(self) -> None:
-        pass  # a session ends with its last user
+        pass  # the session is closed with its last reference
 
 
 class LocalEngine(Engine):
-    """An :class:`~colorbatch.run.engines.engine.Engine` of this machine."""
+    """An :class:`~colorbatch.run.engines.engine.Engine` that runs on this machine."""
 
     def __init__(
         self, job: BatchJob, executor: OpenedExecutor, provider_reason: str = "", *, is_remote: bool = False
@@ -116,10 +116,10 @@ class LocalEngine(Engine):
 
 
 def workers_of(job: BatchJob) -> int:
-    """Return how many pictures are worked on at the same time.
+    """Return how many pictures are computed at the same time.
 
     Raises:
-        UsageError: less than one is asked for.
+        UsageError: the number of jobs is less than 1.
 
     """
     if job.jobs is not None and job.jobs < 1:
@@ -128,7 +128,7 @@ def workers_of(job: BatchJob) -> int:
 
 
 def threads_of(job: BatchJob) -> int:
-    """Return the threads of ONNX Runtime within one inference: all cores are used, however few pictures are."""
+    """Return the number of ONNX Runtime threads per inference, such that few pictures use all cores too."""
     return max(1, usable_cores() // workers_of(job))
 
 
@@ -145,11 +145,11 @@ def open_session(job: BatchJob) -> Session:
 
 
 def budgets_of(run: Run, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
-    """Return the memory for decoded pictures, and that for files of a remote store that are read ahead.
+    """Return the memory for decoded pictures and the memory for files of a remote store that are read ahead.
 
     Args:
-        run: whose job may limit both together.
-        share: that we have of the machine, 0..1.
+        run: the run whose job may limit the sum of both.
+        share: fraction of the machine that may be used, 0..1.
 
     """
     limit = round((run.recipe.job.memory_limit or physical_memory() // 2) * share)
@@ -158,24 +158,24 @@ def budgets_of(run: Run, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget
 
 
 def waiting_threads(computing: int, *, is_remote: bool) -> int:
-    """Return how many threads there are beyond those that compute."""
+    """Return the number of threads in addition to those that compute."""
     return max(WAITING_FOR_A_STORE, computing) if is_remote else READING_OR_WRITING
 
 
 def _outcomes(
     plan: Sequence[PlannedPicture], work: Work, threads: int, stop: threading.Event, progress: ProgressReporter
 ) -> Iterator[Outcome]:
-    """Yield what became of each picture as it is finished.
+    """Yield the outcome of each picture as soon as it is finished.
 
     Raises:
-        EnvironmentFailure: no further output can be made; raised after the pictures in work are finished.
+        EnvironmentFailure: no further output can be made; raised after the pictures in progress are finished.
 
     """
     upcoming = iter(plan)
     pending: set[Future[Outcome]] = set()
     failure: EnvironmentFailure | None = None
     shutdown = ShutdownSchedule(
-        lambda: None,  # no further one is begun
+        lambda: None,  # no further picture is started
         work.executor.stop,
         lambda: work.gate.close(work.run.output.seconds_to_write),
     )
@@ -202,7 +202,7 @@ def _outcomes(
             if is_last_look:
                 break
     finally:
-        if pending:  # left early: nobody will take their rows
+        if pending:  # the caller stopped early, or the pictures are abandoned: nobody takes their rows
             work.executor.stop()
             work.gate.close(work.run.output.seconds_to_write)
         pool.shutdown(wait=not pending, cancel_futures=True)

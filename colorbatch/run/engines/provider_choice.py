@@ -1,4 +1,4 @@
-"""Which execution provider a run takes when it is left the choice: the one that is done sooner."""
+"""The choice of the execution provider: the one with which a run is finished sooner."""
 
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.provider import is_in_this_build
@@ -6,21 +6,21 @@ from colorbatch.job import BatchJob, ProviderName
 from colorbatch.machine import usable_cores
 
 SECONDS_TO_START = 4.0
-"""That a GPU takes before its first picture is done: CUDA's libraries, and a plan for each shape."""
+"""Time until a GPU has finished its first picture: loading CUDA's libraries, planning for each shape."""
 SECONDS_ON_A_CORE = 0.03
-"""That the built-in model takes for a picture at a working size of 192, on one core."""
+"""Time of the built-in model for one picture at a working size of 192, on one core."""
 _USUAL_SIZE = 192
 
 
 def choose_provider(job: BatchJob, pictures: int) -> tuple[ProviderName, str]:
-    """Return the provider to open for a run, and the reason for it where there was a choice.
+    """Return the provider to open for a run, and the reason; the reason is empty if there was no choice.
 
-    ``auto`` stays where a GPU pays: it is taken where it starts. A GPU takes the network off the cores, which still
-    decode, merge and encode; that has to save more than it takes to start it.
+    ``auto`` is returned if a GPU saves time: it is used if it starts. A GPU computes the network only; the cores still
+    decode, merge and encode. That must save more time than the GPU needs to start.
 
     Args:
-        job: whose provider may be ``auto``.
-        pictures: which the job may have to colour.
+        job: the job, whose provider may be ``auto``.
+        pictures: maximum number of pictures to colour.
 
     Raises:
         ModelRefusedError: the model does not keep the contract.

@@ -1,4 +1,4 @@
-"""What runs in a worker of a cluster: one opened model, for several pictures at a time."""
+"""A worker of a Ray cluster: one open model, used for several pictures at a time."""
 
 import platform
 import threading
@@ -11,7 +11,7 @@ from typing import Literal
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, OutputUnwritableError, reason_of
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.session import Session
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import keep_freed_memory, usable_cores
 from colorbatch.records.manifest import announcement
 from colorbatch.records.row import Row
@@ -25,25 +25,25 @@ from colorbatch.store.store import Notes, Store
 from colorbatch.version import __version__
 
 _SECONDS_TO_SEE = 10.0
-"""For which a worker looks for the output folder: file systems over the network are late."""
+"""Time that a worker waits for the output folder to appear: network file systems show changes late."""
 StopStep = Literal["beginning", "computing", "writing"]
-"""What a worker is to stop, one after the other."""
+"""What a worker is to stop, in this order."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One picture, and what a worker has to know of earlier runs to make its output."""
+    """One picture, and what is known about it from earlier runs."""
 
     planned: PlannedPicture
     earlier: Row | None
-    """The row of an earlier run."""
+    """Its row from an earlier run."""
     written: Mapping[str, AbstractSet[str]]
-    """The sha256 of what earlier runs wrote where its output belongs, by name."""
+    """The sha256 of files that earlier runs wrote under the names of its output."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A task that came to its end."""
+    """The result of a task that was completed."""
 
     outcome: Outcome
     stages: Mapping[Stage, StageCost] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A task that was given up, since the run is to stop or goes on without this worker."""
+    """The result of a task that was abandoned, because the run stops or continues without this worker."""
 
 
 @dataclass(frozen=True)
 class Unwritable:
-    """A task that found out that no further output can be written."""
+    """The result of a task that failed because no further output can be written."""
 
     reason: str
 
@@ -65,28 +65,28 @@ TaskResult = Finished | Stopped | Unwritable
 
 
 class Worker:
-    """One of a cluster. Its methods may be called from several threads at once."""
+    """The class of the Ray actors. Its methods may be called from several threads at once."""
 
     def __init__(self, job: BatchJob, model: ModelFile, number: int) -> None:
-        """Open nothing yet: Ray would hide what is raised here."""
+        """Store the arguments, and open nothing yet: Ray would hide an exception raised here."""
         self._job = job
         self._model = model
         self._number = number
         self._work: Work | None = None
         self._notes: Notes | None = None
-        """Where it announces its outputs; ``None``: it need not."""
+        """Where the worker announces its outputs; ``None``: it does not need to."""
         self._lock = threading.Lock()
         self._is_stopped = False
 
     def open(self, version: str) -> str:
-        """Open the model, and return the execution provider that is really in use.
+        """Open the model, and return the execution provider in use.
 
         Args:
-            version: of colorbatch at the driver.
+            version: version of colorbatch on the driver.
 
         Raises:
-            ColorbatchError: it, or its provider, cannot be opened on this node.
-            EnvironmentFailure: there is another version of colorbatch here.
+            ColorbatchError: the model or the provider cannot be opened on this node.
+            EnvironmentFailure: this node has another version of colorbatch.
 
         """
         if version != __version__:
@@ -97,20 +97,21 @@ class Worker:
         keep_freed_memory()
         job = self._job
         session = Session(self._model, job.provider, threads=1, gpu_memory=job.gpu_memory)
-        executor = ThisProcess(session, job, job.cpus_per_worker)
-        share = min(1.0, job.cpus_per_worker / usable_cores())
+        cores = (job.ray or RayOptions()).cpus_per_worker
+        executor = ThisProcess(session, job, cores)
+        share = min(1.0, cores / usable_cores())
         run = Run(executor.recipe, open_store(job.source), open_store(job.output))
         memory, reading = budgets_of(run, share)
         self._work = Work(run, executor, self._announce, memory=memory, reading=reading)
         return session.provider
 
     def begin(self, version: str, run: str) -> None:
-        """Open the model if need be, and make sure that this node sees the source, and the output folder of this run.
+        """Open the model if it is not open, and check that this node sees the source and the output folder of the run.
 
         Raises:
             ColorbatchError: the model cannot be opened.
             EnvironmentFailure: the node does not see them.
-            OutputUnwritableError: it cannot write there.
+            OutputUnwritableError: the node cannot write to the output folder.
 
         """
         if self._work is None:
@@ -118,17 +119,17 @@ class Worker:
         node = platform.node()
         assert self._work is not None
         source, output = self._work.run.source, self._work.run.output
-        output.prefetch_listing()  # raises where this node cannot reach a store
+        output.prefetch_listing()  # raises if this node cannot reach the store
         if not source.is_reachable():
             raise _unseen(f"the node {node} does not see the source {source.shown}")
         self._notes = self._create_notes(output, run, node)
 
     def _create_notes(self, output: Store, run: str, node: str) -> Notes | None:
-        """Return where this worker announces its outputs; ``None``: it need not.
+        """Return where this worker announces its outputs; ``None``: it does not need to.
 
         Raises:
             EnvironmentFailure: the node does not see the output folder.
-            OutputUnwritableError: it cannot write there.
+            OutputUnwritableError: the node cannot write there.
 
         """
         notes, mark = announcements(output, run, self._number), announcements(output, run, 0)
@@ -163,7 +164,7 @@ class Worker:
         return Finished(outcome, timer.costs)
 
     def stop(self, step: StopStep) -> None:
-        """Begin no further picture; or break off inferences too; or write nothing any more."""
+        """Start no further picture, break off inferences, or write nothing more."""
         self._is_stopped = True
         if self._work is None:
             return
@@ -174,10 +175,10 @@ class Worker:
             self._work.run.output.cleanup()
 
     def _announce(self, output: str, sha256: str) -> None:
-        """Note that an output is about to be written; a store knows it by its mark instead.
+        """Record that an output is about to be written. In an object store, its mark identifies it instead.
 
         Raises:
-            InferenceStoppedError: the notes were taken away: the run continues without this worker, or is over.
+            InferenceStoppedError: the record was deleted: the run continues without this worker, or is over.
             OutputUnwritableError: the disk is full or gone.
 
         """

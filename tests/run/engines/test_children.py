@@ -37,10 +37,11 @@ from colorbatch.job import EngineName
 from colorbatch.operations.audit import audit_batch
 from colorbatch.run import engines
 from colorbatch.run.batch import run_batch
-from colorbatch.run.colorize import Encoded
+from colorbatch.run.colorize import Encoded, Recipe
 from colorbatch.run.engines import children as children_module
-from colorbatch.run.engines.child import Colored, Messages, Opened, Opening, picklable
-from colorbatch.run.engines.children import Child, ChildDiedError, ChildProcesses
+from colorbatch.run.engines.child import Colored, Opening, RecordCollector, picklable
+from colorbatch.run.engines.child_process import ChildDiedError, ChildProcess
+from colorbatch.run.engines.children import ChildExecutor
 from colorbatch.run.plan import PlannedPicture
 
 PICTURES = 12
@@ -63,7 +64,7 @@ def job(tmp_path: Path) -> LocalJob:
 
 
 def opening(job: LocalJob) -> Opening:
-    return Opening(job, read_model_file(job.model), 1, None, logging.WARNING)
+    return Opening(Recipe(job, read_model_file(job.model), job.options), 1, None, logging.WARNING)
 
 
 def assert_as_if_done_by_threads(job: LocalJob) -> None:
@@ -140,15 +141,15 @@ def test_one_that_is_killed_costs_no_picture(job: LocalJob, caplog: pytest.LogCa
 
 
 def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    colorize = Child.colorize
+    colorize = ChildProcess.colorize
 
-    def killing(self: Child, data: bytes, planned: PlannedPicture) -> Colored:
+    def killing(self: ChildProcess, data: bytes, planned: PlannedPicture) -> Colored:
         if planned.input == "1/07.jpg":
             self.kill()
         return colorize(self, data, planned)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Child, "colorize", killing)
+        patch.setattr(ChildProcess, "colorize", killing)
         summary = run_batch(job)
     assert (summary.done, summary.failed) == (PICTURES - 1, 2)
     (reason,) = (reason for name, reason in summary.failures if name == "1/07.jpg")
@@ -191,7 +192,7 @@ def test_one_whose_parent_dies_before_it_has_asked_for_anything_ends_in_silence(
     job: LocalJob, capfd: pytest.CaptureFixture[str], part: float
 ) -> None:
     request = pickle.dumps(opening(job), pickle.HIGHEST_PROTOCOL)
-    child = Child()
+    child = ChildProcess()
     pipes = child._process  # noqa: SLF001 (what dies with a parent)
     assert pipes.stdin is not None
     pipes.stdin.write(request[: round(len(request) * part)])
@@ -203,22 +204,22 @@ def test_one_whose_parent_dies_before_it_has_asked_for_anything_ends_in_silence(
 
 @linux
 def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
-    child = Child()
-    opened = child.open(opening(job))
+    child = ChildProcess()
+    child.open(opening(job))
     (pid,) = descendants(os.getpid())
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
     assert os.getsid(pid) != os.getsid(0)
     scores = [int(Path("/proc", str(each), "oom_score").read_text()) for each in (pid, os.getpid())]
     assert scores[0] > scores[1], "when there is no memory left, the child is killed first"
-    assert opened.provider == "cpu"
     data = (job.source / "0/00.png").read_bytes()
-    assert child.colorize(data, PlannedPicture("a.png", "a.png", "a.png")).result.row.status == "done"
+    row = child.colorize(data, PlannedPicture("a.png", "a.png", "a.png")).result.row
+    assert (row.status, row.provider) == ("done", "cpu")
     child.close()
 
 
 def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None:
-    child = Child()
+    child = ChildProcess()
     child.open(opening(job))
     planned = PlannedPicture("a.png", "a.png", "a.png")
     with pytest.raises(UnreadablePictureError) as unreadable:
@@ -233,7 +234,7 @@ def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"no model")
     with pytest.raises(ModelRefusedError):
-        ChildProcesses(replace(job, model=str(wrong)), 2)
+        ChildExecutor(replace(job, model=str(wrong)), 2)
 
 
 def test_an_error_that_does_not_travel_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -248,16 +249,16 @@ def test_an_error_that_does_not_travel_is_told(caplog: pytest.LogCaptureFixture)
 
 
 def test_what_is_logged_there_travels_whole() -> None:
-    handler = Messages()
+    handler = RecordCollector()
     try:
         int("of a library")
     except ValueError:
         record = logging.LogRecord("a.b", logging.WARNING, "x.py", 3, "met at %s", (object(),), sys.exc_info())
     handler.emit(record)
-    (taken,) = pickle.loads(pickle.dumps(handler.taken()))  # noqa: S301 (made here)
+    (taken,) = pickle.loads(pickle.dumps(handler.take()))  # noqa: S301 (made here)
     assert taken.getMessage().startswith("met at <object")
     assert "ValueError: invalid literal" in taken.exc_text
-    assert handler.taken() == []
+    assert handler.take() == []
 
 
 def test_a_child_with_which_nothing_can_be_exchanged_is_ended_and_replaced(
@@ -302,21 +303,20 @@ def test_where_no_further_one_can_be_started_the_first_does_all(
     job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(children_module, "Child", only_one(Child, "there is room for one"))
+        patch.setattr(children_module, "ChildProcess", only_one(ChildProcess, "there is room for one"))
         assert run_batch(job).done == PICTURES
         assert "there is room for one; the other child processes continue without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
 def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dying(Child):
-        def open(self, opening: Opening) -> Opened:
-            opened = super().open(opening)
+    class Dying(ChildProcess):
+        def open(self, opening: Opening) -> None:
+            super().open(opening)
             self.kill()
-            return opened
 
     with monkeypatch.context() as patch:
-        patch.setattr(children_module, "Child", only_one(Dying, "there is no room"))
+        patch.setattr(children_module, "ChildProcess", only_one(Dying, "there is no room"))
         with pytest.raises(EnvironmentFailure, match="there is no room"):
             run_batch(job)
     assert run_batch(job).done == PICTURES
@@ -326,30 +326,30 @@ def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.Monk
 def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
     job: LocalJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lock, opened = threading.Lock(), list[Child]()
+    lock, opened = threading.Lock(), list[ChildProcess]()
 
-    class Forgetful(Child):
-        def open(self, opening: Opening) -> Opened:
+    class Forgetful(ChildProcess):
+        def open(self, opening: Opening) -> None:
             with lock:
                 opened.append(self)
                 if len(opened) > 1:
                     self.kill()
                     self.close()
                     raise MemoryError("no room for it")
-            return super().open(opening)
+            super().open(opening)
 
     with monkeypatch.context() as patch:
-        patch.setattr(children_module, "Child", Forgetful)
+        patch.setattr(children_module, "ChildProcess", Forgetful)
         assert run_batch(job).done == PICTURES
     assert "MemoryError: no room for it; the other child processes continue without it" in caplog.text
     assert_as_if_done_by_threads(job)
 
 
-def only_one(kind: type[Child], reason: str) -> Callable[[Session | None], Child]:
+def only_one(kind: type[ChildProcess], reason: str) -> Callable[[Session | None], ChildProcess]:
     """Return what starts a child of a kind once, and fails from then on."""
-    lock, started = threading.Lock(), list[Child]()
+    lock, started = threading.Lock(), list[ChildProcess]()
 
-    def start(_: Session | None) -> Child:
+    def start(_: Session | None) -> ChildProcess:
         with lock:
             if started:
                 raise ChildDiedError(reason)

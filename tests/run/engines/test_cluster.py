@@ -21,6 +21,7 @@ from stores import ENVIRONMENT, S3
 
 from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
 from colorbatch.inference.model_file import read_model_file
+from colorbatch.job import RayOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.progress import SilentProgress
 from colorbatch.records.manifest import MANIFEST_NAME, announcement
@@ -204,9 +205,9 @@ def test_what_onnx_runtime_refuses_is_refused_before_anything_is_written(job: Lo
 @pytest.mark.usefixtures("nodes")
 def test_a_worker_for_which_there_is_no_room_is_told(job: LocalJob) -> None:
     with pytest.raises(EnvironmentFailure, match="it needs 2 CPUs; the cluster has 2 CPUs and 0 GPUs in all"):
-        run_batch(replace(job, cpus_per_worker=2))  # two nodes of one core each
+        run_batch(replace(job, ray=RayOptions(cpus_per_worker=2)))  # two nodes of one core each
     with pytest.raises(EnvironmentFailure, match="1 GPUs"):
-        run_batch(replace(job, num_gpus_per_worker=1))
+        run_batch(replace(job, ray=RayOptions(gpus_per_worker=1)))
     assert not job.output.exists()
 
 
@@ -413,7 +414,10 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
 def test_options_that_make_no_sense_are_refused(job: LocalJob, command_line: CommandLine) -> None:
     assert command_line("run", "--engine", "ray", "--shard", "1/2", job.source, job.output) == 2
     assert command_line("run", "--ray-address", "auto", job.source, job.output) == 2
-    assert command_line("run", "--cpus-per-worker", 2, job.source, job.output) == 2
+    for option, value in (("--cpus-per-worker", 2), ("--cpus-per-worker", 1), ("--num-gpus-per-worker", 0)):
+        assert command_line("run", option, value, job.source, job.output) == 2
+    with pytest.raises(UsageError, match="options for Ray need --engine ray"):
+        run_batch(replace(job, engine="auto", ray=RayOptions()))
     assert command_line("run", "--engine", "ray", "--ray-address", "ray://x:1", job.source, job.output) == 2
     with pytest.raises(UsageError, match="jobs must be 1 or more"):
         run_batch(replace(job, jobs=0))
