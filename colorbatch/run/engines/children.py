@@ -3,7 +3,8 @@
 No existing pool can be used. In ``concurrent.futures`` and in loky, the death of one worker breaks the pool:
 ``BrokenProcessPool`` or ``TerminatedWorkerError`` ends all pending work, and the picture at fault is not known.
 ``multiprocessing.Pool`` waits forever for the result of a worker that died. pebble replaces a dead worker, but all its
-workers share one pipe, and it was reported to hang with results of megabytes (issue 147), as coloured pictures are.
+workers share one pipe: in its issue 147, a stop hung for a minute because workers were sending results of megabytes.
+Coloured pictures are as large.
 """
 
 import logging
