@@ -1,9 +1,12 @@
 """Fixtures that many tests share."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; libraries read it when they are imported
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from _pytest.mark import ParameterSet
 from onnx import TensorProto, helper, numpy_helper
 
 from colorbatch.inference.contract import ModelContract, Parity
@@ -200,3 +201,9 @@ def descendants(of: int) -> list[int]:
     for each in found:  # which grows meanwhile
         found += below.get(each, ())
     return found
+
+
+def mostly_slow(cases: Sequence[tuple[object, ...]], quick: int = 4) -> list[ParameterSet]:
+    """Return parameters of a test, all but some, spread evenly, marked as slow."""
+    step = -(-len(cases) // quick)
+    return [pytest.param(*case, marks=[pytest.mark.slow] if number % step else []) for number, case in enumerate(cases)]

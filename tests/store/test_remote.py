@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from helpers import mostly_slow
 from s3fs import S3FileSystem
 from stores import S3, Cut, Where
 from upath import UPath
@@ -77,7 +78,7 @@ def test_a_read_that_is_cut_each_time_fails(s3: S3, where: Where, share: float) 
     assert s3.proxy.done >= 3
 
 
-@pytest.mark.parametrize(("data", "request_line", "where", "share"), UPLOADS)
+@pytest.mark.parametrize(("data", "request_line", "where", "share"), mostly_slow(UPLOADS))
 def test_a_write_that_is_cut_once_is_whole_in_the_end(
     s3: S3, data: bytes, request_line: str, where: Where, share: float
 ) -> None:
@@ -98,7 +99,7 @@ def test_a_write_that_is_cut_once_is_whole_in_the_end(
 
 @pytest.mark.parametrize(
     ("data", "request_line", "where", "share", "stood_before"),
-    [(*upload, number % 2 == 1) for number, upload in enumerate(UPLOADS)],
+    mostly_slow([(*upload, number % 2 == 1) for number, upload in enumerate(UPLOADS)], quick=5),
 )
 def test_a_write_that_is_cut_each_time_leaves_all_or_nothing(
     s3: S3, data: bytes, request_line: str, where: Where, share: float, *, stood_before: bool

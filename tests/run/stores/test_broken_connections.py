@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from batches_in_stores import CUTS, NAMES, OF_SOURCES, here, picture, rows, there
-from helpers import LocalJob
+from helpers import LocalJob, mostly_slow
 from stores import ENVIRONMENT, S3, Cut, Where
 
 from colorbatch.job import BatchJob, ColorOptions
@@ -25,7 +25,7 @@ from colorbatch.run import batch
 from colorbatch.shard import Shard
 
 
-@pytest.mark.parametrize(("request_line", "where", "share"), CUTS)
+@pytest.mark.parametrize(("request_line", "where", "share"), mostly_slow(CUTS, quick=3))
 def test_a_connection_that_is_cut_fails_one_picture_which_a_second_run_mends(
     s3: S3, job: BatchJob, local: LocalJob, request_line: str, where: Where, share: float
 ) -> None:
