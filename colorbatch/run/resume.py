@@ -139,10 +139,11 @@ class Hashes(Evidence):
         """Return the state of an output; one that exists but cannot be read counts as unchanged."""
         name = str(row.output)
         state = self._output.state(name)
-        if state is not None and state.etag is not None and state.etag == row.output_etag:
+        if state is None:
+            return "missing"
+        if state.etag is not None and state.etag == row.output_etag:
             return "unchanged"
-        sha256 = None if state is None else self.of_output(name)
-        if sha256 not in (None, row.output_sha256):
+        if self.of_output(name) not in (None, row.output_sha256):
             return "altered"
         return "unchanged" if self._output.is_file(name) else "missing"
 

@@ -166,6 +166,6 @@ def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | No
             "mean_rgb_levels": f"by {report.summary.mean_rgb_levels:.3g} levels of RGB on average",
         }
         raise ParityError(
-            f"PyTorch and ONNX Runtime disagree {found[report.tolerance_of]}, "
+            f"PyTorch and ONNX Runtime disagree {found[report.tolerance_of]}; "
             f"the tolerance is {report.tolerance:.3g}: {subject}"
         )

@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant("row before file", "colorbatch/run/output.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
         *("resume by existence only", "colorbatch/run/resume.py"),
-        '        if sha256 not in (None, row.output_sha256):\n            return "altered"\n',
+        '        if self.of_output(name) not in (None, row.output_sha256):\n            return "altered"\n',
         *("", ("test_storage.py", "lost_or_altered")),
     ),
     Mutant(
@@ -135,7 +135,7 @@ def failing(place: Path, cases: Sequence[tuple[str, str]]) -> tuple[str, str]:
     said = ""
     for file, chosen in cases:
         choice = ("-k", chosen) if chosen else ()
-        options = ("-q", "-x", "-m", "gauntlet", "-p", "no:cacheprovider")
+        options = ("-q", "-n", "0", "-x", "-m", "gauntlet", "-p", "no:cacheprovider")
         command = [sys.executable, "-m", "pytest", *options, GAUNTLET / file, *choice]
         found = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         said += found.stdout

@@ -20,8 +20,9 @@ from colorbatch.records.row import Row
 from colorbatch.run.engines.local import ThisProcess
 from colorbatch.run.output import Failed, Kept, Made, Outcome, Run, Skipped, Work, make
 from colorbatch.run.plan import PlannedPicture, plan_batch
-from colorbatch.run.resume import Appearance, Keep, Remake, decide
+from colorbatch.run.resume import Appearance, Hashes, Keep, Remake, decide
 from colorbatch.shard import Shard
+from colorbatch.store.local import LocalStore
 
 
 def picture(level: int, mode: str = "L") -> bytes:
@@ -220,3 +221,11 @@ def test_a_decision_that_there_is_no_output_is_kept(executor: ThisProcess) -> No
         settings_sha256=executor.recipe.settings_sha256,
     )
     assert decide(planned, row, executor.recipe, Appearance(planned, MemoryStore())) == Keep(row)
+
+
+@pytest.mark.parametrize("evidence", ["appearance", "hashes"])
+def test_an_output_whose_name_no_file_can_have_is_missing(tmp_path: Path, evidence: str) -> None:
+    planned, output = PlannedPicture("a.png", "a.png", "a.png"), LocalStore(tmp_path)
+    kinds = {"appearance": Appearance(planned, output), "hashes": Hashes(planned, bytes, output)}
+    row = Row("a.png", "a" * 5000, "done", input_sha256="0" * 64, output_sha256="1" * 64)
+    assert kinds[evidence].output_state(row) == "missing"
