@@ -15,7 +15,6 @@ from PIL import Image
 
 from colorbatch.cli.options import ByteCount
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
-from colorbatch.job import BatchJob, BatchSummary, RayOptions
 from colorbatch.progress import SilentProgress
 
 
@@ -386,31 +385,3 @@ def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
     with pytest.raises(Interrupted) as stopped, interruptible():
         imported()
     assert stopped.value.exit_code == 143
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ((), None),
-        (("--cpus-per-worker", 1), RayOptions()),
-        (("--num-gpus-per-worker", 0.5), RayOptions(gpus_per_worker=0.5)),
-        (("--ray-address", "auto", "--cpus-per-worker", 4), RayOptions("auto", 4)),
-    ],
-)
-def test_options_for_ray_are_told_from_their_defaults(
-    command_line: CommandLine,
-    source: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    given: tuple[object, ...],
-    expected: RayOptions | None,
-) -> None:
-    jobs: list[BatchJob] = []
-
-    def keep(job: BatchJob, *_: object) -> BatchSummary:
-        jobs.append(job)
-        return BatchSummary()
-
-    monkeypatch.setattr("colorbatch.run.batch.run_batch", keep)
-    assert command_line("run", *given, source, tmp_path / "out") == 0
-    assert [job.ray for job in jobs] == [expected]

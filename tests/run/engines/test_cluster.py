@@ -15,23 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CommandLine, Foe, LocalJob, comparable_rows, endless_model, outputs_below, small_model, wait_until
+from helpers import Foe, LocalJob, comparable_rows, endless_model, outputs_below, small_model, wait_until
 from PIL import Image
 from stores import ENVIRONMENT, S3
 
-from colorbatch.errors import EnvironmentFailure, ModelRefusedError, UsageError
+from colorbatch.errors import EnvironmentFailure, ModelRefusedError
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import RayOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.progress import SilentProgress
 from colorbatch.records.manifest import MANIFEST_NAME, announcement
-from colorbatch.records.state_folder import STATE_FOLDER, announcements
+from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.batch import run_batch
 from colorbatch.run.engines import pool as pool_module
 from colorbatch.run.engines import worker as worker_module
-from colorbatch.run.engines.worker import Finished, Stopped, Task, Worker
-from colorbatch.run.plan import plan_batch
-from colorbatch.store import open_store
+from colorbatch.run.engines.worker import Worker
 from colorbatch.version import __version__
 
 os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"})  # read when Ray is imported
@@ -273,22 +271,6 @@ def test_a_cluster_reads_and_writes_in_a_store(s3: S3, job: LocalJob) -> None:
     assert written == outputs_below(local(job).output)
 
 
-def test_a_worker_whose_notes_were_taken_away_writes_no_more(job: LocalJob) -> None:
-    output = open_store(job.output)
-    (job.output / STATE_FOLDER).mkdir(parents=True)
-    mark, notes = (announcements(output, "0" * 16, number) for number in (0, 1))
-    assert mark is not None
-    assert notes is not None
-    mark.create()
-    found = Worker(job, read_model_file(job.model), 1)
-    found.begin(__version__, "0" * 16)
-    first, second = [each for each in plan_batch(open_store(job.source), output) if each.input.endswith("png")][:2]
-    assert isinstance(found.make(Task(first, None, {})), Finished)
-    notes.delete()
-    assert found.make(Task(second, None, {})) == Stopped()
-    assert list(outputs_below(job.output / "box 0")) == [Path(first.input).name]
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_what_a_dead_worker_wrote_is_known_as_ours(job: LocalJob) -> None:
@@ -409,25 +391,3 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_to_the_same_files(
     wait_until(lambda: not workers())  # Ray ends those whose driver is gone
     assert run_batch(job).kept >= 1
     assert_as_if_done_here(job)
-
-
-def test_options_that_make_no_sense_are_refused(job: LocalJob, command_line: CommandLine) -> None:
-    assert command_line("run", "--engine", "ray", "--shard", "1/2", job.source, job.output) == 2
-    assert command_line("run", "--ray-address", "auto", job.source, job.output) == 2
-    for option, value in (("--cpus-per-worker", 2), ("--cpus-per-worker", 1), ("--num-gpus-per-worker", 0)):
-        assert command_line("run", option, value, job.source, job.output) == 2
-    with pytest.raises(UsageError, match="options for Ray need --engine ray"):
-        run_batch(replace(job, engine="auto", ray=RayOptions()))
-    assert command_line("run", "--engine", "ray", "--ray-address", "ray://x:1", job.source, job.output) == 2
-    with pytest.raises(UsageError, match="jobs must be 1 or more"):
-        run_batch(replace(job, jobs=0))
-    assert not job.output.exists()
-
-
-def test_ray_is_an_extra(
-    job: LocalJob, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert command_line("run", "--engine", "ray", "--model", job.model, job.source, job.output) == 4
-    assert "colorbatch[ray]" in capsys.readouterr().err
-    assert command_line("run", "-q", "--model", job.model, job.source, job.output) == 1
