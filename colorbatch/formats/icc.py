@@ -41,18 +41,42 @@ def to_srgb(pixels: Pixels, profile: bytes, warnings: list[str]) -> Pixels:
             return pixels
         if space != "CMYK" and _is_identity(profile, channels):
             return pixels
+        if channels == 1:
+            return _transform_levels(pixels, profile)
         return _transform(pixels, profile, space)
     except Exception as error:  # noqa: BLE001 (the two colour management modules raise errors of many kinds)
         warnings.append(f"the ICC profile is damaged and was ignored: {error}")
         return pixels
 
 
+def _transform_levels(pixels: Pixels, profile: bytes) -> Pixels:
+    """Return RGB of the same depth for grey pixels: each level is converted once, in floating point.
+
+    With integers, LittleCMS makes a table of a few points of the curve, which is off by up to 2,482 of 65,535 for a
+    linear one.
+    """
+    import imagecodecs
+
+    top = np.iinfo(pixels.dtype).max
+    levels = np.arange(top + 1, dtype=np.float32)[None] / np.float32(top)
+    converted = imagecodecs.cms_transform(
+        levels,
+        profile,
+        srgb_profile(),
+        colorspace="minisblack",
+        outcolorspace="rgb",
+        outdtype=np.float32,
+        intent=int(_INTENT),
+    )
+    rgb: Pixels = np.round(np.clip(converted[0], 0, 1) * top).astype(pixels.dtype)
+    return rgb[pixels]
+
+
 def _transform(pixels: Pixels, profile: bytes, space: str) -> Pixels:
     """Return RGB of the same depth; 16-bit pixels need imagecodecs, since Pillow's transforms have 8 bits."""
     if pixels.dtype == np.uint8:
-        mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[space]
         converted = ImageCms.profileToProfile(
-            Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), np.ascontiguousarray(pixels).tobytes()),
+            Image.frombytes(space, (pixels.shape[1], pixels.shape[0]), np.ascontiguousarray(pixels).tobytes()),
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=_INTENT,
@@ -66,7 +90,7 @@ def _transform(pixels: Pixels, profile: bytes, space: str) -> Pixels:
         pixels,
         profile,
         srgb_profile(),
-        colorspace=space.lower().replace("gray", "minisblack"),
+        colorspace=space.lower(),
         outcolorspace="rgb",
         outdtype=np.uint16,
         intent=int(_INTENT),
@@ -77,6 +101,9 @@ def _transform(pixels: Pixels, profile: bytes, space: str) -> Pixels:
 def _is_identity(profile: bytes, channels: int) -> bool:
     """Return whether a profile leaves levels unchanged, judged by its effect on a chart, since names mislead."""
     ramp = np.arange(256, dtype=np.uint8)[None]
-    chart = ramp if channels == 1 else np.dstack([ramp, np.roll(ramp, 40), np.roll(ramp, 90)])
-    converted = _transform(chart, profile, "GRAY" if channels == 1 else "RGB").astype(int)
-    return bool(np.abs(converted - (chart[..., None] if channels == 1 else chart)).max() <= 1)
+    if channels == 1:
+        chart, converted = ramp[..., None], _transform_levels(ramp, profile)
+    else:
+        chart = np.dstack([ramp, np.roll(ramp, 40), np.roll(ramp, 90)])
+        converted = _transform(chart, profile, "RGB")
+    return bool(np.abs(converted.astype(int) - chart).max() <= 1)

@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError, reason_of
 from colorbatch.store.atomic import remove_left_behind
-from colorbatch.store.lock import open_locked
-from colorbatch.store.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER, is_part_of_report, is_report
+from colorbatch.store.lock import Lock, open_appending
+from colorbatch.store.regular_files import read_regular
+from colorbatch.store.report_folder import (
+    MARKER_NAME,
+    MARKER_START,
+    REPORT_FOLDER,
+    is_part_of_report,
+    is_report,
+    is_report_lock,
+)
 
 PREVIEWS = "previews"
 _BATCH = re.compile(rb'"batch": "([0-9a-f]{32})"')
@@ -45,7 +52,7 @@ def _links_for_folders(previews: Path) -> Iterator[Path]:
 
 def _is_empty(folder: Path) -> bool:
     try:
-        return not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir())
+        return not folder.is_symlink() and folder.is_dir() and all(map(is_report_lock, folder.iterdir()))
     except OSError:  # it cannot be read
         return False
 
@@ -65,31 +72,36 @@ def held_folder(output: Path) -> Iterator[tuple[Path, str]]:
     refuse_foreign_folder(output)
     folder = output / REPORT_FOLDER
     try:
-        marker = open_locked(folder / MARKER_NAME)
-        if marker is None:
+        lock = Lock.take(folder / MARKER_NAME)
+        if lock is None:
             raise OutputInUseError(
                 f"another report is being written in {folder}", advice="Wait until it has finished, and try again."
             )
-        batch = _batch_of(marker, folder / MARKER_NAME)
     except OSError as error:
         raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
-    with marker:
-        yield folder, batch
+    try:
+        yield folder, _batch_of(folder / MARKER_NAME)
+    finally:
+        lock.release()
 
 
-def _batch_of(marker: BinaryIO, path: Path) -> str:
+def _batch_of(path: Path) -> str:
     """Return the name in the marker; write one into a marker that is new, or was never completed.
 
     Raises:
-        OSError: the marker cannot be read or written.
+        OutputUnwritableError: the marker cannot be read or written.
 
     """
-    known = _BATCH.search(path.read_bytes())
-    if known:
-        return known[1].decode()
-    batch = secrets.token_hex(16)
-    marker.truncate(0)
-    marker.write(MARKER_START + f', "batch": "{batch}"}}\n'.encode())
+    try:
+        with open_appending(path) as marker:
+            known = _BATCH.search(read_regular(path))
+            if known:
+                return known[1].decode()
+            batch = secrets.token_hex(16)
+            marker.truncate(0)
+            marker.write(MARKER_START + f', "batch": "{batch}"}}\n'.encode())
+    except OSError as error:
+        raise OutputUnwritableError(f"cannot write to {path.parent}: {reason_of(error)}") from error
     return batch
 
 

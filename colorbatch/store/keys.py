@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from colorbatch.store import platforms
 from colorbatch.store.file_state import FileState
 from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
+from colorbatch.store.skipped_folders import reason_to_skip
 from colorbatch.store.store import Entry
 
 _VERSION_SUFFIX = "?versionId="
@@ -12,7 +13,7 @@ _VERSION_SUFFIX = "?versionId="
 
 
 def entries_of(states: Mapping[str, FileState]) -> Iterator[Entry]:
-    """Yield the entries of a listing; a hidden folder or a report of colorbatch is one entry."""
+    """Yield the entries of a listing; a hidden or system folder, or a report of colorbatch, is one entry."""
     names = names_of(states)
     folders: dict[str, Entry] = {}
     for key, state in states.items():
@@ -70,8 +71,9 @@ def _folder_to_skip(key: str, keys: Mapping[str, object]) -> tuple[str, str]:
         folder = "/".join(parts[: index + 1])
         if part in ("", ".", ".."):
             return "", ""
-        if part.startswith("."):
-            return folder, "a hidden folder"
+        reason = reason_to_skip(part)
+        if reason:
+            return folder, reason
         if part == REPORT_FOLDER and f"{folder}/{MARKER_NAME}" in keys:
             return folder, "a report of colorbatch"
     return "", ""

@@ -13,8 +13,10 @@ from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
+from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.regular_files import open_regular, read_below, read_regular
 from colorbatch.store.report_folder import REPORT_FOLDER, is_report
+from colorbatch.store.skipped_folders import reason_to_skip
 from colorbatch.store.store import Entry, Head, Notes, Store
 
 
@@ -166,7 +168,7 @@ class LocalStore(Store):
     @override
     def journal_files(self, folder: str) -> Sequence[LocalJournalFile]:
         try:
-            paths = sorted((self.path / folder).iterdir())
+            paths = sorted(path for path in (self.path / folder).iterdir() if path.suffix != LOCK_ENDING)
         except (FileNotFoundError, NotADirectoryError):
             return []
         found = []
@@ -208,10 +210,9 @@ class LocalStore(Store):
                         "or inside it",
                         advice="Choose an output folder outside the source.",
                     )
-                if path.name.startswith("."):
-                    yield self._skipped_folder(path, "a hidden folder")
-                elif is_report(path):
-                    yield self._skipped_folder(path, "a report of colorbatch")
+                reason = reason_to_skip(path.name) or ("a report of colorbatch" if is_report(path) else "")
+                if reason:
+                    yield self._skipped_folder(path, reason)
                 else:
                     folders.append(path)
 

@@ -1,4 +1,4 @@
-"""A journal in a local folder: a locked file to which lines are appended."""
+"""A journal in a local folder: a file to which the holder of its lock appends lines."""
 
 import threading
 from contextlib import suppress
@@ -7,26 +7,31 @@ from pathlib import Path
 from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
-from colorbatch.store import platforms
-from colorbatch.store.durable import flush
-from colorbatch.store.lock import is_held, open_locked
+from colorbatch.store.durable import flush, fsync_folder
+from colorbatch.store.lock import Lock, is_held, open_appending
 from colorbatch.store.regular_files import read_regular
 from colorbatch.store.store import Journal, JournalFile
 
 
 class LocalJournal(Journal):
-    """A :class:`~colorbatch.store.store.Journal` that is held by the lock of its file."""
+    """A :class:`~colorbatch.store.store.Journal` that is held by a lock beside its file."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._path = folder / name
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()
         try:
-            file = open_locked(self._path)
-            if file is None:
+            lock = Lock.take(self._path)
+            if lock is None:
                 raise OutputInUseError(f"another run is in progress in {folder}")
-            self._file = file
-            if file.tell():
-                file.write(b"\n")  # ends a line that a crash may have truncated
+            self._held = lock
+            try:
+                self._file = open_appending(self._path)
+                fsync_folder(self._path.parent)
+                if self._file.tell():
+                    self._file.write(b"\n")  # ends a line that a crash may have truncated
+            except OSError:
+                lock.release()
+                raise
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
 
@@ -43,7 +48,7 @@ class LocalJournal(Journal):
     @override
     def announce(self, line: bytes) -> None:
         try:
-            with self._lock:
+            with self._writing:
                 self._file.write(line)
         except OSError as error:
             raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
@@ -54,18 +59,19 @@ class LocalJournal(Journal):
 
     @override
     def delete(self) -> None:
-        with suppress(OSError):
-            if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until deletion
-                self._file.close()
-            self._path.unlink()
-            self._path.parent.rmdir()
         self._file.close()
+        with suppress(OSError):
+            self._path.unlink()
+        self._held.release()
+        with suppress(OSError):  # it holds other state
+            self._path.parent.rmdir()
 
     @override
     def close(self) -> None:
         if not self._file.closed and not self._file.tell():
             self.delete()
         self._file.close()
+        self._held.release()
 
 
 class LocalJournalFile(JournalFile):

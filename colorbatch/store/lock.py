@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from colorbatch.store import platforms
-from colorbatch.store.durable import fsync_folder, make_folder
+from colorbatch.store.durable import make_folder
 
+LOCK_ENDING = ".lock"
+"""End of the names of files that are locked."""
 _LOCKED_BYTE = 2**62
 """Position of the locked byte, beyond the end of any file: on Windows locked bytes cannot be read."""
 _LOCKS_UNSUPPORTED = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -34,7 +36,7 @@ def _try_flock(file: BinaryIO, *, is_shared: bool) -> bool:
 
     try:
         fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):  # the latter on SMB
         return False
     except OSError as error:
         if error.errno not in _LOCKS_UNSUPPORTED:
@@ -55,33 +57,53 @@ def _try_lock_on_windows(file: BinaryIO) -> bool:
     return True
 
 
-def open_locked(path: Path) -> BinaryIO | None:
-    """Return a file opened for appending, unbuffered and locked; ``None``: another process holds it.
+class Lock:
+    """A lock on a name, held by one process: the lock of a file beside it, ``NAME.lock``, which nobody reads.
 
-    Its folder is created if necessary.
-
-    Raises:
-        OSError: it cannot be opened.
-
+    On SMB, a locked file cannot be read, not even by the process that holds it through another descriptor (flock(2),
+    "CIFS details"). So no file with content is ever locked.
     """
-    while True:
-        make_folder(path.parent)
-        try:
-            file = _open_without_links(path)
-        except FileNotFoundError:  # a run that just finished deleted the folder
-            continue
-        if not try_lock(file):
-            file.close()
-            return None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                fsync_folder(path.parent)
-                return file
-        file.close()  # a run that just finished deleted it after it was opened here
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+
+    @classmethod
+    def take(cls, path: Path) -> "Lock | None":
+        """Lock a name; its folder is created if necessary. ``None``: another process holds it.
+
+        Raises:
+            OSError: it cannot be locked.
+
+        """
+        path = _lock_path(path)
+        while True:
+            make_folder(path.parent)
+            try:
+                file = open_appending(path)
+            except FileNotFoundError:  # a run that just finished deleted the folder
+                continue
+            if not try_lock(file):
+                file.close()
+                return None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return cls(path, file)
+            file.close()  # a run that just finished deleted it after it was opened here
+
+    def release(self) -> None:
+        """Delete the file and release the lock. May be called several times."""
+        if self._file.closed:
+            return
+        with suppress(OSError):
+            if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until deletion
+                self._file.close()
+            self._path.unlink()
+        self._file.close()
 
 
-def _open_without_links(path: Path) -> BinaryIO:
-    """Return a file opened for appending, without following links.
+def open_appending(path: Path) -> BinaryIO:
+    """Return a file opened for appending, unbuffered; it is created if necessary, and links are not followed.
 
     Raises:
         OSError: it cannot be opened, it or its folder is a link, or it is not a regular file.
@@ -98,14 +120,18 @@ def _open_without_links(path: Path) -> BinaryIO:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds a file that :func:`open_locked` opened.
+    """Return whether a process holds the :class:`Lock` of a name.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: that cannot be determined.
 
     """
     try:
-        with path.open("r+b", buffering=0) as file:
+        with _lock_path(path).open("r+b", buffering=0) as file:
             return not try_lock(file, is_shared=True)
     except FileNotFoundError:
         return False
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + LOCK_ENDING)

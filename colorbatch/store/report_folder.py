@@ -9,7 +9,7 @@ MARKER_NAME = "colorbatch-report.json"
 """Name of the file that marks a folder of that name as made by colorbatch."""
 MARKER_START = b'{"colorbatch-report": 1'
 _PARTS = re.compile(
-    rf"{REPORT_FOLDER}/(colorbatch-report\.json|index\.html|report\.css|report\.js|previews\.json"
+    rf"{REPORT_FOLDER}/(colorbatch-report\.json(\.lock)?|index\.html|report\.css|report\.js|previews\.json"
     r"|previews/[0-9a-f]{2}/[0-9a-f]{30}-(before|after)(-large)?\.webp)"
 )
 
@@ -24,6 +24,11 @@ def is_report(folder: Path) -> bool:
             return file.read(len(MARKER_START)) in (MARKER_START, b"")  # empty: the report was killed at that moment
     except OSError:
         return False
+
+
+def is_report_lock(path: Path) -> bool:
+    """Return whether a file in the folder of a report is its lock, which a killed process may have left."""
+    return path.name == f"{MARKER_NAME}.lock"
 
 
 def is_part_of_report(name: str) -> bool:

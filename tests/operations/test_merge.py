@@ -22,7 +22,7 @@ from colorbatch.operations.merge import Joined, join_shards
 from colorbatch.progress import SilentProgress
 from colorbatch.records.manifest import MANIFEST_NAME, Manifest
 from colorbatch.records.row import Row
-from colorbatch.records.state_folder import STATE_FOLDER
+from colorbatch.records.state_folder import STATE_FOLDER, journal_name
 from colorbatch.run.batch import run_batch
 from colorbatch.run.plan import plan_batch
 from colorbatch.shard import Shard
@@ -262,7 +262,8 @@ def test_only_shards_of_one_split_work_beside_each_other(
         if is_refused:
             with pytest.raises(OutputInUseError, match="in progress in"):
                 Manifest(open_store(tmp_path), wanted)
-            assert len(os.listdir(tmp_path / STATE_FOLDER)) == 1  # what was refused leaves nothing
+            own = journal_name(at_work)  # what was refused leaves nothing
+            assert {f"{STATE_FOLDER}/{each}" for each in os.listdir(tmp_path / STATE_FOLDER)} == {own, f"{own}.lock"}
         else:
             with Manifest(open_store(tmp_path), wanted) as manifest:
                 manifest.finish()

@@ -13,7 +13,7 @@ from colorbatch.store import lock, platforms
 from colorbatch.store.atomic import write_bytes
 from colorbatch.store.durable import fsync_folder
 from colorbatch.store.keys import names_of, refusal
-from colorbatch.store.lock import open_locked
+from colorbatch.store.lock import Lock
 from colorbatch.store.platforms import problem_on_windows, verbatim
 
 
@@ -108,13 +108,12 @@ def test_windows_locks_a_byte_that_no_file_has(tmp_path: Path, monkeypatch: pyte
     fake = FakeMsvcrt()
     monkeypatch.setattr(lock, "_LOCKED_BYTE", 2**40)  # as far as files here may be long
     monkeypatch.setitem(sys.modules, "msvcrt", fake)
-    (tmp_path / "journal").write_bytes(b"before\n")
-    file = open_locked(tmp_path / "journal")
-    assert file is not None
-    assert file.tell() == len(b"before\n"), "it is added to where it ends"
-    assert open_locked(tmp_path / "journal") is None
+    held = Lock.take(tmp_path / "journal")
+    assert held is not None
+    assert Lock.take(tmp_path / "journal") is None
     assert set(fake.positions) == {2**40}
-    file.close()
+    held.release()
+    assert os.listdir(tmp_path) == []
 
 
 def test_macos_flushes_through_the_cache_of_the_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

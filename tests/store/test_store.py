@@ -78,13 +78,18 @@ def test_what_is_not_there_is_not_read_and_may_be_deleted(opened: OpenStore) -> 
 def test_a_walk_finds_every_file_and_takes_hidden_folders_and_reports_as_one(opened: OpenStore) -> None:
     source = opened("in")
     report = f"{REPORT_FOLDER}/{MARKER_NAME}"
-    for name in ("a.jpg", "sub/b.txt", ".hidden/c.jpg", ".hidden/d.jpg", report, f"{REPORT_FOLDER}/e.jpg"):
+    system = ("sub/@eaDir/a.jpg/THUMB.jpg", "lost+found/f.jpg", "$recycle.bin/g.jpg", "@eaDirs/h.jpg")
+    for name in ("a.jpg", "sub/b.txt", ".hidden/c.jpg", ".hidden/d.jpg", report, f"{REPORT_FOLDER}/e.jpg", *system):
         source.write(name, MARKER_START, may_replace=False)
     found = {each.name: (each.problem, each.is_folder, each.is_failure) for each in opened("in").walk(opened("out"))}
     assert found == {
         "a.jpg": ("", False, False),
         "sub/b.txt": ("", False, False),
         ".hidden": ("a hidden folder", True, False),
+        "sub/@eaDir": ("a system folder", True, False),
+        "lost+found": ("a system folder", True, False),
+        "$recycle.bin": ("a system folder", True, False),
+        "@eaDirs/h.jpg": ("", False, False),
         REPORT_FOLDER: ("a report of colorbatch", True, False),
     }
     assert source.has_report()
