@@ -29,7 +29,7 @@ from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.plan import plan_batch
 from colorbatch.run.resume import earlier_outputs
 from colorbatch.store import open_store
-from colorbatch.store.report_folder import is_part_of_report
+from colorbatch.store.report_folder import REPORT_LOCK, is_part_of_report
 from colorbatch.store.store import Store
 
 _EXACT_TOLERANCE = 1.0
@@ -272,7 +272,7 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
     names = [name for name in folder.names(unreadable) if not name.startswith(f"{STATE_FOLDER}/")]
     has_report = folder.has_report()
     for name in names:
-        if name not in known and not (has_report and is_part_of_report(name)):
+        if name not in known and not (has_report and is_part_of_report(name)) and name != REPORT_LOCK:
             yield Finding(name, "it is not in the manifest")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {reason_of(error)}")

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from colorbatch.location import Location
-from colorbatch.records.manifest import Manifest, read_rows, refuse_without_rows
+from colorbatch.records.manifest import Manifest, read_rows, refuse_without_rows, state_files_for
 from colorbatch.records.row import NOT_REACHED, Row
-from colorbatch.records.state_folder import StateFile, state_files
+from colorbatch.records.state_folder import StateFile
 from colorbatch.run.resume import rows_of_other_sources
 from colorbatch.shard import Shard
 from colorbatch.store import open_store
@@ -52,7 +52,7 @@ def join_shards(folder: Location) -> Joined:
     output = open_store(folder)
     refuse_without_rows(output)
     with Manifest(output) as record:
-        split = _newest_split(state_files(output))
+        split = _newest_split(state_files_for(output, None))
         of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(output, each)}
         found = _survey(split, record.previous if not split else of_shards)
         if split and found.is_whole:

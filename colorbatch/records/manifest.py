@@ -135,7 +135,10 @@ def remove_left_behind(output: Store, outputs: AbstractSet[str]) -> None:
     def is_ours(name: str) -> bool:
         return name in outputs or name == MANIFEST_NAME or name.startswith(f"{STATE_FOLDER}/")
 
-    output.remove_left_behind(is_ours)
+    try:
+        output.remove_left_behind(is_ours)
+    except OSError as error:
+        raise output.unavailable(error) from error
 
 
 def rows_of(output: Store, shard: Shard | None = None) -> Mapping[str, Row]:
@@ -150,14 +153,14 @@ def rows_of(output: Store, shard: Shard | None = None) -> Mapping[str, Row]:
         StoreUnavailableError: they cannot be read from a store.
 
     """
-    files = _state_files_for(output, shard)
+    files = state_files_for(output, shard)
     rows = {row.input: row for row in _rows_in(_manifest_lines(output), MANIFEST_NAME)}
     for each in files:
         rows |= {row.input: row for row in read_rows(output, each)}
     return rows
 
 
-def _state_files_for(output: Store, shard: Shard | None) -> Sequence[StateFile]:
+def state_files_for(output: Store, shard: Shard | None) -> Sequence[StateFile]:
     """Return the state files relevant to a shard, or all, the latest last."""
     try:
         return [each for each in state_files(output) if not each.is_sibling_shard(shard)]
@@ -168,7 +171,7 @@ def _state_files_for(output: Store, shard: Shard | None) -> Sequence[StateFile]:
 def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, set[str]]:
     """Return the sha256 values of the outputs written under each name, from rows and announcements of killed runs."""
     found: dict[str, set[str]] = {}
-    for each in _state_files_for(output, shard):
+    for each in state_files_for(output, shard):
         if each.is_journal:
             for name, sha256 in announced_in(_lines(output, each)):
                 found.setdefault(name, set()).add(sha256)
@@ -195,12 +198,12 @@ def announced_in(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
 
 def is_unfinished(output: Store) -> bool:
     """Return whether a run is using an output folder, or was killed there."""
-    return any(each.is_journal for each in _state_files_for(output, None))
+    return any(each.is_journal for each in state_files_for(output, None))
 
 
 def is_unmerged(output: Store) -> bool:
     """Return whether an output folder contains shards not yet merged into the manifest."""
-    return any(each.shard is not None for each in _state_files_for(output, None))
+    return any(each.shard is not None for each in state_files_for(output, None))
 
 
 def refuse_without_rows(output: Store) -> None:
@@ -211,7 +214,7 @@ def refuse_without_rows(output: Store) -> None:
         StoreUnavailableError: its store does not respond, or refuses.
 
     """
-    if _manifest_bytes(output) is None and not _state_files_for(output, None):
+    if _manifest_bytes(output) is None and not state_files_for(output, None):
         raise UsageError(
             f"{output.shown} has no {MANIFEST_NAME}",
             advice="Give an output folder of colorbatch run.",
@@ -260,7 +263,7 @@ def _manifest_bytes(output: Store) -> bytes | None:
     """Return the manifest; ``None``: there is none."""
     try:
         return output.read(MANIFEST_NAME)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise output.unavailable(error) from error

@@ -59,7 +59,7 @@ class LocalStore(Store):
         try:
             if self.path.is_dir():
                 intersect.refuse_intersection(self.path, output.path)
-            elif output.path.exists() and output.path.samefile(self.path.resolve().parent):
+            elif self.path.is_file() and output.path.exists() and output.path.samefile(self.path.resolve().parent):
                 raise UsageError(f"the output {output.path} is the folder of the source {self.path.name}")
         except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop
             raise UsageError(f"cannot access {self.path} and {output.path}: {error}") from error

@@ -1,14 +1,14 @@
 """A journal in a local folder: a file to which the holder of its lock appends lines."""
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder
-from colorbatch.store.lock import Lock, is_held, open_appending
+from colorbatch.store.lock import Lock, is_held, open_appending, remove_lock_left_behind
 from colorbatch.store.regular_files import read_regular
 from colorbatch.store.store import Journal, JournalFile
 
@@ -24,14 +24,13 @@ class LocalJournal(Journal):
             if lock is None:
                 raise OutputInUseError(f"another run is in progress in {folder}")
             self._held = lock
-            try:
-                self._file = open_appending(self._path)
+            with ExitStack() as undo:
+                undo.callback(lock.release)
+                self._file = undo.enter_context(open_appending(self._path))
                 fsync_folder(self._path.parent)
                 if self._file.tell():
                     self._file.write(b"\n")  # ends a line that a crash may have truncated
-            except OSError:
-                lock.release()
-                raise
+                undo.pop_all()
         except OSError as error:
             raise OutputUnwritableError(f"cannot write to {folder}: {reason_of(error)}") from error
 
@@ -94,3 +93,4 @@ class LocalJournalFile(JournalFile):
     @override
     def delete(self) -> None:
         self._path.unlink()
+        remove_lock_left_behind(self._path)

@@ -133,5 +133,18 @@ def is_held(path: Path) -> bool:
         return False
 
 
+def remove_lock_left_behind(path: Path) -> None:
+    """Delete the lock of a name that a killed process left; one that is held stays.
+
+    Raises:
+        OSError: it cannot be deleted.
+
+    """
+    if _lock_path(path).exists():
+        lock = Lock.take(path)
+        if lock is not None:
+            lock.release()
+
+
 def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + LOCK_ENDING)

@@ -7,6 +7,8 @@ REPORT_FOLDER = "colorbatch-report"
 """Name of the report folder below the output folder."""
 MARKER_NAME = "colorbatch-report.json"
 """Name of the file that marks a folder of that name as made by colorbatch."""
+REPORT_LOCK = f"{REPORT_FOLDER}/{MARKER_NAME}.lock"
+"""Lock of the report below the output folder, which a killed process may have left."""
 MARKER_START = b'{"colorbatch-report": 1'
 _PARTS = re.compile(
     rf"{REPORT_FOLDER}/(colorbatch-report\.json(\.lock)?|index\.html|report\.css|report\.js|previews\.json"
@@ -28,7 +30,7 @@ def is_report(folder: Path) -> bool:
 
 def is_report_lock(path: Path) -> bool:
     """Return whether a file in the folder of a report is its lock, which a killed process may have left."""
-    return path.name == f"{MARKER_NAME}.lock"
+    return f"{REPORT_FOLDER}/{path.name}" == REPORT_LOCK
 
 
 def is_part_of_report(name: str) -> bool:

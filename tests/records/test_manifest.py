@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from memory_store import MemoryStore
 
-from colorbatch.errors import OutputInUseError, OutputUnwritableError
-from colorbatch.records.manifest import MANIFEST_NAME, Manifest
+from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
+from colorbatch.records.manifest import MANIFEST_NAME, Manifest, refuse_without_rows
 from colorbatch.records.row import Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.store import open_store
@@ -160,3 +161,20 @@ def test_a_row_that_leads_elsewhere_or_holds_nonsense_is_no_row(change: dict[str
     values = json.loads(Row("a.jpg", "a.jpg", "done").to_json()) | change
     with pytest.raises((ValueError, TypeError)):
         Row.from_json(json.dumps(values).encode())
+
+
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a picture")
+    with pytest.raises(UsageError, match="has no colorbatch-manifest"):
+        refuse_without_rows(open_store(tmp_path / "photo.jpg"))
+
+
+def test_a_store_that_fails_at_the_cleanup_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    output = MemoryStore(name="out")
+    monkeypatch.setattr(output, "remove_left_behind", refuse)
+    with pytest.raises(OutputUnwritableError, match="Permission denied"):
+        Manifest(output)
+    assert output.held == set()

@@ -90,3 +90,14 @@ def test_a_conflict_may_be_reported_as_a_missing_permission(tmp_path: Path, monk
         assert Lock.take(tmp_path / "journal") is None
         assert is_held(tmp_path / "journal")
     first.release()
+
+
+def test_the_lock_of_a_killed_shard_is_removed_with_its_journal(tmp_path: Path, model_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.linear_gradient("L").resize((20, 30)).save(tmp_path / "in" / "a.png")
+    state = tmp_path / "out" / ".colorbatch"
+    state.mkdir(parents=True)
+    for name in ("journal-1-of-2.jsonl", "journal-1-of-2.jsonl.lock"):
+        (state / name).touch()
+    run_batch(LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", engine="threads"))
+    assert not state.exists()
