@@ -16,9 +16,9 @@ from colorbatch.store.report_folder import (
     MARKER_NAME,
     MARKER_START,
     REPORT_FOLDER,
+    REPORT_LOCK,
     is_part_of_report,
     is_report,
-    is_report_lock,
 )
 
 PREVIEWS = "previews"
@@ -51,8 +51,11 @@ def _links_for_folders(previews: Path) -> Iterator[Path]:
 
 
 def _is_empty(folder: Path) -> bool:
+    """Return whether a folder holds nothing, or only the lock of a report that was killed as it began."""
     try:
-        return not folder.is_symlink() and folder.is_dir() and all(map(is_report_lock, folder.iterdir()))
+        if folder.is_symlink() or not folder.is_dir():
+            return False
+        return {f"{REPORT_FOLDER}/{path.name}" for path in folder.iterdir()} <= {REPORT_LOCK}
     except OSError:  # it cannot be read
         return False
 

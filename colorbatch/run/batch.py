@@ -58,7 +58,6 @@ def run_batch(
     pictures = sum(each.verdict == "colour" for each in plan)
     engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
     summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
-
     possible_outputs = {name for each in found for name in each.possible_outputs}
 
     with closing(engine), Manifest(output, job.shard, possible_outputs) as record:

@@ -14,6 +14,7 @@ from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
 from colorbatch.store.lock import LOCK_ENDING
+from colorbatch.store.platforms import long_path
 from colorbatch.store.regular_files import open_regular, read_below, read_regular
 from colorbatch.store.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.skipped_folders import reason_to_skip
@@ -94,12 +95,12 @@ class LocalStore(Store):
 
     @override
     def head(self, name: str, count: int) -> Head:
-        with open_regular(self.path / name) as file:
+        with open_regular(self._at(name)) as file:
             return Head(file.read(count), os.fstat(file.fileno()).st_size)
 
     @override
     def state(self, name: str) -> FileState | None:
-        path = self.path / name
+        path = self._at(name)
         try:
             found = path.stat()
         except OSError:
@@ -108,11 +109,11 @@ class LocalStore(Store):
 
     @override
     def is_file(self, name: str) -> bool:
-        return (self.path / name).is_file()
+        return self._at(name).is_file()
 
     @override
     def is_link(self, name: str) -> bool:
-        return (self.path / name).is_symlink()
+        return self._at(name).is_symlink()
 
     @override
     def sha256(self, name: str) -> str | None:
@@ -123,7 +124,7 @@ class LocalStore(Store):
 
     @override
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
-        target = self.path / name
+        target = self._at(name)
         parent = Path(os.path.realpath(target.parent))  # unlike resolve, it tolerates symlink loops
         if not parent.is_relative_to(self.path.resolve()):
             raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
@@ -132,7 +133,7 @@ class LocalStore(Store):
 
     @override
     def delete(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
+        self._at(name).unlink(missing_ok=True)
 
     @override
     def cleanup(self) -> None:
@@ -179,7 +180,10 @@ class LocalStore(Store):
 
     @override
     def notes(self, name: str) -> "LocalNotes":
-        return LocalNotes(self.path / name)
+        return LocalNotes(self._at(name))
+
+    def _at(self, name: str) -> Path:
+        return long_path(self.path / name)
 
     def _walk_folders(self, output: Path | None) -> Iterator[Entry]:
         """Yield the entries of the folder.

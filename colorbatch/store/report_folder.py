@@ -11,7 +11,7 @@ REPORT_LOCK = f"{REPORT_FOLDER}/{MARKER_NAME}.lock"
 """Lock of the report below the output folder, which a killed process may have left."""
 MARKER_START = b'{"colorbatch-report": 1'
 _PARTS = re.compile(
-    rf"{REPORT_FOLDER}/(colorbatch-report\.json(\.lock)?|index\.html|report\.css|report\.js|previews\.json"
+    rf"{REPORT_FOLDER}/(colorbatch-report\.json|index\.html|report\.css|report\.js|previews\.json"
     r"|previews/[0-9a-f]{2}/[0-9a-f]{30}-(before|after)(-large)?\.webp)"
 )
 
@@ -26,11 +26,6 @@ def is_report(folder: Path) -> bool:
             return file.read(len(MARKER_START)) in (MARKER_START, b"")  # empty: the report was killed at that moment
     except OSError:
         return False
-
-
-def is_report_lock(path: Path) -> bool:
-    """Return whether a file in the folder of a report is its lock, which a killed process may have left."""
-    return f"{REPORT_FOLDER}/{path.name}" == REPORT_LOCK
 
 
 def is_part_of_report(name: str) -> bool:

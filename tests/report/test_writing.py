@@ -266,3 +266,13 @@ def test_a_manifest_of_odd_rows_makes_a_page(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_bytes(row.to_json())
     pictures = pictures_of(write_report(tmp_path).index)
     assert pictures["a.png"]["notes"] == ["the output cannot be read: No such file or directory"]
+
+
+def test_a_lock_that_a_killed_report_left_is_no_stranger(job: LocalJob) -> None:
+    folder = job.output / FOLDER
+    folder.mkdir()
+    (folder / "colorbatch-report.json.lock").touch()
+    assert audit_batch(job.output, job.source).is_sound
+    write_report(job.output, job.source)
+    assert not (folder / "colorbatch-report.json.lock").exists()
+    assert audit_batch(job.output, job.source).is_sound
