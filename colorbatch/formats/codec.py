@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
@@ -17,8 +18,9 @@ from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
 from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, orientation_of, turned, upright_exif
-from colorbatch.pixels.picture import Picture, Pixels
+from colorbatch.pixels.metadata import Metadata, orientation_of, oriented_exif, turned, upright_exif
+from colorbatch.pixels.picture import Frame, JpegOrigin, Picture, Pixels
+from colorbatch.pixels.toning import is_neutral
 
 SALVAGED = "salvaged, parts of it are missing"
 """Start of the warning about a truncated picture."""
@@ -91,7 +93,8 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
             raise
         with _TRUNCATED_SWITCH.on():
             picture = _decode(data, kind, max_megapixels)
-        return replace(picture, has_luma_scans=False, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
+        jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
+        return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
 
 
 def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -127,18 +130,46 @@ def decoded_bytes(data: bytes) -> int:
         return 0
 
 
+def with_coded_luma(picture: Picture, data: bytes) -> Picture:
+    """Return a picture that is encoded with the luma of its source as it is coded there, if that is a JPEG.
+
+    Where that cannot be, the picture has a warning that states why.
+
+    Args:
+        picture: as decoded.
+        data: the file that it was decoded from.
+
+    """
+    if picture.jpeg is None:
+        return picture
+    try:
+        metadata = jpeg.metadata_as_stored(picture.jpeg)
+        luma = jpeg.coded_luma_of(data, _levels_as_stored(picture.first, picture.jpeg))
+    except jpeg.LumaNotCopiedError as error:
+        return replace(picture, warnings=(*picture.warnings, f"its luma was encoded again: {error}"))
+    return replace(picture, frames=(replace(picture.first, metadata=metadata),), coded_luma=luma)
+
+
+def _levels_as_stored(frame: Frame, origin: JpegOrigin) -> NDArray[np.uint8] | None:
+    """Return the luma of a JPEG as stored, ``[H, W]``; ``None``: decoding changed it."""
+    is_unchanged = frame.pixels.ndim == 2 and origin.orientation == 1 and not origin.profile
+    return frame.pixels.astype(np.uint8, copy=False) if is_unchanged else None
+
+
 def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     """Encode a picture deterministically, with unchanged luma and metadata.
 
     Args:
         picture: what to encode; the chroma of its frames is merged here.
-        jpeg_source: the file that it was decoded from, whose luma it still has; the coded luma of a grey JPEG is then
-            copied unchanged, and chroma added to it. If empty, luma is encoded from the pixels.
+        jpeg_source: the file that it was decoded from, if that is a JPEG whose coded luma is to be copied as
+            :func:`with_coded_luma` does; empty: luma is encoded from the pixels, unless it was copied already.
 
     Raises:
         UnsupportedPictureError: the format cannot hold it.
 
     """
+    if jpeg_source and picture.coded_luma is None:
+        picture = with_coded_luma(picture, jpeg_source)
     for frame in picture.frames:
         side = max(frame.width, frame.height)
         if side > _MAX_SIDE.get(picture.format, side):
@@ -151,9 +182,7 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
             case "TIFF":
                 return tiff.encode(picture.frames)
             case "JPEG":
-                return jpeg.encode(
-                    picture.first, picture.jpeg_luma_table, jpeg_source if picture.has_luma_scans else b""
-                )
+                return jpeg.encode(picture.first, picture.jpeg, picture.coded_luma)
             case "WEBP":
                 return webp.encode(picture.first.merged())
             case "JPEG2000":
@@ -190,13 +219,25 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             if getattr(image, "n_frames", 1) > 1:
                 warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were dropped")
         stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
-        frame = make_frame(stored, warnings)
-        if kind.name != "JPEG":
-            return Picture((frame,), kind.written_as, warnings=tuple(warnings))
-        table = jpeg.luma_table_of(image)
-    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not rotated, no profile conversion
-    has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
-    return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
+        in_srgb = stored.in_srgb(warnings)
+        frame = make_frame(in_srgb, warnings)
+        origin = _jpeg_origin(image, stored, in_srgb) if kind.name == "JPEG" else None
+    return Picture((frame,), kind.written_as, tuple(warnings), origin)
+
+
+def _jpeg_origin(image: Image.Image, stored: Stored, in_srgb: Stored) -> JpegOrigin:
+    metadata, profile, obstacle = stored.metadata, stored.profile or b"", ""
+    if in_srgb.pixels is stored.pixels:
+        profile = b""
+    elif not is_neutral(stored.pixels):
+        obstacle = "it is toned, and has a color profile other than sRGB"
+    return JpegOrigin(
+        replace(metadata, exif=oriented_exif(metadata.exif, stored.upright_by)),
+        stored.upright_by,
+        jpeg.luma_table_of(image),
+        profile,
+        obstacle,
+    )
 
 
 def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:

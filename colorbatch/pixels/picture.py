@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from colorbatch.pixels.chroma import Pixels, merged
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.metadata import Metadata
 
-__all__ = ["Frame", "Picture", "Pixels"]
+__all__ = ["CodedLuma", "Frame", "JpegOrigin", "Picture", "Pixels"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,32 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class JpegOrigin:
+    """What a JPEG was like before its pixels were turned upright and converted to sRGB: its coded luma still is."""
+
+    metadata: Metadata = field(default_factory=Metadata)
+    """With its own orientation and directions."""
+    orientation: int = 1
+    """Orientation of the stored pixels, 1 to 8 (EXIF 2.32, table 6)."""
+    luma_table: Sequence[int] | None = None
+    """Quantisation table of luma; ``None``: it has none."""
+    profile: bytes = b""
+    """ICC profile of the stored pixels; empty: they are in sRGB."""
+    obstacle: str = ""
+    """Why its coded luma cannot be copied; empty if nothing is known to prevent it."""
+
+
+@dataclass(frozen=True)
+class CodedLuma:
+    """Luma of a JPEG as it is coded, to be copied to its output."""
+
+    file: bytes
+    """A grey JPEG that holds it."""
+    levels: NDArray[np.uint8]
+    """``[H, W]``, as stored: neither turned nor converted."""
+
+
+@dataclass(frozen=True)
 class Picture:
     """A decoded picture file."""
 
@@ -54,12 +83,13 @@ class Picture:
     """In the order of the file; more than one only in a TIFF."""
     format: str = "PNG"
     """Format of the output: ``JPEG``, ``PNG``, ``TIFF``, ``WEBP`` or ``JPEG2000``."""
-    jpeg_luma_table: Sequence[int] | None = None
-    """Luma quantisation table of a JPEG source; the output reuses it, so that luma is not quantised differently."""
-    has_luma_scans: bool = False
-    """Whether the source is a grey JPEG whose coded luma can be copied: it was neither rotated nor converted."""
     warnings: tuple[str, ...] = ()
     """What could not be kept from the source."""
+    jpeg: JpegOrigin | None = None
+    """``None``: the source is no JPEG."""
+    coded_luma: CodedLuma | None = None
+    """Luma that is copied when the picture is encoded; the metadata of the frame is then that of the stored pixels.
+    ``None``: luma is encoded from the pixels."""
 
     @property
     def first(self) -> Frame:

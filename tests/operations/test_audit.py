@@ -150,12 +150,12 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: LocalJob) -> None:
 def test_luma_that_is_not_the_source_s_is_found(job: LocalJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that shifts luma by 6 levels of 255 between decoding and encoding."""
 
-    def shifted(picture: Picture, source: bytes = b"") -> bytes:
+    def shifted(picture: Picture) -> bytes:
         def of(frame: Frame) -> Frame:
             step = frame.pixels.max() // 40
             return replace(frame, pixels=np.clip(frame.pixels, step, None) - step.astype(frame.pixels.dtype))
 
-        return encode(replace(picture, frames=tuple(map(of, picture.frames))), source)
+        return encode(replace(picture, frames=tuple(map(of, picture.frames))))
 
     monkeypatch.setattr(colorize, "encode", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")
