@@ -279,7 +279,7 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         if summary.failed > len(named):
             last.append(f"  and {summary.failed - len(named)} more, all in the manifest")
     if summary.luma:
-        last.append(_luma(summary.luma))
+        last.append(luma_sentence(summary.luma))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
     if shard is None:
@@ -303,7 +303,7 @@ def _line(summary: BatchSummary) -> str:
     )
 
 
-def _luma(numbers: Mapping[Luma, int]) -> str:
+def luma_sentence(numbers: Mapping[Luma, int]) -> str:
     """Return what became of the luma of the pictures that were coloured, as a sentence."""
     exact, rounded, encoded = (numbers.get(each, 0) for each in get_args(Luma))
     sentences = []

@@ -14,7 +14,9 @@ from helpers import CommandLine, endless_model
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
+from colorbatch.cli.run import luma_sentence
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
+from colorbatch.job import Luma
 from colorbatch.progress import SilentProgress
 
 
@@ -388,3 +390,19 @@ def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
     with pytest.raises(Interrupted) as stopped, interruptible():
         imported()
     assert stopped.value.exit_code == 143
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({"exact": 12, "rounded": 2}, "14 photographs: every grey value unchanged (12 bit for bit, 2 within 1 level)"),
+        ({"exact": 1}, "1 photograph: every grey value unchanged (1 bit for bit)"),
+        (
+            {"exact": 1, "reencoded": 3},
+            "1 of 4 photographs: every grey value unchanged (1 bit for bit); 3 JPEGs: luma was encoded again",
+        ),
+        ({"reencoded": 1}, "1 JPEG: luma was encoded again"),
+    ],
+)
+def test_the_end_of_a_run_tells_how_many_photographs_are_unchanged(numbers: dict[Luma, int], expected: str) -> None:
+    assert luma_sentence(numbers) == expected
