@@ -130,6 +130,12 @@ def decoded_bytes(data: bytes) -> int:
         return 0
 
 
+def needs_transcoder(data: bytes) -> bool:
+    """Return whether :func:`with_coded_luma` may have to separate the luma of a file from chroma."""
+    kind = sniff(data[:SNIFFED])
+    return kind is not None and kind.name == "JPEG" and jpeg.has_chroma(data)
+
+
 def with_coded_luma(picture: Picture, data: bytes) -> Picture:
     """Return a picture that is encoded with the luma of its source as it is coded there, if that is a JPEG.
 

@@ -16,7 +16,7 @@ from PIL.JpegPresets import presets
 from colorbatch.formats import icc, mark
 from colorbatch.formats.image import as_stored
 from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
-from colorbatch.formats.jpeg_segments import segment, segments
+from colorbatch.formats.jpeg_segments import FRAMES, segment, segments
 from colorbatch.formats.jpeg_separation import separated
 from colorbatch.pixels.chroma import REACH, chroma_planes, halved_chroma_planes
 from colorbatch.pixels.color import Plane
@@ -86,6 +86,14 @@ def luma_table_of(image: Image.Image) -> Sequence[int] | None:
 
 class LumaNotCopiedError(Exception):
     """The coded luma of a JPEG cannot be copied; the message states why."""
+
+
+def has_chroma(data: bytes) -> bool:
+    """Return whether a JPEG file has three components, so that its luma may have to be separated from chroma."""
+    try:
+        return any(marker in FRAMES and content[5] == 3 for marker, content, _ in segments(data))
+    except _DAMAGES:
+        return False
 
 
 def coded_luma_of(data: bytes, levels: NDArray[np.uint8] | None = None) -> CodedLuma:

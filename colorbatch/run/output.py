@@ -19,7 +19,7 @@ from colorbatch.errors import (
     UnsafeOutputError,
     reason_of,
 )
-from colorbatch.formats import decode, decoded_bytes, mark
+from colorbatch.formats import decode, decoded_bytes, mark, needs_transcoder
 from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _COPIES = 3
 """Most memory that a picture in progress takes, in multiples of its decoded size in colour: read, coloured, encoded."""
+_TRANSCODER_COPIES = 5
+"""What separating the luma of a JPEG takes besides: the transcoder has taken up to 13 bytes per pixel."""
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write errors that the next picture would meet as well."""
 
@@ -243,7 +245,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             return Kept(_with_etags(decision.row, planned, run))
         content = source.content()
         was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
-        with work.memory.taken(decoded_bytes(content) * _COPIES):
+        with work.memory.taken(decoded_bytes(content) * _copies(content, run.recipe)):
             result = work.executor.colorize(content, planned, work.stages)
         if isinstance(result, NoOutput):
             return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
@@ -252,6 +254,12 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), work, hashes)
         return Made(_with_etags(row, planned, run))
+
+
+def _copies(content: bytes, recipe: Recipe) -> int:
+    """Return how many times its decoded size in colour a source takes in memory."""
+    is_transcoded = recipe.job.jpeg_luma == "exact" and needs_transcoder(content)
+    return _COPIES + _TRANSCODER_COPIES * is_transcoded
 
 
 def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:

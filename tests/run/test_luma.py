@@ -64,7 +64,7 @@ def test_a_profile_is_converted_on_request_alone(job: LocalJob) -> None:
 
 
 def test_a_re_encoded_luma_that_is_said_to_be_exact_is_found(job: LocalJob) -> None:
-    """By hand: the output is saved again with other steps; its luma differs by less than a level on average, which none can see."""
+    """By hand: the output is saved again with other steps; its luma then differs by less than a level on average."""
     batch.run_batch(job)
     output, manifest = job.output / "three.jpg", job.output / MANIFEST_NAME
     before = output.read_bytes()
