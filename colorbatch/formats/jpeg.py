@@ -91,7 +91,8 @@ class LumaNotCopiedError(Exception):
 def has_chroma(data: bytes) -> bool:
     """Return whether a JPEG file has three components, so that its luma may have to be separated from chroma."""
     try:
-        return any(marker in FRAMES and content[5] == 3 for marker, content, _ in segments(data))
+        frame = next((content for marker, content, _ in segments(data) if marker in FRAMES), None)
+        return frame is not None and frame[5] == 3
     except _DAMAGES:
         return False
 
