@@ -16,6 +16,7 @@ from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
 from colorbatch.location import Location
 from colorbatch.machine import usable_cores
+from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels import color
 from colorbatch.pixels.picture import Frame, Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
@@ -37,6 +38,8 @@ from colorbatch.store.store import Store
 
 _EXACT_TOLERANCE = 1.0
 """Maximum difference of luma in lossless formats, in levels: source and output are rounded to whole levels of RGB."""
+_SECOND_TOLERANCES = {8: 2.0, 16: 5.0}
+"""The same as the second reader finds it, whose transforms of profiles round to whole numbers, by bit depth."""
 _JPEG_TOLERANCE = 0.5
 """A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
 source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
@@ -193,34 +196,41 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
     if hashlib.sha256(output).hexdigest() != row.output_sha256:
         outcome.problems.append("the output was altered after it was made")
         return outcome
-    original = None
-    if source is not None:
-        try:
-            original = source.read(row)
-        except OSError as error:
-            outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
-    if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):
-        outcome.problems.append(f"the source {row.input} was altered after the output was made")
-        original = None
+    original = None if source is None else _source_of(row, source, outcome)
     if row.output_sha256 == row.input_sha256:  # a copy, which the hashes prove
         return outcome
     try:
         picture = decode(output, max_megapixels=float("inf"))
         _check_mark(row, picture, outcome)
-        if original is not None:
-            outcome.is_luma_copied = picture.format == "JPEG" and _is_luma_copied(original, output)
-            if outcome.is_luma_copied:
-                outcome.luma_difference = 0.0
-            elif row.luma == "exact":
-                outcome.problems.append("its coded luma is not the source's")
-            else:
-                whole = decode(original, max_megapixels=float("inf"), salvage=row.is_salvaged)
-                _check_luma(whole, picture, outcome)
+        if original is None:
+            return outcome
+        outcome.is_luma_copied = picture.format == "JPEG" and _is_luma_copied(original, output)
+        if outcome.is_luma_copied:
+            outcome.luma_difference = 0.0
+        elif row.luma == "exact":
+            outcome.problems.append("its coded luma is not the source's")
+        else:
+            _check_luma(decode(original, float("inf"), salvage=row.is_salvaged), picture, outcome)
+            if not outcome.problems:
+                _check_with_second_reader(original, output, picture.first.bits, outcome)
     except PictureError as error:
         outcome.problems.append(f"it cannot be compared: {error}")
     except MemoryError:
         outcome.problems.append("it cannot be compared: not enough memory")
     return outcome
+
+
+def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:
+    """Return the source of a row; ``None``: it cannot be read, or was altered, which is a problem of the outcome."""
+    try:
+        original = source.read(row)
+    except OSError as error:
+        outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
+        return None
+    if row.input_sha256 in (None, hashlib.sha256(original).hexdigest()):
+        return original
+    outcome.problems.append(f"the source {row.input} was altered after the output was made")
+    return None
 
 
 def _is_luma_copied(source: bytes, output: bytes) -> bool:
@@ -304,6 +314,19 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
             outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
         if (before.alpha is None) != (after.alpha is None) or not np.array_equal(before.alpha, after.alpha):  # type: ignore[arg-type]
             outcome.problems.append("its alpha is not the source's")
+
+
+def _check_with_second_reader(original: bytes, output: bytes, bits: int, outcome: _Outcome) -> None:
+    """Compare luma as other libraries read it, in the formats that they read."""
+    before, after = luma_of_file(original), luma_of_file(output)
+    if before is None or after is None:
+        return
+    if before.shape != after.shape:
+        outcome.problems.append(f"another reader finds {after.shape} pixels, and {before.shape} in the source")
+        return
+    largest = float(np.abs(before - after).max()) * (2**bits - 1)
+    if largest > _SECOND_TOLERANCES[bits]:
+        outcome.problems.append(f"another reader finds a luma that is not the source's, by up to {largest:.1f} levels")
 
 
 def _luma_differences(before: Frame, after: Frame) -> color.Plane:
