@@ -13,11 +13,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
-from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
+from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, webp
+from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
+from colorbatch.formats.tiff_metadata import PageTags, metadata_of
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, orientation_of, turned, upright_exif
+from colorbatch.pixels.metadata import Metadata, orientation_of, upright_exif
 from colorbatch.pixels.picture import Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
@@ -113,7 +114,9 @@ def decoded_bytes(data: bytes) -> int:
     Image.MAX_IMAGE_PIXELS = None
     try:
         if kind.name == "TIFF":
-            with tifffile.TiffFile(io.BytesIO(data)) as file:
+            layout = tiff_directory.layout_of(data)
+            directories = tiff_directory.pages_of(data, layout, [])
+            with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
                 pages = [file.pages[number] for number in range(len(file.pages))]
                 pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
                 return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
@@ -229,33 +232,32 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     """Decode every page: 8-bit ones with Pillow if possible, others with tifffile."""
     warnings: list[str] = []
+    layout = tiff_directory.layout_of(data)
+    directories = tiff_directory.pages_of(data, layout, warnings)
+    if not directories:
+        raise UnreadablePictureError("a TIFF without pages")
+    bare = tiff_directory.copy_for_decoders(data, directories, layout)
     frames = []
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        for number in range(len(file.pages)):
+    with tifffile.TiffFile(io.BytesIO(bare)) as file:
+        for number, directory in enumerate(directories):
             page = file.pages[number]
             assert isinstance(page, tifffile.TiffPage)
             for width, height in tiff.sizes_of(page):
                 refuse_too_large(width, height, max_megapixels)
             tiff.refuse_unsound(page)
-            metadata = tiff.metadata_of(file, page, data, warnings)
-            orientation = tiff.orientation_of(page)
+            tags = PageTags(data, directory, layout)
+            metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
             if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
                 pixels, alpha = tiff.decode(page)
             else:
-                with _open(data, kind) as image:
+                with _open(bare, kind) as image:
                     image.seek(number)
-                    if {*image.size} != {page.imagewidth, page.imagelength}:  # Pillow rotates some
+                    if image.size != (page.imagewidth, page.imagelength):
                         raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-                    image.info.pop("xmp", None)  # Pillow would also rotate the picture by the orientation in XMP
-                    image.load()  # rotates a TIFF upright by its orientation tag
+                    image.load()
                     pixels, alpha = planes_of(image)
-                if orientation is not None:
-                    metadata = turned(metadata) if is_turned(orientation) else metadata
-                    orientation = 1
-            stored = Stored(pixels, alpha, metadata, page.iccprofile, orientation)
+            stored = Stored(pixels, alpha, metadata, tags.profile, tags.orientation)
             frames.append(make_frame(stored, warnings))
-    if not frames:
-        raise UnreadablePictureError("a TIFF without pages")
     return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
 
 

@@ -3,7 +3,7 @@
 import io
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,25 +14,14 @@ from PIL import TiffImagePlugin
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import tiff_images, tiff_strips
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.tiff_directory import Layout, layout_of, pages_of, write_directory
 from colorbatch.pixels.metadata import Metadata, RawTag
 from colorbatch.pixels.picture import Frame, Pixels
 
-_DIRECTORIES = {34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
-"""Tags that point to another directory; the last is a tag of the EXIF directory."""
 _PLACEHOLDERS = {34665: 34664, 34853: 34852}
 """Placeholders: tifffile does not write these pointers, so they are written as the next lower tag, then renamed."""
-_PIXEL_TAGS = frozenset(
-    {
-        *(254, 255, 263, 264, 265, 274, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 301, 318, 319, 320, 321),
-        *(326, 327, 328, 332, 333, 334, 336, 337, 340, 341, 342, 347, *range(512, 522), 529, 530, 531, 532, 34675),
-        *tifffile.TIFF.TAG_FILTERED,
-    }
-)
-"""Tags that describe how the pixels are stored and interpreted: an output has its own."""
-_RESOLUTION = (282, 283)
-_XMP, _SUB_IFDS = 700, 330
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are from BigTIFF)."""
+_EXIF, _INTEROPERABILITY, _XMP = 34665, 40965, 700
+_LONG, _LONG8 = 4, 16
 LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 """Compressions that are kept in the output, with their names in tifffile."""
 _DEFAULT_COMPRESSION = "zlib"
@@ -148,99 +137,6 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     return stretched
 
 
-def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, warnings: list[str]) -> Metadata:
-    """Return the tags of a page as stored in the file, including those of its EXIF and GPS directories."""
-    order, is_big = tiff.byteorder, tiff.is_bigtiff
-    tags = read_directory(data, page.offset, order, is_big=is_big)
-    directories: dict[int, Mapping[int, RawTag]] = {}
-    for code in (34665, 34853, 40965):
-        parent = directories.get(34665, {}) if code == 40965 else tags
-        if code in parent:
-            kind, _, value = parent[code]
-            try:
-                (offset,) = struct.unpack(f"{order}{'I' if _TYPE_BYTES[kind] == 4 else 'Q'}", value)
-                directories[code] = read_directory(data, offset, order, is_big=is_big)
-            except (struct.error, ValueError) as error:
-                warnings.append(f"the damaged {_DIRECTORIES[code]} directory was dropped: {error}")
-    if _SUB_IFDS in tags:
-        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
-    return Metadata(
-        xmp=tags[_XMP][2] if _XMP in tags else b"",
-        tiff_tags={code: tag for code, tag in tags.items() if code not in _PIXEL_TAGS and code != _XMP},
-        tiff_directories=directories,
-        tiff_byte_order=order,
-        tiff_subfile_type=int(page.subfiletype),
-        tiff_resolution=_resolution_of(page),
-        tiff_compression=LOSSLESS.get(int(page.compression)),
-        has_profile=bool(page.iccprofile),
-    )
-
-
-def orientation_of(page: tifffile.TiffPage) -> int | None:
-    """Return the orientation of the stored pixels, 1 to 8; ``None``: there is no valid tag."""
-    value = page.tags.valueof(274)
-    return int(value) if value in range(1, 9) else None
-
-
-def _resolution_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], tuple[int, int], int] | None:
-    across, down = (page.tags.valueof(code) for code in _RESOLUTION)
-    if not all(isinstance(each, tuple) and len(each) == 2 and all(each) for each in (across, down)):
-        return None
-    return across, down, int(page.tags.valueof(296, 2))
-
-
-def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dict[int, RawTag]:
-    """Return the tags of the directory at ``offset``, as stored in the file.
-
-    Raises:
-        struct.error, ValueError: it is not within the file.
-
-    """
-    layout = _Layout(order, is_big=is_big)
-    (count,) = struct.unpack_from(layout.count, data, offset)
-    tags: dict[int, RawTag] = {}
-    for number in range(count):
-        entry = offset + struct.calcsize(layout.count) + number * layout.entry_size
-        code, kind, values = struct.unpack_from(layout.entry, data, entry)
-        if kind not in _TYPE_BYTES:
-            continue
-        size = values * _TYPE_BYTES[kind]
-        place = entry + struct.calcsize(layout.entry)
-        if size > layout.inline:
-            (place,) = struct.unpack_from(layout.pointer, data, place)
-        if place + size > len(data):
-            raise ValueError(f"tag {code} points outside the file")
-        tags[code] = (kind, values, data[place : place + size])
-    return tags
-
-
-def write_directory(tags: Mapping[int, RawTag], position: int, order: str, *, is_big: bool) -> bytes:
-    """Return a directory at ``position`` of a file, followed by its long values."""
-    layout = _Layout(order, is_big=is_big)
-    head = struct.calcsize(layout.count) + len(tags) * layout.entry_size + struct.calcsize(layout.pointer)
-    entries, values = [], bytearray()
-    for code, (kind, count, value) in sorted(tags.items()):
-        if len(value) <= layout.inline:
-            stored = value.ljust(layout.inline, b"\0")
-        else:
-            values += b"\0" * (len(values) % 2)
-            stored = struct.pack(layout.pointer, position + head + len(values))
-            values += value
-        entries.append(struct.pack(layout.entry, code, kind, count) + stored)
-    return struct.pack(layout.count, len(tags)) + b"".join(entries) + struct.pack(layout.pointer, 0) + bytes(values)
-
-
-class _Layout:
-    """Layout of a directory, as ``struct`` formats: TIFF 6.0, section 2, or BigTIFF."""
-
-    def __init__(self, order: str, *, is_big: bool) -> None:
-        self.count, self.entry, self.pointer = (
-            (f"{order}Q", f"{order}HHQ", f"{order}Q") if is_big else (f"{order}H", f"{order}HHI", f"{order}I")
-        )
-        self.inline = struct.calcsize(self.pointer)
-        self.entry_size = struct.calcsize(self.entry) + self.inline
-
-
 def encode(frames: Sequence[Frame]) -> bytes:
     """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged."""
     order = frames[0].metadata.tiff_byte_order
@@ -292,29 +188,28 @@ def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
     if not any(each.tiff_directories for each in metadata):
         return data
     result = bytearray(data)
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        order, is_big = tiff.byteorder, tiff.is_bigtiff
-        pages = [[(tag.code, tag.offset) for tag in page.tags] for page in _pages(tiff)]
-    pointer = f"{order}Q" if is_big else f"{order}I"
-    for tags, each in zip(pages, metadata, strict=True):
+    layout = layout_of(data)
+    kind = _LONG8 if layout.is_big else _LONG
+    for page, each in zip(pages_of(data, layout, []), metadata, strict=True):
         directories = dict(each.tiff_directories)
-        inner = directories.pop(40965, None)
-        if inner is not None and 34665 in directories:
-            result += b"\0" * (len(result) % 2)
-            value = struct.pack(pointer, len(result))
-            directories[34665] = {**directories[34665], 40965: (16 if is_big else 4, 1, value)}
-            result += write_directory(inner, len(result), order, is_big=is_big)
+        inner = directories.pop(_INTEROPERABILITY, None)
+        if inner is not None and _EXIF in directories:
+            offset = _append(result, inner, layout)
+            directories[_EXIF] = {
+                **directories[_EXIF],
+                _INTEROPERABILITY: (kind, 1, struct.pack(layout.pointer, offset)),
+            }
         for code, directory in directories.items():
-            result += b"\0" * (len(result) % 2)
-            entry = next(offset for tag, offset in tags if tag == _PLACEHOLDERS[code])
-            struct.pack_into(f"{order}HH", result, entry, code, 16 if is_big else 4)
-            struct.pack_into(pointer, result, entry + (12 if is_big else 8), len(result))
-            result += write_directory(directory, len(result), order, is_big=is_big)
+            offset = _append(result, directory, layout)
+            entry = [entry for entry in page.entries if entry.code == _PLACEHOLDERS[code]][-1]
+            struct.pack_into(layout.entry, result, entry.position, code, kind, 1)
+            struct.pack_into(layout.pointer, result, entry.position + struct.calcsize(layout.entry), offset)
     return bytes(result)
 
 
-def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    for number in range(len(tiff.pages)):
-        page = tiff.pages[number]
-        assert isinstance(page, tifffile.TiffPage)
-        yield page
+def _append(file: bytearray, directory: Mapping[int, RawTag], layout: Layout) -> int:
+    """Append a directory to a file, and return its offset, which is even."""
+    file += b"\0" * (len(file) % 2)
+    offset = len(file)
+    file += write_directory(directory, offset, layout)
+    return offset
