@@ -13,13 +13,13 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, webp
+from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, tiff_masks, webp
 from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.formats.tiff_metadata import PageTags, metadata_of
 from colorbatch.job import BatchJob
 from colorbatch.pixels.metadata import Metadata, orientation_of, upright_exif
-from colorbatch.pixels.picture import Picture, Pixels
+from colorbatch.pixels.picture import Frame, MaskPage, Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
 """Start of the warning about a truncated picture."""
@@ -152,7 +152,7 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     try:
         match picture.format:
             case "TIFF":
-                return tiff.encode(picture.frames)
+                return tiff.encode(picture.frames, picture.masks)
             case "JPEG":
                 return jpeg.encode(
                     picture.first, picture.jpeg_luma_table, jpeg_source if picture.has_luma_scans else b""
@@ -237,15 +237,24 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     if not directories:
         raise UnreadablePictureError("a TIFF without pages")
     bare = tiff_directory.copy_for_decoders(data, directories, layout)
-    frames = []
+    frames: list[Frame] = []
+    masks: list[MaskPage] = []
+    photographs: set[tuple[int, ...]] = set()
     with tifffile.TiffFile(io.BytesIO(bare)) as file:
         for number, directory in enumerate(directories):
+            tags = PageTags(data, directory, layout)
+            if tiff_masks.is_mask(tags, photographs):
+                try:
+                    masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
+                except ValueError as error:
+                    warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
+                continue
+            photographs.add(tiff_masks.sides_of(tags))
             page = file.pages[number]
             assert isinstance(page, tifffile.TiffPage)
             for width, height in tiff.sizes_of(page):
                 refuse_too_large(width, height, max_megapixels)
             tiff.refuse_unsound(page)
-            tags = PageTags(data, directory, layout)
             metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
             if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
                 pixels, alpha = tiff.decode(page)
@@ -258,7 +267,9 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                     pixels, alpha = planes_of(image)
             stored = Stored(pixels, alpha, metadata, tags.profile, tags.orientation)
             frames.append(make_frame(stored, warnings))
-    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
+    if not frames:
+        raise UnsupportedPictureError("all its pages are masks, none is a photograph")
+    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
 
 
 def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:

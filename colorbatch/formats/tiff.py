@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import tiff_images, tiff_strips
+from colorbatch.formats import tiff_images, tiff_masks, tiff_strips
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.tiff_directory import Layout, layout_of, pages_of, write_directory
 from colorbatch.pixels.metadata import Metadata, RawTag
-from colorbatch.pixels.picture import Frame, Pixels
+from colorbatch.pixels.picture import Frame, MaskPage, Pixels
 
 _PLACEHOLDERS = {34665: 34664, 34853: 34852}
 """Placeholders: tifffile does not write these pointers, so they are written as the next lower tag, then renamed."""
@@ -137,17 +137,16 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     return stretched
 
 
-def encode(frames: Sequence[Frame]) -> bytes:
-    """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged."""
+def encode(frames: Sequence[Frame], masks: Sequence[MaskPage] = ()) -> bytes:
+    """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged, and mask pages."""
     order = frames[0].metadata.tiff_byte_order
-    is_big = (
-        sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames) > _MAX_CLASSIC_BYTES
-    )
+    size = sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames)
+    is_big = size + sum(len(segment) for mask in masks for segment in mask.segments) > _MAX_CLASSIC_BYTES
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:
         for frame in frames:
             _write_page(writer, frame, order)
-    return _with_directories(buffer.getvalue(), [frame.metadata for frame in frames])
+    return tiff_masks.with_masks(_with_directories(buffer.getvalue(), [frame.metadata for frame in frames]), masks)
 
 
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["<", ">"]) -> None:

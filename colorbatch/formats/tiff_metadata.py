@@ -80,25 +80,36 @@ def metadata_of(page: PageTags, data: bytes, compression: str | None, warnings: 
         warnings: receives what was left out.
 
     """
-    tags = page.tags
-    _warn_of_damage([code for code in page.damaged if code not in _OF_PIXELS or code in _READ_HERE], "", warnings)
-    directories = _directories_of(page, data, warnings)
-    if _SUB_IFDS in tags:
-        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
-    kept = {code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP}
-    pointers = [code for code, (kind, _, _) in kept.items() if kind in _POINTERS]
-    if pointers:
-        warnings.append(f"directories of an unknown kind were dropped: {_named(pointers)}")
+    tags = without_damage(page, warnings)
     return Metadata(
         xmp=tags[_XMP][2] if _XMP in tags else b"",
-        tiff_tags={code: tag for code, tag in kept.items() if code not in pointers},
-        tiff_directories=directories,
+        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP},
+        tiff_directories=_directories_of(page, data, warnings),
         tiff_byte_order=page.layout.order,
         tiff_subfile_type=page.subfile_type,
         tiff_resolution=_resolution_of(page, warnings),
         tiff_compression=compression,
         has_profile=bool(page.profile),
     )
+
+
+def without_damage(page: PageTags, warnings: list[str]) -> Mapping[int, RawTag]:
+    """Return the tags of a page that can be read and copied, those of pixels included.
+
+    Args:
+        page: its tags.
+        warnings: receives what was left out.
+
+    """
+    _warn_of_damage([code for code in page.damaged if code not in _OF_PIXELS or code in _READ_HERE], "", warnings)
+    if _SUB_IFDS in page.tags:
+        warnings.append(f"{page.tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
+    pointers = [code for code, (kind, _, _) in page.tags.items() if kind in _POINTERS]
+    unknown = [code for code in pointers if code not in _DIRECTORIES and code not in _OF_PIXELS]
+    if unknown:
+        warnings.append(f"directories of an unknown kind were dropped: {_named(unknown)}")
+    left_out = {*pointers, *_DIRECTORIES, _SUB_IFDS}
+    return {code: tag for code, tag in page.tags.items() if code not in left_out}
 
 
 def _directories_of(page: PageTags, data: bytes, warnings: list[str]) -> Mapping[int, Mapping[int, RawTag]]:

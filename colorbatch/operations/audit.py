@@ -247,6 +247,8 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
             outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
         if (before.alpha is None) != (after.alpha is None) or not np.array_equal(before.alpha, after.alpha):  # type: ignore[arg-type]
             outcome.problems.append("its alpha is not the source's")
+    if source.masks != output.masks:
+        outcome.problems.append("its masks are not the source's")
 
 
 def _luma_differences(before: Frame, after: Frame) -> color.Plane:

@@ -1,13 +1,16 @@
 """Contents of a decoded picture file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from colorbatch.pixels.chroma import Pixels, merged
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.metadata import Metadata, RawTag
 
-__all__ = ["Frame", "Picture", "Pixels"]
+__all__ = ["Frame", "MaskPage", "Picture", "Pixels"]
+
+_TILE_WIDTH = 322
+"""Tag of a TIFF page (TIFF 6.0, section 15)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,23 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class MaskPage:
+    """A page of a TIFF that is no photograph: a mask, or the infrared page of a scanner. Kept as stored."""
+
+    position: int
+    """Number of frames before it."""
+    tags: Mapping[int, RawTag]
+    """Its tags, without offsets and byte counts."""
+    segments: tuple[bytes, ...]
+    """Its strips or tiles, as stored: compressed, in the byte order of the file."""
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the segments are tiles."""
+        return _TILE_WIDTH in self.tags
+
+
+@dataclass(frozen=True)
 class Picture:
     """A decoded picture file."""
 
@@ -60,6 +80,8 @@ class Picture:
     """Whether the source is a grey JPEG whose coded luma can be copied: it was neither rotated nor converted."""
     warnings: tuple[str, ...] = ()
     """What could not be kept from the source."""
+    masks: tuple[MaskPage, ...] = ()
+    """Pages that are no photographs, in the order of the file; in a TIFF only."""
 
     @property
     def first(self) -> Frame:

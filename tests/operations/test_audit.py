@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,29 @@ def test_scanned_text_in_a_poor_jpeg_is_sound(tmp_path: Path, model_path: Path) 
     found = audit_batch(job.output, source)
     assert found.is_sound
     assert (found.luma_handed_on, found.largest_luma_difference) == (1, 0)
+
+
+def test_masks_are_compared_bit_for_bit(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    slope = np.linspace(0, 255, 60, dtype=np.uint8)[None].repeat(40, axis=0)
+    with tifffile.TiffWriter(source / "a.tif") as writer:
+        writer.write(slope, metadata=None)
+        writer.write(slope > 99, photometric="minisblack", subfiletype=4, metadata=None)
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu")
+    batch.run_batch(job)
+    assert audit_batch(job.output, source).is_sound
+    with tifffile.TiffFile(job.output / "a.tif") as file:
+        assert [page.photometric for page in file.pages] == [2, 4]
+        (place,) = file.pages[1].dataoffsets
+    output = bytearray((job.output / "a.tif").read_bytes())
+    output[place + 9] ^= 1
+    (job.output / "a.tif").write_bytes(output)
+    manifest = job.output / MANIFEST_NAME
+    row = json.loads(manifest.read_text())
+    row["output_sha256"] = hashlib.sha256(output).hexdigest()
+    manifest.write_text(json.dumps(row) + "\n")
+    assert problems(audit_batch(job.output, source)) == {"a.tif": "its masks are not the source's"}
 
 
 def test_what_was_altered_removed_or_added_is_found(job: LocalJob) -> None:
