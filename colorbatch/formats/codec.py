@@ -256,16 +256,17 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 refuse_too_large(width, height, max_megapixels)
             tiff.refuse_unsound(page)
             metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
-            if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
-                pixels, alpha = tiff.decode(page)
-            else:
+            if tiff.is_for_pillow(page):
                 with _open(bare, kind) as image:
                     image.seek(number)
                     if image.size != (page.imagewidth, page.imagelength):
                         raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
                     image.load()
-                    pixels, alpha = planes_of(image)
-            stored = Stored(pixels, alpha, metadata, tags.profile, tags.orientation)
+                    decoded = tiff.Decoded(*planes_of(image), unnamed=None)
+            else:
+                decoded = tiff.decode(page)
+            pixels, alpha, unnamed = decoded.pixels, decoded.alpha, decoded.unnamed
+            stored = Stored(pixels, alpha, metadata, tags.profile, tags.orientation, unnamed)
             frames.append(make_frame(stored, warnings))
     if not frames:
         raise UnsupportedPictureError("all its pages are masks, none is a photograph")

@@ -4,6 +4,7 @@ import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -27,12 +28,20 @@ LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34
 _DEFAULT_COMPRESSION = "zlib"
 _MAX_CLASSIC_BYTES = 3_900_000_000
 """Bytes of pixels above which a BigTIFF is written."""
-_MINISWHITE, _MINISBLACK, _RGB, _CMYK = 0, 1, 2, 5
+_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_COLORS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}
+"""Numbers of colour channels that :func:`decode` knows, by photometric interpretation."""
+_OF_PILLOW = frozenset({_PALETTE, _YCBCR, _LAB})
+"""Photometric interpretations that only Pillow converts to RGB."""
+_UNSPECIFIED, _PREMULTIPLIED = 0, 1
+_ALPHA = frozenset({_PREMULTIPLIED, 2, 999})
+"""Kinds of extra channels that are alpha (TIFF 6.0, section 18); 999 is Corel Draw's."""
+_STRETCHED = frozenset({tifffile.SAMPLEFORMAT.INT, tifffile.SAMPLEFORMAT.IEEEFP})
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Return whether a page has more than 8 bits per channel, or floating-point samples."""
-    return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
+    """Return whether a page is decoded to 16 bits: it has more than 8 per channel, or signed or floating samples."""
+    return bool(page.bitspersample > 8 or page.sampleformat in _STRETCHED)
 
 
 def sizes_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], ...]:
@@ -58,25 +67,65 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
         raise UnreadablePictureError(f"damaged or truncated: it has {len(page.dataoffsets)} of {parts} strips or tiles")
 
 
-def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
-    """Return whether Pillow fully supports the compression of a page."""
-    return (
-        int(page.compression) in TiffImagePlugin.COMPRESSION_INFO and int(page.compression) != tifffile.COMPRESSION.WEBP
+def is_for_pillow(page: tifffile.TiffPage) -> bool:
+    """Return whether a page is decoded by Pillow: one of up to 8 bits that it reads in full.
+
+    Pillow knows fax, palettes, CIE Lab and YCbCr, but no big-endian BigTIFF, and no predictor in PackBits; it drops
+    channels without a stated meaning.
+
+    Raises:
+        UnsupportedPictureError: neither Pillow nor :func:`decode` knows its photometric interpretation or channels.
+
+    """
+    compression, file = int(page.compression), page.parent
+    has_gap = (
+        is_deep(page)
+        or compression not in TiffImagePlugin.COMPRESSION_INFO
+        or compression == tifffile.COMPRESSION.WEBP
+        or (compression == tifffile.COMPRESSION.PACKBITS and page.predictor != tifffile.PREDICTOR.NONE)
+        or (file.is_bigtiff and file.byteorder == ">")
     )
+    key = (
+        TiffImagePlugin.II if file.byteorder == "<" else TiffImagePlugin.MM,
+        _YCBCR if compression == tifffile.COMPRESSION.OJPEG else int(page.photometric),
+        (int(page.sampleformat),),
+        int(page.fillorder),
+        (page.bitspersample,) * page.samplesperpixel,
+        tuple(int(kind) for kind in page.extrasamples),
+    )
+    if has_gap or key not in TiffImagePlugin.OPEN_INFO:
+        _channels_of(page)
+        return False
+    if int(page.photometric) in _OF_PILLOW or compression == tifffile.COMPRESSION.OJPEG:
+        return True
+    channels = _channels_of(page)
+    return channels.unnamed is None and (channels.alpha is None or page.planarconfig != tifffile.PLANARCONFIG.SEPARATE)
 
 
-def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
-    """Return pixels and alpha of 8 bits, or of 16 if the samples have more; CMYK has four channels.
+@dataclass(frozen=True)
+class Decoded:
+    """The samples of a page, ``[H, W]`` or ``[H, W, C]``, of 8 or 16 bits."""
 
-    Unsigned samples of more than 8 bits are scaled from 0..2^N-1 to 0..65535. The range of floating-point samples is
-    0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the maximum of the page.
+    pixels: Pixels
+    """Grey, RGB or CMYK."""
+    alpha: Pixels | None
+    unnamed: Pixels | None
+    """A channel without a stated meaning."""
+
+
+def decode(page: tifffile.TiffPage) -> Decoded:
+    """Return the samples of a page, in 8 bits, or in 16 if it is deep; CMYK has four channels.
+
+    Unsigned samples are scaled from 0..2^N-1 to 0..255, or from more than 8 bits to 0..65535. The range of
+    floating-point samples is 0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the
+    maximum of the page.
 
     Raises:
         UnsupportedPictureError: the samples have no clear meaning as a photograph.
         UnreadablePictureError: damaged or truncated.
 
     """
-    colors, extra = _channels_of(page)
+    channels = _channels_of(page)
     try:
         samples = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
     except UnreadablePictureError:
@@ -87,38 +136,64 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         samples = np.moveaxis(samples, 0, -1)
     planes = _to_levels(samples, int(page.bitspersample))
     top = np.iinfo(planes.dtype).max
-    pixels = planes if planes.ndim == 2 else planes[..., 0] if colors == 1 else planes[..., :colors]
+    pixels = planes if planes.ndim == 2 else planes[..., 0] if channels.colors == 1 else planes[..., : channels.colors]
     if int(page.photometric) == _MINISWHITE:
         pixels = top - pixels
-    alpha = planes[..., -1] if extra else None
-    if alpha is not None and extra[0] == int(tifffile.EXTRASAMPLE.ASSOCALPHA):
+    alpha = None if channels.alpha is None else planes[..., channels.alpha]
+    if alpha is not None and channels.is_premultiplied:
         opacity = np.maximum(alpha, 1).astype(np.float32) / np.float32(top)
         shape = opacity if pixels.ndim == 2 else opacity[..., None]
         pixels = np.clip(pixels / shape + 0.5, 0, top).astype(planes.dtype)
-    return pixels, alpha
+    return Decoded(pixels, alpha, None if channels.unnamed is None else planes[..., channels.unnamed])
 
 
-def _channels_of(page: tifffile.TiffPage) -> tuple[int, list[int]]:
-    """Return the number of colour channels of a page, and the kinds of its extra ones; called before decoding.
+@dataclass(frozen=True)
+class _Channels:
+    """Meaning of the channels of a page."""
+
+    colors: int
+    """Number of those that are colours, which come first."""
+    alpha: int | None
+    """Index of alpha."""
+    unnamed: int | None
+    """Index of the one without a stated meaning, such as the infrared of a scanner."""
+    is_premultiplied: bool
+    """Whether the colours are multiplied by alpha."""
+
+
+def _channels_of(page: tifffile.TiffPage) -> _Channels:
+    """Return the meaning of the channels of a page; called before decoding.
 
     Raises:
         UnsupportedPictureError: they have no clear meaning.
 
     """
-    channels, extra = page.samplesperpixel, [int(kind) for kind in page.extrasamples]
-    colors = channels - len(extra)
-    if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors:
+    photometric, count = int(page.photometric), page.samplesperpixel
+    is_converted = (  # to RGB by its codec
+        photometric == _YCBCR
+        and page.compression == tifffile.COMPRESSION.JPEG
+        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+    )
+    colors = 3 if is_converted else _COLORS.get(photometric, 0)
+    if not 0 < colors <= count:
         raise UnsupportedPictureError(
-            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
+            f"a TIFF of photometric {photometric} with {count} channels of {page.bitspersample} bits"
         )
-    if len(extra) > 1 or 0 in extra:
-        raise UnsupportedPictureError(f"it has {len(extra)} extra channels without a stated meaning")
-    return colors, extra
+    kinds = [int(kind) for kind in page.extrasamples][: count - colors]
+    kinds += [_UNSPECIFIED] * (count - colors - len(kinds))
+    alphas = [number for number, kind in enumerate(kinds, start=colors) if kind in _ALPHA]
+    unnamed = [number for number, kind in enumerate(kinds, start=colors) if kind not in _ALPHA]
+    if len(alphas) > 1 or len(unnamed) > 1:
+        raise UnsupportedPictureError(f"it has {len(kinds)} extra channels without a stated meaning")
+    return _Channels(colors, next(iter(alphas), None), next(iter(unnamed), None), _PREMULTIPLIED in kinds)
 
 
 def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     if samples.dtype == np.uint8 and bits == 8:
         return samples.astype(np.uint8)
+    if bits < 8 and samples.dtype.kind in "bu":
+        few: NDArray[np.uint8] = np.round(samples * (255 / (2**bits - 1))).astype(np.uint8)
+        return few
     if samples.dtype.kind == "u":
         largest = 2**bits - 1
         if largest == np.iinfo(np.uint16).max:
@@ -153,6 +228,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["
     metadata = frame.metadata
     compression = metadata.tiff_compression or _DEFAULT_COMPRESSION
     height, width, channels = tiff_strips.shape_of(frame)
+    extra_channels = tiff_strips.extra_channels_of(frame)
     tags = dict(metadata.tiff_tags)
     if metadata.xmp:
         tags[_XMP] = (1, len(metadata.xmp), metadata.xmp)
@@ -169,9 +245,9 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["
         subfiletype=metadata.tiff_subfile_type,
         resolution=None if resolution is None else resolution[:2],
         resolutionunit=None if resolution is None else resolution[2],
-        photometric="minisblack" if channels < 3 else "rgb",
+        photometric="minisblack" if channels - len(extra_channels) < 3 else "rgb",
         planarconfig=None if channels == 1 else "contig",
-        extrasamples=None if frame.alpha is None else ["unassalpha"],
+        extrasamples=extra_channels or None,
         compression=None if compression == "none" else compression,
         predictor=compression in tiff_strips.DIFFERENCED,
         iccprofile=srgb_profile() if metadata.has_profile else None,

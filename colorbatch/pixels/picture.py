@@ -26,6 +26,8 @@ class Frame:
     """``[2, h, w]``, small, to be merged with the luma of the pixels; ``None``: the pixels are final."""
     confidence: float | None = None
     """The model's confidence in the chroma, 0..1; ``None``: not reported, or nothing was coloured."""
+    unnamed: Pixels | None = None
+    """Like alpha, a channel without a stated meaning, such as the infrared of a scanner; in a TIFF only."""
 
     def merged(self) -> "Frame":
         """Return the frame with its chroma merged into its pixels: RGB ``[H, W, 3]``."""
