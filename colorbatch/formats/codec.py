@@ -230,47 +230,56 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode every page: 8-bit ones with Pillow if possible, others with tifffile."""
+    """Decode every page that is a photograph, and copy the others."""
     warnings: list[str] = []
     layout = tiff_directory.layout_of(data)
     directories = tiff_directory.pages_of(data, layout, warnings)
     if not directories:
         raise UnreadablePictureError("a TIFF without pages")
+    pages = [PageTags(data, directory, layout) for directory in directories]
     bare = tiff_directory.copy_for_decoders(data, directories, layout)
     frames: list[Frame] = []
     masks: list[MaskPage] = []
     photographs: set[tuple[int, ...]] = set()
     with tifffile.TiffFile(io.BytesIO(bare)) as file:
-        for number, directory in enumerate(directories):
-            tags = PageTags(data, directory, layout)
-            if tiff_masks.is_mask(tags, photographs):
+        for number, tags in enumerate(pages):
+            if frames and tags.is_thumbnail:
+                warnings.append("a thumbnail was dropped")
+            elif tiff_masks.is_mask(tags, photographs):
                 try:
                     masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
                 except ValueError as error:
                     warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
-                continue
-            photographs.add(tiff_masks.sides_of(tags))
-            page = file.pages[number]
-            assert isinstance(page, tifffile.TiffPage)
-            for width, height in tiff.sizes_of(page):
-                refuse_too_large(width, height, max_megapixels)
-            tiff.refuse_unsound(page)
-            metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
-            if tiff.is_for_pillow(page):
-                with _open(bare, kind) as image:
-                    image.seek(number)
-                    if image.size != (page.imagewidth, page.imagelength):
-                        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-                    image.load()
-                    decoded = tiff.Decoded(*planes_of(image), unnamed=None)
             else:
-                decoded = tiff.decode(page)
-            pixels, alpha, unnamed = decoded.pixels, decoded.alpha, decoded.unnamed
-            stored = Stored(pixels, alpha, metadata, tags.profile, tags.orientation, unnamed)
-            frames.append(make_frame(stored, warnings))
+                photographs.add(tiff_masks.sides_of(tags))
+                page = file.pages[number]
+                assert isinstance(page, tifffile.TiffPage)
+                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
+                metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
+                stored = Stored(
+                    decoded.pixels, decoded.alpha, metadata, tags.profile, tags.orientation, decoded.unnamed
+                )
+                frames.append(make_frame(stored, warnings))
     if not frames:
         raise UnsupportedPictureError("all its pages are masks, none is a photograph")
     return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
+
+
+def _decode_tiff_page(
+    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float
+) -> tiff.Decoded:
+    """Decode one page with Pillow or tifffile, whichever reads it in full."""
+    for width, height in tiff.sizes_of(page):
+        refuse_too_large(width, height, max_megapixels)
+    tiff.refuse_unsound(page)
+    if not tiff.is_for_pillow(page):
+        return tiff.decode(page)
+    with _open(data, kind) as image:
+        image.seek(number)
+        if image.size != (page.imagewidth, page.imagelength):
+            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+        image.load()
+        return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
 def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:

@@ -1,11 +1,14 @@
 """What a TIFF page says beside its pixels, as far as it can be read: damaged parts are left out, with a warning."""
 
+import math
 import struct
 from collections.abc import Iterable, Mapping
 
 import tifffile
 
+from colorbatch.formats import iptc, photoshop
 from colorbatch.formats.tiff_directory import (
+    TYPE_BYTES,
     Directory,
     Layout,
     integer_of,
@@ -30,7 +33,13 @@ _POINTERS = frozenset({13, 18})
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _ORIENTATION = 254, 255, 274
 _RESOLUTION, _RESOLUTION_UNIT = (282, 283), 296
 _XMP, _SUB_IFDS, _PROFILE = 700, 330, 34675
-_RATIONAL = 5
+_BYTE, _RATIONAL = 1, 5
+_IPTC, _RESOURCES, _LAYERS = 33723, 34377, 37724
+"""IPTC-IIM, image resources and layers of Photoshop (Adobe Photoshop TIFF Technical Notes, 2002)."""
+_THUMBNAILS = frozenset(range(20498, 20540))
+"""Thumbnails of GDI+, which stores them as tags of the page (property tags 0x5012 to 0x503B)."""
+_WIDTH, _COMPRESSION, _OLD_JPEG, _JPEG_THUMBNAIL = 256, 259, 6, 513
+"""Where pixels are not compressed as old-style JPEG, an offset of a JPEG is that of a thumbnail."""
 _NO_UNIT, _INCH, _LAST_UNIT = 1, 2, 5
 """Codes of the unit of resolution: none, inch, centimetre; 4 and 5 are millimetre and micrometre."""
 _READ_HERE = frozenset(
@@ -65,6 +74,11 @@ class PageTags:
         return value if value in range(1, 9) else None
 
     @property
+    def is_thumbnail(self) -> bool:
+        """Whether it is no page, but a thumbnail as in EXIF (EXIF 2.32, section 4.5.4): a JPEG without a width."""
+        return _JPEG_THUMBNAIL in self.tags and _WIDTH not in self.tags
+
+    @property
     def profile(self) -> bytes | None:
         """ICC profile of the pixels."""
         return self.tags[_PROFILE][2] if _PROFILE in self.tags else None
@@ -81,9 +95,10 @@ def metadata_of(page: PageTags, data: bytes, compression: str | None, warnings: 
 
     """
     tags = without_damage(page, warnings)
+    described = {code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP}
     return Metadata(
         xmp=tags[_XMP][2] if _XMP in tags else b"",
-        tiff_tags={code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP},
+        tiff_tags=_without_copies(described, page, warnings),
         tiff_directories=_directories_of(page, data, warnings),
         tiff_byte_order=page.layout.order,
         tiff_subfile_type=page.subfile_type,
@@ -110,6 +125,26 @@ def without_damage(page: PageTags, warnings: list[str]) -> Mapping[int, RawTag]:
         warnings.append(f"directories of an unknown kind were dropped: {_named(unknown)}")
     left_out = {*pointers, *_DIRECTORIES, _SUB_IFDS}
     return {code: tag for code, tag in page.tags.items() if code not in left_out}
+
+
+def _without_copies(tags: Mapping[int, RawTag], page: PageTags, warnings: list[str]) -> Mapping[int, RawTag]:
+    """Return tags without copies of the picture, which would stay as they are beside the coloured one."""
+    kept = {code: tag for code, tag in tags.items() if code != _LAYERS and code not in _THUMBNAILS}
+    if _LAYERS in tags:
+        warnings.append("the layers of Photoshop were dropped")
+    if tags.keys() & _THUMBNAILS or (_JPEG_THUMBNAIL in page.tags and page.integer(_COMPRESSION) != _OLD_JPEG):
+        warnings.append("a thumbnail was dropped")
+    for code, remove, warning in (
+        (_IPTC, iptc.without_preview, "a preview in IPTC was dropped"),
+        (_RESOURCES, photoshop.without_thumbnails, photoshop.THUMBNAIL_DROPPED),
+    ):
+        kind, _, value = kept.get(code, (_BYTE, 0, b""))
+        left = remove(value)
+        if left != value:
+            warnings.append(warning)
+            size = TYPE_BYTES[kind]
+            kept[code] = (kind, math.ceil(len(left) / size), left.ljust(math.ceil(len(left) / size) * size, b"\0"))
+    return {code: tag for code, tag in kept.items() if tag[2]}
 
 
 def _directories_of(page: PageTags, data: bytes, warnings: list[str]) -> Mapping[int, Mapping[int, RawTag]]:
