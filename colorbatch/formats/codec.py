@@ -17,6 +17,7 @@ from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, tiff_m
 from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.formats.tiff_metadata import PageTags, metadata_of
+from colorbatch.formats.tiff_raw import refuse_raw
 from colorbatch.job import BatchJob
 from colorbatch.pixels.metadata import Metadata, orientation_of, upright_exif
 from colorbatch.pixels.picture import Frame, MaskPage, Picture, Pixels
@@ -237,6 +238,7 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     if not directories:
         raise UnreadablePictureError("a TIFF without pages")
     pages = [PageTags(data, directory, layout) for directory in directories]
+    refuse_raw(data, pages)
     bare = tiff_directory.copy_for_decoders(data, directories, layout)
     frames: list[Frame] = []
     masks: list[MaskPage] = []
