@@ -116,7 +116,7 @@ def decoded_bytes(data: bytes) -> int:
     try:
         if kind.name == "TIFF":
             layout = tiff_directory.layout_of(data)
-            directories = tiff_directory.pages_of(data, layout, [])
+            directories = tiff_directory.pages_of(data, layout, salvage=True)
             with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
                 pages = [file.pages[number] for number in range(len(file.pages))]
                 pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
@@ -234,7 +234,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     """Decode every page that is a photograph, and copy the others."""
     warnings: list[str] = []
     layout = tiff_directory.layout_of(data)
-    directories = tiff_directory.pages_of(data, layout, warnings)
+    salvage = ImageFile.LOAD_TRUNCATED_IMAGES
+    directories = tiff_directory.pages_of(data, layout, salvage=salvage)
     if not directories:
         raise UnreadablePictureError("a TIFF without pages")
     pages = [PageTags(data, directory, layout) for directory in directories]
@@ -250,7 +251,9 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             elif tiff_masks.is_mask(tags, photographs):
                 try:
                     masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
-                except ValueError as error:
+                except PictureError as error:
+                    if isinstance(error, UnreadablePictureError) and not salvage:
+                        raise
                     warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
             else:
                 photographs.add(tiff_masks.sides_of(tags))

@@ -265,7 +265,7 @@ def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
     result = bytearray(data)
     layout = layout_of(data)
     kind = _LONG8 if layout.is_big else _LONG
-    for page, each in zip(pages_of(data, layout, []), metadata, strict=True):
+    for page, each in zip(pages_of(data, layout), metadata, strict=True):
         directories = dict(each.tiff_directories)
         inner = directories.pop(_INTEROPERABILITY, None)
         if inner is not None and _EXIF in directories:

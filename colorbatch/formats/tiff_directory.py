@@ -81,11 +81,11 @@ def layout_of(data: bytes) -> Layout:
     return Layout("<" if order == "<" else ">", is_big=version == 43)
 
 
-def pages_of(data: bytes, layout: Layout, warnings: list[str]) -> list[Directory]:
-    """Return the directories of the pages; ``warnings`` receives why some cannot be read.
+def pages_of(data: bytes, layout: Layout, *, salvage: bool = False) -> list[Directory]:
+    """Return the directories of the pages; with ``salvage``, those before one that cannot be read.
 
     Raises:
-        UnreadablePictureError: the first one cannot be read.
+        UnreadablePictureError: one cannot be read; with ``salvage``, the first one.
 
     """
     (offset,) = struct.unpack_from(layout.pointer, data.ljust(_HEADER_BYTES), layout.first_offset)
@@ -94,9 +94,8 @@ def pages_of(data: bytes, layout: Layout, warnings: list[str]) -> list[Directory
         try:
             found[offset] = read_directory(data, offset, layout)
         except ValueError as error:
-            if not found:
-                raise UnreadablePictureError(f"damaged or truncated: {error}") from error
-            warnings.append(f"what follows page {len(found)} is damaged and was dropped: {error}")
+            if not salvage or not found:
+                raise UnreadablePictureError(f"damaged or truncated: of page {len(found) + 1}, {error}") from error
             break
         offset = found[offset].following
     return list(found.values())
@@ -114,11 +113,11 @@ def read_directory(data: bytes, offset: int | None, layout: Layout) -> Directory
     try:
         (count,) = struct.unpack_from(layout.count, data, offset)
     except (struct.error, OverflowError) as error:
-        raise ValueError("a directory is outside the file") from error
+        raise ValueError("the directory is outside the file") from error
     start = offset + layout.head_size
     end = start + count * layout.entry_size
     if count > _MAX_ENTRIES or end > len(data):
-        raise ValueError(f"a directory claims {count} entries")
+        raise ValueError(f"the directory claims {count} entries")
     entries = []
     for position in range(start, end, layout.entry_size):
         code, kind, values = struct.unpack_from(layout.entry, data, position)

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Collection, Sequence
 
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.tiff_directory import Layout, integers_of, layout_of, pages_of, write_directory
 from colorbatch.formats.tiff_metadata import PageTags, without_damage
 from colorbatch.pixels.metadata import RawTag
@@ -51,18 +52,19 @@ def read_mask(data: bytes, page: PageTags, position: int, warnings: list[str]) -
         warnings: as for :func:`colorbatch.formats.tiff_metadata.metadata_of`.
 
     Raises:
-        ValueError: it cannot be copied.
+        UnreadablePictureError: it is damaged or truncated.
+        UnsupportedPictureError: it cannot be copied.
 
     """
     order = page.layout.order
     offset_code, count_code = _TILES if _TILES[0] in page.tags else _STRIPS
     if offset_code not in page.tags or count_code not in page.tags or page.tags.keys() & _OLD_JPEG:
-        raise ValueError("its strips or tiles cannot be copied")
+        raise UnsupportedPictureError("its strips or tiles cannot be copied")
     offsets, counts = (integers_of(page.tags[code], order) for code in (offset_code, count_code))
     if len(offsets) != len(counts) or any(
         start + size > len(data) for start, size in zip(offsets, counts, strict=True)
     ):
-        raise ValueError("some of its strips or tiles are outside the file")
+        raise UnreadablePictureError("damaged or truncated: strips or tiles of a mask are outside the file")
     segments = tuple(data[start : start + size] for start, size in zip(offsets, counts, strict=True))
     tags = without_damage(page, warnings)
     return MaskPage(position, {code: tags[code] for code in tags if code not in (*_STRIPS, *_TILES)}, segments)
@@ -74,7 +76,7 @@ def with_masks(data: bytes, masks: Sequence[MaskPage]) -> bytes:
         return data
     layout = layout_of(data)
     result = bytearray(data)
-    photographs = [directory.offset for directory in pages_of(data, layout, [])]
+    photographs = [directory.offset for directory in pages_of(data, layout)]
     pages: list[int] = []
     for number in range(len(photographs) + 1):
         pages += [_append(result, mask, layout) for mask in masks if mask.position == number]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 from saved_pictures import coloured
 
-from colorbatch.errors import UnsupportedPictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode
 
 Levels = NDArray[Any]
@@ -134,12 +134,26 @@ def test_a_page_with_the_photometric_interpretation_of_a_mask_is_copied() -> Non
     np.testing.assert_equal(content_of(coloured(data), 1), content_of(data, 1))
 
 
-def test_a_damaged_mask_is_left_out_with_a_warning() -> None:
+def test_a_mask_that_is_cut_off_is_missed() -> None:
     data = bytearray(pages((GREY, 0, {}), (NOISE, 4, {})))
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         struct.pack_into("<I", data, file.pages[1].tags[273].valueoffset, 10**6)
+    with pytest.raises(UnreadablePictureError, match="strips or tiles of a mask are outside the file"):
+        decode(bytes(data))
+    picture = decode(bytes(data), salvage=True)
+    assert (len(picture.frames), picture.masks) == (1, ())
+    assert picture.warnings[1].startswith("page 2, a mask, was dropped: ")
+
+
+@pytest.mark.parametrize("tag", [513, 279])
+def test_a_mask_that_cannot_be_copied_is_left_out_with_a_warning(tag: int) -> None:
+    """Parts of an old-style JPEG are outside its strips (TIFF 6.0, section 22); some writers give no byte counts."""
+    data = bytearray(pages((GREY, 0, {}), (NOISE, 4, {"extratags": [(300, 4, 1, 8, True)]})))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[1].tags[300 if tag == 513 else tag].offset
+    struct.pack_into("<H", data, place, tag if tag == 513 else 300)
     picture = decode(bytes(data))
-    assert picture.warnings == ("page 2, a mask, was dropped: some of its strips or tiles are outside the file",)
+    assert picture.warnings == ("page 2, a mask, was dropped: its strips or tiles cannot be copied",)
     assert len(tifffile.TiffFile(io.BytesIO(encode(picture))).pages) == 1
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin, TiffTags
 from saved_pictures import IIM, RESOURCES, XMP, coloured
 
-from colorbatch.formats import decode
+from colorbatch.errors import UnreadablePictureError
+from colorbatch.formats import SALVAGED, decode
 
 Levels = NDArray[Any]
 Extra = tuple[int, int, int, Any, bool]
@@ -251,7 +252,7 @@ def test_of_a_damaged_exif_directory_the_sound_tags_are_kept() -> None:
     struct.pack_into("<I", data, exif[40965] + 8, 10**6)
     assert decode(bytes(data)).warnings == (
         "damaged tags of the EXIF directory were dropped: 36867 (DateTimeOriginal)",
-        "the damaged interoperability directory was dropped: a directory is outside the file",
+        "the damaged interoperability directory was dropped: the directory is outside the file",
     )
     with tifffile.TiffFile(io.BytesIO(coloured(bytes(data)))) as output:
         kept = output.pages[0].tags.valueof(EXIF)
@@ -267,14 +268,18 @@ def test_an_offset_to_a_directory_of_an_unknown_kind_is_left_out() -> None:
         assert 50_000 not in output.pages[0].tags
 
 
-def test_a_chain_of_pages_that_leads_out_of_the_file_is_a_warning() -> None:
+@pytest.mark.parametrize("offset", [10**6, 2**32 - 1])
+def test_a_page_that_is_cut_off_is_missed(offset: int) -> None:
+    """libtiff writes a directory behind the pixels of its page: in a file cut short, it is not there."""
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         for _ in range(2):
             writer.write(levels(np.uint8), metadata=None)
     with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
         second = file.pages[1].offset
-    data = buffer.getvalue().replace(struct.pack("<I", second), struct.pack("<I", 10**6))
-    picture = decode(data)
+    data = buffer.getvalue().replace(struct.pack("<I", second), struct.pack("<I", offset))
+    with pytest.raises(UnreadablePictureError, match="truncated: of page 2, the directory is outside the file"):
+        decode(data)
+    picture = decode(data, salvage=True)
     assert len(picture.frames) == 1
-    assert picture.warnings == ("what follows page 1 is damaged and was dropped: a directory is outside the file",)
+    assert picture.warnings[0].startswith(SALVAGED)
