@@ -14,12 +14,14 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
-from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
+from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, tiff_masks, webp
+from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
+from colorbatch.formats.tiff_metadata import PageTags, metadata_of
+from colorbatch.formats.tiff_raw import refuse_raw
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, orientation_of, oriented_exif, turned, upright_exif
-from colorbatch.pixels.picture import Frame, JpegOrigin, Picture, Pixels
+from colorbatch.pixels.metadata import Metadata, orientation_of, oriented_exif, upright_exif
+from colorbatch.pixels.picture import Frame, JpegOrigin, MaskPage, Picture, Pixels
 from colorbatch.pixels.toning import is_neutral
 
 SALVAGED = "salvaged, parts of it are missing"
@@ -116,7 +118,9 @@ def decoded_bytes(data: bytes) -> int:
     Image.MAX_IMAGE_PIXELS = None
     try:
         if kind.name == "TIFF":
-            with tifffile.TiffFile(io.BytesIO(data)) as file:
+            layout = tiff_directory.layout_of(data)
+            directories = tiff_directory.pages_of(data, layout, salvage=True)
+            with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
                 pages = [file.pages[number] for number in range(len(file.pages))]
                 pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
                 return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
@@ -186,7 +190,7 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     try:
         match picture.format:
             case "TIFF":
-                return tiff.encode(picture.frames)
+                return tiff.encode(picture.frames, picture.masks)
             case "JPEG":
                 return jpeg.encode(picture.first, picture.jpeg, picture.coded_luma)
             case "WEBP":
@@ -274,36 +278,60 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode every page: 8-bit ones with Pillow if possible, others with tifffile."""
+    """Decode every page that is a photograph, and copy the others."""
     warnings: list[str] = []
-    frames = []
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        for number in range(len(file.pages)):
-            page = file.pages[number]
-            assert isinstance(page, tifffile.TiffPage)
-            for width, height in tiff.sizes_of(page):
-                refuse_too_large(width, height, max_megapixels)
-            tiff.refuse_unsound(page)
-            metadata = tiff.metadata_of(file, page, data, warnings)
-            orientation = tiff.orientation_of(page)
-            if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
-                pixels, alpha = tiff.decode(page)
-            else:
-                with _open(data, kind) as image:
-                    image.seek(number)
-                    if {*image.size} != {page.imagewidth, page.imagelength}:  # Pillow rotates some
-                        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-                    image.info.pop("xmp", None)  # Pillow would also rotate the picture by the orientation in XMP
-                    image.load()  # rotates a TIFF upright by its orientation tag
-                    pixels, alpha = planes_of(image)
-                if orientation is not None:
-                    metadata = turned(metadata) if is_turned(orientation) else metadata
-                    orientation = 1
-            stored = Stored(pixels, alpha, metadata, page.iccprofile, orientation)
-            frames.append(make_frame(stored, warnings))
-    if not frames:
+    layout = tiff_directory.layout_of(data)
+    salvage = ImageFile.LOAD_TRUNCATED_IMAGES
+    directories = tiff_directory.pages_of(data, layout, salvage=salvage)
+    if not directories:
         raise UnreadablePictureError("a TIFF without pages")
-    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
+    pages = [PageTags(data, directory, layout) for directory in directories]
+    refuse_raw(data, pages)
+    bare = tiff_directory.copy_for_decoders(data, directories, layout)
+    frames: list[Frame] = []
+    masks: list[MaskPage] = []
+    photographs: set[tuple[int, ...]] = set()
+    with tifffile.TiffFile(io.BytesIO(bare)) as file:
+        for number, tags in enumerate(pages):
+            if frames and tags.is_thumbnail:
+                warnings.append("a thumbnail was dropped")
+            elif tiff_masks.is_mask(tags, photographs):
+                try:
+                    masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
+                except PictureError as error:
+                    if isinstance(error, UnreadablePictureError) and not salvage:
+                        raise
+                    warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
+            else:
+                photographs.add(tiff_masks.sides_of(tags))
+                page = file.pages[number]
+                assert isinstance(page, tifffile.TiffPage)
+                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
+                metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
+                stored = Stored(
+                    decoded.pixels, decoded.alpha, metadata, tags.profile, tags.orientation, decoded.unnamed
+                )
+                frames.append(make_frame(stored, warnings))
+    if not frames:
+        raise UnsupportedPictureError("all its pages are masks, none is a photograph")
+    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
+
+
+def _decode_tiff_page(
+    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float
+) -> tiff.Decoded:
+    """Decode one page with Pillow or tifffile, whichever reads it in full."""
+    for width, height in tiff.sizes_of(page):
+        refuse_too_large(width, height, max_megapixels)
+    tiff.refuse_unsound(page)
+    if not tiff.is_for_pillow(page):
+        return tiff.decode(page)
+    with _open(data, kind) as image:
+        image.seek(number)
+        if image.size != (page.imagewidth, page.imagelength):
+            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+        image.load()
+        return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
 def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:

@@ -63,6 +63,8 @@ class Stored:
     """ICC profile of the pixels."""
     orientation: int | None
     """Orientation from EXIF or a TIFF tag, 1 to 8; ``None``: they have none, so that XMP decides."""
+    unnamed: Pixels | None = None
+    """A channel without a stated meaning."""
 
     @property
     def upright_by(self) -> int:
@@ -85,8 +87,11 @@ def make_frame(stored: Stored, warnings: list[str]) -> Frame:
     orientation = stored.upright_by
     if is_turned(orientation):
         metadata = turned(metadata)
-    alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
-    return Frame(upright(pixels, orientation), alpha, replace(metadata, xmp=mark.upright(metadata.xmp)))
+    alpha, unnamed = (
+        None if plane is None else upright(plane, orientation) for plane in (stored.alpha, stored.unnamed)
+    )
+    metadata = replace(metadata, xmp=mark.upright(metadata.xmp))
+    return Frame(upright(pixels, orientation), alpha, metadata, unnamed=unnamed)
 
 
 def upright(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:

@@ -18,7 +18,7 @@ from colorbatch.location import Location
 from colorbatch.machine import usable_cores
 from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels import color
-from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture, Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import (
     MANIFEST_NAME,
@@ -312,8 +312,17 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
             is_same = largest <= _EXACT_TOLERANCE
         if not is_same:
             outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
-        if (before.alpha is None) != (after.alpha is None) or not np.array_equal(before.alpha, after.alpha):  # type: ignore[arg-type]
+        if not _is_same(before.alpha, after.alpha):
             outcome.problems.append("its alpha is not the source's")
+        if not _is_same(before.unnamed, after.unnamed):
+            outcome.problems.append("its extra channel is not the source's")
+    if source.masks != output.masks:
+        outcome.problems.append("its masks are not the source's")
+
+
+def _is_same(before: Pixels | None, after: Pixels | None) -> bool:
+    """Return whether a channel is the same bit for bit, or missing in both."""
+    return before is after if before is None or after is None else np.array_equal(before, after)
 
 
 def _check_with_second_reader(original: bytes, output: bytes, bits: int, outcome: _Outcome) -> None:

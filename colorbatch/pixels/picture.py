@@ -1,6 +1,6 @@
 """Contents of a decoded picture file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from colorbatch.pixels.chroma import Pixels, merged
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.metadata import Metadata, RawTag
 
-__all__ = ["CodedLuma", "Frame", "JpegOrigin", "Picture", "Pixels"]
+__all__ = ["CodedLuma", "Frame", "JpegOrigin", "MaskPage", "Picture", "Pixels"]
+
+_TILE_WIDTH = 322
+"""Tag of a TIFF page (TIFF 6.0, section 15)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Frame:
     """``[2, h, w]``, small, to be merged with the luma of the pixels; ``None``: the pixels are final."""
     confidence: float | None = None
     """The model's confidence in the chroma, 0..1; ``None``: not reported, or nothing was coloured."""
+    unnamed: Pixels | None = None
+    """Like alpha, a channel without a stated meaning, such as the infrared of a scanner; in a TIFF only."""
 
     def merged(self) -> "Frame":
         """Return the frame with its chroma merged into its pixels: RGB ``[H, W, 3]``."""
@@ -76,6 +81,23 @@ class CodedLuma:
 
 
 @dataclass(frozen=True)
+class MaskPage:
+    """A page of a TIFF that is no photograph: a mask, or the infrared page of a scanner. Kept as stored."""
+
+    position: int
+    """Number of frames before it."""
+    tags: Mapping[int, RawTag]
+    """Its tags, without offsets and byte counts."""
+    segments: tuple[bytes, ...]
+    """Its strips or tiles, as stored: compressed, in the byte order of the file."""
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the segments are tiles."""
+        return _TILE_WIDTH in self.tags
+
+
+@dataclass(frozen=True)
 class Picture:
     """A decoded picture file."""
 
@@ -90,6 +112,8 @@ class Picture:
     coded_luma: CodedLuma | None = None
     """Luma that is copied when the picture is encoded; the metadata of the frame is then that of the stored pixels.
     ``None``: luma is encoded from the pixels."""
+    masks: tuple[MaskPage, ...] = ()
+    """Pages that are no photographs, in the order of the file; in a TIFF only."""
 
     @property
     def first(self) -> Frame:
