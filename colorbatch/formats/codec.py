@@ -13,11 +13,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import jpeg, jpeg2000, png, tiff, webp
-from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large
+from colorbatch.formats import heif, jpeg, jpeg2000, jpeg_metadata, png, tiff, webp
+from colorbatch.formats.description import Description, upright_block, valid_dpi
+from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, orientation_of, turned, upright_exif
+from colorbatch.pixels.metadata import Metadata, turned
 from colorbatch.pixels.picture import Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
@@ -120,9 +121,11 @@ def decoded_bytes(data: bytes) -> int:
         if kind.name == "PNG":  # its header suffices, even where Pillow opens the file only to salvage it
             width, height = png.size_of(data)
             return 3 * width * height * (2 if png.bit_depth(data) == 16 else 1)
+        if kind.name == "JPEG2000":
+            width, height = jpeg2000.size_of(data)
+            return 3 * width * height * (2 if jpeg2000.is_deep(data) else 1)
         with _open(data, kind) as image:
-            is_deep = image.mode.startswith("I") or (kind.name == "JPEG2000" and jpeg2000.is_deep(data))
-            return 3 * int(image.width) * int(image.height) * (2 if is_deep else 1)
+            return 3 * int(image.width) * int(image.height) * (2 if image.mode.startswith("I") else 1)
     except Exception:  # noqa: BLE001 (a damaged file raises errors of any kind; decoding will report what is wrong)
         return 0
 
@@ -169,7 +172,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
-        if getattr(image, "n_frames", 1) > 1 and kind.name != "JPEG":
+        if getattr(image, "n_frames", 1) > 1:
             raise UnsupportedPictureError(
                 f"it is an animation of {image.n_frames} frames", advice="Extract the frame you want."
             )
@@ -183,14 +186,8 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             alpha: Pixels | None = None
         else:
             pixels, alpha = planes_of(image)
-        metadata, orientation = _metadata_of(image, warnings)
-        if kind.name == "JPEG":
-            metadata = replace(metadata, photoshop=jpeg.photoshop_of(image), comments=jpeg.comments_of(image))
-            metadata = replace(metadata, xmp=jpeg.xmp_of(image, warnings))
-            if getattr(image, "n_frames", 1) > 1:
-                warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were dropped")
-        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
-        frame = make_frame(stored, warnings)
+        described = _description_of(data, kind, image, warnings)
+        frame = make_frame(stored_of(pixels, alpha, described), warnings)
         if kind.name != "JPEG":
             return Picture((frame,), kind.written_as, warnings=tuple(warnings))
         table = jpeg.luma_table_of(image)
@@ -206,23 +203,16 @@ def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
         image.load()
-        metadata, orientation = _metadata_of(image, warnings)
-        metadata = replace(metadata, xmp=png.xmp_of(data), png_chunks=png.kept_chunks(data))
         pixels, alpha = png.decode_deep(data) if png.bit_depth(data) == 16 else planes_of(image)
-        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
+    stored = stored_of(pixels, alpha, png.description_of(data, warnings))
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
 def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
-    with _open(data, kind) as image:
-        refuse_too_large(image.width, image.height, max_megapixels)
-        image.info["exif"] = jpeg2000.exif_of(data)
-        metadata, orientation = _metadata_of(image, warnings)
-        metadata = replace(metadata, xmp=jpeg2000.xmp_of(data), jp2_boxes=jpeg2000.kept_boxes(data))
-        profile = image.info.get("icc_profile")
+    refuse_too_large(*jpeg2000.size_of(data), max_megapixels)
     pixels, alpha = jpeg2000.decode(data)
-    stored = Stored(pixels, alpha, metadata, profile, orientation)
+    stored = stored_of(pixels, alpha, jpeg2000.description_of(data, warnings))
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
@@ -259,39 +249,39 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
 
 
-def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:
-    """Return the metadata that Pillow found, and the orientation."""
-    exif, orientation = b"", None
-    try:
-        raw = image.info.get("exif") or b""
-        exif, orientation = upright_exif(raw), orientation_of(raw)
-    except (struct.error, ValueError, TypeError) as error:
-        warnings.append(f"damaged EXIF was dropped: {error}")
+def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:
+    """Return what a file says beside its pixels, which ``image`` has been opened for."""
+    if kind.name in _DESCRIPTIONS:
+        return _DESCRIPTIONS[kind.name](data, warnings)
+    if kind.name in _WITHOUT_METADATA:
+        try:
+            with Image.open(io.BytesIO(data), formats=(kind.name,)) as whole:
+                return _told(whole, warnings)
+        except Exception:  # noqa: BLE001 (on damaged metadata, Pillow raises errors of many kinds)
+            warnings.append("damaged EXIF and XMP were dropped")
+    return _told(image, warnings)
+
+
+def _told(image: Image.Image, warnings: list[str]) -> Description:
+    """Return what Pillow tells of an opened file."""
+    exif, orientation = upright_block(image.info.get("exif") or b"", warnings)
     xmp = image.info.get("xmp", b"")
+    profile = image.info.get("icc_profile")
     metadata = Metadata(
         exif=exif,
         xmp=xmp if isinstance(xmp, bytes) else b"",
-        dpi=_dpi(image),
-        has_profile=bool(image.info.get("icc_profile")),
+        dpi=valid_dpi(image.info.get("dpi")),
+        has_profile=bool(profile),
     )
-    return metadata, orientation
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return pixels per inch, across and down; ``None``: the file has none, or invalid ones."""
-    try:
-        across, down = (float(value) for value in image.info.get("dpi", ()))
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+    return Description(metadata, profile, orientation)
 
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
-    Image.init()  # MPO is not among the formats that Pillow loads by default
+    """Open a file without reading its metadata, where that can be told from its pixels."""
     if kind.name == "HEIF":
         _register_heif()
-    formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
-    return Image.open(io.BytesIO(data), formats=formats)
+    bare = _WITHOUT_METADATA[kind.name](data) if kind.name in _WITHOUT_METADATA else data
+    return Image.open(io.BytesIO(bare), formats=(kind.name,))
 
 
 def _register_heif() -> None:
@@ -320,4 +310,15 @@ _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "JPEG2000": _decode_jpeg2000,
+}
+_WITHOUT_METADATA: dict[str, Callable[[bytes], bytes]] = {
+    "JPEG": jpeg_metadata.without_metadata,
+    "PNG": png.without_metadata,
+    "WEBP": webp.without_metadata,
+    "AVIF": heif.without_metadata,
+    "HEIF": heif.without_metadata,
+}
+_DESCRIPTIONS: dict[str, Callable[[bytes, list[str]], Description]] = {
+    "JPEG": jpeg_metadata.description_of,
+    "WEBP": webp.description_of,
 }

@@ -7,6 +7,7 @@ from PIL import Image
 
 from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import mark
+from colorbatch.formats.description import Description
 from colorbatch.formats.icc import to_srgb
 from colorbatch.pixels.metadata import Metadata, turned
 from colorbatch.pixels.picture import Frame, Pixels
@@ -58,6 +59,11 @@ class Stored:
     """ICC profile of the pixels."""
     orientation: int | None
     """Orientation from EXIF or a TIFF tag, 1 to 8; ``None``: they have none, so that XMP decides."""
+
+
+def stored_of(pixels: Pixels, alpha: Pixels | None, described: Description) -> Stored:
+    """Return an image with what its file says beside its pixels."""
+    return Stored(pixels, alpha, described.metadata, described.profile, described.orientation)
 
 
 def make_frame(stored: Stored, warnings: list[str]) -> Frame:

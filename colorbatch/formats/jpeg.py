@@ -8,11 +8,12 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 from PIL.JpegPresets import presets
 
 from colorbatch.formats import jpeg_scans, mark
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
 from colorbatch.pixels.chroma import REACH, chroma_planes, halved_chroma_planes
 from colorbatch.pixels.color import Plane
@@ -27,44 +28,9 @@ _FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantizat
 with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes, none."""
 _FINE_QUALITY = 99
 """Quality of libjpeg whose table also has no step of more than 2."""
-_PHOTOSHOP = b"Photoshop 3.0\0"
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _MAX_SEGMENT_BYTES = 65_533
 _MAX_XMP_BYTES = 65_400
 """Maximum number of bytes of a packet, or of a part of one, in a segment that also holds its header."""
-
-
-def photoshop_of(image: Image.Image) -> bytes:
-    """Return the image resources of an opened JPEG, including IPTC-IIM."""
-    parts = [data for marker, data in _segments(image) if marker == "APP13" and data.startswith(_PHOTOSHOP)]
-    return b"".join(data.removeprefix(_PHOTOSHOP) for data in parts)
-
-
-def comments_of(image: Image.Image) -> tuple[bytes, ...]:
-    """Return the comments of an opened JPEG."""
-    return tuple(data for marker, data in _segments(image) if marker == "COM")
-
-
-def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
-    """Return the XMP packet of an opened JPEG, joined if it is split over several segments.
-
-    Each segment of extended XMP starts with the name and total length of the extension, and the offset of its part (XMP
-    specification, part 3, section 1.1.3.1).
-    """
-    standard = bytes(image.info.get("xmp", b""))
-    segments = [data.removeprefix(_EXTENDED_XMP) for _, data in _segments(image) if data.startswith(_EXTENDED_XMP)]
-    if not segments:
-        return standard
-    try:
-        name = mark.extended_name(standard)
-        parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
-        extended = b"".join(part[40:] for part in parts)
-        if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
-            raise ValueError("some parts are missing")  # noqa: TRY301 (handled like a damaged part)
-        return mark.joined(standard, extended)
-    except ValueError as error:
-        warnings.append(f"damaged XMP beyond the first 64 KB was dropped: {error}")
-        return standard
 
 
 def luma_table_of(image: Image.Image) -> Sequence[int] | None:
@@ -144,7 +110,7 @@ def _metadata_arguments(metadata: Metadata) -> dict[str, Any]:
     packet, extended = mark.split(metadata.xmp, _MAX_XMP_BYTES)
     segments = [
         *_extended_xmp_segments(extended),
-        *_split_into_segments(0xED, _PHOTOSHOP, metadata.photoshop),
+        *_split_into_segments(0xED, PHOTOSHOP, metadata.photoshop),
         *(_segment(0xFE, text) for text in metadata.comments),
     ]
     arguments: dict[str, Any] = {"extra": b"".join(segments)}
@@ -165,12 +131,8 @@ def _encoded(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pi
     return buffer.getvalue()
 
 
-def _segments(image: Image.Image) -> list[tuple[str, bytes]]:
-    return list(image.applist) if isinstance(image, JpegImagePlugin.JpegImageFile) else []
-
-
 def _extended_xmp_segments(extended: bytes) -> list[bytes]:
-    head = _EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
+    head = EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
     return [
         _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _MAX_XMP_BYTES - len(head)])
         for start in range(0, len(extended), _MAX_XMP_BYTES - len(head))

@@ -31,6 +31,8 @@ _END = b'\n<?xpacket end="w"?>'
 _EMPTY = f'<x:xmpmeta xmlns:x="{_PREFIXES["x"]}"><rdf:RDF xmlns:rdf="{_PREFIXES["rdf"]}"/></x:xmpmeta>'.encode()
 _NOTE_BYTES = 300
 """Bytes reserved for the description that refers to the extension of a long packet."""
+_LONGEST_VALUE = 1_000
+"""Maximum number of characters of a replaced value that are recorded: the mark has to fit into a JPEG segment."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/colorbatch/")
 """Namespace of the identifiers of outputs: equal sources, models and settings give equal ones."""
 
@@ -68,11 +70,11 @@ def marked(packet: bytes, origin: Origin) -> bytes:
     tool = f"colorbatch {__version__}"
     sha256 = f"sha256:{origin.source_sha256}"
     name = printable(origin.source_name)
-    document = _pop_property(existing, "xmpMM:DocumentID")
-    first_document = _pop_property(existing, "xmpMM:OriginalDocumentID") or document
-    source = _pop_property(existing, "dc:source")
+    document = _replaced(existing, "xmpMM:DocumentID")
+    first_document = _replaced(existing, "xmpMM:OriginalDocumentID") or document
+    source = _replaced(existing, "dc:source")
     before = {
-        key: _pop_property(existing, key)
+        key: _replaced(existing, key)
         for key in (
             "xmpMM:InstanceID",
             "xmpMM:DerivedFrom",
@@ -254,6 +256,12 @@ def _pop_property(descriptions: list[etree._Element], key: str) -> str:
             texts.append(" ".join(_texts(element)))
             description.remove(element)
     return "; ".join(text for text in texts if text)
+
+
+def _replaced(descriptions: list[etree._Element], key: str) -> str:
+    """Remove a property, and return its text, shortened where it is very long."""
+    text = _pop_property(descriptions, key)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 
 def _texts(element: etree._Element) -> Iterator[str]:

@@ -12,6 +12,10 @@ RawTag = tuple[int, int, bytes]
 
 _SHORT = 3
 """Number of the 16-bit type of EXIF and TIFF."""
+_NUMBERS = {3: "H", 4: "I", 5: "II", 8: "h", 9: "i", 10: "ii"}
+"""Layouts of the numeric types of EXIF, by their numbers; two numbers are a fraction."""
+_INLINE_BYTES = 4
+"""Longest value that an entry of a directory holds itself."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,41 @@ def orientation_of(exif: bytes) -> int | None:
     return None
 
 
+def number_of(exif: bytes, tag: int) -> float:
+    """Return the first value of a numeric tag in the first directory of an EXIF block.
+
+    Raises:
+        KeyError: it has no such tag.
+        ValueError, struct.error: it is not an EXIF block, or the tag is not a number.
+
+    """
+    block = exif.removeprefix(b"Exif\0\0")
+    order, entry = _byte_order(block), dict(_tags(block))[tag]
+    (kind,) = struct.unpack_from(f"{order}H", block, entry + 2)
+    if kind not in _NUMBERS:
+        raise ValueError(f"tag {tag} is not a number")
+    layout = order + _NUMBERS[kind]
+    place = entry + 8
+    if struct.calcsize(layout) > _INLINE_BYTES:
+        (place,) = struct.unpack_from(f"{order}I", block, place)
+    value, *divisor = struct.unpack_from(layout, block, place)
+    if divisor == [0]:
+        raise ValueError(f"tag {tag} divides by 0")
+    return float(value / divisor[0] if divisor else value)
+
+
 def _orientation_entries(block: bytes | bytearray) -> list[tuple[int, str]]:
     """Return the offsets of the orientation entries, each with the byte order."""
-    if not block:
-        return []
+    entries = _tags(block) if block else []
+    return [(entry, _byte_order(block)) for tag, entry in entries if tag == ExifTags.Base.Orientation]
+
+
+def _tags(block: bytes | bytearray) -> list[tuple[int, int]]:
+    """Return the tags of the first directory, each with the offset of its entry."""
     order = _byte_order(block)
     (start,) = struct.unpack_from(f"{order}I", block, 4)
     entries = range(start + 2, _end_of_first_directory(block), 12)
-    tags = [(entry, struct.unpack_from(f"{order}H", block, entry)[0]) for entry in entries]
-    return [(entry, order) for entry, tag in tags if tag == ExifTags.Base.Orientation]
+    return [(struct.unpack_from(f"{order}H", block, entry)[0], entry) for entry in entries]
 
 
 def _byte_order(block: bytes | bytearray) -> str:
