@@ -256,9 +256,12 @@ def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[
     if kind.name in _WITHOUT_METADATA:
         try:
             with Image.open(io.BytesIO(data), formats=(kind.name,)) as whole:
-                return _told(whole, warnings)
+                described = _told(whole, warnings)
         except Exception:  # noqa: BLE001 (on damaged metadata, Pillow raises errors of many kinds)
             warnings.append("damaged EXIF and XMP were dropped")
+            described = _told(image, warnings)
+        profile = described.profile or heif.profile_of(data, is_grey=image.mode in ("L", "LA"))
+        return replace(described, profile=profile, metadata=replace(described.metadata, has_profile=bool(profile)))
     return _told(image, warnings)
 
 

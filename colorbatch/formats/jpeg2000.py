@@ -7,7 +7,7 @@ from fractions import Fraction
 import imagecodecs
 import numpy as np
 
-from colorbatch.errors import UnreadablePictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.description import Description, upright_block, valid_dpi
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame, Pixels
@@ -19,6 +19,10 @@ _EXIF = b"JpgTiffExif->JP2"
 _START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
 _KEPT_BOXES = frozenset({b"uuid", b"xml "})
 _MAX_16_BITS = 65_535
+_ENUMERATED, _PROFILES = 1, (2, 3)
+"""Methods of a colour specification: a number, or an ICC profile (section I.5.3.3, and part 2, section M.11.7.3)."""
+_SPACES = frozenset({16, 17, 18})
+"""sRGB, grey, and sYCC, which the decoder converts (section I.5.3.3)."""
 _CAPTURE = struct.Struct(">4H2b")
 """Pixels per metre of capture: a fraction down, one across, and a power of ten for each."""
 _INCH = 0.0254
@@ -33,7 +37,7 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
 
     """
     try:
-        image = imagecodecs.jpeg2k_decode(data)
+        image = imagecodecs.jpeg2k_decode(_without_profile(data))
     except Exception as error:  # on damaged files it raises errors of several kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
@@ -65,10 +69,15 @@ def size_of(data: bytes) -> tuple[int, int]:
 def description_of(data: bytes, warnings: list[str]) -> Description:
     """Return what the boxes say; ``warnings`` receives what could not be kept."""
     exif, orientation = upright_block(_uuid_content(data, _EXIF), warnings)
+    profile = _profile_of(data, warnings)
     metadata = Metadata(
-        exif=exif, xmp=_uuid_content(data, _XMP), jp2_boxes=_kept_boxes(data), dpi=_capture_resolution(data)
+        exif=exif,
+        xmp=_uuid_content(data, _XMP),
+        jp2_boxes=_kept_boxes(data),
+        dpi=_capture_resolution(data),
+        has_profile=bool(profile),
     )
-    return Description(metadata, None, orientation)
+    return Description(metadata, profile, orientation)
 
 
 def _codestream_of(data: bytes) -> int:
@@ -125,10 +134,52 @@ def _pixels_per_metre(dpi: float) -> tuple[int, int, int]:
     return fraction.numerator, fraction.denominator, power
 
 
+def _profile_of(data: bytes, warnings: list[str]) -> bytes | None:
+    """Return the ICC profile of the colour specification, if it has one (section I.5.3.3); ``None``: it is sRGB.
+
+    Raises:
+        UnsupportedPictureError: the colour space is not supported.
+
+    """
+    for kind, content, _ in _boxes_in(_header_of(data)):
+        if kind != b"colr":
+            continue
+        method = content[0] if content else 0
+        if method == _ENUMERATED and len(content) >= 7:
+            (space,) = struct.unpack_from(">I", content, 3)
+            if space not in _SPACES:
+                raise UnsupportedPictureError(
+                    f"its colour space is not supported: number {space} of JPEG 2000",
+                    advice="Convert a copy to sRGB.",
+                )
+            return None
+        if method in _PROFILES:
+            return bytes(content[3:])
+        warnings.append("the colour specification is damaged and was ignored")
+    return None
+
+
+def _without_profile(data: bytes) -> bytes:
+    """Return the file without colour specifications that are profiles, which are applied later, or damaged."""
+    for kind, header, start in _boxes(data):
+        if kind != b"jp2h":
+            continue
+        inner = list(_boxes_in(header))
+        kept = [each for each in inner if each[0] != b"colr" or (bytes(each[1][:1]) == b"\1" and len(each[1]) >= 7)]
+        if len(kept) == len(inner):
+            break
+        end = start + (16 if data[start : start + 4] == b"\0\0\0\1" else 8) + len(header)
+        return data[:start] + _box(b"jp2h", b"".join(_box(each, content) for each, content, _ in kept)) + data[end:]
+    return data
+
+
+def _header_of(data: bytes) -> memoryview:
+    return next((content for kind, content, _ in _boxes(data) if kind == b"jp2h"), memoryview(b""))
+
+
 def _capture_resolution(data: bytes) -> tuple[float, float] | None:
     """Return pixels per inch, across and down, from the box in the header that says them (section I.5.3.7.1)."""
-    header = next((content for kind, content, _ in _boxes(data) if kind == b"jp2h"), memoryview(b""))
-    for kind, resolutions, _ in _boxes_in(header):
+    for kind, resolutions, _ in _boxes_in(_header_of(data)):
         for inner, content, _ in _boxes_in(resolutions) if kind == b"res " else ():
             if inner == b"resc" and len(content) >= _CAPTURE.size:
                 rows, per_rows, columns, per_columns, power_down, power_across = _CAPTURE.unpack_from(content)
@@ -166,5 +217,5 @@ def _boxes_in(data: memoryview) -> Iterator[tuple[bytes, memoryview, int]]:
         position = end
 
 
-def _box(kind: bytes, content: bytes) -> bytes:
+def _box(kind: bytes, content: bytes | memoryview) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content

@@ -2,23 +2,28 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
 
-from colorbatch.errors import UnreadablePictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.description import MAX_BLOCK_BYTES, Description, upright_block, valid_dpi
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.primaries import profile_of_code_points, profile_of_gamma
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame, Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_DESCRIPTIVE = _TEXTS | {b"tIME", b"pHYs", b"eXIf", b"iCCP"}
+_SHORTEST = {b"tIME": 7, b"pHYs": 9, b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+"""Lengths of chunks, which Pillow refuses if they are shorter."""
+_DESCRIPTIVE = _TEXTS | {b"eXIf", b"iCCP", *_SHORTEST}
 """Ancillary chunks that are read."""
+_UNIT = 100_000
+"""What 1 is in gAMA and cHRM."""
 _TRANSPARENCY = b"tRNS"
 """The one ancillary chunk that belongs to the pixels: it becomes alpha."""
 _INCH = 0.0254
@@ -38,8 +43,8 @@ class _Chunk:
     start: int
     end: int
     """Its place in the file, with its length and its checksum."""
-    is_sound: bool
-    """Whether it is complete and its checksum is right; not tested in critical chunks, which decoders test."""
+    problem: str = ""
+    """What is wrong with it; not tested in critical chunks, which decoders test."""
 
     @property
     def is_critical(self) -> bool:
@@ -58,12 +63,12 @@ def description_of(data: bytes, warnings: list[str]) -> Description:
     """Return what the ancillary chunks say; ``warnings`` receives what could not be kept."""
     sound: dict[bytes, list[bytes]] = {kind: [] for kind in _DESCRIPTIVE}
     for chunk in _chunks(data):
-        if chunk.kind in _DESCRIPTIVE and chunk.is_sound:
+        if chunk.kind in _DESCRIPTIVE and not chunk.problem:
             sound[chunk.kind].append(chunk.content)
         elif chunk.kind in _DESCRIPTIVE:
-            warnings.append(f"a damaged {chunk.kind.decode()} chunk was dropped: its checksum is wrong")
+            warnings.append(f"a damaged {chunk.kind.decode()} chunk was dropped: {chunk.problem}")
     exif, orientation = upright_block(b"".join(sound[b"eXIf"][-1:]), warnings)
-    profile = _profile_of(sound[b"iCCP"], warnings)
+    profile = _profile_of(sound, warnings, is_grey=_is_grey(data))
     metadata = Metadata(
         exif=exif,
         xmp=_packet_of(data, warnings),
@@ -82,8 +87,12 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         is_ancillary = kind[:1].islower()
         content = data[position + 8 : position + 8 + length] if is_ancillary else b""
         checksum = data[position + 8 + length : position + 12 + length]
-        is_sound = not is_ancillary or checksum == struct.pack(">I", zlib.crc32(kind + content))
-        yield _Chunk(kind, content, position, position + 12 + length, is_sound)
+        problem = ""
+        if is_ancillary and checksum != struct.pack(">I", zlib.crc32(kind + content)):
+            problem = "its checksum is wrong"
+        elif is_ancillary and length < _SHORTEST.get(kind, 0):
+            problem = "it is too short"
+        yield _Chunk(kind, content, position, position + 12 + length, problem)
         if kind == b"IEND":
             return
         position += 12 + length
@@ -120,7 +129,7 @@ def xmp_of(data: bytes) -> bytes:
 
     """
     for chunk in _chunks(data):
-        if chunk.is_sound and _is_xmp(chunk):
+        if not chunk.problem and _is_xmp(chunk):
             is_compressed, text = _international_text(chunk.content)
             return _decompressed(text, MAX_BLOCK_BYTES) if is_compressed else text
     return b""
@@ -147,7 +156,7 @@ def _kept_chunks(data: bytes, warnings: list[str]) -> tuple[tuple[bytes, bytes],
     """Return type and content of the text and time chunks, without XMP and those that readers would stumble over."""
     kept, room = [], _MAX_TEXT_BYTES
     for chunk in _chunks(data):
-        if not chunk.is_sound or chunk.kind not in _TEXTS | {b"tIME"} or _is_xmp(chunk):
+        if chunk.problem or chunk.kind not in _TEXTS | {b"tIME"} or _is_xmp(chunk):
             continue
         keyword = chunk.content.split(b"\0", 1)[0].decode("latin-1")
         try:
@@ -193,10 +202,37 @@ def _international_text(content: bytes) -> tuple[bool, bytes]:
     return after[:1] == b"\1", after[2:].split(b"\0", 2)[-1]
 
 
-def _profile_of(contents: list[bytes], warnings: list[str]) -> bytes | None:
-    """Return the ICC profile: its name, the method of compression, 0, and its stream (section 11.3.2.3)."""
-    if not contents:
+def _is_grey(data: bytes) -> bool:
+    """Return whether the pixels have one channel, from the colour type in IHDR (section 11.2.1)."""
+    return data[25:26] in (b"\0", b"\4")
+
+
+def _profile_of(sound: Mapping[bytes, list[bytes]], warnings: list[str], *, is_grey: bool) -> bytes | None:
+    """Return an ICC profile of the first of the chunks that describe colours (section 4.3); ``None``: it is sRGB.
+
+    Raises:
+        UnsupportedPictureError: the colours are not supported.
+
+    """
+    for content in sound[b"cICP"]:
+        primaries, transfer, matrix, is_full = content[:4]
+        if matrix or not is_full:
+            raise UnsupportedPictureError("its levels are those of video, not of RGB", advice="Convert a copy to sRGB.")
+        return profile_of_code_points(primaries, transfer, is_grey=is_grey)
+    profile = _icc_profile_of(sound[b"iCCP"], warnings) if sound[b"iCCP"] else None
+    if profile or sound[b"sRGB"] or not sound[b"gAMA"]:
+        return profile
+    (gamma,) = struct.unpack_from(">I", sound[b"gAMA"][-1])
+    xy = [value / _UNIT for content in sound[b"cHRM"][-1:] for value in struct.unpack_from(">8I", content)]
+    try:
+        return profile_of_gamma(gamma / _UNIT, xy or None, is_grey=is_grey)
+    except ValueError as error:
+        warnings.append(f"gamma and chromaticities make no sense and were ignored: {error}")
         return None
+
+
+def _icc_profile_of(contents: list[bytes], warnings: list[str]) -> bytes | None:
+    """Return the ICC profile: its name, the method of compression, 0, and its stream (section 11.3.2.3)."""
     try:
         profile = _decompressed(contents[-1].partition(b"\0")[2][1:], MAX_BLOCK_BYTES)
     except zlib.error as error:

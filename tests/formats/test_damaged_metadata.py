@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
-from saved_pictures import RESOURCES, saved
+from saved_pictures import RESOURCES, chunk, saved, segment
 
 from colorbatch.errors import UnreadablePictureError
 from colorbatch.formats import decode, encode, mark
@@ -35,15 +35,6 @@ def exif_block(**more: bytes) -> bytes:
     exif.get_ifd(0x8769)[0x927C] = more.get("maker_note", b"maker note \x00\xff")
     exif.get_ifd(0x8825)[1] = "N"
     return exif.tobytes().removeprefix(b"Exif\0\0")
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
-
-
-def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
-    right = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", right if checksum is None else checksum)
 
 
 def profile_segments(profile: bytes, count: int) -> list[bytes]:
@@ -255,10 +246,12 @@ UNFOLDING = zlib.compress(bytes(100 * 2**20), 1)
         ([chunk(b"iCCP", b"x\0\0" + UNFOLDING)], "the ICC profile is damaged and was ignored"),
         ([chunk(b"iCCP", b"x\0\0no stream")], "the ICC profile is damaged and was ignored"),
         ([chunk(b"iCCP", b"x")], "the ICC profile is damaged and was ignored"),
-        ([chunk(b"cHRM", bytes(8))], ""),
-        ([chunk(b"gAMA", b"\0")], ""),
-        ([chunk(b"sRGB", b"")], ""),
-        ([chunk(b"pHYs", bytes(4))], ""),
+        ([chunk(b"cHRM", bytes(8))], "a damaged cHRM chunk was dropped: it is too short"),
+        ([chunk(b"gAMA", b"\0")], "a damaged gAMA chunk was dropped: it is too short"),
+        ([chunk(b"gAMA", bytes(4))], "gamma and chromaticities make no sense and were ignored"),
+        ([chunk(b"gAMA", b"\xff" * 4)], "gamma and chromaticities make no sense and were ignored"),
+        ([chunk(b"sRGB", b"")], "a damaged sRGB chunk was dropped: it is too short"),
+        ([chunk(b"pHYs", bytes(4))], "a damaged pHYs chunk was dropped: it is too short"),
         ([chunk(b"eXIf", b"MM")], "damaged EXIF was dropped"),
         ([chunk(b"pHYs", bytes(9), checksum=7)], "a damaged pHYs chunk was dropped: its checksum is wrong"),
         ([chunk(b"bKGD", b"\0\7", checksum=7)], ""),
