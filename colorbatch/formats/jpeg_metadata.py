@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from colorbatch.formats import mark
 from colorbatch.formats.description import Description, upright_block, valid_dpi
+from colorbatch.formats.photoshop import THUMBNAIL_DROPPED, without_thumbnails
 from colorbatch.pixels.metadata import Metadata, number_of
 
 PHOTOSHOP = b"Photoshop 3.0\0"
@@ -62,7 +63,7 @@ def description_of(data: bytes, warnings: list[str]) -> Description:
     metadata = Metadata(
         exif=exif,
         xmp=_xmp_of(segments, warnings),
-        photoshop=b"".join(_contents(segments, _APP13, PHOTOSHOP)),
+        photoshop=_resources_of(segments, warnings),
         comments=tuple(content for marker, content in segments if marker == _COM),
         dpi=dpi if dpi and max(dpi) <= _MAX_DPI else None,
         has_profile=bool(profile),
@@ -122,6 +123,15 @@ def _xmp_of(segments: tuple[tuple[int, bytes], ...], warnings: list[str]) -> byt
     except ValueError as error:
         warnings.append(f"damaged XMP beyond the first 64 KB was dropped: {error}")
         return standard
+
+
+def _resources_of(segments: tuple[tuple[int, bytes], ...], warnings: list[str]) -> bytes:
+    """Return the image resources, joined, including IPTC-IIM."""
+    resources = b"".join(_contents(segments, _APP13, PHOTOSHOP))
+    kept = without_thumbnails(resources)
+    if kept != resources:
+        warnings.append(THUMBNAIL_DROPPED)
+    return kept
 
 
 def _profile_of(segments: tuple[tuple[int, bytes], ...], warnings: list[str]) -> bytes | None:

@@ -3,7 +3,8 @@
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import imagecodecs
 import numpy as np
@@ -11,14 +12,20 @@ import numpy as np
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.description import MAX_BLOCK_BYTES, Description, upright_block, valid_dpi
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.photoshop import THUMBNAIL_DROPPED, without_thumbnails
+from colorbatch.formats.png_texts import Text, text_of
 from colorbatch.formats.primaries import profile_of_code_points, profile_of_gamma
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import Frame, Pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_EXIF_START = b"Exif\0\0"
+_XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
+"""Start of a block that was the segment of a JPEG."""
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_SHORTEST = {b"tIME": 7, b"pHYs": 9, b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+_TIME = b"tIME"
+_SHORTEST = {_TIME: 7, b"pHYs": 9, b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 """Lengths of chunks, which Pillow refuses if they are shorter."""
 _DESCRIPTIVE = _TEXTS | {b"eXIf", b"iCCP", *_SHORTEST}
 """Ancillary chunks that are read."""
@@ -30,8 +37,6 @@ _INCH = 0.0254
 """An inch in metres: PNG has pixels per metre."""
 _MAX_TEXT_BYTES = 2**25
 """Maximum size of all texts together, decompressed: readers refuse files with much more."""
-_MAX_PACKED_BYTES = 2**20
-"""Maximum size of a text that stays compressed: readers refuse to decompress longer ones."""
 _COMPRESSION_LEVEL = 6
 """Compression level of zlib: higher ones take much time to save a percent or two of a photograph."""
 
@@ -67,16 +72,25 @@ def description_of(data: bytes, warnings: list[str]) -> Description:
             sound[chunk.kind].append(chunk.content)
         elif chunk.kind in _DESCRIPTIVE:
             warnings.append(f"a damaged {chunk.kind.decode()} chunk was dropped: {chunk.problem}")
-    exif, orientation = upright_block(b"".join(sound[b"eXIf"][-1:]), warnings)
     profile = _profile_of(sound, warnings, is_grey=_is_grey(data))
+    texts = _texts_of(data, warnings)
+    exif, orientation = upright_block(_only("EXIF", sound[b"eXIf"][-1:] + texts.exif, warnings), warnings)
     metadata = Metadata(
         exif=exif,
-        xmp=_packet_of(data, warnings),
-        png_chunks=_kept_chunks(data, warnings),
+        xmp=_only("XMP", _packets_of(data, warnings) + texts.xmp, warnings),
+        png_chunks=texts.chunks,
         dpi=_dpi_of(sound[b"pHYs"]),
         has_profile=bool(profile),
     )
     return Description(metadata, profile, orientation)
+
+
+def _only(name: Literal["EXIF", "XMP"], blocks: list[bytes], warnings: list[str]) -> bytes:
+    """Return the first of several blocks of the same kind; empty if there is none."""
+    first, *others = [block.removeprefix(_EXIF_START) for block in blocks] or [b""]
+    if any(other != first for other in others):
+        warnings.append(f"a second {name} block was dropped")
+    return first
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
@@ -125,13 +139,12 @@ def xmp_of(data: bytes) -> bytes:
     A compressed one is cut off at ``MAX_BLOCK_BYTES``.
 
     Raises:
-        zlib.error: it is damaged.
+        ValueError, zlib.error: it is damaged.
 
     """
     for chunk in _chunks(data):
         if not chunk.problem and _is_xmp(chunk):
-            is_compressed, text = _international_text(chunk.content)
-            return _decompressed(text, MAX_BLOCK_BYTES) if is_compressed else text
+            return text_of(chunk.kind, chunk.content, MAX_BLOCK_BYTES).text
     return b""
 
 
@@ -139,67 +152,65 @@ def _is_xmp(chunk: _Chunk) -> bool:
     return chunk.kind == b"iTXt" and chunk.content.startswith(_XMP_KEYWORD + b"\0")
 
 
-def _packet_of(data: bytes, warnings: list[str]) -> bytes:
-    """Return the XMP packet; empty if it is damaged or far too long."""
+def _packets_of(data: bytes, warnings: list[str]) -> list[bytes]:
+    """Return the XMP packet; nothing if there is none, or it is damaged or far too long."""
     try:
         packet = xmp_of(data)
-    except zlib.error as error:
+    except (ValueError, zlib.error) as error:
         warnings.append(f"damaged XMP was dropped: {error}")
-        return b""
+        return []
     if len(packet) > _MAX_TEXT_BYTES:
         warnings.append(f"XMP was dropped: it has more than {_MAX_TEXT_BYTES:,} bytes")
-        return b""
-    return packet
+        return []
+    return [packet] if packet else []
 
 
-def _kept_chunks(data: bytes, warnings: list[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return type and content of the text and time chunks, without XMP and those that readers would stumble over."""
-    kept, room = [], _MAX_TEXT_BYTES
+@dataclass(frozen=True)
+class _Texts:
+    """Texts and times of a file, and the blocks of metadata that some of them are."""
+
+    chunks: tuple[tuple[bytes, bytes], ...]
+    """Type and content of those to be kept as they are."""
+    exif: list[bytes]
+    xmp: list[bytes]
+
+
+def _texts_of(data: bytes, warnings: list[str]) -> _Texts:
+    """Return the texts and times but the XMP packet, without those that readers would stumble over."""
+    found, room = _Texts((), [], []), _MAX_TEXT_BYTES
     for chunk in _chunks(data):
-        if chunk.problem or chunk.kind not in _TEXTS | {b"tIME"} or _is_xmp(chunk):
+        if chunk.problem or chunk.kind not in _TEXTS | {_TIME} or _is_xmp(chunk):
+            continue
+        if chunk.kind == _TIME:
+            found = replace(found, chunks=(*found.chunks, (chunk.kind, chunk.content)))
             continue
         keyword = chunk.content.split(b"\0", 1)[0].decode("latin-1")
         try:
-            kind, content, size = _readable(chunk, room)
+            text = text_of(chunk.kind, chunk.content, room + 1)
         except (ValueError, zlib.error) as error:
             warnings.append(f"a damaged text, {keyword!r}, was dropped: {error}")
             continue
-        if size > room:
+        if text.size > room:
             warnings.append(f"a text, {keyword!r}, was dropped: with it, there are more than {_MAX_TEXT_BYTES:,} bytes")
             continue
-        kept.append((kind, content))
-        room -= size
-    return tuple(kept)
+        room -= text.size
+        found = _with_text(found, text, warnings)
+    return found
 
 
-def _readable(chunk: _Chunk, room: int) -> tuple[bytes, bytes, int]:
-    """Return type, content and decompressed size of a chunk, not compressed if it is long; up to ``room`` matters.
-
-    Raises:
-        ValueError, zlib.error: it cannot be decompressed.
-
-    """
-    kind, content = chunk.kind, chunk.content
-    keyword, _, rest = content.partition(b"\0")
-    is_compressed, packed = (kind == b"zTXt" and bool(rest), rest[1:])
-    if kind == b"iTXt":
-        is_compressed, packed = _international_text(content)
-    if not is_compressed:
-        return kind, content, len(content)
-    if (rest[:1] if kind == b"zTXt" else rest[1:2]) != b"\0":
-        raise ValueError("its compression method is unknown")
-    text = _decompressed(packed, room + 1)
-    if len(text) <= _MAX_PACKED_BYTES:
-        return kind, content, len(text)
-    if kind == b"zTXt":
-        return b"tEXt", keyword + b"\0" + text, len(text)
-    return kind, keyword + b"\0\0\0" + content[len(keyword) + 3 : -len(packed)] + text, len(text)
-
-
-def _international_text(content: bytes) -> tuple[bool, bytes]:
-    """Return whether the text of an iTXt chunk is compressed, and that text (section 11.3.3.4)."""
-    after = content.partition(b"\0")[2]
-    return after[:1] == b"\1", after[2:].split(b"\0", 2)[-1]
+def _with_text(found: _Texts, text: Text, warnings: list[str]) -> _Texts:
+    """Return the texts with one more: EXIF and XMP in it are handled as such, and image resources lose thumbnails."""
+    name, block = text.raw_profile or (b"", b"")
+    if name in (b"exif", b"app1") and block.startswith((_EXIF_START, b"II*\0", b"MM\0*")):
+        return replace(found, exif=[*found.exif, block])
+    if name in (b"xmp", b"app1") and b"<" in block:
+        return replace(found, xmp=[*found.xmp, block.removeprefix(_XMP_START)])
+    if name in (b"8bim", b"iptc"):
+        resources = without_thumbnails(block)
+        if resources != block:
+            warnings.append(THUMBNAIL_DROPPED)
+            text = text.with_raw_profile(resources)
+    return replace(found, chunks=(*found.chunks, text.readable_chunk))
 
 
 def _is_grey(data: bytes) -> bool:
@@ -234,7 +245,7 @@ def _profile_of(sound: Mapping[bytes, list[bytes]], warnings: list[str], *, is_g
 def _icc_profile_of(contents: list[bytes], warnings: list[str]) -> bytes | None:
     """Return the ICC profile: its name, the method of compression, 0, and its stream (section 11.3.2.3)."""
     try:
-        profile = _decompressed(contents[-1].partition(b"\0")[2][1:], MAX_BLOCK_BYTES)
+        profile = zlib.decompressobj().decompress(contents[-1].partition(b"\0")[2][1:], MAX_BLOCK_BYTES)
     except zlib.error as error:
         warnings.append(f"the ICC profile is damaged and was ignored: {error}")
         return None
@@ -251,10 +262,6 @@ def _dpi_of(contents: list[bytes]) -> tuple[float, float] | None:
             across, down = struct.unpack_from(">2I", content)
             return valid_dpi((across * _INCH, down * _INCH))
     return None
-
-
-def _decompressed(data: bytes, limit: int) -> bytes:
-    return zlib.decompressobj().decompress(data, limit)
 
 
 def decode_deep(data: bytes) -> tuple[Pixels, Pixels | None]:

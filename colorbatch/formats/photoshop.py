@@ -1,0 +1,38 @@
+"""Image resources of Photoshop, in JPEG, TIFF and PNG files (Adobe Photoshop File Formats, "Image resource blocks")."""
+
+import struct
+from collections.abc import Iterator
+
+THUMBNAIL_DROPPED = "a grey thumbnail of Photoshop was dropped"
+_SIGNATURES = frozenset({b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"})
+_THUMBNAILS = frozenset({1033, 1036})
+"""Numbers of the thumbnails: of Photoshop 4 and of Photoshop 5 and later."""
+
+
+def without_thumbnails(resources: bytes) -> bytes:
+    """Return the image resources without the thumbnails, which show the picture as it was; all other bytes stay.
+
+    What cannot be read as blocks is kept as it is, with everything after it.
+    """
+    kept, end = [], 0
+    for number, start, end in _blocks(resources):
+        if number not in _THUMBNAILS:
+            kept.append(resources[start:end])
+    return b"".join(kept) + resources[end:]
+
+
+def _blocks(resources: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each block: a name and the data follow the number, each of an even length."""
+    start = 0
+    while start + 7 <= len(resources) and resources[start : start + 4] in _SIGNATURES:
+        (number,) = struct.unpack_from(">H", resources, start + 4)
+        length = start + 6 + (resources[start + 6] + 2) // 2 * 2  # of the name: a byte and so many characters
+        if length + 4 > len(resources):
+            return
+        (size,) = struct.unpack_from(">I", resources, length)
+        end = length + 4 + size
+        if end > len(resources):
+            return
+        end = min(end + size % 2, len(resources))  # the last one may lack its padding
+        yield number, start, end
+        start = end
