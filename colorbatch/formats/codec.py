@@ -15,10 +15,10 @@ from colorbatch.errors import MissingExtraError, PictureError, UnreadablePicture
 from colorbatch.extras import needs_extra
 from colorbatch.formats import heif, jpeg, jpeg2000, jpeg_metadata, png, tiff, webp
 from colorbatch.formats.description import Description, upright_block, valid_dpi
-from colorbatch.formats.image import Stored, is_turned, make_frame, planes_of, refuse_too_large, stored_of
+from colorbatch.formats.image import Stored, current_metadata, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, turned
+from colorbatch.pixels.metadata import Metadata, Turn
 from colorbatch.pixels.picture import Picture, Pixels
 
 SALVAGED = "salvaged, parts of it are missing"
@@ -240,8 +240,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                     image.load()  # rotates a TIFF upright by its orientation tag
                     pixels, alpha = planes_of(image)
                 if orientation is not None:
-                    metadata = turned(metadata) if is_turned(orientation) else metadata
-                    orientation = 1
+                    turn = Turn(orientation, page.imagewidth, page.imagelength)
+                    metadata, orientation = current_metadata(metadata, turn, warnings), 1
             stored = Stored(pixels, alpha, metadata, page.iccprofile, orientation)
             frames.append(make_frame(stored, warnings))
     if not frames:

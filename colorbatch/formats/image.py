@@ -9,7 +9,8 @@ from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import mark
 from colorbatch.formats.description import Description
 from colorbatch.formats.icc import to_srgb
-from colorbatch.pixels.metadata import Metadata, turned
+from colorbatch.formats.outdated import current_xmp
+from colorbatch.pixels.metadata import Metadata, Turn, current_exif, turned
 from colorbatch.pixels.picture import Frame, Pixels
 from colorbatch.pixels.resize import PIXELS_AT_ONCE
 
@@ -74,10 +75,17 @@ def make_frame(stored: Stored, warnings: list[str]) -> Frame:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _rgb_of_cmyk(pixels)
     orientation = stored.orientation or mark.orientation(metadata.xmp) or 1
-    if is_turned(orientation):
-        metadata = turned(metadata)
+    metadata = current_metadata(metadata, Turn(orientation, pixels.shape[1], pixels.shape[0]), warnings)
     alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
-    return Frame(upright(pixels, orientation), alpha, replace(metadata, xmp=mark.upright(metadata.xmp)))
+    return Frame(upright(pixels, orientation), alpha, metadata)
+
+
+def current_metadata(metadata: Metadata, turn: Turn, warnings: list[str]) -> Metadata:
+    """Return the metadata of a picture that is turned upright and will be coloured, without what is not true of it."""
+    if turn.swaps_sides:
+        metadata = turned(metadata)
+    exif = current_exif(metadata.exif, turn, is_srgb=metadata.has_profile)
+    return replace(metadata, exif=exif, xmp=mark.upright(current_xmp(metadata.xmp, turn, warnings)))
 
 
 def upright(plane: Pixels, orientation: int) -> Pixels:
@@ -89,11 +97,6 @@ def upright(plane: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         plane = plane[:, ::-1]
     return np.ascontiguousarray(plane)
-
-
-def is_turned(orientation: int) -> bool:
-    """Return whether an orientation swaps width and height."""
-    return orientation in (5, 6, 7, 8)
 
 
 def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:
