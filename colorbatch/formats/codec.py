@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import heif, jpeg, jpeg2000, jpeg_metadata, png, tiff, webp
+from colorbatch.formats import heif, jpeg, jpeg2000, jpeg_end, jpeg_metadata, png, tiff, webp
 from colorbatch.formats.description import Description, upright_block, valid_dpi
 from colorbatch.formats.image import Stored, current_metadata, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
@@ -170,7 +170,8 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
 def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     """Decode a format that Pillow reads at full depth: at most 8 bits per channel, one frame."""
     warnings: list[str] = []
-    with _open(data, kind) as image:
+    whole = _with_end(data, kind, max_megapixels, warnings)
+    with _open(whole, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
         if getattr(image, "n_frames", 1) > 1:
             raise UnsupportedPictureError(
@@ -194,6 +195,19 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not rotated, no profile conversion
     has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
     return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
+
+
+def _with_end(data: bytes, kind: Kind, max_megapixels: float, warnings: list[str]) -> bytes:
+    """Return a JPEG with the marker of its end, where it lacks nothing else; another file as it is."""
+    if kind.name != "JPEG" or not jpeg_end.is_endless(data):
+        return data
+    with _open(data, kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+    whole = jpeg_end.with_end(_jpeg_without_metadata(data))
+    if whole is None:
+        return data
+    warnings.append("the marker of its end is missing, but all its pixels are there")
+    return whole
 
 
 def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -309,13 +323,17 @@ def _is_deep_avif(data: bytes) -> bool:
     return place >= 0 and bool(data[place + 6] & 0x40)
 
 
+def _jpeg_without_metadata(data: bytes) -> bytes:
+    return jpeg_end.with_height(jpeg_metadata.without_metadata(data))
+
+
 _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "JPEG2000": _decode_jpeg2000,
 }
 _WITHOUT_METADATA: dict[str, Callable[[bytes], bytes]] = {
-    "JPEG": jpeg_metadata.without_metadata,
+    "JPEG": _jpeg_without_metadata,
     "PNG": png.without_metadata,
     "WEBP": webp.without_metadata,
     "AVIF": heif.without_metadata,
