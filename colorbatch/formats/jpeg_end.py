@@ -18,8 +18,9 @@ _NUMBER_OF_LINES = re.compile(rb"\xff\xdc\x00\x04(..)", re.DOTALL)
 _HEIGHT = slice(5, 7)
 """Place of the height in the segment of a frame, with its marker."""
 _COEFFICIENTS = 64
-_FILLINGS = (b"\0" * 16, b"\x55" * 16, b"\xaa" * 16, b"\xff\0" * 8)
-"""What is put behind the coded data: if bits are missing there, these make different pixels of them."""
+_FILLINGS = tuple(each * 2048 for each in (b"\0\0", b"\x55\x55", b"\xaa\xaa", b"\xff\0"))
+"""What is put behind the coded data: if bits are missing there, these make different pixels of them. The longest unit
+that can be missing has 10 blocks of 64 coefficients of up to 26 bits, some of them beyond the edge of the picture."""
 
 
 def with_height(data: bytes) -> bytes:
