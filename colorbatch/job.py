@@ -15,7 +15,10 @@ AlreadyColor = Literal["skip", "copy", "recolor"]
 DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"]
 """IPTC NewsCode by which the output says that its colours were made by a model."""
 JpegLuma = Literal["exact", "reencoded"]
-"""``exact``: the coded luma of a grey JPEG is copied unchanged where possible; ``reencoded``: encoded from pixels."""
+"""``exact``: the coded luma of a JPEG is copied unchanged where possible; ``reencoded``: encoded from pixels."""
+Luma = Literal["exact", "rounded", "reencoded"]
+"""What became of the luma of a source: copied as it is coded in the JPEG; as the RGB of a lossless format gives it,
+which is within one level; encoded again in a JPEG."""
 EngineName = Literal["auto", "threads", "processes", "ray"]
 Status = Literal["done", "skipped", "failed"]
 
@@ -78,6 +81,9 @@ class BatchJob:
     salvage: bool = False
     """Colour the readable part of truncated pictures, with a warning."""
     jpeg_luma: JpegLuma = "exact"
+    """Whether JPEGs keep their luma as it is coded, where that can be, or it is encoded again from their pixels."""
+    convert_profile: bool = False
+    """Convert JPEGs whose ICC profile has another tone curve to plain sRGB, though that encodes their luma again."""
     digital_source_type: DigitalSourceType | None = "compositeWithTrainedAlgorithmicMedia"
     """How outputs state in their XMP that a model made their colours; ``None``: they do not."""
     include: Sequence[str] = ()
@@ -116,6 +122,8 @@ class BatchSummary:
     """Whether the run ended before its last picture."""
     megapixels: float = 0.0
     """Megapixels coloured in this run."""
+    luma: dict[Luma, int] = field(default_factory=dict)
+    """Number of the pictures coloured in this run, by what became of their luma."""
     seconds: float = 0.0
     provider: str = ""
     """The execution provider that was actually used."""

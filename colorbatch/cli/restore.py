@@ -18,8 +18,8 @@ from colorbatch.text import printable
 def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> None:
     """Write the grey picture of each JPEG below OUTPUT, a folder that colorbatch run wrote to, below DESTINATION.
 
-    A JPEG that was coloured with --jpeg-luma exact holds the coded luma of its grey source, so the restored file
-    decodes to exactly the source's levels. EXIF and other metadata stay in the coloured output. Nothing is overwritten.
+    A JPEG that was coloured with --jpeg-luma exact holds the coded luma of its source, so the restored file decodes to
+    exactly the source's luma. EXIF and other metadata stay in the coloured output. Nothing is overwritten.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from colorbatch.job import (
     DigitalSourceType,
     EngineName,
     JpegLuma,
+    Luma,
     RayOptions,
 )
 from colorbatch.location import Location, shown
@@ -133,7 +135,12 @@ _FAILURES_SHOWN = 10
     type=click.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
-    help="Copy the luma of grey JPEGs bit for bit, or re-encode it from their pixels.",
+    help="Copy the luma of JPEGs bit for bit, or re-encode it from their pixels.",
+)
+@click.option(
+    "--convert-profile",
+    is_flag=True,
+    help="Convert JPEGs with a tone curve of their own to sRGB, which re-encodes their luma.",
 )
 @click.option(
     "--digital-source-type",
@@ -271,6 +278,8 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         last += [f"  failed: {printable(name)}: {printable(reason)}" for name, reason in named]
         if summary.failed > len(named):
             last.append(f"  and {summary.failed - len(named)} more, all in the manifest")
+    if summary.luma:
+        last.append(luma_sentence(summary.luma))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
     if shard is None:
@@ -292,6 +301,20 @@ def _line(summary: BatchSummary) -> str:
         f"{summary.skipped - summary.not_reached} skipped, {summary.failed} failed in {summary.seconds:.1f} s "
         f"({_rates(summary)}, {summary.megapixels:.1f} MP, model {summary.model} on {_provider(summary)})"
     )
+
+
+def luma_sentence(numbers: Mapping[Luma, int]) -> str:
+    """Return what became of the luma of the pictures that were coloured, as a sentence."""
+    exact, rounded, encoded = (numbers.get(each, 0) for each in get_args(Luma))
+    sentences = []
+    if exact or rounded:
+        ways = [f"{exact} bit for bit"] * bool(exact) + [f"{rounded} within 1 level"] * bool(rounded)
+        of_all = f" of {exact + rounded + encoded}" if encoded else ""
+        photographs = "photograph" if exact + rounded == 1 and not encoded else "photographs"
+        sentences.append(f"{exact + rounded}{of_all} {photographs}: every grey value unchanged ({', '.join(ways)})")
+    if encoded:
+        sentences.append(f"{encoded} JPEG{'s' * (encoded > 1)}: luma was encoded again")
+    return "; ".join(sentences)
 
 
 def _table(summary: BatchSummary) -> dict[str, str]:

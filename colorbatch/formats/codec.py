@@ -9,17 +9,33 @@ from dataclasses import replace
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import heif, jpeg, jpeg2000, jpeg_end, jpeg_metadata, png, tiff, webp
+from colorbatch.formats import (
+    heif,
+    jpeg,
+    jpeg2000,
+    jpeg_end,
+    jpeg_metadata,
+    png,
+    tiff,
+    tiff_directory,
+    tiff_masks,
+    webp,
+)
 from colorbatch.formats.description import Description, upright_block, valid_dpi
-from colorbatch.formats.image import Stored, current_metadata, make_frame, planes_of, refuse_too_large, stored_of
+from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
+from colorbatch.formats.outdated import REGIONS_DROPPED, current_xmp
+from colorbatch.formats.tiff_metadata import PageTags, metadata_of
+from colorbatch.formats.tiff_raw import refuse_raw
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, Turn
-from colorbatch.pixels.picture import Picture, Pixels
+from colorbatch.pixels.metadata import Metadata, Turn, oriented_exif
+from colorbatch.pixels.picture import Frame, JpegOrigin, MaskPage, Picture, Pixels
+from colorbatch.pixels.toning import is_neutral
 
 SALVAGED = "salvaged, parts of it are missing"
 """Start of the warning about a truncated picture."""
@@ -92,7 +108,8 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
             raise
         with _TRUNCATED_SWITCH.on():
             picture = _decode(data, kind, max_megapixels)
-        return replace(picture, has_luma_scans=False, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
+        jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
+        return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
 
 
 def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -114,7 +131,9 @@ def decoded_bytes(data: bytes) -> int:
     Image.MAX_IMAGE_PIXELS = None
     try:
         if kind.name == "TIFF":
-            with tifffile.TiffFile(io.BytesIO(data)) as file:
+            layout = tiff_directory.layout_of(data)
+            directories = tiff_directory.pages_of(data, layout, salvage=True)
+            with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
                 pages = [file.pages[number] for number in range(len(file.pages))]
                 pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
                 return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
@@ -130,18 +149,54 @@ def decoded_bytes(data: bytes) -> int:
         return 0
 
 
+def needs_transcoder(data: bytes) -> bool:
+    """Return whether :func:`with_coded_luma` may have to separate the luma of a file from chroma."""
+    kind = sniff(data[:SNIFFED])
+    return kind is not None and kind.name == "JPEG" and jpeg.has_chroma(data)
+
+
+def with_coded_luma(picture: Picture, data: bytes) -> Picture:
+    """Return a picture that is encoded with the luma of its source as it is coded there, if that is a JPEG.
+
+    Where that cannot be, the picture has a warning that states why.
+
+    Args:
+        picture: as decoded.
+        data: the file that it was decoded from.
+
+    """
+    if picture.jpeg is None:
+        return picture
+    try:
+        metadata = jpeg.metadata_as_stored(picture.jpeg)
+        luma = jpeg.coded_luma_of(data, _levels_as_stored(picture.first, picture.jpeg))
+    except jpeg.LumaNotCopiedError as error:
+        return replace(picture, warnings=(*picture.warnings, f"its luma was encoded again: {error}"))
+    warnings = tuple(each for each in picture.warnings if not each.startswith(REGIONS_DROPPED))  # it is not turned
+    frame = replace(picture.first, metadata=metadata)
+    return replace(picture, frames=(frame,), coded_luma=luma, warnings=warnings)
+
+
+def _levels_as_stored(frame: Frame, origin: JpegOrigin) -> NDArray[np.uint8] | None:
+    """Return the luma of a JPEG as stored, ``[H, W]``; ``None``: decoding changed it."""
+    is_unchanged = frame.pixels.ndim == 2 and origin.orientation == 1 and not origin.profile
+    return frame.pixels.astype(np.uint8, copy=False) if is_unchanged else None
+
+
 def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     """Encode a picture deterministically, with unchanged luma and metadata.
 
     Args:
         picture: what to encode; the chroma of its frames is merged here.
-        jpeg_source: the file that it was decoded from, whose luma it still has; the coded luma of a grey JPEG is then
-            copied unchanged, and chroma added to it. If empty, luma is encoded from the pixels.
+        jpeg_source: the file that it was decoded from, if that is a JPEG whose coded luma is to be copied as
+            :func:`with_coded_luma` does; empty: luma is encoded from the pixels, unless it was copied already.
 
     Raises:
         UnsupportedPictureError: the format cannot hold it.
 
     """
+    if jpeg_source and picture.coded_luma is None:
+        picture = with_coded_luma(picture, jpeg_source)
     for frame in picture.frames:
         side = max(frame.width, frame.height)
         if side > _MAX_SIDE.get(picture.format, side):
@@ -152,11 +207,9 @@ def encode(picture: Picture, jpeg_source: bytes = b"") -> bytes:
     try:
         match picture.format:
             case "TIFF":
-                return tiff.encode(picture.frames)
+                return tiff.encode(picture.frames, picture.masks)
             case "JPEG":
-                return jpeg.encode(
-                    picture.first, picture.jpeg_luma_table, jpeg_source if picture.has_luma_scans else b""
-                )
+                return jpeg.encode(picture.first, picture.jpeg, picture.coded_luma)
             case "WEBP":
                 return webp.encode(picture.first.merged())
             case "JPEG2000":
@@ -187,14 +240,30 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             alpha: Pixels | None = None
         else:
             pixels, alpha = planes_of(image)
-        described = _description_of(data, kind, image, warnings)
-        frame = make_frame(stored_of(pixels, alpha, described), warnings)
-        if kind.name != "JPEG":
-            return Picture((frame,), kind.written_as, warnings=tuple(warnings))
-        table = jpeg.luma_table_of(image)
-    is_as_stored = frame.pixels is pixels or np.array_equal(frame.pixels, pixels)  # not rotated, no profile conversion
-    has_luma_scans = pixels.ndim == 2 and is_as_stored and jpeg.has_luma_scans(data)
-    return Picture((frame,), kind.written_as, table, has_luma_scans, tuple(warnings))
+        stored = stored_of(pixels, alpha, _description_of(data, kind, image, warnings))
+        in_srgb = stored.in_srgb(warnings)
+        frame = make_frame(in_srgb, warnings)
+        origin = _jpeg_origin(image, stored, in_srgb) if kind.name == "JPEG" else None
+    return Picture((frame,), kind.written_as, tuple(warnings), origin)
+
+
+def _jpeg_origin(image: Image.Image, stored: Stored, in_srgb: Stored) -> JpegOrigin:
+    metadata, profile, obstacle = stored.metadata, stored.profile or b"", ""
+    if in_srgb.pixels is stored.pixels:
+        profile = b""
+    elif not is_neutral(stored.pixels):
+        obstacle = "it is toned, and has a color profile other than sRGB"
+    return JpegOrigin(
+        replace(
+            metadata,
+            exif=oriented_exif(metadata.exif, stored.upright_by),
+            xmp=current_xmp(metadata.xmp, Turn(1, image.width, image.height), []),  # frames have its warnings
+        ),
+        stored.upright_by,
+        jpeg.luma_table_of(image),
+        profile,
+        obstacle,
+    )
 
 
 def _with_end(data: bytes, kind: Kind, max_megapixels: float, warnings: list[str]) -> bytes:
@@ -231,36 +300,60 @@ def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    """Decode every page: 8-bit ones with Pillow if possible, others with tifffile."""
+    """Decode every page that is a photograph, and copy the others."""
     warnings: list[str] = []
-    frames = []
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        for number in range(len(file.pages)):
-            page = file.pages[number]
-            assert isinstance(page, tifffile.TiffPage)
-            for width, height in tiff.sizes_of(page):
-                refuse_too_large(width, height, max_megapixels)
-            tiff.refuse_unsound(page)
-            metadata = tiff.metadata_of(file, page, data, warnings)
-            orientation = tiff.orientation_of(page)
-            if tiff.is_deep(page) or not tiff.is_known_to_pillow(page):
-                pixels, alpha = tiff.decode(page)
-            else:
-                with _open(data, kind) as image:
-                    image.seek(number)
-                    if {*image.size} != {page.imagewidth, page.imagelength}:  # Pillow rotates some
-                        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-                    image.info.pop("xmp", None)  # Pillow would also rotate the picture by the orientation in XMP
-                    image.load()  # rotates a TIFF upright by its orientation tag
-                    pixels, alpha = planes_of(image)
-                if orientation is not None:
-                    turn = Turn(orientation, page.imagewidth, page.imagelength)
-                    metadata, orientation = current_metadata(metadata, turn, warnings), 1
-            stored = Stored(pixels, alpha, metadata, page.iccprofile, orientation)
-            frames.append(make_frame(stored, warnings))
-    if not frames:
+    layout = tiff_directory.layout_of(data)
+    salvage = ImageFile.LOAD_TRUNCATED_IMAGES
+    directories = tiff_directory.pages_of(data, layout, salvage=salvage)
+    if not directories:
         raise UnreadablePictureError("a TIFF without pages")
-    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings))
+    pages = [PageTags(data, directory, layout) for directory in directories]
+    refuse_raw(data, pages)
+    bare = tiff_directory.copy_for_decoders(data, directories, layout)
+    frames: list[Frame] = []
+    masks: list[MaskPage] = []
+    photographs: set[tuple[int, ...]] = set()
+    with tifffile.TiffFile(io.BytesIO(bare)) as file:
+        for number, tags in enumerate(pages):
+            if frames and tags.is_thumbnail:
+                warnings.append("a thumbnail was dropped")
+            elif tiff_masks.is_mask(tags, photographs):
+                try:
+                    masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
+                except PictureError as error:
+                    if isinstance(error, UnreadablePictureError) and not salvage:
+                        raise
+                    warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
+            else:
+                photographs.add(tiff_masks.sides_of(tags))
+                page = file.pages[number]
+                assert isinstance(page, tifffile.TiffPage)
+                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
+                metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
+                stored = Stored(
+                    decoded.pixels, decoded.alpha, metadata, tags.profile, tags.orientation, decoded.unnamed
+                )
+                frames.append(make_frame(stored, warnings))
+    if not frames:
+        raise UnsupportedPictureError("all its pages are masks, none is a photograph")
+    return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
+
+
+def _decode_tiff_page(
+    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float
+) -> tiff.Decoded:
+    """Decode one page with Pillow or tifffile, whichever reads it in full."""
+    for width, height in tiff.sizes_of(page):
+        refuse_too_large(width, height, max_megapixels)
+    tiff.refuse_unsound(page)
+    if not tiff.is_for_pillow(page):
+        return tiff.decode(page)
+    with _open(data, kind) as image:
+        image.seek(number)
+        if image.size != (page.imagewidth, page.imagelength):
+            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+        image.load()
+        return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
 def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:

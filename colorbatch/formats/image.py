@@ -1,8 +1,10 @@
 """Convert decoded images to frames: upright, in sRGB, with separate alpha."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.errors import UnsupportedPictureError
@@ -14,6 +16,9 @@ from colorbatch.pixels.metadata import Metadata, Turn, current_exif, turned
 from colorbatch.pixels.picture import Frame, Pixels
 from colorbatch.pixels.resize import PIXELS_AT_ONCE
 
+_Sample = TypeVar("_Sample", bound=np.generic)
+_OPPOSITE_TURNS = {6: 8, 8: 6}
+"""Orientations that undo another; the others undo themselves."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -60,6 +65,19 @@ class Stored:
     """ICC profile of the pixels."""
     orientation: int | None
     """Orientation from EXIF or a TIFF tag, 1 to 8; ``None``: they have none, so that XMP decides."""
+    unnamed: Pixels | None = None
+    """A channel without a stated meaning."""
+
+    @property
+    def upright_by(self) -> int:
+        """Orientation by which the pixels are turned upright, 1 to 8."""
+        return self.orientation or mark.orientation(self.metadata.xmp) or 1
+
+    def in_srgb(self, warnings: list[str]) -> "Stored":
+        """Return it without a profile: the same pixels if they are in sRGB, else converted ones."""
+        if not self.profile:
+            return self
+        return replace(self, pixels=to_srgb(self.pixels, self.profile, warnings), profile=None)
 
 
 def stored_of(pixels: Pixels, alpha: Pixels | None, described: Description) -> Stored:
@@ -69,15 +87,16 @@ def stored_of(pixels: Pixels, alpha: Pixels | None, described: Description) -> S
 
 def make_frame(stored: Stored, warnings: list[str]) -> Frame:
     """Return an upright frame in sRGB; ``warnings`` receives problems of the profile."""
+    stored = stored.in_srgb(warnings)
     pixels, metadata = stored.pixels, stored.metadata
-    if stored.profile:
-        pixels = to_srgb(pixels, stored.profile, warnings)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _rgb_of_cmyk(pixels)
-    orientation = stored.orientation or mark.orientation(metadata.xmp) or 1
+    orientation = stored.upright_by
     metadata = current_metadata(metadata, Turn(orientation, pixels.shape[1], pixels.shape[0]), warnings)
-    alpha = None if stored.alpha is None else upright(stored.alpha, orientation)
-    return Frame(upright(pixels, orientation), alpha, metadata)
+    alpha, unnamed = (
+        None if plane is None else upright(plane, orientation) for plane in (stored.alpha, stored.unnamed)
+    )
+    return Frame(upright(pixels, orientation), alpha, metadata, unnamed=unnamed)
 
 
 def current_metadata(metadata: Metadata, turn: Turn, warnings: list[str]) -> Metadata:
@@ -88,7 +107,7 @@ def current_metadata(metadata: Metadata, turn: Turn, warnings: list[str]) -> Met
     return replace(metadata, exif=exif, xmp=mark.upright(current_xmp(metadata.xmp, turn, warnings)))
 
 
-def upright(plane: Pixels, orientation: int) -> Pixels:
+def upright(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:
     """Return ``[H, W]`` or ``[H, W, C]``, contiguous, rotated and mirrored according to EXIF 2.32, table 6."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(0, 1)
@@ -97,6 +116,11 @@ def upright(plane: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         plane = plane[:, ::-1]
     return np.ascontiguousarray(plane)
+
+
+def as_stored(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:
+    """Return ``[H, W]``, contiguous, as it was before :func:`upright`."""
+    return upright(plane, _OPPOSITE_TURNS.get(orientation, orientation))
 
 
 def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:

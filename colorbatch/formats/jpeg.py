@@ -3,22 +3,26 @@
 import io
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import Base
 from PIL.JpegPresets import presets
 
-from colorbatch.formats import jpeg_scans, mark
-from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats import icc, mark
+from colorbatch.formats.image import as_stored
 from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
-from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
+from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
+from colorbatch.formats.jpeg_segments import FRAMES, segment, segments
+from colorbatch.formats.jpeg_separation import separated
 from colorbatch.pixels.chroma import REACH, chroma_planes, halved_chroma_planes
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.metadata import Metadata
-from colorbatch.pixels.picture import Frame
+from colorbatch.pixels.picture import CodedLuma, Frame, JpegOrigin
 
 LONGEST_SIDE = 65_500
 """Maximum side in pixels, of libjpeg."""
@@ -28,6 +32,8 @@ _FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantizat
 with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes, none."""
 _FINE_QUALITY = 99
 """Quality of libjpeg whose table also has no step of more than 2."""
+_DAMAGES = (ValueError, IndexError, OSError, struct.error, imagecodecs.Jpeg8Error)
+"""What reading a damaged file raises."""
 _MAX_SEGMENT_BYTES = 65_533
 _MAX_XMP_BYTES = 65_400
 """Maximum number of bytes of a packet, or of a part of one, in a segment that also holds its header."""
@@ -44,58 +50,127 @@ def luma_table_of(image: Image.Image) -> Sequence[int] | None:
     return table and [min(step, 255) for step in table]
 
 
-def has_luma_scans(data: bytes) -> bool:
-    """Return whether the coded luma of a JPEG file can be copied unchanged."""
+class LumaNotCopiedError(Exception):
+    """The coded luma of a JPEG cannot be copied; the message states why."""
+
+
+def has_chroma(data: bytes) -> bool:
+    """Return whether a JPEG file has three components, so that its luma may have to be separated from chroma."""
     try:
-        return luma_scans(data) is not None
-    except (ValueError, IndexError, struct.error):
+        frame = next((content for marker, content, _ in segments(data) if marker in FRAMES), None)
+        return frame is not None and frame[5] == 3
+    except _DAMAGES:
         return False
+
+
+def coded_luma_of(data: bytes, levels: NDArray[np.uint8] | None = None) -> CodedLuma:
+    """Return the luma of a JPEG file as it is coded.
+
+    Args:
+        data: the file.
+        levels: luma ``[H, W]`` as stored, where it is known already.
+
+    Raises:
+        LumaNotCopiedError: it cannot be copied.
+
+    """
+    try:
+        try:
+            luma_scans(data)
+        except InterleavedLumaError:
+            return _separated(data)
+        return CodedLuma(data, _decoded_luma(data) if levels is None else levels)
+    except ValueError as error:
+        raise LumaNotCopiedError(str(error)) from error
+    except _DAMAGES as error:
+        raise LumaNotCopiedError(f"its segments are damaged ({error})") from error
+
+
+def _separated(data: bytes) -> CodedLuma:
+    """Return the coded luma of a file in which it shares scans with chroma, compared with what that decodes to."""
+    file = separated(data)
+    levels = _decoded_luma(file)
+    if not np.array_equal(levels, _decoded_luma(data)):
+        raise LumaNotCopiedError("separated from chroma, it decodes to other levels")
+    return CodedLuma(file, levels)
+
+
+def _decoded_luma(data: bytes) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = imagecodecs.jpeg8_decode(data, outcolorspace="GRAYSCALE")
+    return levels
+
+
+def metadata_as_stored(origin: JpegOrigin) -> Metadata:
+    """Return the metadata of an output that holds the coded luma of its source.
+
+    Raises:
+        LumaNotCopiedError: that luma cannot be copied.
+
+    """
+    if origin.obstacle:
+        raise LumaNotCopiedError(origin.obstacle)
+    if not origin.profile:
+        return origin.metadata
+    try:
+        return replace(origin.metadata, profile=icc.in_color(origin.profile))
+    except ValueError as error:
+        raise LumaNotCopiedError(f"its ICC profile cannot be kept: {error}") from error
 
 
 def to_grey(data: bytes) -> bytes | None:
-    """Return a grey JPEG of the coded luma of a file; ``None``: it has none in separate scans."""
+    """Return a grey JPEG of the coded luma of a file; ``None``: it has none in separate scans.
+
+    Of the metadata it has what its appearance depends on: resolution, orientation and tone curve.
+    """
     try:
-        return jpeg_scans.to_grey(data)
-    except (ValueError, IndexError, struct.error):
+        return grey_file(luma_scans(data), _appearance_of(data))
+    except _DAMAGES:
         return None
 
 
-def is_luma_copied(source: bytes, output: bytes) -> bool:
-    """Return whether an output contains the coded luma of its source, byte for byte."""
-    try:
-        before, after = luma_scans(source), luma_scans(output)
-    except (ValueError, IndexError, struct.error):
-        return False
-    return before is not None and before == after
+def _appearance_of(data: bytes) -> bytes:
+    """Return segments for a grey JPEG that is to look like a file in colour."""
+    parts = [segment(marker, content) for marker, content, _ in segments(data) if content.startswith(b"JFIF\0")]
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        orientation, profile = image.getexif().get(Base.Orientation, 1), image.info.get("icc_profile")
+    if orientation != 1:
+        exif = Image.Exif()
+        exif[Base.Orientation] = orientation
+        parts.append(segment(0xE1, exif.tobytes()))
+    if profile and not icc.is_srgb(profile):
+        parts.append(segment(0xE2, b"ICC_PROFILE\0\1\1" + icc.in_grey(profile)))
+    return b"".join(parts)
 
 
-def encode(frame: Frame, luma_table: Sequence[int] | None, source: bytes = b"") -> bytes:
+def encode(frame: Frame, origin: JpegOrigin | None = None, coded: CodedLuma | None = None) -> bytes:
     """Return a JPEG of a frame.
 
     Args:
         frame: what to write.
-        luma_table: quantisation table of luma; ``None``: one of high quality.
-        source: a grey JPEG whose coded luma is copied unchanged; empty: luma is encoded again, in one scan with the
+        origin: the source; ``None``: it is no JPEG.
+        coded: luma that is copied; ``None``: luma is encoded again with the table of the source, in one scan with the
             chroma, by which :func:`to_grey` recognises that it is not the source's.
 
     Raises:
         ValueError, OSError: the metadata does not fit into its segments.
 
     """
-    arguments = _metadata_arguments(frame.metadata)
-    luma = luma_scans(source) if source and frame.chroma is not None else None
-    if luma is None or frame.chroma is None:
-        tables = [luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
+    arguments, origin = _metadata_arguments(frame.metadata), origin or JpegOrigin()
+    if coded is None or frame.chroma is None:
+        tables = [origin.luma_table or _DEFAULT_LUMA_TABLE, _FINE_CHROMA_TABLE]
         return _encoded(Image.fromarray(frame.merged().pixels), qtables=tables, subsampling=0, **arguments)
-    planes = _chroma_planes_of(frame.pixels, frame.chroma)
+    luma = luma_scans(coded.file)
+    chroma = np.stack([as_stored(plane, origin.orientation) for plane in frame.chroma])
+    slope = icc.slope_of(frame.metadata.profile) if frame.metadata.profile else None
+    planes = _chroma_planes_of(coded.levels, chroma, slope)
     cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
     return with_chroma(luma, cb, cr, metadata_from=_encoded(Image.new("L", (1, 1)), **arguments))
 
 
-def _chroma_planes_of(grey: NDArray[np.uint8], chroma: Plane) -> NDArray[np.uint8]:
+def _chroma_planes_of(levels: NDArray[np.uint8], chroma: Plane, slope: Plane | None) -> NDArray[np.uint8]:
     """Return Cb and Cr ``[2, h, w]``: of half the size if that is fine enough for the resolution of ``chroma``."""
-    is_coarse = all(REACH * small <= side for small, side in zip(chroma.shape[1:], grey.shape, strict=True))
-    return (halved_chroma_planes if is_coarse else chroma_planes)(grey, chroma)
+    is_coarse = all(REACH * small <= side for small, side in zip(chroma.shape[1:], levels.shape, strict=True))
+    return (halved_chroma_planes if is_coarse else chroma_planes)(levels, chroma, slope)
 
 
 def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:
@@ -111,11 +186,11 @@ def _metadata_arguments(metadata: Metadata) -> dict[str, Any]:
     segments = [
         *_extended_xmp_segments(extended),
         *_split_into_segments(0xED, PHOTOSHOP, metadata.photoshop),
-        *(_segment(0xFE, text) for text in metadata.comments),
+        *(segment(0xFE, text) for text in metadata.comments),
     ]
     arguments: dict[str, Any] = {"extra": b"".join(segments)}
     if metadata.has_profile:
-        arguments["icc_profile"] = srgb_profile()
+        arguments["icc_profile"] = metadata.profile or icc.srgb_profile()
     if metadata.dpi:
         arguments["dpi"] = metadata.dpi
     if metadata.exif:
@@ -134,7 +209,7 @@ def _encoded(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pi
 def _extended_xmp_segments(extended: bytes) -> list[bytes]:
     head = EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
     return [
-        _segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _MAX_XMP_BYTES - len(head)])
+        segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _MAX_XMP_BYTES - len(head)])
         for start in range(0, len(extended), _MAX_XMP_BYTES - len(head))
     ]
 
@@ -142,8 +217,4 @@ def _extended_xmp_segments(extended: bytes) -> list[bytes]:
 def _split_into_segments(marker: int, prefix: bytes, content: bytes) -> list[bytes]:
     room = _MAX_SEGMENT_BYTES - len(prefix)
     parts = [content[start : start + room] for start in range(0, len(content), room)]
-    return [_segment(marker, prefix + part) for part in parts]
-
-
-def _segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+    return [segment(marker, prefix + part) for part in parts]

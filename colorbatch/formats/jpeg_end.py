@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-_EOI, _SOS = b"\xff\xd9", 0xDA
+from colorbatch.formats.jpeg_segments import EOI, SOS
+
 _SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 """A marker that ends the coded data of a scan: not a stuffed byte or a restart marker."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -30,15 +31,15 @@ def with_height(data: bytes) -> bytes:
             lines = _NUMBER_OF_LINES.search(data, end)
             if lines is not None:
                 return data[: start + _HEIGHT.start] + lines[1] + data[start + _HEIGHT.stop :]
-        if marker == _SOS:
+        if marker == SOS:
             break
     return data
 
 
 def is_endless(data: bytes) -> bool:
     """Return whether a file lacks the marker of its end."""
-    scan = next((start for marker, start, _ in _segments(data) if marker == _SOS), -1)
-    return scan >= 0 and data.find(_EOI, scan) < 0
+    scan = next((start for marker, start, _ in _segments(data) if marker == SOS), -1)
+    return scan >= 0 and data.find(EOI, scan) < 0
 
 
 def with_end(data: bytes) -> bytes | None:
@@ -49,9 +50,9 @@ def with_end(data: bytes) -> bytes | None:
     coded = data[:-1] if data.endswith(b"\xff") else data
     if not _has_all_scans(coded):
         return None
-    pixels = _digest(coded + _EOI)
-    is_complete = all(_digest(coded + filling + _EOI) == pixels for filling in _FILLINGS)
-    return coded + _EOI if is_complete else None
+    pixels = _digest(coded + EOI)
+    is_complete = all(_digest(coded + filling + EOI) == pixels for filling in _FILLINGS)
+    return coded + EOI if is_complete else None
 
 
 def _digest(data: bytes) -> bytes:
@@ -68,7 +69,7 @@ def _has_all_scans(data: bytes) -> bool:
         if marker in _FRAMES:
             is_progressive = marker in _PROGRESSIVE
             missing = {component: [1] * _COEFFICIENTS for component in content[6 : 6 + 3 * content[5] : 3]}
-        elif marker == _SOS:
+        elif marker == SOS:
             count = content[0]
             first, last, bits = content[1 + 2 * count : 4 + 2 * count] if is_progressive else (0, _COEFFICIENTS - 1, 0)
             for component in content[1 : 1 + 2 * count : 2]:
@@ -86,7 +87,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         (length,) = struct.unpack_from(">H", data, found.end())
         end = found.end() + length
-        if data[found.end() - 1 : found.end()] == _EOI[1:] or length < 2 or end > len(data):
+        if data[found.end() - 1 : found.end()] == EOI[1:] or length < 2 or end > len(data):
             return
         yield data[found.end() - 1], start, end
         position = end

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from colorbatch.formats import mark
 from colorbatch.formats.description import Description, upright_block, valid_dpi
+from colorbatch.formats.jpeg_segments import EOI, METADATA, SOI, SOS, segment
 from colorbatch.formats.photoshop import THUMBNAIL_DROPPED, without_thumbnails
 from colorbatch.pixels.metadata import Metadata, number_of
 
@@ -14,11 +15,10 @@ PHOTOSHOP = b"Photoshop 3.0\0"
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 MAX_EXIF_BYTES = 65_527
 """Maximum number of bytes of an EXIF block, which has one segment (Exif 2.32, section 4.7.2)."""
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_COM = 0xFE
 _APP0, _APP1, _APP2, _APP13, _APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a segment."""
-_METADATA = frozenset({*range(0xE0, 0xF0), _COM})
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -46,7 +46,7 @@ class _Head:
 def without_metadata(data: bytes) -> bytes:
     """Return the file without metadata before its first scan: only what its pixels depend on."""
     head = _head_of(data)
-    kept = (_segment(marker, content) for marker, content in head.segments if _is_of_pixels(marker, content))
+    kept = (segment(marker, content) for marker, content in head.segments if _is_of_pixels(marker, content))
     return b"".join([data[:2], *kept, memoryview(data)[head.end :]])
 
 
@@ -81,7 +81,7 @@ def _head_of(data: bytes) -> _Head:
             position = start
             continue
         length = int.from_bytes(data[start : start + 2], "big")
-        if marker in (_SOI, _EOI, _SOS) or length < 2:
+        if marker in (SOI[1], EOI[1], SOS) or length < 2:
             return _Head(tuple(segments), found.start())
         position = start + length
         segments.append((marker, data[start + 2 : position]))
@@ -93,7 +93,7 @@ def _is_of_pixels(marker: int, content: bytes) -> bool:
     is_of_colors = (marker == _APP0 and content.startswith(b"JFIF\0")) or (
         marker == _APP14 and content.startswith(b"Adobe")
     )
-    return marker not in _METADATA or is_of_colors
+    return marker not in METADATA or is_of_colors
 
 
 def _contents(segments: tuple[tuple[int, bytes], ...], marker: int, start: bytes) -> Iterator[bytes]:
@@ -175,7 +175,3 @@ def _warn_of_more_images(segments: tuple[tuple[int, bytes], ...], warnings: list
             continue
         if count > 1:
             warnings.append(f"{count - 1} more images in the file (previews, depth) were dropped")
-
-
-def _segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content

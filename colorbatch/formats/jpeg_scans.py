@@ -5,21 +5,28 @@ luma, byte for byte, and the scans of two other grey files those of Cb and Cr. S
 of the source, and the picture of the source can be restored.
 """
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Supported frames: baseline, extended and progressive, all with Huffman codes; others are very rare."""
-_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {_DHT, 0xC8, 0xCC}
-_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-"""A marker that ends the coded data of a scan: not a stuffed byte or a restart marker."""
-_TABLES = frozenset({_DHT, _DQT, _DRI})
-_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
-"""Application segments and comments."""
+from colorbatch.formats.jpeg_segments import (
+    DHT,
+    DQT,
+    DRI,
+    EOI,
+    FRAMES,
+    METADATA,
+    OTHER_FRAMES,
+    PROGRESSIVE,
+    SOI,
+    SOS,
+    segment,
+    segments,
+)
+
+_TABLES = frozenset({DHT, DQT, DRI})
+_APP0, _APP14 = 0xE0, 0xEE
+_YCBCR = 1
+"""Transform code of YCbCr in the Adobe segment."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +47,79 @@ class LumaScans:
     @property
     def is_progressive(self) -> bool:
         """Whether the JPEG is progressive."""
-        return self.frame == 0xC2
+        return self.frame == PROGRESSIVE
 
 
-def luma_scans(data: bytes) -> LumaScans | None:
-    """Return the coded luma of a JPEG file; ``None``: it is not in separate scans of 8 bits with Huffman codes.
+class InterleavedLumaError(ValueError):
+    """A JPEG whose luma shares its scans with chroma."""
+
+
+def luma_scans(data: bytes) -> LumaScans:
+    """Return the coded luma of a JPEG file that is grey, or YCbCr with luma in separate scans.
 
     Raises:
-        ValueError, struct.error, IndexError: the file is damaged.
+        InterleavedLumaError: its luma shares its scans with chroma.
+        ValueError, struct.error, IndexError: it is of another kind, or damaged.
 
     """
     found: LumaScans | None = None
     parts: list[bytes | memoryview] = []
     end = component = 0
     has_restarts = False
-    for marker, content, entropy in _segments(data):
-        if marker in _OTHER_FRAMES:
-            return None
-        if marker in _FRAMES:
-            bits, height, width, components = struct.unpack_from(">BHHB", content)
-            component, quantization = content[6], content[8]
-            if found is not None or bits != 8 or components not in (1, 3) or not height:
-                return None
-            found = LumaScans(marker, height, width, quantization, b"", has_restarts=False)
+    transform: int | None = None
+    for marker, content, entropy in segments(data):
+        if marker in OTHER_FRAMES:
+            raise ValueError("it is not coded in Huffman codes")
+        if marker == _APP0 and content.startswith(b"JFIF\0"):
+            transform = _YCBCR
+        elif marker == _APP14 and content.startswith(b"Adobe") and transform is None:
+            transform = content[11]
+        elif marker in FRAMES:
+            if found is not None:
+                raise ValueError("it has several frames")
+            found = _frame_of(marker, content, transform)
+            component = content[6]
         elif marker in _TABLES:
-            parts.append(_segment(marker, content))
-            has_restarts |= marker == _DRI
-        elif marker == _SOS:
-            if found is None or (content[0] > 1 and component in content[1 : 1 + 2 * content[0] : 2]):
-                return None
+            parts.append(segment(marker, content))
+            has_restarts |= marker == DRI
+        elif marker == SOS:
+            if found is None:
+                raise ValueError("a scan comes before its frame")
+            if content[0] > 1 and component in content[1 : 1 + 2 * content[0] : 2]:
+                raise InterleavedLumaError("its luma shares its scans with chroma")
             if content[0] == 1 and content[1] == component:
-                parts += [_segment(_SOS, b"\1\1" + content[2:]), entropy]
+                parts += [segment(SOS, b"\1\1" + content[2:]), entropy]
                 end = len(parts)
     if found is None or not end:
-        return None
+        raise ValueError("it has no luma")
     return replace(found, coded=b"".join(parts[:end]), has_restarts=has_restarts)
+
+
+def _frame_of(marker: int, content: bytes, transform: int | None) -> LumaScans:
+    """Return what the segment of a frame says about luma, still without scans.
+
+    Args:
+        marker: of the frame.
+        content: of its segment.
+        transform: that of the Adobe segment (ITU-T T.872, section 6.5.3); ``None``: there is none, so that the names
+            of the components decide, as in libjpeg.
+
+    """
+    bits, height, width, count = struct.unpack_from(">BHHB", content)
+    names, sampling = content[6 : 6 + 3 * count : 3], content[7 : 7 + 3 * count : 3]
+    if count == 4:
+        raise ValueError("it is stored as CMYK")
+    if count == 3 and (names == b"RGB" if transform is None else transform != _YCBCR):
+        raise ValueError("it is stored as RGB")
+    if count not in (1, 3):
+        raise ValueError(f"it has {count} components")
+    if bits != 8:
+        raise ValueError(f"it has {bits} bits per sample")
+    if not height:
+        raise ValueError("its height is not in its frame")
+    if any(each >> 4 > sampling[0] >> 4 or each & 15 > sampling[0] & 15 for each in sampling):
+        raise ValueError("its luma has fewer samples than its chroma")
+    return LumaScans(marker, height, width, content[8], b"", has_restarts=False)
 
 
 def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, metadata_from: bytes) -> bytes:
@@ -95,73 +140,29 @@ def with_chroma(luma: LumaScans, cb: bytes, cr: bytes, metadata_from: bytes) -> 
     sampling = 0x11 if _size_of(cb) == (luma.height, luma.width) else 0x22
     components = bytes([1, sampling, luma.quantization, 2, 0x11, table, 3, 0x11, table])
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 3) + components
-    metadata = [_segment(marker, content) for marker, content, _ in _segments(metadata_from) if marker in _METADATA]
-    parts: list[bytes | memoryview] = [_SOI, *metadata, _segment(luma.frame, frame), luma.coded]
+    metadata = [segment(marker, content) for marker, content, _ in segments(metadata_from) if marker in METADATA]
+    parts: list[bytes | memoryview] = [SOI, *metadata, segment(luma.frame, frame), luma.coded]
     if luma.has_restarts:
-        parts.append(_segment(_DRI, b"\0\0"))
+        parts.append(segment(DRI, b"\0\0"))
     for component, data in ((2, cb), (3, cr)):
-        for marker, content, entropy in _segments(data):
-            if marker == _DQT and component == 2:
-                parts.append(_segment(_DQT, bytes([content[0] & 0xF0 | table]) + content[1:]))
-            elif marker == _DHT:
-                parts.append(_segment(_DHT, content))
-            elif marker == _SOS:
-                parts += [_segment(_SOS, bytes([1, component]) + content[2:]), entropy]
-    return b"".join([*parts, _EOI])
+        for marker, content, entropy in segments(data):
+            if marker == DQT and component == 2:
+                parts.append(segment(DQT, bytes([content[0] & 0xF0 | table]) + content[1:]))
+            elif marker == DHT:
+                parts.append(segment(DHT, content))
+            elif marker == SOS:
+                parts += [segment(SOS, bytes([1, component]) + content[2:]), entropy]
+    return b"".join([*parts, EOI])
 
 
 def _size_of(data: bytes) -> tuple[int, int]:
     """Return the height and width of a JPEG file."""
-    frame = next(content for marker, content, _ in _segments(data) if marker in _FRAMES)
+    frame = next(content for marker, content, _ in segments(data) if marker in FRAMES)
     height, width = struct.unpack_from(">HH", frame, 1)
     return height, width
 
 
-def to_grey(data: bytes) -> bytes | None:
-    """Return a grey JPEG of the luma of a file; ``None`` if :func:`luma_scans` finds none.
-
-    Metadata is omitted except for the resolution (the JFIF segment).
-
-    Raises:
-        ValueError, struct.error, IndexError: the file is damaged.
-
-    """
-    luma = luma_scans(data)
-    if luma is None:
-        return None
-    jfif = [_segment(marker, content) for marker, content, _ in _segments(data) if content.startswith(b"JFIF\0")]
+def grey_file(luma: LumaScans, head: bytes = b"") -> bytes:
+    """Return a grey JPEG of coded luma, with the segments ``head`` at its start."""
     frame = struct.pack(">BHHB", 8, luma.height, luma.width, 1) + bytes([1, 0x11, luma.quantization])
-    return b"".join([_SOI, *jfif, _segment(luma.frame, frame), luma.coded, _EOI])
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes | memoryview]]:
-    """Yield marker and content of each segment, with a view of the coded data that follows it in a scan.
-
-    Raises:
-        ValueError, struct.error, IndexError: the file is damaged.
-
-    """
-    position = len(_SOI)
-    while True:
-        if data[position] != 0xFF:
-            raise ValueError("it has bytes between its segments")
-        while data[position + 1] == 0xFF:  # fill bytes
-            position += 1
-        marker = data[position + 1]
-        if marker == _EOI[1]:
-            return
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        start, position = position + 4, position + 2 + length
-        content = data[start:position]
-        if marker != _SOS:
-            yield marker, content, b""
-            continue
-        following = _SCAN_END.search(data, position)
-        if following is None:
-            raise ValueError("it breaks off within a scan")
-        begin, position = position, following.start()
-        yield marker, content, memoryview(data)[begin:position]
-
-
-def _segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+    return b"".join([SOI, head, segment(luma.frame, frame), luma.coded, EOI])

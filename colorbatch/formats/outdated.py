@@ -8,6 +8,8 @@ from lxml import etree
 from colorbatch.formats.xmp import PREFIXES, add, packet_of, parsed, pop_property, rdf_of, tag
 from colorbatch.pixels.metadata import Turn
 
+REGIONS_DROPPED = "regions in XMP, such as faces, were dropped"
+"""Start of the warning about regions that could not be turned with the picture."""
 _SETTINGS = frozenset({"crs", "crss"})
 """Prefixes of Camera Raw, which would apply its settings once more, and turn the output grey."""
 _ELSEWHERE = frozenset({"Container", "GContainer", "GCamera", "GDepth", "GImage", "GAudio", "hdrgm", "HDRGainMap"})
@@ -58,7 +60,7 @@ def _drop(descriptions: list[etree._Element], turn: Turn, warnings: list[str]) -
         ("settings of Camera Raw, which would be applied once more, were dropped", _is_setting),
     ]
     if turn.orientation != 1:
-        kinds.append(("regions in XMP, such as faces, were dropped: the picture was turned", _is_other_region))
+        kinds.append((f"{REGIONS_DROPPED}: the picture was turned", _is_other_region))
     found = False
     for warning, is_outdated in kinds:
         if _pop_all(descriptions, is_outdated):
@@ -148,7 +150,7 @@ def _turn(descriptions: list[etree._Element], turn: Turn, warnings: list[str]) -
                 _turn_regions(regions, turn)
             except ValueError as error:
                 description.remove(regions)
-                _warn(warnings, f"regions in XMP, such as faces, were dropped: {error}")
+                _warn(warnings, f"{REGIONS_DROPPED}: {error}")
     return is_changed
 
 

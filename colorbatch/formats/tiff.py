@@ -3,7 +3,8 @@
 import io
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,38 +13,35 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import tiff_images, tiff_strips
+from colorbatch.formats import tiff_images, tiff_masks, tiff_strips
 from colorbatch.formats.icc import srgb_profile
+from colorbatch.formats.tiff_directory import Layout, layout_of, pages_of, write_directory
 from colorbatch.pixels.metadata import Metadata, RawTag
-from colorbatch.pixels.picture import Frame, Pixels
+from colorbatch.pixels.picture import Frame, MaskPage, Pixels
 
-_DIRECTORIES = {34665: "EXIF", 34853: "GPS", 40965: "interoperability"}
-"""Tags that point to another directory; the last is a tag of the EXIF directory."""
 _PLACEHOLDERS = {34665: 34664, 34853: 34852}
 """Placeholders: tifffile does not write these pointers, so they are written as the next lower tag, then renamed."""
-_PIXEL_TAGS = frozenset(
-    {
-        *(254, 255, 263, 264, 265, 274, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 301, 318, 319, 320, 321),
-        *(326, 327, 328, 332, 333, 334, 336, 337, 340, 341, 342, 347, *range(512, 522), 529, 530, 531, 532, 34675),
-        *tifffile.TIFF.TAG_FILTERED,
-    }
-)
-"""Tags that describe how the pixels are stored and interpreted: an output has its own."""
-_RESOLUTION = (282, 283)
-_XMP, _SUB_IFDS = 700, 330
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a value by type (TIFF 6.0, section 2; 16 to 18 are from BigTIFF)."""
+_EXIF, _INTEROPERABILITY, _XMP = 34665, 40965, 700
+_LONG, _LONG8 = 4, 16
 LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 """Compressions that are kept in the output, with their names in tifffile."""
 _DEFAULT_COMPRESSION = "zlib"
 _MAX_CLASSIC_BYTES = 3_900_000_000
 """Bytes of pixels above which a BigTIFF is written."""
-_MINISWHITE, _MINISBLACK, _RGB, _CMYK = 0, 1, 2, 5
+_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_COLORS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}
+"""Numbers of colour channels that :func:`decode` knows, by photometric interpretation."""
+_OF_PILLOW = frozenset({_PALETTE, _YCBCR, _LAB})
+"""Photometric interpretations that only Pillow converts to RGB."""
+_UNSPECIFIED, _PREMULTIPLIED = 0, 1
+_ALPHA = frozenset({_PREMULTIPLIED, 2, 999})
+"""Kinds of extra channels that are alpha (TIFF 6.0, section 18); 999 is Corel Draw's."""
+_STRETCHED = frozenset({tifffile.SAMPLEFORMAT.INT, tifffile.SAMPLEFORMAT.IEEEFP})
 
 
 def is_deep(page: tifffile.TiffPage) -> bool:
-    """Return whether a page has more than 8 bits per channel, or floating-point samples."""
-    return bool(page.bitspersample > 8 or page.sampleformat == tifffile.SAMPLEFORMAT.IEEEFP)
+    """Return whether a page is decoded to 16 bits: it has more than 8 per channel, or signed or floating samples."""
+    return bool(page.bitspersample > 8 or page.sampleformat in _STRETCHED)
 
 
 def sizes_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], ...]:
@@ -69,25 +67,65 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
         raise UnreadablePictureError(f"damaged or truncated: it has {len(page.dataoffsets)} of {parts} strips or tiles")
 
 
-def is_known_to_pillow(page: tifffile.TiffPage) -> bool:
-    """Return whether Pillow fully supports the compression of a page."""
-    return (
-        int(page.compression) in TiffImagePlugin.COMPRESSION_INFO and int(page.compression) != tifffile.COMPRESSION.WEBP
+def is_for_pillow(page: tifffile.TiffPage) -> bool:
+    """Return whether a page is decoded by Pillow: one of up to 8 bits that it reads in full.
+
+    Pillow knows fax, palettes, CIE Lab and YCbCr, but no big-endian BigTIFF, and no predictor in PackBits; it drops
+    channels without a stated meaning.
+
+    Raises:
+        UnsupportedPictureError: neither Pillow nor :func:`decode` knows its photometric interpretation or channels.
+
+    """
+    compression, file = int(page.compression), page.parent
+    has_gap = (
+        is_deep(page)
+        or compression not in TiffImagePlugin.COMPRESSION_INFO
+        or compression == tifffile.COMPRESSION.WEBP
+        or (compression == tifffile.COMPRESSION.PACKBITS and page.predictor != tifffile.PREDICTOR.NONE)
+        or (file.is_bigtiff and file.byteorder == ">")
     )
+    key = (
+        TiffImagePlugin.II if file.byteorder == "<" else TiffImagePlugin.MM,
+        _YCBCR if compression == tifffile.COMPRESSION.OJPEG else int(page.photometric),
+        (int(page.sampleformat),),
+        int(page.fillorder),
+        (page.bitspersample,) * page.samplesperpixel,
+        tuple(int(kind) for kind in page.extrasamples),
+    )
+    if has_gap or key not in TiffImagePlugin.OPEN_INFO:
+        _channels_of(page)
+        return False
+    if int(page.photometric) in _OF_PILLOW or compression == tifffile.COMPRESSION.OJPEG:
+        return True
+    channels = _channels_of(page)
+    return channels.unnamed is None and (channels.alpha is None or page.planarconfig != tifffile.PLANARCONFIG.SEPARATE)
 
 
-def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
-    """Return pixels and alpha of 8 bits, or of 16 if the samples have more; CMYK has four channels.
+@dataclass(frozen=True)
+class Decoded:
+    """The samples of a page, ``[H, W]`` or ``[H, W, C]``, of 8 or 16 bits."""
 
-    Unsigned samples of more than 8 bits are scaled from 0..2^N-1 to 0..65535. The range of floating-point samples is
-    0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the maximum of the page.
+    pixels: Pixels
+    """Grey, RGB or CMYK."""
+    alpha: Pixels | None
+    unnamed: Pixels | None
+    """A channel without a stated meaning."""
+
+
+def decode(page: tifffile.TiffPage) -> Decoded:
+    """Return the samples of a page, in 8 bits, or in 16 if it is deep; CMYK has four channels.
+
+    Unsigned samples are scaled from 0..2^N-1 to 0..255, or from more than 8 bits to 0..65535. The range of
+    floating-point samples is 0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the
+    maximum of the page.
 
     Raises:
         UnsupportedPictureError: the samples have no clear meaning as a photograph.
         UnreadablePictureError: damaged or truncated.
 
     """
-    colors, extra = _channels_of(page)
+    channels = _channels_of(page)
     try:
         samples = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
     except UnreadablePictureError:
@@ -98,38 +136,64 @@ def decode(page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
         samples = np.moveaxis(samples, 0, -1)
     planes = _to_levels(samples, int(page.bitspersample))
     top = np.iinfo(planes.dtype).max
-    pixels = planes if planes.ndim == 2 else planes[..., 0] if colors == 1 else planes[..., :colors]
+    pixels = planes if planes.ndim == 2 else planes[..., 0] if channels.colors == 1 else planes[..., : channels.colors]
     if int(page.photometric) == _MINISWHITE:
         pixels = top - pixels
-    alpha = planes[..., -1] if extra else None
-    if alpha is not None and extra[0] == int(tifffile.EXTRASAMPLE.ASSOCALPHA):
+    alpha = None if channels.alpha is None else planes[..., channels.alpha]
+    if alpha is not None and channels.is_premultiplied:
         opacity = np.maximum(alpha, 1).astype(np.float32) / np.float32(top)
         shape = opacity if pixels.ndim == 2 else opacity[..., None]
         pixels = np.clip(pixels / shape + 0.5, 0, top).astype(planes.dtype)
-    return pixels, alpha
+    return Decoded(pixels, alpha, None if channels.unnamed is None else planes[..., channels.unnamed])
 
 
-def _channels_of(page: tifffile.TiffPage) -> tuple[int, list[int]]:
-    """Return the number of colour channels of a page, and the kinds of its extra ones; called before decoding.
+@dataclass(frozen=True)
+class _Channels:
+    """Meaning of the channels of a page."""
+
+    colors: int
+    """Number of those that are colours, which come first."""
+    alpha: int | None
+    """Index of alpha."""
+    unnamed: int | None
+    """Index of the one without a stated meaning, such as the infrared of a scanner."""
+    is_premultiplied: bool
+    """Whether the colours are multiplied by alpha."""
+
+
+def _channels_of(page: tifffile.TiffPage) -> _Channels:
+    """Return the meaning of the channels of a page; called before decoding.
 
     Raises:
         UnsupportedPictureError: they have no clear meaning.
 
     """
-    channels, extra = page.samplesperpixel, [int(kind) for kind in page.extrasamples]
-    colors = channels - len(extra)
-    if {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}.get(int(page.photometric)) != colors:
+    photometric, count = int(page.photometric), page.samplesperpixel
+    is_converted = (  # to RGB by its codec
+        photometric == _YCBCR
+        and page.compression == tifffile.COMPRESSION.JPEG
+        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+    )
+    colors = 3 if is_converted else _COLORS.get(photometric, 0)
+    if not 0 < colors <= count:
         raise UnsupportedPictureError(
-            f"a TIFF of photometric {int(page.photometric)} with {channels} channels of {page.bitspersample} bits"
+            f"a TIFF of photometric {photometric} with {count} channels of {page.bitspersample} bits"
         )
-    if len(extra) > 1 or 0 in extra:
-        raise UnsupportedPictureError(f"it has {len(extra)} extra channels without a stated meaning")
-    return colors, extra
+    kinds = [int(kind) for kind in page.extrasamples][: count - colors]
+    kinds += [_UNSPECIFIED] * (count - colors - len(kinds))
+    alphas = [number for number, kind in enumerate(kinds, start=colors) if kind in _ALPHA]
+    unnamed = [number for number, kind in enumerate(kinds, start=colors) if kind not in _ALPHA]
+    if len(alphas) > 1 or len(unnamed) > 1:
+        raise UnsupportedPictureError(f"it has {len(kinds)} extra channels without a stated meaning")
+    return _Channels(colors, next(iter(alphas), None), next(iter(unnamed), None), _PREMULTIPLIED in kinds)
 
 
 def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     if samples.dtype == np.uint8 and bits == 8:
         return samples.astype(np.uint8)
+    if bits < 8 and samples.dtype.kind in "bu":
+        few: NDArray[np.uint8] = np.round(samples * (255 / (2**bits - 1))).astype(np.uint8)
+        return few
     if samples.dtype.kind == "u":
         largest = 2**bits - 1
         if largest == np.iinfo(np.uint16).max:
@@ -148,116 +212,23 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     return stretched
 
 
-def metadata_of(tiff: tifffile.TiffFile, page: tifffile.TiffPage, data: bytes, warnings: list[str]) -> Metadata:
-    """Return the tags of a page as stored in the file, including those of its EXIF and GPS directories."""
-    order, is_big = tiff.byteorder, tiff.is_bigtiff
-    tags = read_directory(data, page.offset, order, is_big=is_big)
-    directories: dict[int, Mapping[int, RawTag]] = {}
-    for code in (34665, 34853, 40965):
-        parent = directories.get(34665, {}) if code == 40965 else tags
-        if code in parent:
-            kind, _, value = parent[code]
-            try:
-                (offset,) = struct.unpack(f"{order}{'I' if _TYPE_BYTES[kind] == 4 else 'Q'}", value)
-                directories[code] = read_directory(data, offset, order, is_big=is_big)
-            except (struct.error, ValueError) as error:
-                warnings.append(f"the damaged {_DIRECTORIES[code]} directory was dropped: {error}")
-    if _SUB_IFDS in tags:
-        warnings.append(f"{tags[_SUB_IFDS][1]} images within a page (SubIFDs) were dropped")
-    return Metadata(
-        xmp=tags[_XMP][2] if _XMP in tags else b"",
-        tiff_tags={code: tag for code, tag in tags.items() if code not in _PIXEL_TAGS and code != _XMP},
-        tiff_directories=directories,
-        tiff_byte_order=order,
-        tiff_subfile_type=int(page.subfiletype),
-        tiff_resolution=_resolution_of(page),
-        tiff_compression=LOSSLESS.get(int(page.compression)),
-        has_profile=bool(page.iccprofile),
-    )
-
-
-def orientation_of(page: tifffile.TiffPage) -> int | None:
-    """Return the orientation of the stored pixels, 1 to 8; ``None``: there is no valid tag."""
-    value = page.tags.valueof(274)
-    return int(value) if value in range(1, 9) else None
-
-
-def _resolution_of(page: tifffile.TiffPage) -> tuple[tuple[int, int], tuple[int, int], int] | None:
-    across, down = (page.tags.valueof(code) for code in _RESOLUTION)
-    if not all(isinstance(each, tuple) and len(each) == 2 and all(each) for each in (across, down)):
-        return None
-    return across, down, int(page.tags.valueof(296, 2))
-
-
-def read_directory(data: bytes, offset: int, order: str, *, is_big: bool) -> dict[int, RawTag]:
-    """Return the tags of the directory at ``offset``, as stored in the file.
-
-    Raises:
-        struct.error, ValueError: it is not within the file.
-
-    """
-    layout = _Layout(order, is_big=is_big)
-    (count,) = struct.unpack_from(layout.count, data, offset)
-    tags: dict[int, RawTag] = {}
-    for number in range(count):
-        entry = offset + struct.calcsize(layout.count) + number * layout.entry_size
-        code, kind, values = struct.unpack_from(layout.entry, data, entry)
-        if kind not in _TYPE_BYTES:
-            continue
-        size = values * _TYPE_BYTES[kind]
-        place = entry + struct.calcsize(layout.entry)
-        if size > layout.inline:
-            (place,) = struct.unpack_from(layout.pointer, data, place)
-        if place + size > len(data):
-            raise ValueError(f"tag {code} points outside the file")
-        tags[code] = (kind, values, data[place : place + size])
-    return tags
-
-
-def write_directory(tags: Mapping[int, RawTag], position: int, order: str, *, is_big: bool) -> bytes:
-    """Return a directory at ``position`` of a file, followed by its long values."""
-    layout = _Layout(order, is_big=is_big)
-    head = struct.calcsize(layout.count) + len(tags) * layout.entry_size + struct.calcsize(layout.pointer)
-    entries, values = [], bytearray()
-    for code, (kind, count, value) in sorted(tags.items()):
-        if len(value) <= layout.inline:
-            stored = value.ljust(layout.inline, b"\0")
-        else:
-            values += b"\0" * (len(values) % 2)
-            stored = struct.pack(layout.pointer, position + head + len(values))
-            values += value
-        entries.append(struct.pack(layout.entry, code, kind, count) + stored)
-    return struct.pack(layout.count, len(tags)) + b"".join(entries) + struct.pack(layout.pointer, 0) + bytes(values)
-
-
-class _Layout:
-    """Layout of a directory, as ``struct`` formats: TIFF 6.0, section 2, or BigTIFF."""
-
-    def __init__(self, order: str, *, is_big: bool) -> None:
-        self.count, self.entry, self.pointer = (
-            (f"{order}Q", f"{order}HHQ", f"{order}Q") if is_big else (f"{order}H", f"{order}HHI", f"{order}I")
-        )
-        self.inline = struct.calcsize(self.pointer)
-        self.entry_size = struct.calcsize(self.entry) + self.inline
-
-
-def encode(frames: Sequence[Frame]) -> bytes:
-    """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged."""
+def encode(frames: Sequence[Frame], masks: Sequence[MaskPage] = ()) -> bytes:
+    """Return a TIFF with one page per frame, each with its own bit depth and its tags unchanged, and mask pages."""
     order = frames[0].metadata.tiff_byte_order
-    is_big = (
-        sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames) > _MAX_CLASSIC_BYTES
-    )
+    size = sum(math.prod(tiff_strips.shape_of(frame)) * frame.pixels.itemsize for frame in frames)
+    is_big = size + sum(len(segment) for mask in masks for segment in mask.segments) > _MAX_CLASSIC_BYTES
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=is_big, byteorder=order) as writer:
         for frame in frames:
             _write_page(writer, frame, order)
-    return _with_directories(buffer.getvalue(), [frame.metadata for frame in frames])
+    return tiff_masks.with_masks(_with_directories(buffer.getvalue(), [frame.metadata for frame in frames]), masks)
 
 
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["<", ">"]) -> None:
     metadata = frame.metadata
     compression = metadata.tiff_compression or _DEFAULT_COMPRESSION
     height, width, channels = tiff_strips.shape_of(frame)
+    extra_channels = tiff_strips.extra_channels_of(frame)
     tags = dict(metadata.tiff_tags)
     if metadata.xmp:
         tags[_XMP] = (1, len(metadata.xmp), metadata.xmp)
@@ -274,9 +245,9 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, byte_order: Literal["
         subfiletype=metadata.tiff_subfile_type,
         resolution=None if resolution is None else resolution[:2],
         resolutionunit=None if resolution is None else resolution[2],
-        photometric="minisblack" if channels < 3 else "rgb",
+        photometric="minisblack" if channels - len(extra_channels) < 3 else "rgb",
         planarconfig=None if channels == 1 else "contig",
-        extrasamples=None if frame.alpha is None else ["unassalpha"],
+        extrasamples=extra_channels or None,
         compression=None if compression == "none" else compression,
         predictor=compression in tiff_strips.DIFFERENCED,
         iccprofile=srgb_profile() if metadata.has_profile else None,
@@ -292,29 +263,28 @@ def _with_directories(data: bytes, metadata: Sequence[Metadata]) -> bytes:
     if not any(each.tiff_directories for each in metadata):
         return data
     result = bytearray(data)
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        order, is_big = tiff.byteorder, tiff.is_bigtiff
-        pages = [[(tag.code, tag.offset) for tag in page.tags] for page in _pages(tiff)]
-    pointer = f"{order}Q" if is_big else f"{order}I"
-    for tags, each in zip(pages, metadata, strict=True):
+    layout = layout_of(data)
+    kind = _LONG8 if layout.is_big else _LONG
+    for page, each in zip(pages_of(data, layout), metadata, strict=True):
         directories = dict(each.tiff_directories)
-        inner = directories.pop(40965, None)
-        if inner is not None and 34665 in directories:
-            result += b"\0" * (len(result) % 2)
-            value = struct.pack(pointer, len(result))
-            directories[34665] = {**directories[34665], 40965: (16 if is_big else 4, 1, value)}
-            result += write_directory(inner, len(result), order, is_big=is_big)
+        inner = directories.pop(_INTEROPERABILITY, None)
+        if inner is not None and _EXIF in directories:
+            offset = _append(result, inner, layout)
+            directories[_EXIF] = {
+                **directories[_EXIF],
+                _INTEROPERABILITY: (kind, 1, struct.pack(layout.pointer, offset)),
+            }
         for code, directory in directories.items():
-            result += b"\0" * (len(result) % 2)
-            entry = next(offset for tag, offset in tags if tag == _PLACEHOLDERS[code])
-            struct.pack_into(f"{order}HH", result, entry, code, 16 if is_big else 4)
-            struct.pack_into(pointer, result, entry + (12 if is_big else 8), len(result))
-            result += write_directory(directory, len(result), order, is_big=is_big)
+            offset = _append(result, directory, layout)
+            entry = [entry for entry in page.entries if entry.code == _PLACEHOLDERS[code]][-1]
+            struct.pack_into(layout.entry, result, entry.position, code, kind, 1)
+            struct.pack_into(layout.pointer, result, entry.position + struct.calcsize(layout.entry), offset)
     return bytes(result)
 
 
-def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    for number in range(len(tiff.pages)):
-        page = tiff.pages[number]
-        assert isinstance(page, tifffile.TiffPage)
-        yield page
+def _append(file: bytearray, directory: Mapping[int, RawTag], layout: Layout) -> int:
+    """Append a directory to a file, and return its offset, which is even."""
+    file += b"\0" * (len(file) % 2)
+    offset = len(file)
+    file += write_directory(directory, offset, layout)
+    return offset

@@ -62,7 +62,8 @@ def _decompressor_of(page: tifffile.TiffPage) -> Callable[..., Any]:
     """Return a function that decodes a strip or tile into the array ``out``, as tifffile itself does."""
     compression = int(page.compression)
     if compression in _JPEG:
-        space = _RGB if int(page.photometric) == _RGB else None
+        is_rgb = int(page.photometric) == _RGB and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+        space = _RGB if is_rgb else None  # of a single plane, the codec tells
         return partial(
             imagecodecs.jpeg_decode,
             bitspersample=page.bitspersample,

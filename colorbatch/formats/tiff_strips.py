@@ -32,7 +32,12 @@ DIFFERENCED = frozenset({"lzw", "zlib", "zstd"})
 def shape_of(frame: Frame) -> tuple[int, int, int]:
     """Return height, width and number of channels of a page, including alpha."""
     colors = 1 if frame.pixels.ndim == 2 and frame.chroma is None else 3
-    return frame.height, frame.width, colors + (frame.alpha is not None)
+    return frame.height, frame.width, colors + len(extra_channels_of(frame))
+
+
+def extra_channels_of(frame: Frame) -> list[str]:
+    """Return the kinds of the channels of a page that are no colours, with their names in tifffile."""
+    return ["unassalpha"] * (frame.alpha is not None) + ["unspecified"] * (frame.unnamed is not None)
 
 
 def rows_of(frame: Frame) -> int:
@@ -62,9 +67,10 @@ def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]
 def _strips(frame: Frame, rows: int) -> Iterator[Pixels]:
     """Yield ``[R, W, C]`` from top to bottom; the rows of each but the last are a multiple of ``rows``."""
     strips = [frame.pixels] if frame.chroma is None else merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
+    extra = [channel for channel in (frame.alpha, frame.unnamed) if channel is not None]
     top = 0
     for strip in strips:
         planes = np.atleast_3d(strip)
         bottom = top + len(planes)
-        yield planes if frame.alpha is None else np.dstack([planes, frame.alpha[top:bottom]])
+        yield np.dstack([planes, *(channel[top:bottom] for channel in extra)]) if extra else planes
         top = bottom

@@ -1,6 +1,7 @@
 """Prove that in a finished output folder every file is accounted for and only colour was added."""
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, JpegImagePlugin
 
 from colorbatch.errors import PictureError, reason_of
-from colorbatch.formats import decode, encode, jpeg, mark
+from colorbatch.formats import decode, encode, mark
 from colorbatch.location import Location
 from colorbatch.machine import usable_cores
+from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels import color
-from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture, Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import (
     MANIFEST_NAME,
@@ -34,6 +38,8 @@ from colorbatch.store.store import Store
 
 _EXACT_TOLERANCE = 1.0
 """Maximum difference of luma in lossless formats, in levels: source and output are rounded to whole levels of RGB."""
+_SECOND_TOLERANCES = {8: 2.0, 16: 5.0}
+"""The same as the second reader finds it, whose transforms of profiles round to whole numbers, by bit depth."""
 _JPEG_TOLERANCE = 0.5
 """A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
 source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
@@ -190,32 +196,93 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
     if hashlib.sha256(output).hexdigest() != row.output_sha256:
         outcome.problems.append("the output was altered after it was made")
         return outcome
-    original = None
-    if source is not None:
-        try:
-            original = source.read(row)
-        except OSError as error:
-            outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
-    if original is not None and row.input_sha256 not in (None, hashlib.sha256(original).hexdigest()):
-        outcome.problems.append(f"the source {row.input} was altered after the output was made")
-        original = None
+    original = None if source is None else _source_of(row, source, outcome)
     if row.output_sha256 == row.input_sha256:  # a copy, which the hashes prove
         return outcome
     try:
         picture = decode(output, max_megapixels=float("inf"))
         _check_mark(row, picture, outcome)
-        if original is not None:
-            outcome.is_luma_copied = picture.format == "JPEG" and jpeg.is_luma_copied(original, output)
-            if outcome.is_luma_copied:
-                outcome.luma_difference = 0.0
-            else:
-                whole = decode(original, max_megapixels=float("inf"), salvage=row.is_salvaged)
-                _check_luma(whole, picture, outcome)
+        if original is None:
+            return outcome
+        outcome.is_luma_copied = picture.format == "JPEG" and _is_luma_copied(original, output)
+        if outcome.is_luma_copied:
+            outcome.luma_difference = 0.0
+        elif row.luma == "exact":
+            outcome.problems.append("its coded luma is not the source's")
+        else:
+            _check_luma(decode(original, float("inf"), salvage=row.is_salvaged), picture, outcome)
+            if not outcome.problems:
+                _check_with_second_reader(original, output, picture.first.bits, outcome)
     except PictureError as error:
         outcome.problems.append(f"it cannot be compared: {error}")
     except MemoryError:
         outcome.problems.append("it cannot be compared: not enough memory")
     return outcome
+
+
+def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:
+    """Return the source of a row; ``None``: it cannot be read, or was altered, which is a problem of the outcome."""
+    try:
+        original = source.read(row)
+    except OSError as error:
+        outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
+        return None
+    if row.input_sha256 in (None, hashlib.sha256(original).hexdigest()):
+        return original
+    outcome.problems.append(f"the source {row.input} was altered after the output was made")
+    return None
+
+
+def _is_luma_copied(source: bytes, output: bytes) -> bool:
+    """Return whether two JPEGs have the same luma: levels and quantisation table, as Pillow reads them.
+
+    Nothing is shared with the code that copies luma.
+    """
+    try:
+        (before, table), (after, other_table) = _decoded_luma(source), _decoded_luma(output)
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return list(table) == list(other_table) and np.array_equal(before, after) and _shows_same_greys(source, output)
+
+
+def _shows_same_greys(source: bytes, output: bytes) -> bool:
+    """Return whether a viewer shows the grey levels of two JPEGs alike, whatever their profiles."""
+    shown = []
+    for data in (source, output):
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            profile, mode = image.info.get("icc_profile"), image.mode
+        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode)
+        shown.append(np.asarray(_in_srgb(ramp, profile).convert("L"), int))
+    return bool(np.abs(shown[0] - shown[1]).max() <= _EXACT_TOLERANCE)
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return what a viewer shows of an image: one without a profile, or with one for another mode, as it is."""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        transform = ImageCms.buildTransform(
+            opened, ImageCms.createProfile("sRGB"), image.mode, "RGB", flags=ImageCms.Flags.NOOPTIMIZE
+        )
+        return ImageCms.applyTransform(image, transform) or image
+    except (OSError, ImageCms.PyCMSError):
+        return image
+
+
+def _decoded_luma(data: bytes) -> tuple[NDArray[np.uint8], Sequence[int]]:
+    """Return the luma of a JPEG, as stored, and its quantisation table.
+
+    Raises:
+        ValueError: it is not a JPEG, or not in YCbCr or grey.
+
+    """
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        assert isinstance(image, JpegImagePlugin.JpegImageFile)
+        components = image.layer
+        if len(components) not in (1, 3) or image.info.get("adobe_transform", 1) == 0:
+            raise ValueError("it has no luma")
+        table: Sequence[int] = image.quantization[components[0][3]]
+        image.draft("L", image.size)
+        return np.asarray(image), table
 
 
 def _check_mark(row: Row, picture: Picture, outcome: _Outcome) -> None:
@@ -245,8 +312,30 @@ def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
             is_same = largest <= _EXACT_TOLERANCE
         if not is_same:
             outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
-        if (before.alpha is None) != (after.alpha is None) or not np.array_equal(before.alpha, after.alpha):  # type: ignore[arg-type]
+        if not _is_same(before.alpha, after.alpha):
             outcome.problems.append("its alpha is not the source's")
+        if not _is_same(before.unnamed, after.unnamed):
+            outcome.problems.append("its extra channel is not the source's")
+    if source.masks != output.masks:
+        outcome.problems.append("its masks are not the source's")
+
+
+def _is_same(before: Pixels | None, after: Pixels | None) -> bool:
+    """Return whether a channel is the same bit for bit, or missing in both."""
+    return before is after if before is None or after is None else np.array_equal(before, after)
+
+
+def _check_with_second_reader(original: bytes, output: bytes, bits: int, outcome: _Outcome) -> None:
+    """Compare luma as other libraries read it, in the formats that they read."""
+    before, after = luma_of_file(original), luma_of_file(output)
+    if before is None or after is None:
+        return
+    if before.shape != after.shape:
+        outcome.problems.append(f"another reader finds {after.shape} pixels, and {before.shape} in the source")
+        return
+    largest = float(np.abs(before - after).max()) * (2**bits - 1)
+    if largest > _SECOND_TOLERANCES[bits]:
+        outcome.problems.append(f"another reader finds a luma that is not the source's, by up to {largest:.1f} levels")
 
 
 def _luma_differences(before: Frame, after: Frame) -> color.Plane:
@@ -263,7 +352,7 @@ def _root_mean_square(differences: color.Plane) -> float:
 def _reencoded(frame: Frame, source: Picture) -> Frame:
     """Return the luma of a frame, encoded as a grey JPEG with the source's own table and decoded again."""
     grey = Frame(color.to_levels(color.luma_of(frame.pixels), np.uint8))
-    return decode(encode(Picture((grey,), "JPEG", source.jpeg_luma_table)), max_megapixels=float("inf")).first
+    return decode(encode(Picture((grey,), "JPEG", jpeg=source.jpeg)), max_megapixels=float("inf")).first
 
 
 def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:

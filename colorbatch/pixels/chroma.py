@@ -45,17 +45,25 @@ def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterat
         yield color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
 
 
-def chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be stored with the unchanged luma of ``pixels``."""
-    planes = np.empty((2, *pixels.shape[:2]), np.uint8)
-    for strip, offsets in _strips(chroma, pixels.shape[:2]):
-        luma = color.luma_of(pixels[strip])
-        planes[:, strip] = color.chroma_levels(offsets, luma, luma)
+def chroma_planes(levels: NDArray[np.uint8], chroma: Plane, slope: Plane | None = None) -> NDArray[np.uint8]:
+    """Return Cb and Cr, ``[2, H, W]`` in levels around 128, to be stored with unchanged luma.
+
+    Args:
+        levels: luma ``[H, W]``.
+        chroma: ``[2, h, w]`` of any size.
+        slope: factor of chroma by level, ``[256]``: how fast the levels grow with those that the network saw, if they
+            have another tone curve; ``None``: 1.
+
+    """
+    planes = np.empty((2, *levels.shape), np.uint8)
+    for strip, offsets in _strips(chroma, levels.shape):
+        luma, factor = color.luma_of(levels[strip]), 1 if slope is None else slope[levels[strip]]
+        planes[:, strip] = color.chroma_levels(offsets * factor, luma, luma)
     return planes
 
 
-def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
-    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma of ``pixels`` too.
+def halved_chroma_planes(levels: NDArray[np.uint8], chroma: Plane, slope: Plane | None = None) -> NDArray[np.uint8]:
+    """Return Cb and Cr of half the size, ``[2, ceil(H / 2), ceil(W / 2)]``, that fit the luma too.
 
     A decoder enlarges them, so that a pixel shows a mixture of nearby samples (ITU-T T.871, section 8: samples are
     centred among their pixels). Each sample is reduced until its colour fits every pixel that it affects. So does the
@@ -63,15 +71,17 @@ def halved_chroma_planes(pixels: Pixels, chroma: Plane) -> NDArray[np.uint8]:
     interpolates between them.
 
     Args:
-        pixels: grey ``[H, W]``.
+        levels: luma ``[H, W]``.
         chroma: ``[2, h, w]`` of any size.
+        slope: as for :func:`chroma_planes`.
 
     """
-    height, width = (-(-side // 2) for side in pixels.shape)
+    height, width = (-(-side // 2) for side in levels.shape)
     planes = np.empty((2, height, width), np.uint8)
     for strip, offsets in _strips(chroma, (height, width)):
-        darkest, lightest = (_extreme_within_reach(pixels, strip, extreme) for extreme in (np.minimum, np.maximum))
-        planes[:, strip] = color.chroma_levels(offsets, color.luma_of(darkest), color.luma_of(lightest))
+        darkest, lightest = (_extreme_within_reach(levels, strip, extreme) for extreme in (np.minimum, np.maximum))
+        factor = 1 if slope is None else (slope[darkest] + slope[lightest]) / 2
+        planes[:, strip] = color.chroma_levels(offsets * factor, color.luma_of(darkest), color.luma_of(lightest))
     return planes
 
 

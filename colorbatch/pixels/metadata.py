@@ -56,7 +56,9 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     """Pixels per inch, across and down; not for TIFF."""
     has_profile: bool = False
-    """Whether the source has an ICC profile, so that the output gets one too: that of sRGB."""
+    """Whether the source has an ICC profile, so that the output gets one too."""
+    profile: bytes = b""
+    """ICC profile of the output; empty: that of sRGB."""
 
 
 @dataclass(frozen=True)
@@ -178,12 +180,23 @@ def upright_exif(exif: bytes) -> bytes:
         ValueError, struct.error: it is not an EXIF block.
 
     """
-    block = bytearray(exif.removeprefix(b"Exif\0\0"))
-    for entry, order in _orientation_entries(block):
-        struct.pack_into(f"{order}HIHH", block, entry + 2, _SHORT, 1, 1, 0)
+    block = bytearray(oriented_exif(exif.removeprefix(b"Exif\0\0"), 1))
     if block:
         order, end = _byte_order(block), _end_of_first_directory(block)
         struct.pack_into(f"{order}I", block, end, 0)
+    return bytes(block)
+
+
+def oriented_exif(exif: bytes, orientation: int) -> bytes:
+    """Return an EXIF block in which the orientation, if it has one, is another.
+
+    Raises:
+        ValueError, struct.error: it is not an EXIF block.
+
+    """
+    block = bytearray(exif)
+    for entry, order in _orientation_entries(block):
+        struct.pack_into(f"{order}HIHH", block, entry + 2, _SHORT, 1, orientation, 0)
     return bytes(block)
 
 

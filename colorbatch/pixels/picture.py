@@ -1,13 +1,19 @@
 """Contents of a decoded picture file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from colorbatch.pixels.chroma import Pixels, merged
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.metadata import Metadata, RawTag
 
-__all__ = ["Frame", "Picture", "Pixels"]
+__all__ = ["CodedLuma", "Frame", "JpegOrigin", "MaskPage", "Picture", "Pixels"]
+
+_TILE_WIDTH = 322
+"""Tag of a TIFF page (TIFF 6.0, section 15)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Frame:
     """``[2, h, w]``, small, to be merged with the luma of the pixels; ``None``: the pixels are final."""
     confidence: float | None = None
     """The model's confidence in the chroma, 0..1; ``None``: not reported, or nothing was coloured."""
+    unnamed: Pixels | None = None
+    """Like alpha, a channel without a stated meaning, such as the infrared of a scanner; in a TIFF only."""
 
     def merged(self) -> "Frame":
         """Return the frame with its chroma merged into its pixels: RGB ``[H, W, 3]``."""
@@ -47,6 +55,49 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class JpegOrigin:
+    """What a JPEG was like before its pixels were turned upright and converted to sRGB: its coded luma still is."""
+
+    metadata: Metadata = field(default_factory=Metadata)
+    """With its own orientation and directions."""
+    orientation: int = 1
+    """Orientation of the stored pixels, 1 to 8 (EXIF 2.32, table 6)."""
+    luma_table: Sequence[int] | None = None
+    """Quantisation table of luma; ``None``: it has none."""
+    profile: bytes = b""
+    """ICC profile of the stored pixels; empty: they are in sRGB."""
+    obstacle: str = ""
+    """Why its coded luma cannot be copied; empty if nothing is known to prevent it."""
+
+
+@dataclass(frozen=True)
+class CodedLuma:
+    """Luma of a JPEG as it is coded, to be copied to its output."""
+
+    file: bytes
+    """A grey JPEG that holds it."""
+    levels: NDArray[np.uint8]
+    """``[H, W]``, as stored: neither turned nor converted."""
+
+
+@dataclass(frozen=True)
+class MaskPage:
+    """A page of a TIFF that is no photograph: a mask, or the infrared page of a scanner. Kept as stored."""
+
+    position: int
+    """Number of frames before it."""
+    tags: Mapping[int, RawTag]
+    """Its tags, without offsets and byte counts."""
+    segments: tuple[bytes, ...]
+    """Its strips or tiles, as stored: compressed, in the byte order of the file."""
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the segments are tiles."""
+        return _TILE_WIDTH in self.tags
+
+
+@dataclass(frozen=True)
 class Picture:
     """A decoded picture file."""
 
@@ -54,12 +105,15 @@ class Picture:
     """In the order of the file; more than one only in a TIFF."""
     format: str = "PNG"
     """Format of the output: ``JPEG``, ``PNG``, ``TIFF``, ``WEBP`` or ``JPEG2000``."""
-    jpeg_luma_table: Sequence[int] | None = None
-    """Luma quantisation table of a JPEG source; the output reuses it, so that luma is not quantised differently."""
-    has_luma_scans: bool = False
-    """Whether the source is a grey JPEG whose coded luma can be copied: it was neither rotated nor converted."""
     warnings: tuple[str, ...] = ()
     """What could not be kept from the source."""
+    jpeg: JpegOrigin | None = None
+    """``None``: the source is no JPEG."""
+    coded_luma: CodedLuma | None = None
+    """Luma that is copied when the picture is encoded; the metadata of the frame is then that of the stored pixels.
+    ``None``: luma is encoded from the pixels."""
+    masks: tuple[MaskPage, ...] = ()
+    """Pages that are no photographs, in the order of the file; in a TIFF only."""
 
     @property
     def first(self) -> Frame:

@@ -24,6 +24,8 @@ SMALL_SIDE = 128
 """Short side in pixels at which pictures are measured."""
 LUMA_BINS = 24
 """Number of bins of luma for which the mean chroma is computed."""
+MAX_NEUTRAL = 2.0
+"""Limit of the chroma of a neutral picture at that size, in 8-bit levels: less cannot be seen."""
 MAX_ALONG, MAX_ACROSS = 5.0, 1.5
 """Limits of the two measures; a picture beyond either is in colour."""
 
@@ -51,6 +53,13 @@ def measure_tone(pixels: Pixels) -> ToneMeasure:
     residual = _residual_chroma(color.luma_of(small).ravel(), color.chroma_of(small).reshape(2, -1) * 255)
     across, along = np.sqrt(np.clip(np.linalg.eigvalsh(residual @ residual.T / residual.shape[1]), 0, None))
     return ToneMeasure(float(np.hypot(along, across)), float(across))
+
+
+def is_neutral(pixels: Pixels) -> bool:
+    """Return whether an image, grey ``[H, W]`` or RGB ``[H, W, 3]``, has no visible chroma anywhere."""
+    if pixels.ndim == 2:
+        return True
+    return bool(np.abs(color.chroma_of(_shrunk(pixels))).max() * 255 <= MAX_NEUTRAL)
 
 
 def _shrunk(pixels: Pixels) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import get_args
 
 from colorbatch.formats import SALVAGED
-from colorbatch.job import Status
+from colorbatch.job import Luma, Status
 from colorbatch.text import to_locale, to_utf_8
 
 SCHEMA = 1
@@ -15,7 +15,7 @@ NOT_REACHED = "not reached: the run was stopped before it"
 """Reason in the row of a source that is left for the next run."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
-    *("digital_source_type", "finished_at", "version", "input_etag", "output_etag"),
+    *("digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
 )
 _NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
@@ -52,6 +52,8 @@ class Row:
     confidence: float | None = None
     """The model's confidence in its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); the lowest of all
     pages. ``None``: not reported."""
+    luma: Luma | None = None
+    """What became of the luma of the source; ``None``: not coloured, or made by an older version."""
     digital_source_type: str | None = None
     """IPTC NewsCode stored in the output; ``None``: it does not state that a model made its colours."""
     seconds: float | None = None

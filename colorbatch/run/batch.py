@@ -128,6 +128,8 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
             summary.kept += kept
             summary.copied += _is_copy(row) and not kept
             summary.megapixels += 0.0 if kept else _megapixels_of(row)
+            if row.luma and not kept:
+                summary.luma[row.luma] = summary.luma.get(row.luma, 0) + 1
         case "skipped":
             summary.skipped += 1
         case "failed":

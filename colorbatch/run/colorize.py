@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
-from colorbatch.formats import decode, encode, mark
+from colorbatch.formats import decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import ModelFile
-from colorbatch.job import BatchJob, ColorOptions, Status
+from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.picture import Frame, Picture
 from colorbatch.pixels.toning import measure_tone
 from colorbatch.records.row import Row
@@ -41,6 +41,8 @@ class Recipe:
             "jpeg_luma": self.job.jpeg_luma,
             "digital_source_type": self.job.digital_source_type,
         }
+        if self.job.convert_profile:  # not in the hashes of older versions, whose outputs are kept
+            settings["convert_profile"] = True
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -98,8 +100,12 @@ def colorize_source(
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
         picture = _keep_color_pages(in_color, picture, coloured)
+        with stages.timed("encode"):
+            if _copies_luma(job, picture):
+                picture = with_coded_luma(picture, data)
         row = replace(
             row,
+            luma=_luma_of(picture),
             provider=colorizer.session.provider,
             digital_source_type=job.digital_source_type,
             confidence=None if picture.confidence is None else round(picture.confidence, 3),
@@ -117,10 +123,22 @@ def colorize_source(
             )
             picture = _marked(picture, origin)
         with stages.timed("encode") as cost:
-            name, content = planned.output_name, encode(picture, data if job.jpeg_luma == "exact" else b"")
+            name, content = planned.output_name, encode(picture)
             cost.megabytes = len(content) / 1e6
     sha256 = hashlib.sha256(content).hexdigest()
     return Encoded(replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), content)
+
+
+def _copies_luma(job: BatchJob, picture: Picture) -> bool:
+    """Return whether the job wants the coded luma of a picture, if that is a JPEG, in its output."""
+    is_converted = job.convert_profile and picture.jpeg is not None and bool(picture.jpeg.profile)
+    return job.jpeg_luma == "exact" and not is_converted
+
+
+def _luma_of(picture: Picture) -> Luma:
+    if picture.coded_luma is not None:
+        return "exact"
+    return "reencoded" if picture.format == "JPEG" else "rounded"
 
 
 def row_of(planned: PlannedPicture, status: Status, reason: str = "") -> Row:

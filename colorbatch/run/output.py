@@ -19,7 +19,7 @@ from colorbatch.errors import (
     UnsafeOutputError,
     reason_of,
 )
-from colorbatch.formats import decode, decoded_bytes, mark
+from colorbatch.formats import decode, decoded_bytes, mark, needs_transcoder
 from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _COPIES = 3
 """Most memory that a picture in progress takes, in multiples of its decoded size in colour: read, coloured, encoded."""
+_TRANSCODER_COPIES = 5
+"""What separating the luma of a JPEG takes besides: the transcoder has taken up to 13 bytes per pixel."""
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write errors that the next picture would meet as well."""
 
@@ -148,8 +150,8 @@ class Work:
     reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
     """Budget for files of a remote store that are read ahead: a separate one, since they wait for ``memory``."""
     stages: StageTimer = field(default_factory=StageTimer)
-    made: set[str] = field(default_factory=set)
-    """Names of the outputs that this process has written."""
+    announced: dict[str, str] = field(default_factory=dict)
+    """Hashes (sha256) of the outputs that this process has begun to write, by their names."""
 
 
 def make(planned: PlannedPicture, work: Work) -> Outcome:
@@ -245,7 +247,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             return Kept(_with_etags(decision.row, planned, run))
         content = source.content()
         was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
-        with work.memory.taken(decoded_bytes(content) * _COPIES):
+        with work.memory.taken(decoded_bytes(content) * _copies(content, run.recipe)):
             result = work.executor.colorize(content, planned, work.stages)
         if isinstance(result, NoOutput):
             return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
@@ -254,6 +256,12 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
         return Made(_with_etags(row, planned, run))
+
+
+def _copies(content: bytes, recipe: Recipe) -> int:
+    """Return how many times its decoded size in colour a source takes in memory."""
+    is_transcoded = recipe.job.jpeg_luma == "exact" and needs_transcoder(content)
+    return _COPIES + _TRANSCODER_COPIES * is_transcoded
 
 
 def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
@@ -276,10 +284,10 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
     is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
     with work.gate.passed(), work.stages.timed("write") as cost:
         work.announce(name, sha256)
+        work.announced[name] = sha256
         cost.megabytes = len(encoded.content) / 1e6
         try:
             run.output.write(name, encoded.content, may_replace=is_ours)
-            work.made.add(name)
         except FileExistsError as error:
             if hashes.of_output(name) == sha256 and not run.output.is_link(name):
                 return
@@ -297,9 +305,8 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
 
 def _is_output(namesake: str, name: str, work: Work) -> bool:
     """Return whether a name leads to the output of another source, which has another spelling of that name."""
-    run, sha256 = work.run, work.run.output.sha256(name)
-    is_made = namesake in work.made or sha256 in run.written.get(namesake, ())
-    return is_made and sha256 is not None and sha256 == run.output.sha256(namesake)
+    sha256 = work.run.output.sha256(name)
+    return sha256 is not None and sha256 in {work.announced.get(namesake), *work.run.written.get(namesake, ())}
 
 
 def _is_made_of(source: str, output: Store, name: str) -> bool:

@@ -91,7 +91,12 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
     table = lines[lines.index("Coloured  10") :]
     assert table[1:5] == ["Kept       0", "Copied     0", "Skipped    0", "Failed     1"]
     assert re.fullmatch(r"Time      \d+\.\d s, \d+\.\d pictures/s, \d+\.\d MP/s", table[5])
-    assert table[6:] == ["Model     small on cpu", f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl", ""]
+    assert table[6] == "Model     small on cpu"
+    assert table[7:] == [
+        "10 photographs: every grey value unchanged (10 within 1 level)",
+        f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl",
+        "",
+    ]
     assert "\x1b[31m" not in shown.replace("\\x1b[31m", "")  # the name of a file steers nothing
     assert shown.rindex("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is there again
 

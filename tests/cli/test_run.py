@@ -14,7 +14,9 @@ from helpers import CommandLine, endless_model
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
+from colorbatch.cli.run import luma_sentence
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
+from colorbatch.job import Luma
 from colorbatch.progress import SilentProgress
 
 
@@ -317,16 +319,19 @@ def test_restore_gives_back_the_grey_jpegs(
     exif[0x0112] = 6
     grey.save(source / "sub" / "c.jpg", quality=60)
     grey.save(source / "turned.jpg", exif=exif)
+    grey.convert("CMYK").save(source / "printed.jpg")
     output, again = tmp_path / "out", tmp_path / "again"
     command_line("run", "-q", "--model", model_path, source, output)
     capsys.readouterr()
     assert command_line("restore", output, again) == 0
     stderr = capsys.readouterr().err
-    assert "1 restored, 3 not restored" in stderr
-    assert "Not restored: turned.jpg: it does not hold the coded luma of its source" in stderr
-    with Image.open(again / "sub" / "c.jpg") as restored, Image.open(source / "sub" / "c.jpg") as original:
-        assert restored.mode == "L"
-        np.testing.assert_array_equal(np.asarray(restored), np.asarray(original))
+    assert "2 restored, 3 not restored" in stderr
+    assert "Not restored: printed.jpg: it does not hold the coded luma of its source" in stderr
+    for name in ("sub/c.jpg", "turned.jpg"):
+        with Image.open(again / name) as restored, Image.open(source / name) as original:
+            assert restored.mode == "L"
+            assert restored.getexif().get(0x0112) == original.getexif().get(0x0112)
+            np.testing.assert_array_equal(np.asarray(restored), np.asarray(original))
     assert command_line("restore", "--json", "-q", output, again) == 0
     assert "already exists" in capsys.readouterr().out
     assert command_line("restore", output, output / "in") == 2
@@ -385,3 +390,19 @@ def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
     with pytest.raises(Interrupted) as stopped, interruptible():
         imported()
     assert stopped.value.exit_code == 143
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({"exact": 12, "rounded": 2}, "14 photographs: every grey value unchanged (12 bit for bit, 2 within 1 level)"),
+        ({"exact": 1}, "1 photograph: every grey value unchanged (1 bit for bit)"),
+        (
+            {"exact": 1, "reencoded": 3},
+            "1 of 4 photographs: every grey value unchanged (1 bit for bit); 3 JPEGs: luma was encoded again",
+        ),
+        ({"reencoded": 1}, "1 JPEG: luma was encoded again"),
+    ],
+)
+def test_the_end_of_a_run_tells_how_many_photographs_are_unchanged(numbers: dict[Luma, int], expected: str) -> None:
+    assert luma_sentence(numbers) == expected

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import decode, decoded_bytes, encode, png
+from colorbatch.formats import decode, decoded_bytes, encode, needs_transcoder, png
 from colorbatch.pixels.picture import Frame, Picture
 
 Levels = NDArray[Any]
@@ -328,3 +328,9 @@ def test_decoded_bytes_of_the_first_heic_of_a_run(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\xff\xd8\xff\xe0"])
 def test_decoded_bytes_of_what_cannot_be_read_are_none(data: bytes) -> None:
     assert decoded_bytes(data) == 0
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("L", False), ("RGB", True), ("CMYK", False)])
+def test_a_jpeg_in_three_components_needs_the_transcoder(ramp: Levels, mode: str, *, expected: bool) -> None:
+    assert needs_transcoder(saved(Image.fromarray(ramp).convert(mode), "JPEG")) is expected
+    assert not needs_transcoder(saved(Image.fromarray(ramp), "PNG"))

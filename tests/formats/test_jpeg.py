@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch.formats import decode, encode
-from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.formats import decode, encode, with_coded_luma
+from colorbatch.pixels.picture import Frame, JpegOrigin, Picture
 
 
 def source_of(grey: NDArray[np.uint8], **coding: Any) -> bytes:  # noqa: ANN401
@@ -20,8 +20,8 @@ def source_of(grey: NDArray[np.uint8], **coding: Any) -> bytes:  # noqa: ANN401
 
 def output_of(source: bytes, chroma: NDArray[np.float32]) -> Image.Image:
     grey = decode(source).first.pixels
-    picture = Picture((Frame(grey, chroma=chroma),), "JPEG", has_luma_scans=True)
-    return Image.open(io.BytesIO(encode(picture, source)))
+    picture = Picture((Frame(grey, chroma=chroma),), "JPEG", jpeg=JpegOrigin())
+    return Image.open(io.BytesIO(encode(with_coded_luma(picture, source))))
 
 
 def sampling(image: Image.Image) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorbatch.formats.jpeg import has_luma_scans, is_luma_copied, to_grey
+from colorbatch.formats.jpeg import LumaNotCopiedError, coded_luma_of, to_grey
 from colorbatch.formats.jpeg_scans import luma_scans, with_chroma
 
 Levels = NDArray[np.uint8]
@@ -39,7 +40,6 @@ def noise(height: int, width: int, seed: int = 0) -> Levels:
 
 def coloured(source: bytes, cb: int = 90, cr: int = 170, *, step: int = 1) -> bytes:
     luma = luma_scans(source)
-    assert luma is not None
     size = -(-luma.height // step), -(-luma.width // step)
     planes = (np.full(size, level, np.uint8) for level in (cb, cr))
     coding: dict[str, Any] = {"quality": 90, "progressive": luma.is_progressive}
@@ -64,7 +64,7 @@ def test_every_decoder_finds_the_luma_of_the_source(coding: dict[str, Any], size
     source = jpeg_of(noise(*size), **coding)
     output = coloured(source, step=step)
     np.testing.assert_array_equal(grey_of(output), np.asarray(Image.open(io.BytesIO(source))))
-    assert is_luma_copied(source, output)
+    assert luma_scans(source).coded in output
     image = Image.open(io.BytesIO(output))
     assert (image.mode, image.size) == ("RGB", size[::-1])
     chroma = np.asarray(image.convert("YCbCr"), int)[..., 1:]
@@ -98,15 +98,17 @@ def test_a_table_of_luma_with_another_number_is_not_lost() -> None:
     np.testing.assert_array_equal(grey_of(coloured(bytes(changed))), grey_of(source))
 
 
-def test_what_is_not_in_scans_of_its_own_is_left_to_the_pixels() -> None:
+def test_what_has_no_luma_is_left_to_the_pixels_and_says_why() -> None:
     with Image.open(SAMPLES / "still_life" / "coffee.png") as image:
         rgb, cmyk = np.asarray(image.convert("RGB")), image.convert("CMYK")
-    assert not has_luma_scans(jpeg_of(rgb))
-    assert not has_luma_scans(jpeg_of(rgb, progressive=True))
     buffer = io.BytesIO()
     cmyk.save(buffer, "JPEG")
-    assert not has_luma_scans(buffer.getvalue())
+    with pytest.raises(LumaNotCopiedError, match="it is stored as CMYK"):
+        coded_luma_of(buffer.getvalue())
+    with pytest.raises(LumaNotCopiedError, match="it is stored as RGB"):
+        coded_luma_of(jpeg_of(rgb, keep_rgb=True))
     assert to_grey(jpeg_of(rgb)) is None
+    assert to_grey(jpeg_of(rgb, progressive=True)) is None
 
 
 @given(st.data())
@@ -115,5 +117,6 @@ def test_damage_is_never_more_than_a_no(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         source[data.draw(st.integers(2, len(source) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(source[: data.draw(st.integers(2, len(source)))])
-    assert has_luma_scans(damaged) in (True, False)
+    with suppress(LumaNotCopiedError):
+        coded_luma_of(damaged)
     to_grey(damaged)

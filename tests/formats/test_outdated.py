@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
 from saved_pictures import coloured, saved, segment
 
-from colorbatch.formats import decode
+from colorbatch.formats import decode, encode, with_coded_luma
 from colorbatch.formats.outdated import current_xmp
 from colorbatch.pixels.metadata import Turn
 
@@ -204,6 +205,21 @@ def test_sizes_in_xmp_and_exif_change_places_with_those_of_the_picture(ramp: Lev
         xmp = values(output.info["xmp"])
         assert [xmp[f"Pixel{axis}Dimension"] for axis in "XY"] == ["16", "48"]
         assert [xmp[name] for name in ("ImageWidth", "ImageLength")] == ["16", "48"]
+
+
+def test_a_jpeg_that_keeps_its_stored_pixels_keeps_what_is_said_of_them(ramp: Levels) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update({0xA002: 48, 0xA003: 16})
+    regions = AS_ATTRIBUTES.format(w=48, h=16) + '<MP:RegionInfo rdf:parseType="Resource"/>'
+    source = saved(Image.fromarray(ramp), "JPEG", exif=exif, xmp=packet('crs:Saturation="-100"', regions))
+    picture = with_coded_luma(decode(source), source)
+    frame = replace(picture.first, chroma=np.full((2, 4, 4), 0.1, np.float32))
+    output = Image.open(io.BytesIO(encode(replace(picture, frames=(frame,)))))
+    assert picture.warnings == ("settings of Camera Raw, which would be applied once more, were dropped",)
+    assert output.size == (48, 16)
+    assert (output.getexif()[0x0112], output.getexif().get_ifd(0x8769)[0xA002]) == (6, 48)
+    assert values(output.info["xmp"]) == values(packet("", regions))
 
 
 def test_sizes_in_the_directory_and_the_xmp_of_a_tiff_change_places_too(ramp: Levels) -> None:

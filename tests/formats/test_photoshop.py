@@ -35,6 +35,12 @@ def test_thumbnails_go_and_everything_else_stays() -> None:
     assert without_thumbnails(OTHERS[0] + THUMBNAILS[0][:-1]) == OTHERS[0], "an odd block without its padding"
 
 
+def test_the_preview_in_iptc_goes_and_its_other_data_sets_stay() -> None:
+    preview = b"\x1c\x02\xca\x00\x03JFI"  # IPTC-IIM 4.2: record 2, data set 202 (object data preview)
+    assert without_thumbnails(block(1028, IIM + preview) + OTHERS[0]) == block(1028, IIM) + OTHERS[0]
+    assert without_thumbnails(block(1028, preview + IIM)) == block(1028, IIM)
+
+
 @pytest.mark.parametrize("cut", range(1, len(THUMBNAILS[1])))
 def test_what_is_damaged_stays_as_it_is(cut: int) -> None:
     resources = OTHERS[1] + THUMBNAILS[1][:cut]

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,34 @@ def test_scanned_text_in_a_poor_jpeg_is_sound(tmp_path: Path, model_path: Path) 
     found = audit_batch(job.output, source)
     assert found.is_sound
     assert (found.luma_handed_on, found.largest_luma_difference) == (1, 0)
+
+
+def test_masks_and_extra_channels_are_compared_bit_for_bit(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    slope = np.linspace(0, 255, 60, dtype=np.uint8)[None].repeat(40, axis=0)
+    with tifffile.TiffWriter(source / "mask.tif") as writer:
+        writer.write(slope, metadata=None)
+        writer.write(slope > 99, photometric="minisblack", subfiletype=4, metadata=None)
+    extra = np.dstack([slope, slope[:, ::-1]])
+    tifffile.imwrite(source / "extra.tif", extra, photometric="minisblack", planarconfig="contig", extrasamples=[0])
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu")
+    batch.run_batch(job)
+    assert audit_batch(job.output, source).is_sound
+    for name, page, position in (("mask.tif", 1, 9), ("extra.tif", 0, 4 * 9 + 3)):
+        output = bytearray((job.output / name).read_bytes())
+        with tifffile.TiffFile(job.output / name) as file:
+            output[file.pages[page].dataoffsets[0] + position] ^= 1
+        (job.output / name).write_bytes(output)
+    manifest = job.output / MANIFEST_NAME
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows:
+        row["output_sha256"] = hashlib.sha256((job.output / row["output"]).read_bytes()).hexdigest()
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert problems(audit_batch(job.output, source)) == {
+        "mask.tif": "its masks are not the source's",
+        "extra.tif": "its extra channel is not the source's",
+    }
 
 
 def test_what_was_altered_removed_or_added_is_found(job: LocalJob) -> None:
@@ -150,12 +179,12 @@ def test_a_source_that_changed_or_came_or_went_is_found(job: LocalJob) -> None:
 def test_luma_that_is_not_the_source_s_is_found(job: LocalJob, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that shifts luma by 6 levels of 255 between decoding and encoding."""
 
-    def shifted(picture: Picture, source: bytes = b"") -> bytes:
+    def shifted(picture: Picture) -> bytes:
         def of(frame: Frame) -> Frame:
             step = frame.pixels.max() // 40
             return replace(frame, pixels=np.clip(frame.pixels, step, None) - step.astype(frame.pixels.dtype))
 
-        return encode(replace(picture, frames=tuple(map(of, picture.frames))), source)
+        return encode(replace(picture, frames=tuple(map(of, picture.frames))))
 
     monkeypatch.setattr(colorize, "encode", shifted)
     again = replace(job, output=job.output.with_name("again"), jpeg_luma="reencoded")

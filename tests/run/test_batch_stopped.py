@@ -106,7 +106,7 @@ def test_what_cannot_be_broken_off_is_abandoned_and_writes_nothing(
 ) -> None:
     goes_on, over = threading.Event(), threading.Event()
 
-    def slow(picture: colorbatch.Picture, _source: bytes) -> bytes:
+    def slow(picture: colorbatch.Picture) -> bytes:
         goes_on.wait(30)
         over.set()
         return encode(picture)
