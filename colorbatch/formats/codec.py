@@ -313,26 +313,26 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     frames: list[Frame] = []
     masks: list[MaskPage] = []
     photographs: set[tuple[int, ...]] = set()
-    with tifffile.TiffFile(io.BytesIO(bare)) as file:
+    orientation = None
+    with io.BytesIO(bare) as buffer, tifffile.TiffFile(buffer) as file:  # which holds the buffer beyond its end
         for number, tags in enumerate(pages):
             if frames and tags.is_thumbnail:
                 warnings.append("a thumbnail was dropped")
             elif tiff_masks.is_mask(tags, photographs):
                 try:
-                    masks.append(tiff_masks.read_mask(data, tags, len(frames), warnings))
+                    masks.append(tiff_masks.read_mask(data, tags, len(frames), orientation, warnings))
                 except PictureError as error:
                     if isinstance(error, UnreadablePictureError) and not salvage:
                         raise
                     warnings.append(f"page {number + 1}, a mask, was dropped: {error}")
             else:
                 photographs.add(tiff_masks.sides_of(tags))
+                orientation = tags.orientation
                 page = file.pages[number]
                 assert isinstance(page, tifffile.TiffPage)
                 decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
                 metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
-                stored = Stored(
-                    decoded.pixels, decoded.alpha, metadata, tags.profile, tags.orientation, decoded.unnamed
-                )
+                stored = Stored(decoded.pixels, decoded.alpha, metadata, tags.profile, orientation, decoded.unnamed)
                 frames.append(make_frame(stored, warnings))
     if not frames:
         raise UnsupportedPictureError("all its pages are masks, none is a photograph")

@@ -96,7 +96,8 @@ def is_for_pillow(page: tifffile.TiffPage) -> bool:
     if has_gap or key not in TiffImagePlugin.OPEN_INFO:
         _channels_of(page)
         return False
-    if int(page.photometric) in _OF_PILLOW or compression == tifffile.COMPRESSION.OJPEG:
+    has_unnamed = _UNSPECIFIED in page.extrasamples
+    if (int(page.photometric) in _OF_PILLOW and not has_unnamed) or compression == tifffile.COMPRESSION.OJPEG:
         return True
     channels = _channels_of(page)
     return channels.unnamed is None and (channels.alpha is None or page.planarconfig != tifffile.PLANARCONFIG.SEPARATE)

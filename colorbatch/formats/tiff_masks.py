@@ -18,7 +18,8 @@ _REDUCED, _MASK = 1, 4
 """Flags of NewSubfileType (TIFF 6.0, section 8)."""
 _TRANSPARENCY_MASK = 4
 """Photometric interpretation of a mask."""
-_LONG, _LONG8 = 4, 16
+_ORIENTATION = 274
+_SHORT, _LONG, _LONG8 = 3, 4, 16
 
 
 def sides_of(page: PageTags) -> tuple[int, ...]:
@@ -42,13 +43,14 @@ def is_mask(page: PageTags, photographs: Collection[tuple[int, ...]]) -> bool:
     return bool(page.subfile_type & _REDUCED) and is_grey and sides_of(page) in photographs
 
 
-def read_mask(data: bytes, page: PageTags, position: int, warnings: list[str]) -> MaskPage:
+def read_mask(data: bytes, page: PageTags, position: int, orientation: int | None, warnings: list[str]) -> MaskPage:
     """Return a mask page as stored; ``warnings`` receives the tags that were left out.
 
     Args:
         data: the file.
         page: the tags of the page.
         position: number of photographs before it.
+        orientation: of the photograph before it, which the mask gets if it has none: the photograph is turned upright.
         warnings: as for :func:`colorbatch.formats.tiff_metadata.metadata_of`.
 
     Raises:
@@ -66,7 +68,9 @@ def read_mask(data: bytes, page: PageTags, position: int, warnings: list[str]) -
     ):
         raise UnreadablePictureError("damaged or truncated: strips or tiles of a mask are outside the file")
     segments = tuple(data[start : start + size] for start, size in zip(offsets, counts, strict=True))
-    tags = without_damage(page, warnings)
+    tags = dict(without_damage(page, warnings))
+    if orientation not in (None, 1) and _ORIENTATION not in tags:
+        tags[_ORIENTATION] = (_SHORT, 1, struct.pack(f"{order}H", orientation))
     return MaskPage(position, {code: tags[code] for code in tags if code not in (*_STRIPS, *_TILES)}, segments)
 
 

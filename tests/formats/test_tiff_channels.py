@@ -123,6 +123,16 @@ def test_other_photometric_interpretations_are_refused_by_their_number(kind: typ
         decode(buffer.getvalue())
 
 
+@pytest.mark.parametrize("kind", DEPTHS)
+def test_a_palette_with_an_extra_channel_is_refused(kind: type[np.generic]) -> None:
+    colors = [0] * 3 * 2 ** (8 * np.dtype(kind).itemsize)
+    data = bytearray(tiff(planes(kind, 2), "minisblack", [0], extratags=[(320, 3, len(colors), colors, True)]))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        struct.pack_into("<H", data, file.pages[0].tags[262].valueoffset, tifffile.PHOTOMETRIC.PALETTE)
+    with pytest.raises(UnsupportedPictureError, match="photometric 3 with 2 channels"):
+        decode(bytes(data))
+
+
 def test_cie_lab_of_8_bits_is_converted() -> None:
     """L* of 49.8 without chroma is level 118 in sRGB (CIE 15; IEC 61966-2-1)."""
     buffer = io.BytesIO()

@@ -123,6 +123,20 @@ def test_an_infrared_page_that_is_declared_as_reduced_is_copied_if_it_is_no_smal
     assert decode(output).masks == picture.masks
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_mask_without_an_orientation_gets_that_of_the_photograph_which_is_turned(byteorder: str) -> None:
+    """So both still lie alike where a reader turns pages by their tags."""
+    turned = {"extratags": [(274, 3, 1, 6, True)]}
+    data = pages((SLOPE, 0, turned), (NOISE, 4, {}), byteorder=byteorder)
+    output = coloured(data)
+    (photograph, before), (mask, after) = (content_of(output, number) for number in (0, 1))
+    assert photograph.shape == (48, 32, 3)
+    assert 274 not in before
+    assert after.pop(274)[2] == tifffile.ORIENTATION.RIGHTTOP
+    np.testing.assert_equal((mask, after), content_of(data, 1))
+    assert decode(output).masks == decode(data).masks
+
+
 def test_a_page_with_the_photometric_interpretation_of_a_mask_is_copied() -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:

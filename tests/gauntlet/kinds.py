@@ -89,6 +89,9 @@ def whole() -> Mapping[str, bytes]:
         "planar.tif": tiff(np.stack([levels()] * 3), photometric="rgb", planarconfig="separate"),
         "big-endian.tif": tiff(deep, byteorder=">"),
         "bigtiff.tif": tiff(levels(), bigtiff=True),
+        "big-endian-bigtiff.tif": tiff(levels(), bigtiff=True, byteorder=">"),
+        "infrared-channel.tif": tiff(np.dstack([three, deep[::-1]]), photometric="rgb", extrasamples=[0]),
+        "mask.tif": _tiff_with_a_mask(),
         "cmyk.tif": saved(rgb.convert("CMYK"), "TIFF"),
         "palette.tif": saved(rgb.convert("P"), "TIFF"),
         "white-is-0.tif": tiff(levels(), photometric="miniswhite"),
@@ -120,6 +123,14 @@ def whole() -> Mapping[str, bytes]:
 
 def _coded(code: Callable[..., bytes | bytearray], samples: Levels, **arguments: str) -> bytes:
     return bytes(code(samples, **arguments))
+
+
+def _tiff_with_a_mask() -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(levels(), metadata=None)
+        writer.write(levels() > 90, photometric="minisblack", subfiletype=4, metadata=None)
+    return buffer.getvalue()
 
 
 def _turned() -> Image.Exif:
