@@ -25,6 +25,15 @@ def saved(image: Image.Image, picture_format: str, **arguments: Any) -> bytes:  
     return buffer.getvalue()
 
 
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
+    right = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", right if checksum is None else checksum)
+
+
 def coloured(data: bytes) -> bytes:
     """Return the output of a file, its frames in RGB."""
     picture = decode(data)

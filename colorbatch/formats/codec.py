@@ -14,13 +14,26 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
-from colorbatch.formats import jpeg, jpeg2000, png, tiff, tiff_directory, tiff_masks, webp
-from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large
+from colorbatch.formats import (
+    heif,
+    jpeg,
+    jpeg2000,
+    jpeg_end,
+    jpeg_metadata,
+    png,
+    tiff,
+    tiff_directory,
+    tiff_masks,
+    webp,
+)
+from colorbatch.formats.description import Description, upright_block, valid_dpi
+from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
+from colorbatch.formats.outdated import REGIONS_DROPPED, current_xmp
 from colorbatch.formats.tiff_metadata import PageTags, metadata_of
 from colorbatch.formats.tiff_raw import refuse_raw
 from colorbatch.job import BatchJob
-from colorbatch.pixels.metadata import Metadata, orientation_of, oriented_exif, upright_exif
+from colorbatch.pixels.metadata import Metadata, Turn, current_exif, oriented_exif
 from colorbatch.pixels.picture import Frame, JpegOrigin, MaskPage, Picture, Pixels
 from colorbatch.pixels.toning import is_neutral
 
@@ -127,9 +140,11 @@ def decoded_bytes(data: bytes) -> int:
         if kind.name == "PNG":  # its header suffices, even where Pillow opens the file only to salvage it
             width, height = png.size_of(data)
             return 3 * width * height * (2 if png.bit_depth(data) == 16 else 1)
+        if kind.name == "JPEG2000":
+            width, height = jpeg2000.size_of(data)
+            return 3 * width * height * (2 if jpeg2000.is_deep(data) else 1)
         with _open(data, kind) as image:
-            is_deep = image.mode.startswith("I") or (kind.name == "JPEG2000" and jpeg2000.is_deep(data))
-            return 3 * int(image.width) * int(image.height) * (2 if is_deep else 1)
+            return 3 * int(image.width) * int(image.height) * (2 if image.mode.startswith("I") else 1)
     except Exception:  # noqa: BLE001 (a damaged file raises errors of any kind; decoding will report what is wrong)
         return 0
 
@@ -154,10 +169,12 @@ def with_coded_luma(picture: Picture, data: bytes) -> Picture:
         return picture
     try:
         metadata = jpeg.metadata_as_stored(picture.jpeg)
-        luma = jpeg.coded_luma_of(data, _levels_as_stored(picture.first, picture.jpeg))
+        luma = jpeg.coded_luma_of(jpeg_end.completed(data), _levels_as_stored(picture.first, picture.jpeg))
     except jpeg.LumaNotCopiedError as error:
         return replace(picture, warnings=(*picture.warnings, f"its luma was encoded again: {error}"))
-    return replace(picture, frames=(replace(picture.first, metadata=metadata),), coded_luma=luma)
+    warnings = tuple(each for each in picture.warnings if not each.startswith(REGIONS_DROPPED))  # it is not turned
+    frame = replace(picture.first, metadata=metadata)
+    return replace(picture, frames=(frame,), coded_luma=luma, warnings=warnings)
 
 
 def _levels_as_stored(frame: Frame, origin: JpegOrigin) -> NDArray[np.uint8] | None:
@@ -208,7 +225,7 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
-        if getattr(image, "n_frames", 1) > 1 and kind.name != "JPEG":
+        if getattr(image, "n_frames", 1) > 1:
             raise UnsupportedPictureError(
                 f"it is an animation of {image.n_frames} frames", advice="Extract the frame you want."
             )
@@ -222,32 +239,53 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             alpha: Pixels | None = None
         else:
             pixels, alpha = planes_of(image)
-        metadata, orientation = _metadata_of(image, warnings)
-        if kind.name == "JPEG":
-            metadata = replace(metadata, photoshop=jpeg.photoshop_of(image), comments=jpeg.comments_of(image))
-            metadata = replace(metadata, xmp=jpeg.xmp_of(image, warnings))
-            if getattr(image, "n_frames", 1) > 1:
-                warnings.append(f"{image.n_frames - 1} more images in the file (previews, depth) were dropped")
-        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
-        in_srgb = stored.in_srgb(warnings)
-        frame = make_frame(in_srgb, warnings)
-        origin = _jpeg_origin(image, stored, in_srgb) if kind.name == "JPEG" else None
+        stored = stored_of(pixels, alpha, _description_of(data, kind, image, warnings))
+    return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
+
+
+def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    warnings: list[str] = []
+    with _open(_with_end(data, kind, max_megapixels, warnings), kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+        if jpeg.is_arithmetic(data):
+            image.decodermaxblock = len(data)  # libjpeg reads such codes only in one piece
+        image.load()
+        pixels, alpha = planes_of(image)
+        table = jpeg.luma_table_of(image)
+    stored = stored_of(pixels, alpha, jpeg_metadata.description_of(data, warnings))
+    in_srgb = stored.in_srgb(warnings)
+    frame = make_frame(in_srgb, warnings)
+    profile = b"" if in_srgb.pixels is pixels else stored.profile or b""
+    obstacle = "" if not profile or is_neutral(pixels) else "it is toned, and has a color profile other than sRGB"
+    metadata = _as_stored(stored, has_srgb=stored.metadata.has_profile and not profile)
+    origin = JpegOrigin(metadata, stored.upright_by, table, profile, obstacle)
     return Picture((frame,), kind.written_as, tuple(warnings), origin)
 
 
-def _jpeg_origin(image: Image.Image, stored: Stored, in_srgb: Stored) -> JpegOrigin:
-    metadata, profile, obstacle = stored.metadata, stored.profile or b"", ""
-    if in_srgb.pixels is stored.pixels:
-        profile = b""
-    elif not is_neutral(stored.pixels):
-        obstacle = "it is toned, and has a color profile other than sRGB"
-    return JpegOrigin(
-        replace(metadata, exif=oriented_exif(metadata.exif, stored.upright_by)),
-        stored.upright_by,
-        jpeg.luma_table_of(image),
-        profile,
-        obstacle,
-    )
+def _as_stored(stored: Stored, *, has_srgb: bool) -> Metadata:
+    """Return the metadata of a JPEG whose pixels are not turned, without what will not be true of it.
+
+    Args:
+        stored: the image.
+        has_srgb: whether the output has a profile, that of sRGB.
+
+    """
+    metadata, not_turned = stored.metadata, Turn(1, *stored.pixels.shape[1::-1])
+    exif = oriented_exif(current_exif(metadata.exif, not_turned, is_srgb=has_srgb), stored.upright_by)
+    return replace(metadata, exif=exif, xmp=current_xmp(metadata.xmp, not_turned, []))  # frames have its warnings
+
+
+def _with_end(data: bytes, kind: Kind, max_megapixels: float, warnings: list[str]) -> bytes:
+    """Return a JPEG with the marker of its end, where it lacks nothing else."""
+    if not jpeg_end.is_endless(data):
+        return data
+    with _open(data, kind) as image:
+        refuse_too_large(image.width, image.height, max_megapixels)
+    whole = jpeg_end.with_end(_jpeg_without_metadata(data))
+    if whole is None:
+        return data
+    warnings.append("the marker of its end is missing, but all its pixels are there")
+    return whole
 
 
 def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -257,23 +295,16 @@ def _decode_png(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     with _open(data, kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
         image.load()
-        metadata, orientation = _metadata_of(image, warnings)
-        metadata = replace(metadata, xmp=png.xmp_of(data), png_chunks=png.kept_chunks(data))
         pixels, alpha = png.decode_deep(data) if png.bit_depth(data) == 16 else planes_of(image)
-        stored = Stored(pixels, alpha, metadata, image.info.get("icc_profile"), orientation)
+    stored = stored_of(pixels, alpha, png.description_of(data, warnings))
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
 def _decode_jpeg2000(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
-    with _open(data, kind) as image:
-        refuse_too_large(image.width, image.height, max_megapixels)
-        image.info["exif"] = jpeg2000.exif_of(data)
-        metadata, orientation = _metadata_of(image, warnings)
-        metadata = replace(metadata, xmp=jpeg2000.xmp_of(data), jp2_boxes=jpeg2000.kept_boxes(data))
-        profile = image.info.get("icc_profile")
+    refuse_too_large(*jpeg2000.size_of(data), max_megapixels)
     pixels, alpha = jpeg2000.decode(data)
-    stored = Stored(pixels, alpha, metadata, profile, orientation)
+    stored = stored_of(pixels, alpha, jpeg2000.description_of(data, warnings))
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
@@ -334,39 +365,42 @@ def _decode_tiff_page(
         return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
-def _metadata_of(image: Image.Image, warnings: list[str]) -> tuple[Metadata, int | None]:
-    """Return the metadata that Pillow found, and the orientation."""
-    exif, orientation = b"", None
-    try:
-        raw = image.info.get("exif") or b""
-        exif, orientation = upright_exif(raw), orientation_of(raw)
-    except (struct.error, ValueError, TypeError) as error:
-        warnings.append(f"damaged EXIF was dropped: {error}")
+def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:
+    """Return what a file says beside its pixels, which ``image`` has been opened for."""
+    if kind.name in _DESCRIPTIONS:
+        return _DESCRIPTIONS[kind.name](data, warnings)
+    if kind.name in _WITHOUT_METADATA:
+        try:
+            with Image.open(io.BytesIO(data), formats=(kind.name,)) as whole:
+                described = _told(whole, warnings)
+        except Exception:  # noqa: BLE001 (on damaged metadata, Pillow raises errors of many kinds)
+            warnings.append("damaged EXIF and XMP were dropped")
+            described = _told(image, warnings)
+        profile = described.profile or heif.profile_of(data, is_grey=image.mode in ("L", "LA"))
+        return replace(described, profile=profile, metadata=replace(described.metadata, has_profile=bool(profile)))
+    return _told(image, warnings)
+
+
+def _told(image: Image.Image, warnings: list[str]) -> Description:
+    """Return what Pillow tells of an opened file."""
+    exif, orientation = upright_block(image.info.get("exif") or b"", warnings)
     xmp = image.info.get("xmp", b"")
+    profile = image.info.get("icc_profile")
     metadata = Metadata(
         exif=exif,
         xmp=xmp if isinstance(xmp, bytes) else b"",
-        dpi=_dpi(image),
-        has_profile=bool(image.info.get("icc_profile")),
+        dpi=valid_dpi(image.info.get("dpi")),
+        has_profile=bool(profile),
     )
-    return metadata, orientation
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return pixels per inch, across and down; ``None``: the file has none, or invalid ones."""
-    try:
-        across, down = (float(value) for value in image.info.get("dpi", ()))
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+    return Description(metadata, profile, orientation)
 
 
 def _open(data: bytes, kind: Kind) -> Image.Image:
-    Image.init()  # MPO is not among the formats that Pillow loads by default
+    """Open a file without reading its metadata, where that can be told from its pixels."""
     if kind.name == "HEIF":
         _register_heif()
-    formats = (kind.name, "MPO") if kind.name == "JPEG" else (kind.name,)
-    return Image.open(io.BytesIO(data), formats=formats)
+    bare = _WITHOUT_METADATA[kind.name](data) if kind.name in _WITHOUT_METADATA else data
+    return Image.open(io.BytesIO(bare), formats=(kind.name,))
 
 
 def _register_heif() -> None:
@@ -391,8 +425,23 @@ def _is_deep_avif(data: bytes) -> bool:
     return place >= 0 and bool(data[place + 6] & 0x40)
 
 
+def _jpeg_without_metadata(data: bytes) -> bytes:
+    return jpeg_end.with_height(jpeg_metadata.without_metadata(data))
+
+
 _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
+    "JPEG": _decode_jpeg,
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "JPEG2000": _decode_jpeg2000,
+}
+_WITHOUT_METADATA: dict[str, Callable[[bytes], bytes]] = {
+    "JPEG": _jpeg_without_metadata,
+    "PNG": png.without_metadata,
+    "WEBP": webp.without_metadata,
+    "AVIF": heif.without_metadata,
+    "HEIF": heif.without_metadata,
+}
+_DESCRIPTIONS: dict[str, Callable[[bytes, list[str]], Description]] = {
+    "WEBP": webp.description_of,
 }

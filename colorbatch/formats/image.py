@@ -9,8 +9,10 @@ from PIL import Image
 
 from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import mark
+from colorbatch.formats.description import Description
 from colorbatch.formats.icc import to_srgb
-from colorbatch.pixels.metadata import Metadata, turned
+from colorbatch.formats.outdated import current_xmp
+from colorbatch.pixels.metadata import Metadata, Turn, current_exif, turned
 from colorbatch.pixels.picture import Frame, Pixels
 from colorbatch.pixels.resize import PIXELS_AT_ONCE
 
@@ -78,6 +80,11 @@ class Stored:
         return replace(self, pixels=to_srgb(self.pixels, self.profile, warnings), profile=None)
 
 
+def stored_of(pixels: Pixels, alpha: Pixels | None, described: Description) -> Stored:
+    """Return an image with what its file says beside its pixels."""
+    return Stored(pixels, alpha, described.metadata, described.profile, described.orientation)
+
+
 def make_frame(stored: Stored, warnings: list[str]) -> Frame:
     """Return an upright frame in sRGB; ``warnings`` receives problems of the profile."""
     stored = stored.in_srgb(warnings)
@@ -85,13 +92,19 @@ def make_frame(stored: Stored, warnings: list[str]) -> Frame:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _rgb_of_cmyk(pixels)
     orientation = stored.upright_by
-    if is_turned(orientation):
-        metadata = turned(metadata)
+    metadata = current_metadata(metadata, Turn(orientation, pixels.shape[1], pixels.shape[0]), warnings)
     alpha, unnamed = (
         None if plane is None else upright(plane, orientation) for plane in (stored.alpha, stored.unnamed)
     )
-    metadata = replace(metadata, xmp=mark.upright(metadata.xmp))
     return Frame(upright(pixels, orientation), alpha, metadata, unnamed=unnamed)
+
+
+def current_metadata(metadata: Metadata, turn: Turn, warnings: list[str]) -> Metadata:
+    """Return the metadata of a picture that is turned upright and will be coloured, without what is not true of it."""
+    if turn.swaps_sides:
+        metadata = turned(metadata)
+    exif = current_exif(metadata.exif, turn, is_srgb=metadata.has_profile)
+    return replace(metadata, exif=exif, xmp=mark.upright(current_xmp(metadata.xmp, turn, warnings)))
 
 
 def upright(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:
@@ -108,11 +121,6 @@ def upright(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:
 def as_stored(plane: NDArray[_Sample], orientation: int) -> NDArray[_Sample]:
     """Return ``[H, W]``, contiguous, as it was before :func:`upright`."""
     return upright(plane, _OPPOSITE_TURNS.get(orientation, orientation))
-
-
-def is_turned(orientation: int) -> bool:
-    """Return whether an orientation swaps width and height."""
-    return orientation in (5, 6, 7, 8)
 
 
 def refuse_too_large(width: int, height: int, max_megapixels: float) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 from PIL.ExifTags import Base
 from PIL.Image import Resampling
 from PIL.JpegPresets import presets
 
 from colorbatch.formats import icc, mark
 from colorbatch.formats.image import as_stored
+from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
 from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
-from colorbatch.formats.jpeg_segments import FRAMES, segment, segments
+from colorbatch.formats.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, segment, segments
 from colorbatch.formats.jpeg_separation import separated
 from colorbatch.pixels import resize
 from colorbatch.pixels.chroma import REACH, Pixels, chroma_planes, halved_chroma_planes
@@ -33,46 +34,11 @@ _FINE_CHROMA_TABLE = [min(step, 2) for step in presets["web_maximum"]["quantizat
 with the preset's own steps of 3, 3 pixels of 28 pictures changed by 2 levels; with these, for 4 % more bytes, none."""
 _FINE_QUALITY = 99
 """Quality of libjpeg whose table also has no step of more than 2."""
-_PHOTOSHOP = b"Photoshop 3.0\0"
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _DAMAGES = (ValueError, IndexError, OSError, struct.error, imagecodecs.Jpeg8Error)
 """What reading a damaged file raises."""
 _MAX_SEGMENT_BYTES = 65_533
 _MAX_XMP_BYTES = 65_400
 """Maximum number of bytes of a packet, or of a part of one, in a segment that also holds its header."""
-
-
-def photoshop_of(image: Image.Image) -> bytes:
-    """Return the image resources of an opened JPEG, including IPTC-IIM."""
-    parts = [data for marker, data in _segments(image) if marker == "APP13" and data.startswith(_PHOTOSHOP)]
-    return b"".join(data.removeprefix(_PHOTOSHOP) for data in parts)
-
-
-def comments_of(image: Image.Image) -> tuple[bytes, ...]:
-    """Return the comments of an opened JPEG."""
-    return tuple(data for marker, data in _segments(image) if marker == "COM")
-
-
-def xmp_of(image: Image.Image, warnings: list[str]) -> bytes:
-    """Return the XMP packet of an opened JPEG, joined if it is split over several segments.
-
-    Each segment of extended XMP starts with the name and total length of the extension, and the offset of its part (XMP
-    specification, part 3, section 1.1.3.1).
-    """
-    standard = bytes(image.info.get("xmp", b""))
-    segments = [data.removeprefix(_EXTENDED_XMP) for _, data in _segments(image) if data.startswith(_EXTENDED_XMP)]
-    if not segments:
-        return standard
-    try:
-        name = mark.extended_name(standard)
-        parts = sorted((part for part in segments if part[:32] == name), key=lambda part: part[36:40])
-        extended = b"".join(part[40:] for part in parts)
-        if not parts or len(extended) != int.from_bytes(parts[0][32:36], "big"):
-            raise ValueError("some parts are missing")  # noqa: TRY301 (handled like a damaged part)
-        return mark.joined(standard, extended)
-    except ValueError as error:
-        warnings.append(f"damaged XMP beyond the first 64 KB was dropped: {error}")
-        return standard
 
 
 def luma_table_of(image: Image.Image) -> Sequence[int] | None:
@@ -88,6 +54,14 @@ def luma_table_of(image: Image.Image) -> Sequence[int] | None:
 
 class LumaNotCopiedError(Exception):
     """The coded luma of a JPEG cannot be copied; the message states why."""
+
+
+def is_arithmetic(data: bytes) -> bool:
+    """Return whether a JPEG file has arithmetic codes, which libjpeg reads only in one piece."""
+    try:
+        return any(marker in ARITHMETIC_FRAMES for marker, _, _ in segments(data))
+    except _DAMAGES:
+        return False
 
 
 def has_chroma(data: bytes) -> bool:
@@ -167,7 +141,7 @@ def to_grey(data: bytes) -> bytes | None:
 def _appearance_of(data: bytes) -> bytes:
     """Return segments for a grey JPEG that is to look like a file in colour."""
     parts = [segment(marker, content) for marker, content, _ in segments(data) if content.startswith(b"JFIF\0")]
-    with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         orientation, profile = image.getexif().get(Base.Orientation, 1), image.info.get("icc_profile")
     if orientation != 1:
         exif = Image.Exif()
@@ -233,7 +207,7 @@ def _metadata_arguments(metadata: Metadata) -> dict[str, Any]:
     packet, extended = mark.split(metadata.xmp, _MAX_XMP_BYTES)
     segments = [
         *_extended_xmp_segments(extended),
-        *_split_into_segments(0xED, _PHOTOSHOP, metadata.photoshop),
+        *_split_into_segments(0xED, PHOTOSHOP, metadata.photoshop),
         *(segment(0xFE, text) for text in metadata.comments),
     ]
     arguments: dict[str, Any] = {"extra": b"".join(segments)}
@@ -254,12 +228,8 @@ def _encoded(image: Image.Image, **arguments: Any) -> bytes:  # noqa: ANN401 (Pi
     return buffer.getvalue()
 
 
-def _segments(image: Image.Image) -> list[tuple[str, bytes]]:
-    return list(image.applist) if isinstance(image, JpegImagePlugin.JpegImageFile) else []
-
-
 def _extended_xmp_segments(extended: bytes) -> list[bytes]:
-    head = _EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
+    head = EXTENDED_XMP + mark.name_of(extended) + len(extended).to_bytes(4, "big")
     return [
         segment(0xE1, head + start.to_bytes(4, "big") + extended[start : start + _MAX_XMP_BYTES - len(head)])
         for start in range(0, len(extended), _MAX_XMP_BYTES - len(head))

@@ -11,6 +11,7 @@ FRAMES = frozenset({0xC0, 0xC1, PROGRESSIVE})
 """Frames with Huffman codes: baseline, extended and progressive."""
 OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {DHT, 0xC8, 0xCC}
 """Lossless, hierarchical and arithmetic-coded frames, which are very rare."""
+ARITHMETIC_FRAMES = frozenset(range(0xC9, 0xD0)) - {0xCC}
 METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
 """Application segments and comments."""
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")

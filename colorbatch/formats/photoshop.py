@@ -3,26 +3,41 @@
 import struct
 from collections.abc import Iterator
 
+from colorbatch.formats import iptc
+
 THUMBNAIL_DROPPED = "a grey thumbnail of Photoshop was dropped"
 _SIGNATURES = frozenset({b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"})
+_IPTC = 1028
 _THUMBNAILS = frozenset({1033, 1036})
 """Numbers of the thumbnails: of Photoshop 4 and of Photoshop 5 and later."""
 
 
 def without_thumbnails(resources: bytes) -> bytes:
-    """Return the image resources without the thumbnails, which show the picture as it was; all other bytes stay.
+    """Return the image resources without thumbnails and the preview in IPTC, which show the picture as it was.
 
-    What cannot be read as blocks is kept as it is, with everything after it.
+    All other bytes stay. What cannot be read as blocks is kept as it is, with everything after it.
     """
     kept, end = [], 0
-    for number, start, end in _blocks(resources):
-        if number not in _THUMBNAILS:
+    for number, start, content, end in _blocks(resources):
+        if number == _IPTC:
+            kept.append(_without_preview(resources, start, content, end))
+        elif number not in _THUMBNAILS:
             kept.append(resources[start:end])
     return b"".join(kept) + resources[end:]
 
 
-def _blocks(resources: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of each block: a name and the data follow the number, each of an even length."""
+def _without_preview(resources: bytes, start: int, content: int, end: int) -> bytes:
+    """Return a block without the preview in its IPTC data."""
+    (size,) = struct.unpack_from(">I", resources, content - 4)
+    block = resources[content : content + size]
+    left = iptc.without_preview(block)
+    if left == block:
+        return resources[start:end]
+    return resources[start : content - 4] + struct.pack(">I", len(left)) + left + bytes(len(left) % 2)
+
+
+def _blocks(resources: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, start, start of the data and end of each block: a name and the data, each of an even length."""
     start = 0
     while start + 7 <= len(resources) and resources[start : start + 4] in _SIGNATURES:
         (number,) = struct.unpack_from(">H", resources, start + 4)
@@ -34,5 +49,5 @@ def _blocks(resources: bytes) -> Iterator[tuple[int, int, int]]:
         if end > len(resources):
             return
         end = min(end + size % 2, len(resources))  # the last one may lack its padding
-        yield number, start, end
+        yield number, start, length + 4, end
         start = end

@@ -249,7 +249,7 @@ def _shows_same_greys(source: bytes, output: bytes) -> bool:
     """Return whether a viewer shows the grey levels of two JPEGs alike, whatever their profiles."""
     shown = []
     for data in (source, output):
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             profile, mode = image.info.get("icc_profile"), image.mode
         ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode)
         shown.append(np.asarray(_in_srgb(ramp, profile).convert("L"), int))
@@ -275,7 +275,7 @@ def _decoded_luma(data: bytes) -> tuple[NDArray[np.uint8], Sequence[int]]:
         ValueError: it is not a JPEG, or not in YCbCr or grey.
 
     """
-    with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         assert isinstance(image, JpegImagePlugin.JpegImageFile)
         components = image.layer
         if len(components) not in (1, 3) or image.info.get("adobe_transform", 1) == 0:

@@ -4,7 +4,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -150,6 +150,8 @@ class Work:
     reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
     """Budget for files of a remote store that are read ahead: a separate one, since they wait for ``memory``."""
     stages: StageTimer = field(default_factory=StageTimer)
+    announced: dict[str, str] = field(default_factory=dict)
+    """Hashes (sha256) of the outputs that this process has begun to write, by their names."""
 
 
 def make(planned: PlannedPicture, work: Work) -> Outcome:
@@ -252,7 +254,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         row = result.row
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
-        _write(Encoded(row, result.content), work, hashes)
+        _write(Encoded(row, result.content), planned.namesakes, work, hashes)
         return Made(_with_etags(row, planned, run))
 
 
@@ -268,7 +270,7 @@ def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
     return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
 
 
-def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
+def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes) -> None:
     """Write an output, but never over a file that colorbatch did not make.
 
     A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
@@ -282,17 +284,29 @@ def _write(encoded: Encoded, work: Work, hashes: Hashes) -> None:
     is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
     with work.gate.passed(), work.stages.timed("write") as cost:
         work.announce(name, sha256)
+        work.announced[name] = sha256
         cost.megabytes = len(encoded.content) / 1e6
         try:
             run.output.write(name, encoded.content, may_replace=is_ours)
         except FileExistsError as error:
             if hashes.of_output(name) == sha256 and not run.output.is_link(name):
                 return
+            if namesake := next((each for each in namesakes if _is_output(each, name, work)), None):
+                raise UnsafeOutputError(
+                    f"its output has the same name there as that of another source, {printable(namesake)}",
+                    advice="Rename one of the two, or choose an output folder that tells upper and lower case apart.",
+                ) from error
             if not (run.output.is_remote and _is_made_of(row.input, run.output, name)):
                 raise UnsafeOutputError(
                     "a file that colorbatch did not make exists at the path of the output"
                 ) from error
             run.output.write(name, encoded.content, may_replace=True)
+
+
+def _is_output(namesake: str, name: str, work: Work) -> bool:
+    """Return whether a name leads to the output of another source, which has another spelling of that name."""
+    sha256 = work.run.output.sha256(name)
+    return sha256 is not None and sha256 in {work.announced.get(namesake), *work.run.written.get(namesake, ())}
 
 
 def _is_made_of(source: str, output: Store, name: str) -> bool:

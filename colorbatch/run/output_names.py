@@ -1,6 +1,9 @@
 """Names of outputs: unique within a run."""
 
 import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS
@@ -37,3 +40,14 @@ def _shortened(stem: str, extension: str) -> str:
     while len(os.fsencode(stem + extension)) > LONGEST_NAME:
         stem = stem[:-1]
     return stem + extension
+
+
+def namesakes(names: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Return the names that differ only in case or in the composition of letters from others, each with those others.
+
+    On file systems such as exFAT, APFS and NTFS, they are one name.
+    """
+    alike: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        alike[unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())].add(name)
+    return {name: sorted(group - {name}) for group in alike.values() if len(group) > 1 for name in group}

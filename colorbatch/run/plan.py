@@ -11,7 +11,7 @@ from typing import Literal
 
 from colorbatch.errors import UsageError, reason_of
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, is_unsupported_picture, output_extension, sniff
-from colorbatch.run.output_names import family_of, free_name
+from colorbatch.run.output_names import family_of, free_name, namesakes
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
 from colorbatch.text import printable
@@ -48,6 +48,8 @@ class PlannedPicture:
     """Size of the file, where it was determined."""
     etag: str | None = None
     """ETag of the file, in a store that has them."""
+    namesakes: tuple[str, ...] = ()
+    """Names of other outputs that some file systems take for the same name."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
@@ -191,7 +193,16 @@ def _with_outputs(
         name = free_name(each.input, name.removeprefix(each.input), taken)
         taken.add(name)
         planned[index] = replace(each, output_name=name)
+    planned = _with_namesakes(planned, [each.input for each in found if each.input not in mine])
     return [each for each in planned if each.input in mine]
+
+
+def _with_namesakes(planned: list[PlannedPicture], others: list[str]) -> list[PlannedPicture]:
+    """Return the plan with the names of other outputs that may be the same on some file systems."""
+    alike = namesakes([each.output_name for each in planned] + others)
+    if not alike:
+        return planned
+    return [replace(each, namesakes=tuple(alike.get(each.output_name, ()))) for each in planned]
 
 
 def _all_sniffed(

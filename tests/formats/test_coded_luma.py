@@ -1,7 +1,10 @@
 """JPEGs that keep their coded luma though they are turned, toned, or in another color profile; shown by Pillow."""
 
 import io
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from PIL.ExifTags import Base
 
+from colorbatch.errors import UnreadablePictureError
 from colorbatch.formats import decode, encode, with_coded_luma
 from colorbatch.formats.jpeg import to_grey
 from colorbatch.pixels.picture import Picture
@@ -194,3 +198,24 @@ def test_a_stamp_keeps_its_colors_and_the_luma_is_copied_too(orientation: int) -
     assert np.abs(found[66:78, 86:106] - (200, 40, 40)).max() < 25
     chroma = np.asarray(shown(output).convert("YCbCr"), int)[60:90, 8:60, 1:] - 128
     assert np.abs(chroma.reshape(-1, 2).mean(axis=0) - np.array(RED) * 255).max() < 2
+
+
+def test_a_jpeg_without_the_marker_of_its_end_keeps_its_coded_luma() -> None:
+    source = saved(in_three(photograph()))
+    picture = with_coded_luma(colored(source[:-2]), source[:-2])
+    np.testing.assert_array_equal(luma_of(encode(picture)), luma_of(source))
+
+
+def test_arithmetic_coding_is_read_in_one_piece(tmp_path: Path) -> None:
+    """Of more than 64 KB, which Pillow feeds to libjpeg in several pieces; jpegtran is libjpeg's own."""
+    if shutil.which("jpegtran") is None:
+        pytest.skip("jpegtran is not installed")
+    random = np.random.default_rng(2)
+    source, coded = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    source.write_bytes(saved(random.integers(0, 256, (600, 400), dtype=np.uint8)))
+    subprocess.run(["jpegtran", "-arithmetic", "-outfile", coded, source], check=True)  # noqa: S607
+    assert coded.stat().st_size > 65_536
+    picture = decode(coded.read_bytes())
+    np.testing.assert_array_equal(picture.first.pixels, luma_of(source.read_bytes()))
+    with pytest.raises(UnreadablePictureError):
+        decode(coded.read_bytes()[:-200])
