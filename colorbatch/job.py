@@ -115,6 +115,10 @@ class BatchSummary:
     copied: int = 0
     """Outputs of this run that are copies of colour pictures; also counted in ``done``."""
     skipped: int = 0
+    skip_reasons: dict[str, int] = field(default_factory=dict)
+    """Number of sources skipped for each reason."""
+    unsupported: dict[str, int] = field(default_factory=dict)
+    """Number of pictures skipped because their kind is not supported, by lower-case extension."""
     failed: int = 0
     not_reached: int = 0
     """Sources left for the next run because this one was stopped; also counted in ``skipped``."""

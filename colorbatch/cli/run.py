@@ -32,6 +32,7 @@ from colorbatch.version import __version__
 logger = logging.getLogger(__name__)
 
 _FAILURES_SHOWN = 10
+_REASONS_SHOWN = 5
 
 
 @click.command("run", short_help="Colour a folder of pictures.")
@@ -288,8 +289,8 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(shown(output))}")
     if not quiet or summary.failed:
         first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
-        terminal.say("\n".join([first, *(_stages(summary) if verbose else ()), *last]))
-    for line in [_line(summary), *_stages(summary), *last]:
+        terminal.say("\n".join([first, *skipped_lines(summary), *(_stages(summary) if verbose else ()), *last]))
+    for line in [_line(summary), *skipped_lines(summary), *_stages(summary), *last]:
         logger.debug("%s", line.strip())
 
 
@@ -332,6 +333,28 @@ def _table(summary: BatchSummary) -> dict[str, str]:
         "Time": f"{terminal.duration(summary.seconds)}, {_rates(summary)}",
         "Model": f"{printable(summary.model)} on {_provider(summary)}",
     }
+
+
+def skipped_lines(summary: BatchSummary) -> list[str]:
+    """Return a line for each reason for which sources were skipped, the most frequent first."""
+    from colorbatch.records.row import NOT_REACHED
+    from colorbatch.run.plan import NOT_SUPPORTED
+
+    reasons = {reason: count for reason, count in summary.skip_reasons.items() if reason != NOT_REACHED}
+    lines = []
+    for reason, count in _most_frequent(reasons):
+        kinds = [f"{number} {printable(kind)}" for kind, number in _most_frequent(summary.unsupported)]
+        if len(kinds) < len(summary.unsupported):
+            kinds.append("others")
+        detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
+        lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
+    others = len(reasons) - len(lines)
+    return [*lines, f"  and for {others} other reasons, all in the manifest"] if others else lines
+
+
+def _most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the first of the counts, the highest first, and equal ones by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS_SHOWN]
 
 
 def _provider(summary: BatchSummary) -> str:

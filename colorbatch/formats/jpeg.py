@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base
+from PIL.Image import Resampling
 from PIL.JpegPresets import presets
 
 from colorbatch.formats import icc, mark
@@ -19,7 +20,8 @@ from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
 from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
 from colorbatch.formats.jpeg_segments import FRAMES, segment, segments
 from colorbatch.formats.jpeg_separation import separated
-from colorbatch.pixels.chroma import REACH, chroma_planes, halved_chroma_planes
+from colorbatch.pixels import resize
+from colorbatch.pixels.chroma import REACH, Pixels, chroma_planes, halved_chroma_planes
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.picture import CodedLuma, Frame, JpegOrigin
@@ -163,6 +165,8 @@ def encode(frame: Frame, origin: JpegOrigin | None = None, coded: CodedLuma | No
     chroma = np.stack([as_stored(plane, origin.orientation) for plane in frame.chroma])
     slope = icc.slope_of(frame.metadata.profile) if frame.metadata.profile else None
     planes = _chroma_planes_of(coded.levels, chroma, slope)
+    if frame.own_color is not None:
+        planes = _with_own_chroma(planes, frame.pixels, frame.own_color, origin.orientation)
     cb, cr = (_encoded_plane(plane, is_progressive=luma.is_progressive) for plane in planes)
     return with_chroma(luma, cb, cr, metadata_from=_encoded(Image.new("L", (1, 1)), **arguments))
 
@@ -171,6 +175,16 @@ def _chroma_planes_of(levels: NDArray[np.uint8], chroma: Plane, slope: Plane | N
     """Return Cb and Cr ``[2, h, w]``: of half the size if that is fine enough for the resolution of ``chroma``."""
     is_coarse = all(REACH * small <= side for small, side in zip(chroma.shape[1:], levels.shape, strict=True))
     return (halved_chroma_planes if is_coarse else chroma_planes)(levels, chroma, slope)
+
+
+def _with_own_chroma(planes: NDArray[np.uint8], pixels: Pixels, weights: Plane, orientation: int) -> NDArray[np.uint8]:
+    """Return Cb and Cr ``[2, h, w]``, as stored, with those of upright RGB pixels where their weight is 1."""
+    height, width = planes.shape[1:]
+    shown = resize.Enlarged(as_stored(weights, orientation)[None], (height, width)).rows(0, height)[0]
+    source = Image.fromarray(as_stored(pixels, orientation)).convert("YCbCr").resize((width, height), Resampling.BOX)
+    own = np.moveaxis(np.asarray(source)[..., 1:], -1, 0)
+    mixed: NDArray[np.uint8] = np.round(planes + np.clip(shown, 0, 1) * (own - planes.astype(float))).astype(np.uint8)
+    return mixed
 
 
 def _encoded_plane(plane: NDArray[np.uint8], *, is_progressive: bool) -> bytes:

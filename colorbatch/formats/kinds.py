@@ -39,6 +39,31 @@ written without loss: all of these become PNG."""
 
 PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extension in kind.extensions)
 """Lower-case extensions of the formats that are read."""
+_UNSUPPORTED_EXTENSIONS = frozenset(
+    {
+        *(".psd", ".psb", ".xcf", ".kra", ".afphoto", ".ora"),
+        *(
+            ".dng",
+            ".3fr",
+            ".arw",
+            ".cr2",
+            ".cr3",
+            ".crw",
+            ".dcr",
+            ".erf",
+            ".fff",
+            ".iiq",
+            ".kdc",
+            ".mef",
+            ".mos",
+            ".mrw",
+        ),
+        *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".jxl", ".jxr", ".wdp", ".hdp", ".tga", ".pcx", ".pcd", ".exr", ".hdr", ".dpx", ".fits", ".djvu", ".dcm"),
+        *(".eps", ".pdf", ".svg"),
+    }
+)
+"""Lower-case extensions of other kinds of pictures: layered, raw, and others that archives have."""
 SNIFFED = 32
 """Number of bytes at the start of a file that determine its kind."""
 
@@ -71,6 +96,11 @@ def sniff(head: bytes) -> Kind | None:
         return KINDS[_BRANDS[head[8:12]]]
     name = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
     return KINDS[name] if name else None
+
+
+def is_unsupported_picture(name: str) -> bool:
+    """Return whether a name is that of a kind of picture that is not read."""
+    return Path(name).suffix.lower() in _UNSUPPORTED_EXTENSIONS
 
 
 def output_extension(kind: Kind, extension: str) -> str:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import imagecodecs
 import numpy as np
 
-from colorbatch.pixels.chroma import merged_strips
 from colorbatch.pixels.picture import Frame, Pixels
 
 STRIP_BYTES = 2**18
@@ -66,7 +65,7 @@ def encoded_strips(frame: Frame, compression: str, byte_order: Literal["<", ">"]
 
 def _strips(frame: Frame, rows: int) -> Iterator[Pixels]:
     """Yield ``[R, W, C]`` from top to bottom; the rows of each but the last are a multiple of ``rows``."""
-    strips = [frame.pixels] if frame.chroma is None else merged_strips(frame.pixels, frame.chroma, multiple_of=rows)
+    strips = [frame.pixels] if frame.chroma is None else frame.merged_strips(rows)
     extra = [channel for channel in (frame.alpha, frame.unnamed) if channel is not None]
     top = 0
     for strip in strips:

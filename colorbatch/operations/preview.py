@@ -20,8 +20,8 @@ from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.operations.sheet import Cell, draw_sheet
 from colorbatch.pixels import color
 from colorbatch.pixels.metadata import Metadata
+from colorbatch.pixels.own_color import OwnColor, find_own_color
 from colorbatch.pixels.picture import Frame, Picture, Pixels
-from colorbatch.pixels.toning import measure_tone
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.text import printable
 
@@ -128,9 +128,11 @@ def preview(
             advice="Give fewer values, or a smaller --cell.",
         )
     picture = decode(data)
-    frame = picture.first
+    own_color = find_own_color(picture.first.pixels)
+    frame = replace(picture.first, own_color=own_color.objects)
     original = Cell(
-        _shrunk(color.to_levels(color.luma_of(frame.pixels))[..., None].repeat(3, 2), frame, side), _label_of(frame)
+        _shrunk(color.to_levels(color.luma_of(frame.pixels))[..., None].repeat(3, 2), frame, side),
+        _label_of(frame, own_color),
     )
     progress.begin(len(variants), "Colouring")
     cells = []
@@ -196,10 +198,10 @@ def _describe_common(word: str, variants: Sequence[_Variant]) -> str:
     return texts.pop() if len(texts) == 1 else f"default {word} of each model"
 
 
-def _label_of(frame: Frame) -> list[str]:
+def _label_of(frame: Frame, own_color: OwnColor) -> list[str]:
     if frame.pixels.ndim == 2:
         return ["the original"]
-    return [f"the original's luma{' (already in colour)' if measure_tone(frame.pixels).is_color else ''}"]
+    return [f"the original's luma{' (already in colour)' if own_color.is_widespread else ''}"]
 
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:

@@ -15,34 +15,50 @@ REACH = 4
 """Number of pixels, down and across, that one chroma sample of half the size affects."""
 
 
-def merged(pixels: Pixels, chroma: Plane) -> Pixels:
+def merged(pixels: Pixels, chroma: Plane, own_color: Plane | None = None) -> Pixels:
     """Return RGB ``[H, W, 3]`` of the same type, with the luma of ``pixels`` and the colours of ``chroma``.
 
     Args:
         pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
         chroma: ``[2, h, w]`` of any size.
+        own_color: weight in 0..1 with which RGB pixels keep their own colours, ``[h, w]`` of any size; ``None``: 0.
 
     """
     result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
     top = 0
-    for strip in merged_strips(pixels, chroma):
+    for strip in merged_strips(pixels, chroma, own_color):
         result[top : top + len(strip)] = strip
         top += len(strip)
     return result
 
 
-def merged_strips(pixels: Pixels, chroma: Plane, multiple_of: int = 1) -> Iterator[Pixels]:
+def merged_strips(
+    pixels: Pixels, chroma: Plane, own_color: Plane | None = None, multiple_of: int = 1
+) -> Iterator[Pixels]:
     """Yield the result of :func:`merged` in strips ``[R, W, 3]``, from top to bottom.
 
     Args:
-        pixels: grey ``[H, W]`` or RGB ``[H, W, 3]``, uint8 or uint16.
-        chroma: ``[2, h, w]`` of any size.
+        pixels: as there.
+        chroma: likewise.
+        own_color: likewise.
         multiple_of: what the number of rows of each strip but the last is a multiple of.
 
     """
+    weights = None if own_color is None else resize.Enlarged(own_color[None], pixels.shape[:2])
     for strip, offsets in _strips(chroma, pixels.shape[:2], multiple_of):
-        luma = color.luma_of(pixels[strip])
-        yield color.to_levels(color.merge(luma, offsets), pixels.dtype.type)
+        rgb = color.merge(color.luma_of(pixels[strip]), offsets)
+        if weights is not None:
+            rgb = _with_own_color(rgb, pixels[strip], weights.rows(strip.start, strip.stop)[0])
+        yield color.to_levels(rgb, pixels.dtype.type)
+
+
+def _with_own_color(rgb: Plane, pixels: Pixels, weights: Plane) -> Plane:
+    """Return the weighted mean of colours and pixels of the same luma, ``[R, W, 3]``: it has that luma too."""
+    if not weights.any():
+        return rgb
+    weights = np.clip(weights, 0, 1)[..., None]
+    mean: Plane = rgb + weights * (color.to_unit(pixels) - rgb)
+    return mean
 
 
 def chroma_planes(levels: NDArray[np.uint8], chroma: Plane, slope: Plane | None = None) -> NDArray[np.uint8]:

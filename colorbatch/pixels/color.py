@@ -39,13 +39,13 @@ def luma_of(pixels: NDArray[Any]) -> Plane:
     """
     if pixels.dtype == np.float32:
         return pixels
-    unit = _unit(pixels)
-    return unit if unit.ndim == 2 else unit @ LUMA_WEIGHTS.astype(np.float32)
+    scaled = to_unit(pixels)
+    return scaled if scaled.ndim == 2 else scaled @ LUMA_WEIGHTS.astype(np.float32)
 
 
 def chroma_of(pixels: NDArray[Any]) -> Plane:
     """Return chroma float32 ``[2, H, W]`` in -0.5..0.5 of unsigned integer RGB pixels ``[H, W, 3]``."""
-    chroma: Plane = np.moveaxis(_unit(pixels) @ CHROMA_WEIGHTS.T.astype(np.float32), -1, 0)
+    chroma: Plane = np.moveaxis(to_unit(pixels) @ CHROMA_WEIGHTS.T.astype(np.float32), -1, 0)
     return chroma
 
 
@@ -97,6 +97,13 @@ def merge(luma: Plane, offsets: Plane) -> Plane:
     return np.moveaxis(rgb, 0, -1)
 
 
+def to_unit(pixels: NDArray[Any]) -> Plane:
+    """Return unsigned integers as float32 in 0..1, scaled by the largest value of their type, same shape."""
+    scaled: Plane = pixels.astype(np.float32)
+    scaled *= np.float32(1 / np.iinfo(pixels.dtype).max)
+    return scaled
+
+
 def to_levels(unit: Plane, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> NDArray[np.unsignedinteger[Any]]:
     """Round values in 0..1 to the levels of an unsigned type, same shape."""
     top = np.float32(np.iinfo(dtype).max)
@@ -130,10 +137,3 @@ def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np
         chroma += np.float32(128.5)
         plane[:] = chroma
     return levels
-
-
-def _unit(pixels: NDArray[Any]) -> Plane:
-    """Scale unsigned integers to 0..1 by the largest value of their type."""
-    scaled: Plane = pixels.astype(np.float32)
-    scaled *= np.float32(1 / np.iinfo(pixels.dtype).max)
-    return scaled

@@ -1,12 +1,12 @@
 """Contents of a decoded picture file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colorbatch.pixels.chroma import Pixels, merged
+from colorbatch.pixels.chroma import Pixels, merged, merged_strips
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.metadata import Metadata, RawTag
 
@@ -27,6 +27,9 @@ class Frame:
     metadata: Metadata = field(default_factory=Metadata)
     chroma: Plane | None = None
     """``[2, h, w]``, small, to be merged with the luma of the pixels; ``None``: the pixels are final."""
+    own_color: Plane | None = None
+    """``[h, w]``, small: weight in 0..1 with which RGB pixels keep their own colours where chroma is merged with them;
+    ``None``: nowhere."""
     confidence: float | None = None
     """The model's confidence in the chroma, 0..1; ``None``: not reported, or nothing was coloured."""
     unnamed: Pixels | None = None
@@ -36,7 +39,15 @@ class Frame:
         """Return the frame with its chroma merged into its pixels: RGB ``[H, W, 3]``."""
         if self.chroma is None:
             return self
-        return replace(self, pixels=merged(self.pixels, self.chroma), chroma=None)
+        return replace(self, pixels=merged(self.pixels, self.chroma, self.own_color), chroma=None, own_color=None)
+
+    def merged_strips(self, multiple_of: int) -> Iterator[Pixels]:
+        """Yield the pixels of :meth:`merged` in strips ``[R, W, 3]``, from top to bottom.
+
+        The number of rows of each but the last is a multiple of ``multiple_of``.
+        """
+        assert self.chroma is not None
+        return merged_strips(self.pixels, self.chroma, self.own_color, multiple_of)
 
     @property
     def height(self) -> int:

@@ -3,11 +3,6 @@
 Toning is a curve: each luma has one chroma, so the residual chroma after subtracting the mean for its luma is noise, or
 uneven fading of that one tone, which lies along one line. Colours differ at the same luma, and in more than one
 direction. Both measures are in 8-bit levels, taken at a small size, where grain and JPEG noise vanish.
-
-Measured on 1,600 colour photographs, 400 of them of very little colour, and on 800 greyscale ones toned in sepia,
-selenium, cyan, gold or faded brown, with uneven fading, stains, colour noise and JPEG: 96 % of the ordinary colour
-photographs, 69 % of those of very little colour and 1.4 % of the toned ones count as in colour. The limits were chosen
-on the same pictures.
 """
 
 from dataclasses import dataclass
@@ -17,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.pixels import color, resize
+from colorbatch.pixels.chroma import Pixels
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.picture import Pixels
 
 SMALL_SIDE = 128
 """Short side in pixels at which pictures are measured."""
@@ -45,12 +40,9 @@ class ToneMeasure:
         return self.along > MAX_ALONG or self.across > MAX_ACROSS
 
 
-def measure_tone(pixels: Pixels) -> ToneMeasure:
-    """Measure an image, grey ``[H, W]`` or RGB ``[H, W, 3]`` of 8 or 16 bits."""
-    if pixels.ndim == 2:
-        return ToneMeasure(0.0, 0.0)
-    small = _shrunk(pixels)
-    residual = _residual_chroma(color.luma_of(small).ravel(), color.chroma_of(small).reshape(2, -1) * 255)
+def measure_tone(luma: Plane, chroma: Plane) -> ToneMeasure:
+    """Measure pixels of luma ``[N]`` in 0..1 and chroma ``[2, N]`` in 8-bit levels."""
+    residual = _residual_chroma(luma, chroma)
     across, along = np.sqrt(np.clip(np.linalg.eigvalsh(residual @ residual.T / residual.shape[1]), 0, None))
     return ToneMeasure(float(np.hypot(along, across)), float(across))
 
@@ -59,15 +51,20 @@ def is_neutral(pixels: Pixels) -> bool:
     """Return whether an image, grey ``[H, W]`` or RGB ``[H, W, 3]``, has no visible chroma anywhere."""
     if pixels.ndim == 2:
         return True
-    return bool(np.abs(color.chroma_of(_shrunk(pixels))).max() * 255 <= MAX_NEUTRAL)
+    _, chroma = shrunk_planes(pixels)
+    return bool(np.abs(chroma).max() <= MAX_NEUTRAL)
 
 
-def _shrunk(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return 8-bit RGB whose short side is ``SMALL_SIDE`` or less."""
+def shrunk_planes(pixels: Pixels, short_side: int = SMALL_SIDE) -> tuple[Plane, Plane]:
+    """Return luma ``[h, w]`` in 0..1 and chroma ``[2, h, w]`` in 8-bit levels of RGB pixels ``[H, W, 3]``.
+
+    Pictures with a longer short side are reduced to ``short_side`` by averaging.
+    """
     height, width = pixels.shape[:2]
-    scale = min(1.0, SMALL_SIDE / min(height, width))
+    scale = min(1.0, short_side / min(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    return resize.shrink_levels(pixels, size, Image.Resampling.BOX)
+    small = resize.shrink_levels(pixels, size, Image.Resampling.BOX)
+    return color.luma_of(small), color.chroma_of(small) * 255
 
 
 def _residual_chroma(luma: Plane, chroma: Plane) -> NDArray[np.float64]:

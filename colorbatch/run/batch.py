@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from contextlib import closing
+from pathlib import PurePosixPath
 
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
@@ -12,7 +13,7 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.output import Kept, Made, Run
-from colorbatch.run.plan import NOT_SELECTED, PlannedPicture, plan_batch
+from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
     Appearance,
     Keep,
@@ -132,9 +133,16 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
                 summary.luma[row.luma] = summary.luma.get(row.luma, 0) + 1
         case "skipped":
             summary.skipped += 1
+            _add(summary.skip_reasons, row.reason)
+            if row.reason == NOT_SUPPORTED:
+                _add(summary.unsupported, PurePosixPath(row.input).suffix.lower())
         case "failed":
             summary.failed += 1
             summary.failures.append((row.input, row.reason))
+
+
+def _add(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
 
 
 def _is_copy(row: Row) -> bool:

@@ -11,8 +11,9 @@ from colorbatch.formats import decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, ColorOptions, Luma, Status
+from colorbatch.pixels.color import Plane
+from colorbatch.pixels.own_color import find_own_color
 from colorbatch.pixels.picture import Frame, Picture
-from colorbatch.pixels.toning import measure_tone
 from colorbatch.records.row import Row
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
@@ -20,6 +21,7 @@ from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
 IN_COLOR = "it is in colour already"
+OBJECTS_KEPT = "something in colour, such as a stamp or a colour chart, was kept as it is"
 UNMARKED = "without a mark, as requested with --no-mark"
 
 
@@ -89,13 +91,15 @@ def colorize_source(
         model_sha256=recipe.model.sha256,
         settings_sha256=recipe.settings_sha256,
     )
-    in_color = [job.already_color != "recolor" and measure_tone(frame.pixels).is_color for frame in picture.frames]
+    own_colors = [find_own_color(frame.pixels) for frame in picture.frames]
+    in_color = [found.is_widespread and job.already_color != "recolor" for found in own_colors]
     if all(in_color):
         if job.already_color == "skip":
             return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
         row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
         name, content = planned.input, data
     else:
+        picture = _with_objects_kept([found.objects for found in own_colors], picture)
         with stages.timed("network") as cost:
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
@@ -161,6 +165,19 @@ def _keep_color_pages(in_color: Sequence[bool], source: Picture, coloured: Pictu
         coloured,
         frames=tuple(before if is_in_color else after for is_in_color, before, after in pairs),
         warnings=(*coloured.warnings, f"already in colour and kept unchanged: page {pages}"),
+    )
+
+
+def _with_objects_kept(objects: Sequence[Plane | None], picture: Picture) -> Picture:
+    """Return the source, with the weights of what is in colour beside or on black-and-white photographs."""
+    pages = [str(number) for number, weights in enumerate(objects, start=1) if weights is not None]
+    if not pages:
+        return picture
+    where = f": page {', '.join(pages)}" if len(picture.frames) > 1 else ""
+    return replace(
+        picture,
+        frames=tuple(replace(frame, own_color=each) for frame, each in zip(picture.frames, objects, strict=True)),
+        warnings=(*picture.warnings, f"{OBJECTS_KEPT}{where}"),
     )
 
 

@@ -1,5 +1,6 @@
 """Walk the source, and plan an output for every file in it before the first is read."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,20 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, output_extension, sniff
+from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, is_unsupported_picture, output_extension, sniff
 from colorbatch.run.output_names import family_of, free_name, namesakes
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
 from colorbatch.text import printable
 
+logger = logging.getLogger(__name__)
+
 Verdict = Literal["colour", "skipped", "failed"]
 NOT_SELECTED = "not in the list given with --only"
 """Reason of an excluded source; its row and whatever an earlier run made of it are kept."""
+NOT_A_PICTURE = "not a picture file name"
+NOT_SUPPORTED = "not a supported kind"
+"""Reasons of sources whose extensions are not those of a kind that is read; the latter are pictures."""
 _NAMES_SHOWN = 3
 _HEADS_AT_ONCE = 16
 """Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
@@ -77,6 +83,8 @@ def plan_batch(
     ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
     have not changed since are not opened.
 
+    A pattern that matches nothing is logged as a warning.
+
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
 
@@ -89,6 +97,8 @@ def plan_batch(
         raise UsageError(f"the output {output.shown} is not a folder")
     source.refuse_intersection(output)
     found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
+    _warn_of_unmatched("--include", include, found)
+    _warn_of_unmatched("--exclude", exclude, found)
     found = [_selected(each, include, exclude) for each in found]
     if only is not None:
         _refuse_missing(only, found, source)
@@ -111,7 +121,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     if not entry.problem and last.startswith(".") and entry.key:
         return replace(planned, verdict="skipped", reason="a hidden file")
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
-        return replace(planned, verdict="skipped", reason="not a picture file name")
+        reason = NOT_SUPPORTED if is_unsupported_picture(last) else NOT_A_PICTURE
+        return replace(planned, verdict="skipped", reason=reason)
     return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
 
 
@@ -140,6 +151,23 @@ def _selected(planned: PlannedPicture, include: Sequence[str], exclude: Sequence
     if include and not any(_matches(planned.input, pattern) for pattern in include):
         return replace(planned, verdict="skipped", reason="not included")
     return planned
+
+
+def _warn_of_unmatched(option: str, patterns: Sequence[str], found: Sequence[PlannedPicture]) -> None:
+    """Warn of patterns that match nothing; one for the files of a folder that is skipped as a whole matches it."""
+    for pattern in patterns:
+        if not any(_matches(each.input, pattern) or _is_below(each, pattern) for each in found):
+            logger.warning(
+                "no file matches %s %s; case matters, and a pattern with a slash is compared with the path below the "
+                "source",
+                option,
+                printable(pattern),
+            )
+
+
+def _is_below(planned: PlannedPicture, pattern: str) -> bool:
+    """Return whether a pattern is for everything in a folder that is skipped or cannot be read."""
+    return planned.verdict != "colour" and _matches(f"{planned.input}/", pattern)
 
 
 def _matches(name: str, pattern: str) -> bool:

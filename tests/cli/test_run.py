@@ -14,9 +14,9 @@ from helpers import CommandLine, endless_model
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
-from colorbatch.cli.run import luma_sentence
+from colorbatch.cli.run import luma_sentence, skipped_lines
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
-from colorbatch.job import Luma
+from colorbatch.job import BatchSummary, Luma
 from colorbatch.progress import SilentProgress
 
 
@@ -57,6 +57,50 @@ def test_quiet_says_nothing_when_all_went_well_and_names_failures(
     (source / "c.png").write_bytes(b"x")
     assert command_line("run", "-q", "--model", model_path, source, tmp_path / "out") == 1
     assert "c.png" in capsys.readouterr().err
+
+
+def test_why_sources_were_skipped_is_counted(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("1.dng", "2.DNG", "3.psd", "Thumbs.db", ".hidden.png"):
+        (source / name).touch()
+    colour = np.zeros((64, 64, 3), np.uint8)
+    colour[:32, :, 0], colour[32:, :, 1], colour[:, 32:, 2] = 200, 102, 90
+    for name in ("c.png", "d.png"):
+        Image.fromarray(colour).save(source / name)
+    assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
+    stdout, stderr = capsys.readouterr()
+    assert stderr.splitlines()[1:7] == [
+        "  3 skipped: not a supported kind (2 .dng, 1 .psd)",
+        "  2 skipped: in colour already",
+        "  1 skipped: a hidden file",
+        "  1 skipped: not a picture file name",
+        "2 photographs: every grey value unchanged (2 within 1 level)",
+        f"Manifest: {tmp_path / 'out' / 'colorbatch-manifest.jsonl'}",
+    ]
+    summary = json.loads(stdout)
+    assert summary["skip_reasons"] == {
+        "not a supported kind": 3,
+        "it is in colour already": 2,
+        "a hidden file": 1,
+        "not a picture file name": 1,
+    }
+    assert summary["unsupported"] == {".dng": 2, ".psd": 1}
+    assert command_line("run", "-q", "--model", model_path, source, tmp_path / "out") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_of_many_reasons_and_kinds_the_most_frequent_are_named() -> None:
+    reasons = {f"reason {number}": number for number in range(1, 7)} | {"not a supported kind": 28}
+    kinds = {f".k{number}": number for number in range(1, 8)}
+    assert skipped_lines(BatchSummary(skip_reasons=reasons, unsupported=kinds)) == [
+        "  28 skipped: not a supported kind (7 .k7, 6 .k6, 5 .k5, 4 .k4, 3 .k3, others)",
+        "  6 skipped: reason 6",
+        "  5 skipped: reason 5",
+        "  4 skipped: reason 4",
+        "  3 skipped: reason 3",
+        "  and for 2 other reasons, all in the manifest",
+    ]
 
 
 def test_json_puts_the_summary_on_stdout(

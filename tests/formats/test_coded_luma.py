@@ -1,6 +1,7 @@
 """JPEGs that keep their coded luma though they are turned, toned, or in another color profile; shown by Pillow."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import imagecodecs
@@ -170,3 +171,26 @@ def test_a_toned_photograph_in_another_profile_is_encoded_again_and_says_so() ->
     picture = with_coded_luma(colored(source), source)
     assert picture.coded_luma is None
     assert picture.warnings == ("its luma was encoded again: it is toned, and has a color profile other than sRGB",)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_stamp_keeps_its_colors_and_the_luma_is_copied_too(orientation: int) -> None:
+    """The weights say where a viewer sees the stamp: in the lower right quarter."""
+    stamped = in_three(photograph(96, 128))
+    stamped[60:84, 80:112] = (200, 40, 40)
+    stored = Image.fromarray(stamped)
+    exif = Image.Exif()
+    exif[Base.Orientation] = orientation
+    if orientation == 6:
+        stored = stored.transpose(Image.Transpose.ROTATE_90)
+    source = saved(np.asarray(stored), exif=exif.tobytes(), subsampling=0)
+    picture = colored(source)
+    weights = np.zeros((48, 64), np.float32)
+    weights[29:43, 39:57] = 1
+    picture = replace(picture, frames=(replace(picture.first, own_color=weights),))
+    output = encode(with_coded_luma(picture, source))
+    np.testing.assert_array_equal(luma_of(output), luma_of(source))
+    found = np.asarray(shown(output), int)
+    assert np.abs(found[66:78, 86:106] - (200, 40, 40)).max() < 25
+    chroma = np.asarray(shown(output).convert("YCbCr"), int)[60:90, 8:60, 1:] - 128
+    assert np.abs(chroma.reshape(-1, 2).mean(axis=0) - np.array(RED) * 255).max() < 2

@@ -61,12 +61,10 @@ MUTANTS = (
         ("test_surroundings.py", "provider"),
     ),
     Mutant(
-        *(
-            "luma changed by one level",
-            "colorbatch/pixels/chroma.py",
-            "luma = color.luma_of(pixels[strip])\n        yield",
-        ),
-        *("luma = color.luma_of(pixels[strip]) + 1 / 255\n        yield", ("test_hostile_pictures.py", "every_kind")),
+        *("luma changed by one level", "colorbatch/pixels/chroma.py"),
+        "rgb = color.merge(color.luma_of(pixels[strip]), offsets)",
+        "rgb = color.merge(color.luma_of(pixels[strip]) + 1 / 255, offsets)",
+        ("test_hostile_pictures.py", "every_kind"),
     ),
     Mutant(
         *("lock ignored", "colorbatch/store/lock.py"),

@@ -144,6 +144,18 @@ def test_of_a_picture_with_colours_the_luma_is_shown(
     assert np.abs(original.image.astype(int) - expected[..., None]).max() <= 1
 
 
+def test_something_in_colour_is_kept_as_in_a_run(
+    model_path: Path, sheets: list[tuple[Sequence[str], list[list[Cell]]]]
+) -> None:
+    image = Image.linear_gradient("L").resize((200, 150)).convert("RGB")
+    image.paste((200, 30, 40), (20, 140, 120, 150))
+    preview(png_of(image), "a.png", Choices([str(model_path)], strengths=[1.0]), provider="cpu", side=5000)
+    original, *cells = [cell for row in sheets[0][1] for cell in row]
+    assert original.label == ["the original's luma"]
+    for cell in cells:
+        np.testing.assert_array_equal(cell.image[142:, 22:118], np.asarray(image)[142:, 22:118])
+
+
 def test_sixteen_bits_pages_and_alpha_are_shown(
     tmp_path: Path, model_path: Path, sheets: list[tuple[Sequence[str], list[list[Cell]]]]
 ) -> None:

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from colorbatch.pixels.toning import measure_tone
+from colorbatch.pixels.own_color import find_own_color
+from colorbatch.pixels.toning import measure_tone, shrunk_planes
 
 Levels = NDArray[np.uint8]
 TONES = {  # Pillow's colorize draws the tone from black through the middle to white
@@ -33,10 +34,10 @@ def photograph() -> Image.Image:
 def test_a_toned_photograph_is_not_in_colour(photograph: Image.Image, tone: str) -> None:
     black, middle, white = TONES[tone]
     toned = ImageOps.colorize(photograph, black, white, middle)
-    assert not measure_tone(np.asarray(toned)).is_color
+    assert not find_own_color(np.asarray(toned)).is_widespread
     buffer = io.BytesIO()
     toned.save(buffer, "JPEG", quality=60)
-    assert not measure_tone(np.asarray(Image.open(buffer))).is_color
+    assert not find_own_color(np.asarray(Image.open(buffer))).is_widespread
 
 
 def test_nor_is_one_whose_tone_has_faded_on_one_side(photograph: Image.Image) -> None:
@@ -45,13 +46,13 @@ def test_nor_is_one_whose_tone_has_faded_on_one_side(photograph: Image.Image) ->
     grey = np.repeat((toned @ [0.299, 0.587, 0.114])[..., None], 3, axis=2)
     share = np.linspace(0, 0.4, 600)[None, :, None]
     faded = toned * (1 - share) + grey * share
-    assert not measure_tone(faded.astype(np.uint8)).is_color
+    assert not find_own_color(faded.astype(np.uint8)).is_widespread
 
 
 def test_grey_is_not_in_colour_at_any_depth(photograph: Image.Image) -> None:
     grey = np.asarray(photograph)
     for pixels in (grey, np.dstack([grey] * 3), np.dstack([grey.astype(np.uint16) * 257] * 3), grey[:1, :1]):
-        assert not measure_tone(pixels).is_color
+        assert not find_own_color(pixels).is_widespread
 
 
 def test_two_colours_of_one_luma_are_colour(photograph: Image.Image) -> None:
@@ -60,8 +61,8 @@ def test_two_colours_of_one_luma_are_colour(photograph: Image.Image) -> None:
     red, green = np.array([40.0, -20.4, 0.0]), np.array([-40.0, 20.4, 0.0])  # 0.299 R + 0.587 G = 0
     left = (np.arange(600) < 300)[None, :, None]
     pixels = np.clip(luma + np.where(left, red, green), 0, 255).astype(np.uint8)
-    assert measure_tone(pixels).is_color
-    assert measure_tone(pixels.astype(np.uint16) * 257).is_color
+    assert find_own_color(pixels).is_widespread
+    assert find_own_color(pixels.astype(np.uint16) * 257).is_widespread
 
 
 def test_a_hand_coloured_photograph_is_in_colour(photograph: Image.Image) -> None:
@@ -70,7 +71,7 @@ def test_a_hand_coloured_photograph_is_in_colour(photograph: Image.Image) -> Non
     toned[100:200, 100:250] += [30, -10, -10]  # a rosy cheek
     toned[:80] += [-30, 0, 40]  # a sky
     toned[320:, 200:] += [-20, 20, -20]  # grass
-    assert measure_tone(np.clip(toned, 0, 255).astype(np.uint8)).is_color
+    assert find_own_color(np.clip(toned, 0, 255).astype(np.uint8)).is_widespread
 
 
 def test_the_measures_of_a_picture_worked_by_hand() -> None:
@@ -79,6 +80,7 @@ def test_the_measures_of_a_picture_worked_by_hand() -> None:
     down = 128 - np.array([0.0, -0.344136 * 10, 1.772 * 10])
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:32], pixels[32:] = np.round(up), np.round(down)
-    found = measure_tone(pixels)
+    luma, chroma = shrunk_planes(pixels)
+    found = measure_tone(luma.ravel(), chroma.reshape(2, -1))
     assert found.along == pytest.approx(10, abs=0.5)
     assert found.across == pytest.approx(0, abs=0.5)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import mark
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.job import BatchJob
-from colorbatch.run.colorize import IN_COLOR, UNMARKED, Encoded, NoOutput, Recipe, colorize_source
+from colorbatch.run.colorize import IN_COLOR, OBJECTS_KEPT, UNMARKED, Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 
@@ -73,6 +74,44 @@ def test_a_picture_in_colour_is_skipped_copied_or_coloured_again(colorizer: Colo
     again = colorize_source(in_color(), PLANNED, recipe_of(colorizer, already_color="recolor"), colorizer, StageTimer())
     assert isinstance(again, Encoded)
     assert again.content != in_color()
+
+
+def stamped() -> Image.Image:
+    """A grey picture with a red bar of 3 % of its area at the lower edge."""
+    image = Image.linear_gradient("L").resize((200, 150)).convert("RGB")
+    image.paste((200, 30, 40), (20, 140, 120, 150))
+    return image
+
+
+@pytest.mark.parametrize("already_color", ["skip", "copy", "recolor"])
+def test_something_in_colour_on_a_grey_picture_is_kept_and_the_rest_coloured(
+    already_color: str, colorizer: Colorizer
+) -> None:
+    recipe = recipe_of(colorizer, already_color=already_color)
+    result = colorize_source(encoded(stamped()), PLANNED, recipe, colorizer, StageTimer())
+    assert isinstance(result, Encoded)
+    assert (result.row.status, result.row.reason, result.row.warnings) == ("done", "", (OBJECTS_KEPT,))
+    before = np.asarray(stamped())
+    with Image.open(BytesIO(result.content)) as output:
+        after = np.asarray(output)
+        difference = np.asarray(output.convert("L"), int) - np.asarray(stamped().convert("L"), int)
+    np.testing.assert_array_equal(after[142:, 22:118], before[142:, 22:118])
+    assert np.ptp(after[:130].astype(int), axis=2).max() > 50, "the rest is coloured"
+    assert np.abs(difference).max() <= 1
+
+
+def test_of_a_tiff_the_pages_with_something_in_colour_are_named(colorizer: Colorizer) -> None:
+    buffer = BytesIO()
+    pixels = np.asarray(stamped()).astype(np.uint16) * 257
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(pixels[..., 1], photometric="minisblack", metadata=None)
+        writer.write(pixels, photometric="rgb", metadata=None)
+    planned = PlannedPicture("scan.tif", "scan.tif", "scan.tif")
+    result = colorize_source(buffer.getvalue(), planned, recipe_of(colorizer), colorizer, StageTimer())
+    assert isinstance(result, Encoded)
+    assert result.row.warnings == (f"{OBJECTS_KEPT}: page 2",)
+    with tifffile.TiffFile(BytesIO(result.content)) as output:
+        np.testing.assert_array_equal(output.pages[1].asarray()[142:, 22:118], pixels[142:, 22:118])
 
 
 def test_an_output_without_mark_says_so_in_its_row(colorizer: Colorizer) -> None:

@@ -237,3 +237,39 @@ def test_a_second_mount_of_the_same_folder_is_known(tmp_path: Path, monkeypatch:
         plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))
     twins.clear()
     assert len(plan_batch(open_store(tmp_path / "in"), open_store(tmp_path / "out"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        (["*.JPG"], [], ["--include *.JPG"]),
+        ([], ["a.jpg/", "b*", "1931/proofs/*"], ["--exclude a.jpg/", "--exclude 1931/proofs/*"]),
+        (["a.*", "*/b.*"], ["*.txt"], []),
+        ([], [".git/*", "#recycle/*"], ["--exclude #recycle/*"]),  # a hidden folder is skipped as a whole
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, include: list[str], exclude: list[str], expected: list[str]
+) -> None:
+    source = tmp_path / "in"
+    for name in ("a.jpg", "1931/b.tif", "notes.txt", ".git/config"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(b"\xff\xd8\xff")
+    plan_batch(open_store(source), open_store(tmp_path / "out"), include, exclude)
+    found = [message.removeprefix("no file matches ").split(";")[0] for message in caplog.messages]
+    assert found == expected
+
+
+def test_pictures_of_other_kinds_are_told_from_files_that_are_none(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.DNG", "b.psd", "c.txt", "d", "e.psd.jpg"):
+        (source / name).write_bytes(b"\xff\xd8\xff")
+    plan = plan_batch(open_store(source), open_store(tmp_path / "out"))
+    assert {each.input: each.reason for each in plan} == {
+        "a.DNG": "not a supported kind",
+        "b.psd": "not a supported kind",
+        "c.txt": "not a picture file name",
+        "d": "not a picture file name",
+        "e.psd.jpg": "",
+    }
