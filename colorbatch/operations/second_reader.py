@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ _READERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
 }
 _COLOR_CHUNKS = re.compile(b"gAMA|cHRM|cICP")
 """Chunks of a PNG that describe its colours instead of a profile."""
+_HIDDEN_METADATA = re.compile(rb"Raw profile type (?:APP1|xmp)\0")
+"""Keyword of a text of a PNG whose metadata Pillow does not read: there may be an orientation in it."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,7 +38,10 @@ _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601-7, section 2.5.1."""
 _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2
 _CHANNELS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3}
-_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SyntaxError, tifffile.TiffFileError, ImageCms.PyCMSError)
+_UNREADABLE = (
+    *(OSError, ValueError, RuntimeError, LookupError, TypeError, SyntaxError, struct.error),
+    *(tifffile.TiffFileError, ImageCms.PyCMSError),
+)
 """What readers raise at a file that they do not know; the reader of a run then has the only word."""
 
 
@@ -43,8 +49,8 @@ def luma_of_file(data: bytes) -> Plane | None:
     """Return the luma ``[H, W]`` in 0..1 of the first page of a file, upright and in sRGB.
 
     Returns:
-        ``None`` if it is not a WebP, a PNG whose colours are those of sRGB or of a profile, or a plain TIFF: grey or
-        RGB of 8 or 16 bits, without further channels.
+        ``None`` if it is not a WebP, a PNG whose colours are those of sRGB or of a profile and whose metadata Pillow
+        reads, or a plain TIFF: grey or RGB of 8 or 16 bits, without further channels.
 
     """
     try:
@@ -52,6 +58,8 @@ def luma_of_file(data: bytes) -> Plane | None:
             kind, profile = str(image.format), image.info.get("icc_profile")
             orientation = image.getexif().get(Base.Orientation, 1)
         if kind == "PNG" and profile is None and _COLOR_CHUNKS.search(data, 0, data.find(b"IDAT")):
+            return None
+        if kind == "PNG" and _HIDDEN_METADATA.search(data):
             return None
         photometric = _photometric_of(data) if kind == "TIFF" else None
         levels = _READERS[kind](data)

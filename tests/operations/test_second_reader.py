@@ -12,6 +12,7 @@ import tifffile
 from helpers import LocalJob
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from saved_pictures import chunk
 
 from colorbatch.formats import decode
 from colorbatch.operations import audit
@@ -76,6 +77,9 @@ def test_what_it_does_not_know_is_left_to_the_reader_of_the_run() -> None:
     for data in (saved(image, "JPEG"), saved(image, "GIF"), saved(image.convert("CMYK"), "TIFF"), b"no picture"):
         assert luma_of_file(data) is None
     assert luma_of_file(saved(image, "PNG")[:500]) is None
+    for odd in (chunk(b"tEXt", b"Raw profile type APP1\0\nAPP1\n 0\n"), chunk(b"eXIf", b"MM\0*")):
+        data = saved(image, "PNG")
+        assert luma_of_file(data[:33] + odd + data[33:]) is None
 
 
 @pytest.mark.parametrize("name", ["a.png", "b.tif", "c.webp"])
