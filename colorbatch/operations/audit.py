@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
+from colorbatch.formats.jpeg_end import completed
 from colorbatch.location import Location
 from colorbatch.machine import usable_cores
 from colorbatch.operations.second_reader import luma_of_file
@@ -239,7 +240,7 @@ def _is_luma_copied(source: bytes, output: bytes) -> bool:
     Nothing is shared with the code that copies luma.
     """
     try:
-        (before, table), (after, other_table) = _decoded_luma(source), _decoded_luma(output)
+        (before, table), (after, other_table) = _decoded_luma(completed(source)), _decoded_luma(output)
     except (OSError, ValueError, SyntaxError):
         return False
     return list(table) == list(other_table) and np.array_equal(before, after) and _shows_same_greys(source, output)

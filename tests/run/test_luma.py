@@ -51,6 +51,14 @@ def test_the_row_and_the_summary_tell_what_became_of_luma(job: LocalJob) -> None
     assert batch.run_batch(job).luma == {}  # all are kept
 
 
+def test_audit_reads_sources_that_lack_the_marker_of_their_end(job: LocalJob) -> None:
+    source = job.source / "three.jpg"
+    source.write_bytes(source.read_bytes()[:-2])
+    batch.run_batch(job)
+    assert rows_in(job.output)["three.jpg"].luma == "exact"
+    assert audit_batch(job.output, job.source).is_sound
+
+
 def test_a_profile_is_converted_on_request_alone(job: LocalJob) -> None:
     batch.run_batch(job)
     assert batch.run_batch(replace(job, convert_profile=True)).kept == 0
