@@ -48,6 +48,8 @@ class PlannedPicture:
     """Size of the file, where it was determined."""
     etag: str | None = None
     """ETag of the file, in a store that has them."""
+    modified: float | None = None
+    """Time of the last change of the file, in seconds since 1970, where it was determined."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
@@ -112,7 +114,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     """Return the plan for a file as far as the listing alone determines it; its output is not named yet."""
     planned = PlannedPicture(entry.key, entry.name)
     if entry.state is not None and not entry.is_folder:
-        planned = replace(planned, bytes=entry.state.bytes, etag=entry.state.etag)
+        state = entry.state
+        planned = replace(planned, bytes=state.bytes, etag=state.etag, modified=state.modified)
     last = PurePosixPath(entry.name).name
     if entry.problem and (entry.is_folder or not entry.is_failure):
         return replace(planned, verdict="failed" if entry.is_failure else "skipped", reason=entry.problem)
@@ -218,4 +221,4 @@ def _sniffed(planned: PlannedPicture, source: Store, earlier: EarlierOutput | No
         return replace(planned, verdict="failed", reason=f"cannot read the file: {reason_of(error)}")
     kind = sniff(head.start)
     appended = output_extension(kind, PurePosixPath(planned.input).suffix) if kind else ""
-    return replace(planned, output_name=planned.input + appended, bytes=head.size)
+    return replace(planned, output_name=planned.input + appended, bytes=head.size, modified=head.modified)

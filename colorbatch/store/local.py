@@ -1,5 +1,6 @@
 """A store in a local folder."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -96,7 +97,8 @@ class LocalStore(Store):
     @override
     def head(self, name: str, count: int) -> Head:
         with open_regular(self._at(name)) as file:
-            return Head(file.read(count), os.fstat(file.fileno()).st_size)
+            found = os.fstat(file.fileno())
+            return Head(file.read(count), found.st_size, found.st_mtime)
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -130,6 +132,13 @@ class LocalStore(Store):
             raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
         atomic.write_bytes(target, data, may_replace=may_replace)
         return FileState(len(data))
+
+    @override
+    def set_modified(self, name: str, modified: float) -> None:
+        path = self._at(name)
+        if Path(os.path.realpath(path)) != self.path.resolve() / name:
+            raise OSError(errno.ELOOP, "it is a link, or in a folder that is one")
+        os.utime(path, ns=(path.stat().st_atime_ns, round(modified * 1e9)))
 
     @override
     def delete(self, name: str) -> None:

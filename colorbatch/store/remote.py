@@ -1,5 +1,6 @@
 """A store accessed through fsspec: an object store or a file server."""
 
+import errno
 import hashlib
 import logging
 import threading
@@ -88,7 +89,8 @@ class RemoteStore(RemoteFiles, Store):
     def head(self, name: str, count: int) -> Head:
         state = self.state(name)
         size = 0 if state is None else state.bytes
-        return Head(self.start_of(name, count) if size else b"", size)  # an empty file has no range to request
+        start = self.start_of(name, count) if size else b""  # an empty file has no range to request
+        return Head(start, size, None if state is None else state.modified)
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -122,6 +124,10 @@ class RemoteStore(RemoteFiles, Store):
             if self._states is not None:
                 self._states[name] = state
         return state
+
+    @override
+    def set_modified(self, name: str, modified: float) -> None:
+        raise OSError(errno.ENOTSUP, "a store sets the times of its files itself")
 
     @override
     def delete(self, name: str) -> None:

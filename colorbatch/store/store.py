@@ -33,6 +33,8 @@ class Head:
     start: bytes
     size: int
     """Size of the whole file in bytes."""
+    modified: float | None = None
+    """Time of its last change, in seconds since 1970; ``None``: unknown."""
 
 
 class Journal(Protocol):
@@ -262,6 +264,14 @@ class Store(Protocol):
             FileExistsError: the name exists and may not be replaced.
             OutputUnwritableError: it cannot be written.
             UnsafeOutputError: a link leads out of the folder.
+
+        """
+
+    def set_modified(self, name: str, modified: float) -> None:
+        """Set the time of the last change of a file, in seconds since 1970.
+
+        Raises:
+            OSError: the store cannot do that, or the name is that of a link.
 
         """
 

@@ -1,6 +1,7 @@
 """What every store promises, whatever it is: the same tests for all three, that in memory included."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,15 +41,29 @@ def test_what_is_written_is_read_back_whole_and_known(opened: OpenStore) -> None
     assert store.write("sub/a.jpg", b"abc", may_replace=False).bytes == 3
     again = opened("out")
     assert again.read("sub/a.jpg") == again.read("sub/a.jpg", 3) == b"abc"
-    assert again.head("sub/a.jpg", 2) == Head(b"ab", 3)
     state = again.state("sub/a.jpg")
     assert state is not None
     assert state.bytes == 3
+    assert state.modified == pytest.approx(time.time(), abs=60)
+    assert again.head("sub/a.jpg", 2) == Head(b"ab", 3, state.modified)
     assert again.is_file("sub/a.jpg")
     assert not again.is_link("sub/a.jpg")
     # FIPS 180-2, appendix B.1
     assert again.sha256("sub/a.jpg") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert list(again.names([])) == ["sub/a.jpg"]
+
+
+def test_times_are_set_where_the_store_can_do_that(opened: OpenStore) -> None:
+    store = opened("out")
+    store.write("sub/a.jpg", b"abc", may_replace=False)
+    if store.is_remote:
+        with pytest.raises(OSError, match="sets the times of its files itself"):
+            store.set_modified("sub/a.jpg", 1e9)
+        return
+    store.set_modified("sub/a.jpg", 1_234_567_890.5)
+    state = store.state("sub/a.jpg")
+    assert state is not None
+    assert state.modified == 1_234_567_890.5
 
 
 def test_nothing_is_replaced_but_what_may_be(opened: OpenStore) -> None:
