@@ -52,6 +52,14 @@ class MemoryStore(Store):
         return True
 
     @override
+    def remember_folder(self) -> None:
+        pass
+
+    @override
+    def refuse_lost(self) -> None:
+        pass
+
+    @override
     def is_itself_a_file(self) -> bool:
         return set(self.files) == {""}
 

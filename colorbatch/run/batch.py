@@ -64,6 +64,7 @@ def run_batch(
 
     with closing(engine), Manifest(output, job.shard, possible_outputs) as record:
         run = Run(engine.recipe, source, output, record.previous, record.outputs)
+        output.remember_folder()
         output.prefetch_listing()
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))

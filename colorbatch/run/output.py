@@ -177,6 +177,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except InferenceStoppedError:
         raise
     except OutputUnwritableError as error:
+        work.run.output.refuse_lost()
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL_ERRNOS:
             raise
         outcome = failed(planned, work.run, str(error))
@@ -187,6 +188,8 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except MemoryError:
         outcome = failed(planned, work.run, "not enough memory")
     except Exception as error:
+        if isinstance(error, OSError):
+            work.run.output.refuse_lost()
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
         outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
     if isinstance(outcome, Kept):
@@ -223,6 +226,7 @@ class _Source:
 
         Raises:
             UnreadablePictureError: it cannot be read.
+            StoreUnavailableError: neither can any other.
 
         """
         if self._content is None:
@@ -238,6 +242,7 @@ class _Source:
                 content = store.read(planned.key, planned.bytes)
                 cost.megabytes = len(content) / 1e6
         except OSError as error:
+            store.refuse_lost()
             advice = "Run the same command again" if store.is_remote else None
             raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
         return content

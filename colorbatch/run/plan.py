@@ -96,6 +96,7 @@ def plan_batch(
     if output.is_itself_a_file():
         raise UsageError(f"the output {output.shown} is not a folder")
     source.refuse_intersection(output)
+    source.remember_folder()
     found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
     _warn_of_unmatched("--include", include, found)
     _warn_of_unmatched("--exclude", exclude, found)
@@ -103,6 +104,8 @@ def plan_batch(
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
+    if any(each.verdict == "failed" for each in plan):
+        source.refuse_lost()
     source.refuse_within(output, {each.output_name.rpartition("/")[0] for each in plan})
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=NOT_SELECTED)

@@ -47,6 +47,14 @@ class RemoteStore(RemoteFiles, Store):
         return True
 
     @override
+    def remember_folder(self) -> None:
+        pass
+
+    @override
+    def refuse_lost(self) -> None:
+        pass  # requests are retried, and say themselves what is wrong
+
+    @override
     def is_itself_a_file(self) -> bool:
         info = self._root_info()
         return info is not None and info["type"] == "file"

@@ -173,6 +173,17 @@ class Store(Protocol):
 
         """
 
+    def remember_folder(self) -> None:
+        """Note which folder this is now, if it exists, for :meth:`refuse_lost`."""
+
+    def refuse_lost(self) -> None:
+        """Raise if the remembered folder is gone: its disk was removed, or its share was unmounted.
+
+        Raises:
+            StoreUnavailableError: it is.
+
+        """
+
     def is_itself_a_file(self) -> bool:
         """Return whether its path is that of something other than a folder.
 
@@ -263,6 +274,7 @@ class Store(Protocol):
         Raises:
             FileExistsError: the name exists and may not be replaced.
             OutputUnwritableError: it cannot be written.
+            StoreUnavailableError: the remembered folder is gone.
             UnsafeOutputError: a link leads out of the folder.
 
         """

@@ -1,6 +1,9 @@
 """What every store promises, whatever it is: the same tests for all three, that in memory included."""
 
+import errno
 import hashlib
+import io
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -191,3 +194,80 @@ def test_the_whole_of_a_large_file_is_hashed(opened: OpenStore) -> None:
     store = opened("out")
     store.write("a.tif", data, may_replace=False)
     assert store.sha256("a.tif") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_folder_that_is_gone_is_refused_and_not_made_again(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "out")
+    store.remember_folder()
+    store.refuse_lost()  # it does not exist yet
+    store.write("a.jpg", b"1", may_replace=False)
+    store.remember_folder()
+    store.refuse_lost()
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnavailableError, match="out is gone: No such file or directory"):
+        store.refuse_lost()
+    with pytest.raises(StoreUnavailableError, match="out is gone"):
+        store.write("b.jpg", b"2", may_replace=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_on_another_device_is_the_empty_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path)
+    store.remember_folder()
+    before = Path.stat
+
+    def unmounted(path: Path) -> os.stat_result:
+        found = list(before(path))
+        found[2] += 1  # st_dev
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", unmounted)
+    for act in (store.refuse_lost, lambda: store.write("b.jpg", b"2", may_replace=False)):
+        with pytest.raises(StoreUnavailableError, match="is gone: another one is in its place"):
+            act()
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)])
+def test_a_folder_that_cannot_be_listed_is_gone_unless_it_is_only_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_lost: bool
+) -> None:
+    store = LocalStore(tmp_path)
+    store.remember_folder()
+
+    def refuse(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    if is_lost:
+        with pytest.raises(StoreUnavailableError, match=os.strerror(number)):
+            store.refuse_lost()
+    else:
+        store.refuse_lost()
+
+
+def test_a_journal_on_a_network_drive_that_is_gone_is_closed_without_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and FUSE report with close(2) what they could not write."""
+
+    class Gone(io.FileIO):
+        def close(self) -> None:
+            was_closed = self.closed
+            super().close()
+            if not was_closed:
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def open_gone(path: Path) -> Gone:
+        return Gone(path, "ab")
+
+    for module in ("local_journal", "lock"):
+        monkeypatch.setattr(f"colorbatch.store.{module}.open_appending", open_gone)
+    journal = LocalStore(tmp_path).open_journal("journal")
+    journal.add(b"line\n")
+    journal.close()
+    assert os.listdir(tmp_path) == ["journal"], "its lock is released"
+    again = LocalStore(tmp_path).open_journal("journal")
+    again.delete()
+    assert os.listdir(tmp_path) == []
