@@ -264,10 +264,9 @@ def test_a_journal_on_a_network_drive_that_is_gone_is_closed_without_an_error(
 
     for module in ("local_journal", "lock"):
         monkeypatch.setattr(f"colorbatch.store.{module}.open_appending", open_gone)
-    journal = LocalStore(tmp_path).open_journal("journal")
+    journal = LocalStore(tmp_path).open_journal("state/journal")
     journal.add(b"line\n")
     journal.close()
-    assert os.listdir(tmp_path) == ["journal"], "its lock is released"
-    again = LocalStore(tmp_path).open_journal("journal")
-    again.delete()
+    assert os.listdir(tmp_path / "state") == ["journal"], "its lock is released"
+    LocalStore(tmp_path).open_journal("state/journal").delete()
     assert os.listdir(tmp_path) == []
