@@ -12,6 +12,7 @@ from colorbatch.records.manifest import Manifest, rows_of
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
+from colorbatch.run.engines.engine import Task
 from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
@@ -69,7 +70,7 @@ def run_batch(
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
-            for outcome in engine.outcomes(plan, run, record.announce, stop, progress):
+            for outcome in engine.outcomes(Task(plan, run, record.announce, stop, progress)):
                 row, kept = outcome.row, isinstance(outcome, Kept)
                 record.append(row, is_durable=isinstance(outcome, Made))
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
