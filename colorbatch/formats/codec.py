@@ -244,6 +244,8 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    if (bits := jpeg.bits_of(data)) > 8:
+        raise UnsupportedPictureError(f"it has {bits} bits per channel", advice="Convert a copy to TIFF or PNG.")
     warnings: list[str] = []
     with _open(_with_end(data, kind, max_megapixels, warnings), kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)

@@ -62,6 +62,12 @@ def is_arithmetic(data: bytes) -> bool:
     return marker in ARITHMETIC_FRAMES
 
 
+def bits_of(data: bytes) -> int:
+    """Return the bits per sample of a JPEG file; 0 if it has no frame."""
+    _, content = _frame_of(data)
+    return content[0] if content else 0
+
+
 def has_chroma(data: bytes) -> bool:
     """Return whether a JPEG file has three components, so that its luma may have to be separated from chroma."""
     marker, content = _frame_of(data)
