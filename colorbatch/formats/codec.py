@@ -339,7 +339,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 orientation = tags.orientation
                 page = file.pages[number]
                 assert isinstance(page, tifffile.TiffPage)
-                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
+                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels, warnings)
+                decoded = tiff.with_stated_black(page, decoded, warnings)
                 metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
                 stored = Stored(decoded.pixels, decoded.alpha, metadata, tags.profile, orientation, decoded.unnamed)
                 frames.append(make_frame(stored, warnings))
@@ -349,14 +350,14 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff_page(
-    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float
+    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float, warnings: list[str]
 ) -> tiff.Decoded:
     """Decode one page with Pillow or tifffile, whichever reads it in full."""
     for width, height in tiff.sizes_of(page):
         refuse_too_large(width, height, max_megapixels)
     tiff.refuse_unsound(page)
     if not tiff.is_for_pillow(page):
-        return tiff.decode(page)
+        return tiff.decode(page, warnings)
     with _open(data, kind) as image:
         image.seek(number)
         if image.size != (page.imagewidth, page.imagelength):

@@ -5,7 +5,7 @@ Sources: TIFF 6.0, section 2; BigTIFF (libtiff, 2007).
 
 import io
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ _FIRST_OFFSET = {False: 4, True: 8}
 _MAX_ENTRIES = 4096
 """Number of entries above which a directory is damaged."""
 _COMPRESSION, _PREDICTOR, _UNCOMPRESSED = 259, 317, 1
+_PALETTE, _SHORT = 320, 3
 _DECODED = frozenset(
     {
         *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347),
@@ -137,15 +138,19 @@ def read_tags(data: bytes, directory: Directory, layout: Layout) -> tuple[dict[i
     bytes_left = len(data)
     for entry in directory.entries:
         size = entry.count * TYPE_BYTES.get(entry.kind, 0)
-        place = entry.position + struct.calcsize(layout.entry)
-        if size > layout.inline:
-            (place,) = struct.unpack_from(layout.pointer, data, place)
+        place = _place_of(data, entry, size, layout)
         if not 0 < size <= min(bytes_left, len(data) - place):
             damaged.append(entry.code)
             continue
         bytes_left -= size
         tags[entry.code] = (entry.kind, entry.count, data[place : place + size])
     return tags, damaged
+
+
+def _place_of(data: bytes, entry: Entry, size: int, layout: Layout) -> int:
+    """Return where the values of an entry are, which take ``size`` bytes."""
+    place = entry.position + struct.calcsize(layout.entry)
+    return place if size <= layout.inline else int(struct.unpack_from(layout.pointer, data, place)[0])
 
 
 def integers_of(tag: RawTag, order: str) -> tuple[int, ...]:
@@ -165,6 +170,7 @@ def copy_for_decoders(data: bytes, directories: Sequence[Directory], layout: Lay
 
     So no decoder stumbles over damaged metadata, nor rotates by it, nor takes the file for one of a private kind.
     Where nothing is compressed, there is no predictor either (TIFF 6.0, section 14), which decoders disagree upon.
+    Palettes of 8 bits are widened to the 16 that they should have.
     """
     copy = io.BytesIO(data)
     offsets = [*(directory.offset for directory in directories[1:]), 0]
@@ -177,7 +183,22 @@ def copy_for_decoders(data: bytes, directories: Sequence[Directory], layout: Lay
         for entry in entries:
             copy.write(data[entry.position : entry.position + layout.entry_size])
         copy.write(struct.pack(layout.pointer, following))
+        for place, palette in _widened_palettes(data, entries, layout):
+            copy.seek(place)
+            copy.write(palette)
     return copy.getvalue()
+
+
+def _widened_palettes(data: bytes, entries: Sequence[Entry], layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """Yield places and values of palettes that have 0 to 255 instead of 0 to 65,535, as some writers store them."""
+    for entry in entries:
+        if entry.code != _PALETTE or entry.kind != _SHORT:
+            continue
+        tags, _ = read_tags(data, Directory(0, (entry,), 0), layout)
+        levels = integers_of(tags[_PALETTE], layout.order) if tags else ()
+        if levels and max(levels) < 256:
+            widened = struct.pack(f"{layout.order}{len(levels)}H", *(257 * level for level in levels))
+            yield _place_of(data, entry, len(widened), layout), widened
 
 
 def _is_uncompressed(data: bytes, entries: Sequence[Entry], layout: Layout) -> bool:

@@ -36,6 +36,7 @@ _TURNS = {
 """What turns stored pixels upright, by orientation (EXIF 2.32, table 6)."""
 _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601-7, section 2.5.1."""
+_PHOTOMETRIC = 262
 _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2
 _CHANNELS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3}
 _UNREADABLE = (
@@ -80,7 +81,7 @@ def _levels_of_tiff(data: bytes) -> NDArray[Any]:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         photometric = int(page.photometric)
-        is_plain = page.bitspersample in (8, 16) and page.dtype in (np.uint8, np.uint16)
+        is_plain = _PHOTOMETRIC in page.tags and page.bitspersample in (8, 16) and page.dtype in (np.uint8, np.uint16)
         if not is_plain or _CHANNELS.get(photometric) != page.samplesperpixel:
             raise ValueError("it is not grey or RGB of 8 or 16 bits")
         is_planar = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE

@@ -58,6 +58,15 @@ def test_a_strip_that_claims_to_be_larger_is_refused(name: str) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("compression", ["JPEGXR", "JPEGXR_NDPI"])
+def test_jpeg_xr_is_refused(compression: str) -> None:
+    """Its decoder ends the process at some damaged strips, by a division by zero or a wild pointer."""
+    data = kinds.with_tag(kinds.tiff(GREY, compression="jpegxr"), "Compression", tifffile.COMPRESSION[compression])
+    for salvage in (False, True):
+        with pytest.raises(UnsupportedPictureError, match="a TIFF in JPEG XR"):
+            decode(data, salvage=salvage)
+
+
 def test_a_volume_is_refused() -> None:
     for samples in (np.stack([GREY] * 3), np.stack([DEEP] * 3)):
         with pytest.raises(UnsupportedPictureError, match="a volume of 3 planes"):
