@@ -95,6 +95,10 @@ class BatchJob:
     kept. ``None``: all."""
     shard: Shard | None = None
     """Share of the sources to process; ``None``: all."""
+    preserve_times: bool = False
+    """Give each output the time of the last change of its source; only in a local folder."""
+    trust_times: bool = False
+    """Take sources and outputs for unchanged if their sizes and times are, without reading them."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
     engine: EngineName = "auto"

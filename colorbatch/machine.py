@@ -1,6 +1,7 @@
 """Resources of this machine: cores, memory and disk space."""
 
 import ctypes
+import math
 import os
 import shutil
 import sys
@@ -17,7 +18,8 @@ _MAX_KEPT_BLOCK = 32 * 2**20
 _MAX_FREE = 128 * 2**20
 """Maximum number of free bytes at the end of the heap."""
 _DEFAULT_MEMORY = 8 * 2**30
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def keep_freed_memory() -> bool:
@@ -49,14 +51,48 @@ def machine_memory() -> int:
 
 
 def container_memory() -> int | None:
-    """Return the memory limit of the container in bytes; ``None``: there is no limit, or no container."""
-    for path in _CGROUP_LIMITS:
-        try:
-            limit = int(path.read_text())
-        except (OSError, ValueError):  # no such file, or "max"
+    """Return the memory limit of the container, the service or the job in bytes; ``None``: there is no limit."""
+    limits = [
+        limit
+        for folder in _own_cgroups("memory")
+        for name in ("memory.max", "memory.limit_in_bytes")
+        for limit in _numbers_in(folder / name)
+        if limit < machine_memory()  # without a limit, cgroups v1 reports a huge number
+    ]
+    return min(limits, default=None)
+
+
+def _own_cgroups(controller: str) -> Iterator[Path]:
+    """Yield the folder of the cgroup of this process and those of all cgroups above it: the limits of all apply.
+
+    Source: cgroups(7), "/proc/pid/cgroup". In a container, the folders above its own may be out of sight, and the path
+    of its own one may be that outside of the container; then the limits of the container are those at the top.
+
+    Args:
+        controller: ``memory`` or ``cpu``; in version 1 each has a hierarchy of its own.
+
+    """
+    try:
+        lines = _OWN_CGROUPS.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        lines = []
+    for line in ("0::/", f"1:{controller}:/", *lines):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and controller not in controllers.split(","):
             continue
-        return limit if limit < machine_memory() else None  # without a limit, cgroups v1 reports a huge number
-    return None
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for top in (_CGROUPS / controllers, _CGROUPS / (controller if controllers else "unified")):
+            for depth in range(len(parts) + 1):
+                yield top.joinpath(*parts[:depth])
+
+
+def _numbers_in(path: Path) -> list[int]:
+    """Return the numbers in a file of a cgroup; empty: there is no such file, or it says ``max``."""
+    try:
+        return [int(word) for word in path.read_text().split()]
+    except (OSError, ValueError):
+        return []
 
 
 class MemoryBudget:
@@ -95,10 +131,24 @@ class MemoryBudget:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may run on, which may be fewer than the machine has."""
+    """Return how many cores this process may use, which may be fewer than the machine has.
+
+    On Linux, these are the cores that it may run on, or those whose time its cgroups grant it, rounded up.
+    """
     if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
+        return math.ceil(min(len(os.sched_getaffinity(0)), _granted_cores()))
     return os.cpu_count() or 1
+
+
+def _granted_cores() -> float:
+    """Return the processor time that the cgroups of this process grant per second; infinite: there is no limit."""
+    granted = math.inf
+    for folder in _own_cgroups("cpu"):
+        quota = _numbers_in(folder / "cpu.max")
+        quota = quota or [*_numbers_in(folder / "cpu.cfs_quota_us"), *_numbers_in(folder / "cpu.cfs_period_us")]
+        if len(quota) == 2 and min(quota) > 0:  # in version 1, -1 is no limit
+            granted = min(granted, quota[0] / quota[1])
+    return granted
 
 
 def nearest_existing(folder: Path) -> Path:

@@ -162,10 +162,16 @@ def outputs_below(folder: Path) -> dict[str, bytes]:
     }
 
 
+_CHANGING = ("seconds", "finished_at", "input_modified")
+
+
 def comparable_rows(folder: Path) -> list[dict[str, object]]:
-    """Return the rows of a manifest, but for what differs from run to run."""
+    """Return the rows of a manifest, but for what differs from run to run.
+
+    The time of a source that is less than 2 seconds old is not recorded.
+    """
     found = [json.loads(line) for line in (folder / MANIFEST_NAME).read_bytes().splitlines()]
-    return [{key: value for key, value in row.items() if key not in ("seconds", "finished_at")} for row in found]
+    return [{key: value for key, value in row.items() if key not in _CHANGING} for row in found]
 
 
 class Foe(SilentProgress):

@@ -18,7 +18,7 @@ from colorbatch.store.store import Entry, Head, Journal, JournalFile, Notes, Sto
 
 
 class MemoryStore(Store):
-    """Files by their names; ``hashed`` counts how often each was hashed."""
+    """Files by their names; ``reads`` counts how often each was read, ``hashed`` how often it was hashed."""
 
     is_remote = False
     seconds_to_write = 0.0
@@ -26,6 +26,7 @@ class MemoryStore(Store):
     def __init__(self, files: dict[str, bytes] | None = None, name: str = "memory") -> None:
         self.files = dict(files or {})
         self.hashed: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
         self.held: set[str] = set()
         self._name = name
         self._modified = {name: time.time() for name in self.files}
@@ -49,6 +50,14 @@ class MemoryStore(Store):
     @override
     def is_reachable(self) -> bool:
         return True
+
+    @override
+    def remember_folder(self) -> None:
+        pass
+
+    @override
+    def refuse_lost(self) -> None:
+        pass
 
     @override
     def is_itself_a_file(self) -> bool:
@@ -78,6 +87,7 @@ class MemoryStore(Store):
 
     @override
     def read(self, name: str, size: int | None = None) -> bytes:
+        self.reads[name] += 1
         try:
             return self.files[name]
         except KeyError:
@@ -85,7 +95,7 @@ class MemoryStore(Store):
 
     @override
     def head(self, name: str, count: int) -> Head:
-        return Head(self.read(name)[:count], len(self.read(name)))
+        return Head(self.files[name][:count], len(self.files[name]), self._modified[name])
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -112,6 +122,10 @@ class MemoryStore(Store):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         self.put(name, data)
         return FileState(len(data))
+
+    @override
+    def set_modified(self, name: str, modified: float) -> None:
+        self._modified[name] = modified
 
     @override
     def delete(self, name: str) -> None:

@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -84,12 +85,91 @@ def test_physical_memory_is_that_of_a_machine() -> None:
 def test_a_container_s_limit_comes_before_the_machine_s_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, limit: int | None
 ) -> None:
-    path = tmp_path / "memory.max"
-    if told is not None:
-        path.write_text(told)
-    monkeypatch.setattr(machine, "_CGROUP_LIMITS", (tmp_path / "no_such_file", path))
+    put_cgroups(tmp_path, monkeypatch, "0::/\n", {} if told is None else {"memory.max": told})
     assert machine.container_memory() == limit
     assert machine.physical_memory() == (limit or machine.machine_memory())
+
+
+SLURM = "/slurm/uid_7/job_9/step_0"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "limit"),
+    [
+        pytest.param(
+            "0::/user.slice/app.service\n",
+            {"user.slice/memory.max": "max", "user.slice/app.service/memory.max": "536870912"},
+            2**29,
+            id="a service",
+        ),
+        pytest.param(
+            "0::/a/b/c\n",
+            {"a/memory.max": "1073741824", "a/b/memory.max": "268435456", "a/b/c/memory.max": "max"},
+            2**28,
+            id="the lowest of those above counts",
+        ),
+        pytest.param(
+            f"11:cpu,cpuacct:/\n4:memory:{SLURM}\n0::/other\n",
+            {f"memory{SLURM}/memory.limit_in_bytes": "134217728", "memory/memory.limit_in_bytes": str(2**63 - 4096)},
+            2**27,
+            id="version 1",
+        ),
+        pytest.param(
+            "4:memory:/docker/0123\n",
+            {"memory/memory.limit_in_bytes": "134217728"},
+            2**27,
+            id="version 1 in a container, which sees its own cgroup at the top",
+        ),
+        pytest.param("0::/../../b\n", {"memory.max": "134217728"}, 2**27, id="moved out of its namespace"),
+        pytest.param("nonsense\n\n", {"memory.max": "134217728"}, 2**27, id="unknown format"),
+        pytest.param(None, {"memory.max": "134217728"}, 2**27, id="no /proc"),
+        pytest.param("0::/a\n", {"b/memory.max": "134217728"}, None, id="of others"),
+    ],
+)
+def test_the_limits_of_all_cgroups_above_the_process_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, files: dict[str, str], limit: int | None
+) -> None:
+    put_cgroups(tmp_path, monkeypatch, own, files)
+    assert machine.container_memory() == limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cgroups")
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        ("0::/a/b\n", {"a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, 2),
+        ("0::/a/b\n", {"a/cpu.max": "400000 100000", "a/b/cpu.max": "250000 100000"}, 3),
+        ("0::/a\n", {"a/cpu.max": "20000 100000"}, 1),
+        ("0::/a\n", {"a/cpu.max": "max 100000"}, 8),
+        ("0::/a\n", {"a/cpu.max": "9900000 100000"}, 8),
+        (
+            "3:cpu,cpuacct:/j\n",
+            {"cpu,cpuacct/j/cpu.cfs_quota_us": "300000", "cpu,cpuacct/j/cpu.cfs_period_us": "1000"},
+            8,
+        ),
+        ("3:cpu:/j\n", {"cpu/j/cpu.cfs_quota_us": "300000", "cpu/j/cpu.cfs_period_us": "100000"}, 3),
+        ("3:cpu:/j\n", {"cpu/j/cpu.cfs_quota_us": "-1", "cpu/j/cpu.cfs_period_us": "100000"}, 8),
+        ("3:cpuacct:/j\n", {"cpuacct/j/cpu.max": "100000 100000"}, 8),
+    ],
+)
+def test_no_more_cores_are_used_than_cgroups_grant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, files: dict[str, str], cores: int
+) -> None:
+    put_cgroups(tmp_path, monkeypatch, own, files)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert machine.usable_cores() == cores
+
+
+def put_cgroups(root: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, files: dict[str, str]) -> None:
+    """Let the process be in cgroups with these files; ``own`` is the content of ``/proc/self/cgroup``."""
+    for name, content in files.items():
+        path = root / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    if own is not None:
+        (root / "own").write_text(own)
+    monkeypatch.setattr(machine, "_CGROUPS", root / "cgroup")
+    monkeypatch.setattr(machine, "_OWN_CGROUPS", root / "own")
 
 
 def test_glibc_takes_every_setting() -> None:

@@ -114,6 +114,16 @@ _REASONS_SHOWN = 5
     metavar="F",
     help="GPUs per Ray worker. [default: 1 with --provider cuda, else 0]",
 )
+@click.option(
+    "--preserve-times",
+    is_flag=True,
+    help="Give outputs the times of the last change of their sources; local folders only.",
+)
+@click.option(
+    "--trust-times",
+    is_flag=True,
+    help="Do not read sources and outputs again whose sizes and times of the last change are unchanged.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
     "--max-megapixels",

@@ -17,7 +17,17 @@ _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
 )
-_NUMBERS = ("input_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
+_NUMBERS = (
+    "input_bytes",
+    "output_bytes",
+    "input_modified",
+    "width",
+    "height",
+    "bits",
+    "frames",
+    "seconds",
+    "confidence",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,12 @@ class Row:
     output_etag: str | None = None
     """ETag or generation of the output, likewise."""
     input_bytes: int | None = None
+    output_bytes: int | None = None
+    input_modified: float | None = None
+    """Time of the last change of the source, in seconds since 1970; ``None``: unknown, or too close to the time at
+    which it was read to prove that it has not changed since."""
+    is_input_trusted: bool = False
+    """Whether the last run did not read the source, since its size and time were unchanged."""
     width: int | None = None
     height: int | None = None
     bits: int | None = None
@@ -74,6 +90,7 @@ class Row:
             self,
             output=earlier.output,
             output_sha256=earlier.output_sha256,
+            output_bytes=earlier.output_bytes,
             output_etag=earlier.output_etag,
             input_sha256=self.input_sha256 or earlier.input_sha256,
             digital_source_type=earlier.digital_source_type,
@@ -103,6 +120,8 @@ class Row:
         numbers = [getattr(row, name) for name in _NUMBERS]
         if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
             raise ValueError("a field is not a number")
+        if not isinstance(row.is_input_trusted, bool):
+            raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
         if not all(isinstance(text, str) for text in row.warnings):
             raise ValueError("its warnings are not strings")
         if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):

@@ -12,7 +12,8 @@ from colorbatch.records.manifest import Manifest, rows_of
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
-from colorbatch.run.output import Kept, Made, Run
+from colorbatch.run.engines.engine import Task
+from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
     Appearance,
@@ -52,6 +53,7 @@ def run_batch(
     stop = stop or threading.Event()
     started = time.perf_counter()
     source, output = open_store(job.source), open_store(job.output)
+    refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
     found = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, earlier)
@@ -63,11 +65,12 @@ def run_batch(
 
     with closing(engine), Manifest(output, job.shard, possible_outputs) as record:
         run = Run(engine.recipe, source, output, record.previous, record.outputs)
+        output.remember_folder()
         output.prefetch_listing()
         weights = {each.input: _weight_of(each, run) for each in plan}
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
-            for outcome in engine.outcomes(plan, run, record.announce, stop, progress):
+            for outcome in engine.outcomes(Task(plan, run, record.announce, stop, progress)):
                 row, kept = outcome.row, isinstance(outcome, Kept)
                 record.append(row, is_durable=isinstance(outcome, Made))
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))

@@ -13,7 +13,7 @@ from colorbatch.records.manifest import rows_of
 from colorbatch.run.colorize import Encoded, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
-from colorbatch.run.output import Run
+from colorbatch.run.output import Run, refuse_unsupported_times
 from colorbatch.run.plan import PlannedPicture, plan_batch
 from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outputs
 from colorbatch.stages import StageTimer
@@ -66,6 +66,7 @@ def forecast(job: BatchJob) -> Forecast:
 
     """
     source, output = open_store(job.source), open_store(job.output)
+    refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())
     plan = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, known)

@@ -17,14 +17,24 @@ from colorbatch.errors import (
     PictureError,
     UnreadablePictureError,
     UnsafeOutputError,
+    UsageError,
     reason_of,
 )
 from colorbatch.formats import decode, decoded_bytes, mark, needs_transcoder
+from colorbatch.job import BatchJob
 from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
 from colorbatch.run.plan import PlannedPicture
-from colorbatch.run.resume import Hashes, Keep, decide, output_exists, with_earlier_output
+from colorbatch.run.resume import (
+    MAX_CLOCK_SKEW,
+    Hashes,
+    Keep,
+    decide,
+    is_same_time,
+    output_exists,
+    with_earlier_output,
+)
 from colorbatch.stages import StageTimer
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_utf_8
@@ -35,6 +45,7 @@ _COPIES = 3
 """Most memory that a picture in progress takes, in multiples of its decoded size in colour: read, coloured, encoded."""
 _TRANSCODER_COPIES = 5
 """What separating the luma of a JPEG takes besides: the transcoder has taken up to 13 bytes per pixel."""
+_TIME_NOT_SET = "the time of the source was not preserved"
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write errors that the next picture would meet as well."""
 
@@ -170,6 +181,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except InferenceStoppedError:
         raise
     except OutputUnwritableError as error:
+        work.run.output.refuse_lost()
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL_ERRNOS:
             raise
         outcome = failed(planned, work.run, str(error))
@@ -180,6 +192,8 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
     except MemoryError:
         outcome = failed(planned, work.run, "not enough memory")
     except Exception as error:
+        if isinstance(error, OSError):
+            work.run.output.refuse_lost()
         logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
         outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
     if isinstance(outcome, Kept):
@@ -216,6 +230,7 @@ class _Source:
 
         Raises:
             UnreadablePictureError: it cannot be read.
+            StoreUnavailableError: neither can any other.
 
         """
         if self._content is None:
@@ -231,6 +246,7 @@ class _Source:
                 content = store.read(planned.key, planned.bytes)
                 cost.megabytes = len(content) / 1e6
         except OSError as error:
+            store.refuse_lost()
             advice = "Run the same command again" if store.is_remote else None
             raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
         return content
@@ -238,24 +254,29 @@ class _Source:
 
 def _process(planned: PlannedPicture, work: Work) -> Outcome:
     """Keep the output of an earlier run, or read, colour and write one picture."""
-    run, earlier = work.run, work.run.earlier.get(planned.input)
+    run, earlier, job = work.run, work.run.earlier.get(planned.input), work.run.recipe.job
+    started = time.time()
     with ExitStack() as open_until_done:
         source = _Source(planned, work, open_until_done)
-        hashes = Hashes(planned, source.content, run.output)
+        hashes = Hashes(planned, source.content, run.output, trust_times=job.trust_times)
         decision = decide(planned, earlier, run.recipe, hashes)
         if isinstance(decision, Keep):
-            return Kept(_with_etags(decision.row, planned, run))
+            row = _with_time(_with_etags(decision.row, planned, run), planned, run)
+            row = replace(row, is_input_trusted=hashes.is_source_trusted)
+            return Kept(_with_sizes_and_time(row, planned, run, started) if job.trust_times else row)
         content = source.content()
         was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
         with work.memory.taken(decoded_bytes(content) * _copies(content, run.recipe)):
             result = work.executor.colorize(content, planned, work.stages)
         if isinstance(result, NoOutput):
-            return Skipped(_with_etags(with_earlier_output(result.row, earlier, run.output), planned, run))
+            row = with_earlier_output(result.row, earlier, run.output)
+            return Skipped(_with_sizes_and_time(_with_etags(row, planned, run), planned, run, started))
         row = result.row
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
-        return Made(_with_etags(row, planned, run))
+        row = _with_time(_with_etags(row, planned, run), planned, run)
+        return Made(_with_sizes_and_time(row, planned, run, started))
 
 
 def _copies(content: bytes, recipe: Recipe) -> int:
@@ -268,6 +289,50 @@ def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
     """Return a row with the current ETags of its source and its output."""
     state = None if row.output is None else run.output.state(row.output)
     return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
+
+
+def _with_sizes_and_time(row: Row, planned: PlannedPicture, run: Run, started: float) -> Row:
+    """Return a row with what ``--trust-times`` compares.
+
+    The time of a source that was changed shortly before ``started``, in seconds since 1970, is left out: it could be
+    changed again after it was read, and have the same time in a file system that rounds times.
+    """
+    state = None if row.output is None else run.output.state(row.output)
+    is_settled = planned.modified is not None and planned.modified < started - MAX_CLOCK_SKEW
+    return replace(
+        row,
+        input_modified=planned.modified if is_settled else None,
+        output_bytes=None if state is None else state.bytes,
+    )
+
+
+def _with_time(row: Row, planned: PlannedPicture, run: Run) -> Row:
+    """Give the output of a row the time of its source, if requested; return the row, with a warning if that failed."""
+    if not run.recipe.job.preserve_times or row.output is None or planned.modified is None:
+        return row
+    warnings = tuple(each for each in row.warnings if not each.startswith(_TIME_NOT_SET))
+    state = run.output.state(row.output)
+    if state is None or not is_same_time(state.modified, planned.modified):
+        try:
+            run.output.set_modified(row.output, planned.modified)
+        except (OSError, OverflowError, ValueError) as error:
+            warnings = (*warnings, f"{_TIME_NOT_SET}: {reason_of(error)}")
+    return replace(row, warnings=warnings)
+
+
+def refuse_unsupported_times(job: BatchJob, output: Store) -> None:
+    """Check that times can be preserved in the store of the outputs, if that is requested.
+
+    Raises:
+        UsageError: they cannot.
+
+    """
+    if job.preserve_times and output.is_remote:
+        raise UsageError(
+            f"--preserve-times cannot be used with the output {output.shown}: a store sets the times of its files "
+            "itself",
+            advice="Remove --preserve-times, or choose a local folder.",
+        )
 
 
 def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes) -> None:

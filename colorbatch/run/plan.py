@@ -50,6 +50,8 @@ class PlannedPicture:
     """ETag of the file, in a store that has them."""
     namesakes: tuple[str, ...] = ()
     """Names of other outputs that some file systems take for the same name."""
+    modified: float | None = None
+    """Time of the last change of the file, in seconds since 1970, where it was determined."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
@@ -96,6 +98,7 @@ def plan_batch(
     if output.is_itself_a_file():
         raise UsageError(f"the output {output.shown} is not a folder")
     source.refuse_intersection(output)
+    source.remember_folder()
     found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
     _warn_of_unmatched("--include", include, found)
     _warn_of_unmatched("--exclude", exclude, found)
@@ -103,6 +106,8 @@ def plan_batch(
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
+    if any(each.verdict == "failed" for each in plan):
+        source.refuse_lost()
     source.refuse_within(output, {each.output_name.rpartition("/")[0] for each in plan})
     return [
         each if only is None or each.input in only else replace(each, verdict="skipped", reason=NOT_SELECTED)
@@ -114,7 +119,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     """Return the plan for a file as far as the listing alone determines it; its output is not named yet."""
     planned = PlannedPicture(entry.key, entry.name)
     if entry.state is not None and not entry.is_folder:
-        planned = replace(planned, bytes=entry.state.bytes, etag=entry.state.etag)
+        state = entry.state
+        planned = replace(planned, bytes=state.bytes, etag=state.etag, modified=state.modified)
     last = PurePosixPath(entry.name).name
     if entry.problem and (entry.is_folder or not entry.is_failure):
         return replace(planned, verdict="failed" if entry.is_failure else "skipped", reason=entry.problem)
@@ -229,4 +235,4 @@ def _sniffed(planned: PlannedPicture, source: Store, earlier: EarlierOutput | No
         return replace(planned, verdict="failed", reason=f"cannot read the file: {reason_of(error)}")
     kind = sniff(head.start)
     appended = output_extension(kind, PurePosixPath(planned.input).suffix) if kind else ""
-    return replace(planned, output_name=planned.input + appended, bytes=head.size)
+    return replace(planned, output_name=planned.input + appended, bytes=head.size, modified=head.modified)

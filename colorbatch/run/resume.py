@@ -15,8 +15,10 @@ RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
 """``new``: no run has read the source; ``recipe``: it was made by another model or with other settings, or no run
 finished it; ``source``: it has changed; ``missing``, ``altered``: the state of the output."""
 OutputState = Literal["unchanged", "altered", "missing"]
-_MAX_CLOCK_SKEW = 2.0
-"""Seconds by which the clock of a file system may be ahead."""
+_TIME_RESOLUTION = 1e-6
+"""Resolution of a time of today as a float, in seconds, with a margin."""
+MAX_CLOCK_SKEW = 2.0
+"""Seconds by which the clock of a file system may be ahead, or by which it rounds."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +109,33 @@ class Appearance(Evidence):
             finished = datetime.fromisoformat(str(row.finished_at)).timestamp()
         except ValueError:
             return "altered"
-        is_newer = found.modified is None or found.modified > finished + _MAX_CLOCK_SKEW
-        return "altered" if is_newer else "unchanged"
+        if found.modified is None:
+            return "altered"
+        is_preserved = is_same_time(found.modified, self._planned.modified)  # which may be in the future
+        return "unchanged" if is_preserved or found.modified <= finished + MAX_CLOCK_SKEW else "altered"
 
 
 class Hashes(Evidence):
-    """The sha256 of source and output, each computed at most once and only where no ETag answers."""
+    """The sha256 of source and output, each computed at most once and only where no ETag answers, or trusted time."""
 
-    def __init__(self, planned: PlannedPicture, read: Callable[[], bytes], output: Store) -> None:
+    def __init__(
+        self, planned: PlannedPicture, read: Callable[[], bytes], output: Store, *, trust_times: bool = False
+    ) -> None:
         """Prepare the hashes, without computing any.
 
         Args:
             planned: the source.
             read: function that returns the content of the source.
             output: the store of the outputs.
+            trust_times: whether files with the same sizes and times count as unchanged.
 
         """
         self._planned = planned
         self._read = read
         self._output = output
+        self._trust_times = trust_times
+        self.is_source_trusted = False
+        """Whether the source was found unchanged by its size and time."""
         self._known: dict[str, str] = {}
 
     def is_source_unchanged(self, row: Row) -> bool:
@@ -133,7 +143,9 @@ class Hashes(Evidence):
         is_known = self._planned.etag is not None
         if is_known and (row.input_etag, row.input_bytes) == (self._planned.etag, self._planned.bytes):
             return True
-        return row.input_sha256 == hashlib.sha256(self._read()).hexdigest()
+        found = (self._planned.bytes, self._planned.modified)
+        self.is_source_trusted = self._trust_times and found == (row.input_bytes, row.input_modified)
+        return self.is_source_trusted or row.input_sha256 == hashlib.sha256(self._read()).hexdigest()
 
     def output_state(self, row: Row) -> OutputState:
         """Return the state of an output; one that exists but cannot be read counts as unchanged."""
@@ -143,6 +155,10 @@ class Hashes(Evidence):
             return "missing"
         if state.etag is not None and state.etag == row.output_etag:
             return "unchanged"
+        if self._trust_times and state.bytes == row.output_bytes:
+            appearance = Appearance(self._planned, self._output)
+            if appearance.output_state(row) == "unchanged":
+                return "unchanged"
         if self.of_output(name) not in (None, row.output_sha256):
             return "altered"
         return "unchanged" if self._output.is_file(name) else "missing"
@@ -155,6 +171,11 @@ class Hashes(Evidence):
                 return None
             self._known[name] = sha256
         return self._known[name]
+
+
+def is_same_time(modified: float | None, other: float | None) -> bool:
+    """Return whether two times of files, in seconds, are the same but for rounding."""
+    return modified is not None and other is not None and abs(modified - other) < _TIME_RESOLUTION
 
 
 def output_exists(row: Row, output: Store) -> bool:

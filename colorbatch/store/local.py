@@ -1,5 +1,6 @@
 """A store in a local folder."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from colorbatch.errors import OutputUnwritableError, UnsafeOutputError, UsageError, reason_of
+from colorbatch.errors import OutputUnwritableError, StoreUnavailableError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
@@ -29,6 +30,8 @@ class LocalStore(Store):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._device: int | None = None
+        """Device of the remembered folder: it is another one after an unmount. Inodes of network drives may change."""
 
     @property
     @override
@@ -43,6 +46,24 @@ class LocalStore(Store):
     @override
     def is_reachable(self) -> bool:
         return self.path.exists()
+
+    @override
+    def remember_folder(self) -> None:
+        with suppress(OSError):
+            if self.path.is_dir():
+                self._device = self.path.stat().st_dev
+
+    @override
+    def refuse_lost(self) -> None:
+        try:
+            self._refuse_another()
+            if self._device is not None:
+                with os.scandir(self._at("")) as entries:  # the state of the folder itself may be cached
+                    next(entries, None)
+        except PermissionError:  # an output folder need not be readable
+            pass
+        except OSError as error:
+            raise self._gone(reason_of(error)) from error
 
     @override
     def is_itself_a_file(self) -> bool:
@@ -96,7 +117,8 @@ class LocalStore(Store):
     @override
     def head(self, name: str, count: int) -> Head:
         with open_regular(self._at(name)) as file:
-            return Head(file.read(count), os.fstat(file.fileno()).st_size)
+            found = os.fstat(file.fileno())
+            return Head(file.read(count), found.st_size, found.st_mtime)
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -124,12 +146,23 @@ class LocalStore(Store):
 
     @override
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
+        try:
+            self._refuse_another()
+        except OSError as error:
+            raise self._gone(reason_of(error)) from error
         target = self._at(name)
         parent = Path(os.path.realpath(target.parent))  # unlike resolve, it tolerates symlink loops
         if not parent.is_relative_to(self.path.resolve()):
             raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
         atomic.write_bytes(target, data, may_replace=may_replace)
         return FileState(len(data))
+
+    @override
+    def set_modified(self, name: str, modified: float) -> None:
+        path = self._at(name)
+        if Path(os.path.realpath(path)) != self.path.resolve() / name:
+            raise OSError(errno.ELOOP, "it is a link, or in a folder that is one")
+        os.utime(path, ns=(path.stat().st_atime_ns, round(modified * 1e9)))
 
     @override
     def delete(self, name: str) -> None:
@@ -181,6 +214,24 @@ class LocalStore(Store):
     @override
     def notes(self, name: str) -> "LocalNotes":
         return LocalNotes(self._at(name))
+
+    def _refuse_another(self) -> None:
+        """Raise if another folder is in the place of the remembered one.
+
+        Raises:
+            OSError: the folder cannot be accessed.
+            StoreUnavailableError: it is another one.
+
+        """
+        if self._device is not None and self._at("").stat().st_dev != self._device:
+            raise self._gone("another one is in its place")
+
+    def _gone(self, reason: str) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"the folder {self.path} is gone: {reason}",
+            advice="Its disk may have been removed, or its share unmounted. Mount it again, then run the same command "
+            "again.",
+        )
 
     def _at(self, name: str) -> Path:
         return long_path(self.path / name)

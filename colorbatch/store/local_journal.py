@@ -58,7 +58,7 @@ class LocalJournal(Journal):
 
     @override
     def delete(self) -> None:
-        self._file.close()
+        self._close_file()
         with suppress(OSError):
             self._path.unlink()
         self._held.release()
@@ -69,8 +69,12 @@ class LocalJournal(Journal):
     def close(self) -> None:
         if not self._file.closed and not self._file.tell():
             self.delete()
-        self._file.close()
+        self._close_file()
         self._held.release()
+
+    def _close_file(self) -> None:
+        with suppress(OSError):  # of a network drive that is gone; durable lines have been flushed
+            self._file.close()
 
 
 class LocalJournalFile(JournalFile):

@@ -99,7 +99,8 @@ class Lock:
             if platforms.IS_WINDOWS:  # which cannot delete an open file; elsewhere the lock is held until deletion
                 self._file.close()
             self._path.unlink()
-        self._file.close()
+        with suppress(OSError):  # of a network drive that is gone
+            self._file.close()
 
 
 def open_appending(path: Path) -> BinaryIO:

@@ -1,5 +1,6 @@
 """A store accessed through fsspec: an object store or a file server."""
 
+import errno
 import hashlib
 import logging
 import threading
@@ -46,6 +47,14 @@ class RemoteStore(RemoteFiles, Store):
         return True
 
     @override
+    def remember_folder(self) -> None:
+        pass
+
+    @override
+    def refuse_lost(self) -> None:
+        pass  # requests are retried, and say themselves what is wrong
+
+    @override
     def is_itself_a_file(self) -> bool:
         info = self._root_info()
         return info is not None and info["type"] == "file"
@@ -88,7 +97,8 @@ class RemoteStore(RemoteFiles, Store):
     def head(self, name: str, count: int) -> Head:
         state = self.state(name)
         size = 0 if state is None else state.bytes
-        return Head(self.start_of(name, count) if size else b"", size)  # an empty file has no range to request
+        start = self.start_of(name, count) if size else b""  # an empty file has no range to request
+        return Head(start, size, None if state is None else state.modified)
 
     @override
     def state(self, name: str) -> FileState | None:
@@ -122,6 +132,10 @@ class RemoteStore(RemoteFiles, Store):
             if self._states is not None:
                 self._states[name] = state
         return state
+
+    @override
+    def set_modified(self, name: str, modified: float) -> None:
+        raise OSError(errno.ENOTSUP, "a store sets the times of its files itself")
 
     @override
     def delete(self, name: str) -> None:

@@ -33,6 +33,8 @@ class Head:
     start: bytes
     size: int
     """Size of the whole file in bytes."""
+    modified: float | None = None
+    """Time of its last change, in seconds since 1970; ``None``: unknown."""
 
 
 class Journal(Protocol):
@@ -171,6 +173,17 @@ class Store(Protocol):
 
         """
 
+    def remember_folder(self) -> None:
+        """Note which folder this is now, if it exists, for :meth:`refuse_lost`."""
+
+    def refuse_lost(self) -> None:
+        """Raise if the remembered folder is gone: its disk was removed, or its share was unmounted.
+
+        Raises:
+            StoreUnavailableError: it is.
+
+        """
+
     def is_itself_a_file(self) -> bool:
         """Return whether its path is that of something other than a folder.
 
@@ -261,7 +274,16 @@ class Store(Protocol):
         Raises:
             FileExistsError: the name exists and may not be replaced.
             OutputUnwritableError: it cannot be written.
+            StoreUnavailableError: the remembered folder is gone.
             UnsafeOutputError: a link leads out of the folder.
+
+        """
+
+    def set_modified(self, name: str, modified: float) -> None:
+        """Set the time of the last change of a file, in seconds since 1970.
+
+        Raises:
+            OSError: the store cannot do that, or the name is that of a link.
 
         """
 

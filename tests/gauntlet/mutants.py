@@ -51,6 +51,10 @@ MUTANTS = (
     Mutant("fsync removed", "colorbatch/store/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
     Mutant("row before file", "colorbatch/run/output.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
+        *("luma separated with a fault", "colorbatch/formats/jpeg_separation.py", "_MIDDLE_OF_12_BITS = 2048"),
+        *("_MIDDLE_OF_12_BITS = 2047", ("test_hostile_pictures.py", "every_kind")),
+    ),
+    Mutant(
         *("resume by existence only", "colorbatch/run/resume.py"),
         '        if self.of_output(name) not in (None, row.output_sha256):\n            return "altered"\n',
         *("", ("test_storage.py", "lost_or_altered")),

@@ -1,7 +1,9 @@
 """Later runs into the same folder: what is kept, what is made again, and what stays on record."""
 
+import errno
 import io
 import json
+import os
 import threading
 import time
 from dataclasses import replace
@@ -16,7 +18,7 @@ from PIL import Image
 
 from colorbatch.errors import UsageError
 from colorbatch.formats import encode
-from colorbatch.job import ColorOptions
+from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.state_folder import STATE_FOLDER
@@ -229,3 +231,63 @@ def test_a_row_tells_when_its_output_was_finished(job: LocalJob, monkeypatch: py
     row = rows(job.output)["a.jpg"]
     finished = datetime.fromisoformat(str(row["finished_at"])).timestamp()
     assert (job.output / "a.jpg").stat().st_mtime - finished < 0.5
+
+
+def test_outputs_get_the_times_of_their_sources(job: LocalJob) -> None:
+    sources = {name: job.source / name for name in tree(job.source)}
+    for number, path in enumerate(sources.values()):
+        os.utime(path, ns=(1, 10**18 + number * 1_234_567_891_234_567))
+    os.utime(job.source / "a.jpg", (0, time.time() + 10**6))  # the clock of a camera
+    batch.run_batch(job)
+    assert (job.output / "a.jpg").stat().st_mtime != (job.source / "a.jpg").stat().st_mtime
+    kept = replace(job, preserve_times=True)
+    assert batch.run_batch(kept).kept == 5, "also outputs of earlier runs"
+    (job.output / "sub" / "e.png").unlink()
+    assert batch.run_batch(kept).kept == 4
+    outputs = {row["input"]: job.output / str(row["output"]) for row in rows(job.output).values()}
+    assert len(outputs) == 5
+    for name, path in outputs.items():
+        assert path.stat().st_mtime == pytest.approx(sources[str(name)].stat().st_mtime, abs=1e-6)
+    assert batch.run_batch(job).kept == 5
+    from colorbatch.run.forecast import forecast
+
+    assert forecast(job).counts["kept"] == 5
+
+
+def test_a_time_that_cannot_be_set_is_a_warning_as_long_as_that_is_so(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    warning = "the time of the source was not preserved: Operation not permitted"
+    with monkeypatch.context() as patch:
+        patch.setattr("colorbatch.store.local.os.utime", refuse)
+        for _ in range(2):
+            assert batch.run_batch(replace(job, preserve_times=True)).done == 5
+            assert rows(job.output)["a.jpg"]["warnings"] == [warning]
+    batch.run_batch(replace(job, preserve_times=True))
+    assert rows(job.output)["a.jpg"]["warnings"] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symlinks")
+def test_no_time_is_set_through_a_link(job: LocalJob) -> None:
+    batch.run_batch(job)
+    outside = job.output.parent / "outside.jpg"
+    (job.output / "a.jpg").rename(outside)
+    (job.output / "a.jpg").symlink_to(outside)
+    before = outside.stat().st_mtime_ns
+    batch.run_batch(replace(job, preserve_times=True))
+    assert outside.stat().st_mtime_ns == before
+
+
+def test_times_cannot_be_preserved_in_a_store(job: LocalJob) -> None:
+    pytest.importorskip("upath")
+    from upath import UPath
+
+    from colorbatch.run.forecast import forecast
+
+    remote = BatchJob(job.source, UPath("memory://bucket/out"), job.model, preserve_times=True)
+    for run in (batch.run_batch, forecast):
+        with pytest.raises(UsageError, match="--preserve-times cannot be used with the output memory://bucket/out"):
+            run(remote)

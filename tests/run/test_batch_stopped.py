@@ -17,7 +17,7 @@ from helpers import LocalJob, endless_model
 from PIL import Image
 
 import colorbatch
-from colorbatch.errors import OutputUnwritableError
+from colorbatch.errors import OutputUnwritableError, StoreUnavailableError
 from colorbatch.formats import encode
 from colorbatch.job import ColorOptions
 from colorbatch.operations.audit import audit_batch
@@ -25,6 +25,8 @@ from colorbatch.records.row import NOT_REACHED
 from colorbatch.run import batch, colorize
 from colorbatch.run.engines import engine
 from colorbatch.store import atomic
+from colorbatch.store.local import LocalStore
+from colorbatch.store.store import Head
 
 
 def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -> None:
@@ -164,3 +166,60 @@ def test_a_stopped_run_over_a_list_leaves_all_rows_standing(job: LocalJob) -> No
     summary = batch.run_batch(replace(job, options=ColorOptions(strength=0.5), only=frozenset({"a.jpg"})), stop=stop)
     assert rows(job.output) == before
     assert summary.stopped
+
+
+class Unmount(Listener):
+    """Renames a folder after some pictures, as if it were unmounted."""
+
+    def __init__(self, folder: Path, after: int) -> None:
+        super().__init__()
+        self._folder, self._after_steps = folder, after
+
+    def advance(self, steps: int = 1, **facts: float | None) -> None:
+        super().advance(steps, **facts)
+        if self.steps == self._after_steps:
+            self._folder.rename(self._folder.with_name("unmounted"))
+
+
+@pytest.fixture
+def many(tmp_path: Path, model_path: Path) -> LocalJob:
+    make_tree(tmp_path / "in", *(f"{number:02}.png" for number in range(40)))
+    return LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", jobs=1)
+
+
+def test_a_source_that_is_unmounted_ends_the_run_and_fails_no_picture(many: LocalJob) -> None:
+    with pytest.raises(StoreUnavailableError, match="in is gone: No such file or directory") as caught:
+        batch.run_batch(many, Unmount(many.source, 3))
+    assert caught.value.exit_code == 4
+    (many.source.with_name("unmounted")).rename(many.source)
+    found = rows(many.output)
+    assert len(found) == 40
+    assert {row["status"] for row in found.values()} == {"done", "skipped"}
+    assert {row["reason"] for row in found.values() if row["status"] == "skipped"} == {NOT_REACHED}
+    assert batch.run_batch(many).done == 40
+
+
+def test_an_output_folder_that_is_unmounted_ends_the_run_and_is_not_made_again(many: LocalJob) -> None:
+    with pytest.raises(StoreUnavailableError, match="out is gone: No such file or directory") as caught:
+        batch.run_batch(many, Unmount(many.output, 3))
+    assert caught.value.exit_code == 4
+    assert not many.output.exists()
+    (many.output.with_name("unmounted")).rename(many.output)
+    assert batch.run_batch(many).done == 40
+    assert audit_batch(many.output, many.source).is_sound
+
+
+def test_a_source_that_is_unmounted_while_it_is_listed_ends_the_run(
+    many: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = LocalStore.head
+
+    def unmounted(store: LocalStore, name: str, count: int) -> Head:
+        if name == "20.png":
+            many.source.rename(many.source.with_name("unmounted"))
+        return head(store, name, count)
+
+    monkeypatch.setattr(LocalStore, "head", unmounted)
+    with pytest.raises(StoreUnavailableError, match="in is gone"):
+        batch.run_batch(many)
+    assert not many.output.exists()

@@ -1,6 +1,8 @@
 """What is kept and what is made again, without a disk."""
 
 import hashlib
+import json
+import time
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -229,3 +231,95 @@ def test_an_output_whose_name_no_file_can_have_is_missing(tmp_path: Path, eviden
     kinds = {"appearance": Appearance(planned, output), "hashes": Hashes(planned, bytes, output)}
     row = Row("a.png", "a" * 5000, "done", input_sha256="0" * 64, output_sha256="1" * 64)
     assert kinds[evidence].output_state(row) == "missing"
+
+
+def aged(store: MemoryStore) -> MemoryStore:
+    """Let all files have been changed a while ago."""
+    for name in store.files:
+        store.set_modified(name, time.time() - 60)
+    return store
+
+
+@pytest.fixture
+def trusting(model_path: Path) -> ThisProcess:
+    return executor_of(BatchJob(Path("in"), Path("out"), str(model_path), "cpu", trust_times=True))
+
+
+def reads(source: MemoryStore, output: MemoryStore, executor: ThisProcess) -> tuple[dict[str, Outcome], int]:
+    """Run, and return the outcomes and how often a picture in either store was read."""
+    source.reads.clear()
+    output.hashed.clear()
+    found = run_once(source, output, executor)
+    return found, source.reads.total() + output.hashed.total()
+
+
+def test_with_trusted_times_nothing_unchanged_is_read(
+    source: MemoryStore, executor: ThisProcess, trusting: ThisProcess
+) -> None:
+    del source.files["c.jpg"]
+    output = MemoryStore(name="out")
+    run_once(aged(source), output, executor)
+    assert reads(source, output, executor)[1] == 5, "3 sources and 2 outputs"
+    found, count = reads(source, output, trusting)
+    assert count == 0
+    assert kinds(found) == dict.fromkeys(("a.png", "colour.png", "sub/b.png"), Kept)
+    assert {outcome.row.is_input_trusted for outcome in found.values()} == {True}
+    assert {row.is_input_trusted for row in rows_of(output).values()} == {True}
+    found, count = reads(source, output, executor)
+    assert (count, {outcome.row.is_input_trusted for outcome in found.values()}) == (5, {False})
+
+
+def test_a_source_with_another_time_or_size_is_read(source: MemoryStore, trusting: ThisProcess) -> None:
+    output = MemoryStore(name="out")
+    run_once(aged(source), output, trusting)
+    source.set_modified("a.png", time.time() - 30)
+    old = source.state("sub/b.png")
+    assert old is not None
+    source.put("sub/b.png", picture(91) + b"longer")
+    source.set_modified("sub/b.png", old.modified or 0.0)
+    assert len(source.files["sub/b.png"]) != old.bytes
+    found, _ = reads(source, output, trusting)
+    assert source.reads["a.png"] == 1
+    assert kinds(found)["a.png"] is Kept
+    assert not found["a.png"].row.is_input_trusted
+    assert kinds(found)["sub/b.png"] is Made
+    found, _ = reads(source, output, trusting)
+    assert source.reads["a.png"] == 0, "its new time is known now"
+
+
+def test_the_time_of_a_source_that_was_just_changed_is_not_trusted(source: MemoryStore, trusting: ThisProcess) -> None:
+    """A change right after it was read might have the same time in a file system that rounds to 2 seconds."""
+    output = MemoryStore(name="out")
+    found = run_once(source, output, trusting)
+    assert found["a.png"].row.input_modified is None
+    found, _ = reads(source, output, trusting)
+    assert source.reads["a.png"] == 1
+    assert not found["a.png"].row.is_input_trusted
+
+
+def test_with_trusted_times_an_altered_output_is_made_again(source: MemoryStore, trusting: ThisProcess) -> None:
+    output = MemoryStore(name="out")
+    run_once(aged(source), output, trusting)
+    good = dict(output.files)
+    output.put("a.png", b"cut")
+    output.put("sub/b.png", good["sub/b.png"][:-1] + b"x")
+    output.set_modified("sub/b.png", time.time() + 60)
+    found, _ = reads(source, output, trusting)
+    assert (kinds(found)["a.png"], kinds(found)["sub/b.png"]) == (Made, Made)
+    assert {name: output.files[name] for name in ("a.png", "sub/b.png")} == {
+        name: good[name] for name in ("a.png", "sub/b.png")
+    }
+
+
+def test_a_row_of_an_older_version_is_read_once(source: MemoryStore, trusting: ThisProcess) -> None:
+    output = MemoryStore(name="out")
+    run_once(aged(source), output, trusting)
+    lines = [json.loads(line) for line in output.files[MANIFEST_NAME].splitlines()]
+    for row in lines:
+        for name in ("input_modified", "output_bytes", "is_input_trusted"):
+            del row[name]
+    output.files[MANIFEST_NAME] = b"".join(json.dumps(row).encode() + b"\n" for row in lines)
+    assert reads(source, output, trusting)[1] > 1
+    run_once(source, output, trusting)
+    _, count = reads(source, output, trusting)
+    assert count == source.reads["c.jpg"] == 1, "a broken one is tried again"

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,10 @@ def test_the_head_of_a_file_costs_no_more_than_that(s3: S3) -> None:
     store = RemoteStore(s3.at("in"))
     store.prefetch_listing()
     s3.proxy.answered = 0
-    assert store.head("a.jpg", 32) == Head(SMALL[:32], len(SMALL))
-    assert store.head("empty.jpg", 32) == Head(b"", 0)
+    times = [store.states()[name].modified for name in ("a.jpg", "empty.jpg")]
+    assert times == [pytest.approx(time.time(), abs=60)] * 2
+    assert store.head("a.jpg", 32) == Head(SMALL[:32], len(SMALL), times[0])
+    assert store.head("empty.jpg", 32) == Head(b"", 0, times[1])
     assert s3.proxy.answered < 2000
 
 

@@ -1,6 +1,10 @@
 """What every store promises, whatever it is: the same tests for all three, that in memory included."""
 
+import errno
 import hashlib
+import io
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,15 +44,29 @@ def test_what_is_written_is_read_back_whole_and_known(opened: OpenStore) -> None
     assert store.write("sub/a.jpg", b"abc", may_replace=False).bytes == 3
     again = opened("out")
     assert again.read("sub/a.jpg") == again.read("sub/a.jpg", 3) == b"abc"
-    assert again.head("sub/a.jpg", 2) == Head(b"ab", 3)
     state = again.state("sub/a.jpg")
     assert state is not None
     assert state.bytes == 3
+    assert state.modified == pytest.approx(time.time(), abs=60)
+    assert again.head("sub/a.jpg", 2) == Head(b"ab", 3, state.modified)
     assert again.is_file("sub/a.jpg")
     assert not again.is_link("sub/a.jpg")
     # FIPS 180-2, appendix B.1
     assert again.sha256("sub/a.jpg") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert list(again.names([])) == ["sub/a.jpg"]
+
+
+def test_times_are_set_where_the_store_can_do_that(opened: OpenStore) -> None:
+    store = opened("out")
+    store.write("sub/a.jpg", b"abc", may_replace=False)
+    if store.is_remote:
+        with pytest.raises(OSError, match="sets the times of its files itself"):
+            store.set_modified("sub/a.jpg", 1e9)
+        return
+    store.set_modified("sub/a.jpg", 1_234_567_890.5)
+    state = store.state("sub/a.jpg")
+    assert state is not None
+    assert state.modified == 1_234_567_890.5
 
 
 def test_nothing_is_replaced_but_what_may_be(opened: OpenStore) -> None:
@@ -176,3 +194,79 @@ def test_the_whole_of_a_large_file_is_hashed(opened: OpenStore) -> None:
     store = opened("out")
     store.write("a.tif", data, may_replace=False)
     assert store.sha256("a.tif") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_folder_that_is_gone_is_refused_and_not_made_again(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "out")
+    store.remember_folder()
+    store.refuse_lost()  # it does not exist yet
+    store.write("a.jpg", b"1", may_replace=False)
+    store.remember_folder()
+    store.refuse_lost()
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnavailableError, match="out is gone: No such file or directory"):
+        store.refuse_lost()
+    with pytest.raises(StoreUnavailableError, match="out is gone"):
+        store.write("b.jpg", b"2", may_replace=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_on_another_device_is_the_empty_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path)
+    store.remember_folder()
+    before = Path.stat
+
+    def unmounted(path: Path) -> os.stat_result:
+        found = list(before(path))
+        found[2] += 1  # st_dev
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", unmounted)
+    for act in (store.refuse_lost, lambda: store.write("b.jpg", b"2", may_replace=False)):
+        with pytest.raises(StoreUnavailableError, match="is gone: another one is in its place"):
+            act()
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)])
+def test_a_folder_that_cannot_be_listed_is_gone_unless_it_is_only_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, is_lost: bool
+) -> None:
+    store = LocalStore(tmp_path)
+    store.remember_folder()
+
+    def refuse(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    if is_lost:
+        with pytest.raises(StoreUnavailableError, match=os.strerror(number)):
+            store.refuse_lost()
+    else:
+        store.refuse_lost()
+
+
+def test_a_journal_on_a_network_drive_that_is_gone_is_closed_without_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and FUSE report with close(2) what they could not write."""
+
+    class Gone(io.FileIO):
+        def close(self) -> None:
+            was_closed = self.closed
+            super().close()
+            if not was_closed:
+                raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def open_gone(path: Path) -> Gone:
+        return Gone(path, "ab")
+
+    for module in ("local_journal", "lock"):
+        monkeypatch.setattr(f"colorbatch.store.{module}.open_appending", open_gone)
+    journal = LocalStore(tmp_path).open_journal("state/journal")
+    journal.add(b"line\n")
+    journal.close()
+    assert os.listdir(tmp_path / "state") == ["journal"], "its lock is released"
+    LocalStore(tmp_path).open_journal("state/journal").delete()
+    assert os.listdir(tmp_path) == []

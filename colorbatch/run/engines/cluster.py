@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from types import ModuleType
@@ -23,14 +23,12 @@ from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import usable_cores
-from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.engines.dispatch import Dispatch
-from colorbatch.run.engines.engine import Engine
+from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.engines.local import workers_of
 from colorbatch.run.engines.pool import Pool, first_line
-from colorbatch.run.output import Outcome, Run
-from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.output import Outcome
 from colorbatch.stages import StageTimer
 from colorbatch.text import printable
 
@@ -93,19 +91,12 @@ class ClusterEngine(Engine):
         return self._provider
 
     @override
-    def outcomes(
-        self,
-        plan: Sequence[PlannedPicture],
-        run: Run,
-        announce: Callable[[str, str], None],
-        stop: threading.Event,
-        progress: ProgressReporter,
-    ) -> Iterator[Outcome]:
-        dispatch = Dispatch(self._pool, plan, run, announce, progress, self.stages)
+    def outcomes(self, task: Task) -> Iterator[Outcome]:
+        dispatch = Dispatch(self._pool, task.plan, task.run, task.announce, task.progress, self.stages)
         try:
-            yield from dispatch.outcomes(stop)
+            yield from dispatch.outcomes(task.stop)
         finally:
-            self._pool.end(run.output.seconds_to_write)
+            self._pool.end(task.run.output.seconds_to_write)
             dispatch.clean_up()
 
     @override

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from colorbatch.progress import ProgressReporter
@@ -16,6 +17,22 @@ SECONDS_BETWEEN_LOOKS = 0.2
 """Interval at which an engine checks whether the run is to stop."""
 SECONDS_TO_FINISH = 1.5
 """Time after a stop until inferences are broken off; after twice that time, pictures in progress are abandoned."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an engine has to do in a run."""
+
+    plan: Sequence[PlannedPicture]
+    """The sources."""
+    run: Run
+    """Recipe, stores and records of earlier runs."""
+    announce: Callable[[str, str], None]
+    """Function that is called with name and sha256 of an output before it is written."""
+    stop: threading.Event
+    """Set when no further picture is to be started."""
+    progress: ProgressReporter
+    """Receives updates on the pictures in progress."""
 
 
 class Engine(Protocol):
@@ -32,22 +49,8 @@ class Engine(Protocol):
     def provider(self) -> str:
         """The execution provider in use."""
 
-    def outcomes(
-        self,
-        plan: Sequence[PlannedPicture],
-        run: Run,
-        announce: Callable[[str, str], None],
-        stop: threading.Event,
-        progress: ProgressReporter,
-    ) -> Iterator[Outcome]:
+    def outcomes(self, task: Task) -> Iterator[Outcome]:
         """Yield the outcome of each picture as soon as it is finished.
-
-        Args:
-            plan: the sources.
-            run: recipe, stores and records of earlier runs.
-            announce: called with name and sha256 of an output before it is written.
-            stop: set when no further picture is to be started.
-            progress: receives updates on the pictures in progress.
 
         Raises:
             EnvironmentFailure: no further output can be made; raised after the pictures in progress are finished.

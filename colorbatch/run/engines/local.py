@@ -1,7 +1,7 @@
 """The engine of this machine: threads that compute, and more threads that read and write meanwhile."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Protocol
@@ -16,7 +16,7 @@ from colorbatch.job import WORKER_NAME, BatchJob
 from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
-from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, Engine, ShutdownSchedule
+from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, Engine, ShutdownSchedule, Task
 from colorbatch.run.output import Executor, Outcome, Run, Work, make
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
@@ -98,17 +98,10 @@ class LocalEngine(Engine):
         return self._executor.provider
 
     @override
-    def outcomes(
-        self,
-        plan: Sequence[PlannedPicture],
-        run: Run,
-        announce: Callable[[str, str], None],
-        stop: threading.Event,
-        progress: ProgressReporter,
-    ) -> Iterator[Outcome]:
-        memory, reading = budgets_of(run)
-        work = Work(run, self._executor, announce, memory=memory, reading=reading, stages=self.stages)
-        return _outcomes(plan, work, self._threads, stop, progress)
+    def outcomes(self, task: Task) -> Iterator[Outcome]:
+        memory, reading = budgets_of(task.run)
+        work = Work(task.run, self._executor, task.announce, memory=memory, reading=reading, stages=self.stages)
+        return _outcomes(task.plan, work, self._threads, task.stop, task.progress)
 
     @override
     def close(self) -> None:

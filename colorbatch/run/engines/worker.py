@@ -123,6 +123,8 @@ class Worker:
         if not source.is_reachable():
             raise _unseen(f"the node {node} does not see the source {source.shown}")
         self._notes = self._create_notes(output, run, node)
+        for store in (source, output):
+            store.remember_folder()
 
     def _create_notes(self, output: Store, run: str, node: str) -> Notes | None:
         """Return where this worker announces its outputs; ``None``: it does not need to.

@@ -21,7 +21,7 @@ from colorbatch.progress import SilentProgress
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, row_of
 from colorbatch.run.engines import engine as engine_module
 from colorbatch.run.engines import local as local_module
-from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS
+from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, Task
 from colorbatch.run.engines.local import (
     READING_OR_WRITING,
     WAITING_FOR_A_STORE,
@@ -128,7 +128,10 @@ class LocalRun:
 
     def outcomes(self) -> Iterator[Outcome]:
         run = Run(self.executor.recipe, self.source, self.output)
-        return self.engine.outcomes(self.plan, run, lambda name, _: self.announced.append(name), self.stop, self.shown)
+        return self.engine.outcomes(Task(self.plan, run, self._announce, self.stop, self.shown))
+
+    def _announce(self, name: str, _sha256: str) -> None:
+        self.announced.append(name)
 
 
 @pytest.fixture
