@@ -39,6 +39,8 @@ from colorbatch.pixels.toning import is_neutral
 
 SALVAGED = "salvaged, parts of it are missing"
 """Start of the warning about a truncated picture."""
+_JPEG_BITS = 8
+"""Most bits per channel of a JPEG that is decoded, and of those that are written."""
 _MAX_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
 
 
@@ -97,6 +99,8 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
     if not data:
         raise UnreadablePictureError("the file is empty")
     kind = sniff(data[:SNIFFED])
+    if kind is None and data.count(0) == len(data):
+        raise UnreadablePictureError("the file has only zero bytes")
     if kind is None:
         raise UnreadablePictureError("not a known picture format")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
@@ -245,6 +249,8 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
+    if (bits := jpeg.bits_of(data)) > _JPEG_BITS:
+        raise UnsupportedPictureError(f"a JPEG of {bits} bits", advice="Convert a copy to TIFF or PNG.")
     with _open(_with_end(data, kind, max_megapixels, warnings), kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
         if jpeg.is_arithmetic(data):
@@ -372,7 +378,7 @@ def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[
         return _DESCRIPTIONS[kind.name](data, warnings)
     if kind.name in _WITHOUT_METADATA:
         try:
-            with Image.open(io.BytesIO(data), formats=(kind.name,)) as whole:
+            with Image.open(io.BytesIO(heif.with_known_brand(data)), formats=(kind.name,)) as whole:
                 described = _told(whole, warnings)
         except Exception:  # noqa: BLE001 (on damaged metadata, Pillow raises errors of many kinds)
             warnings.append("damaged EXIF and XMP were dropped")

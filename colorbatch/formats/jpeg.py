@@ -18,7 +18,7 @@ from colorbatch.formats import icc, mark
 from colorbatch.formats.image import as_stored
 from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
 from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
-from colorbatch.formats.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, segment, segments
+from colorbatch.formats.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, OTHER_FRAMES, segment, segments
 from colorbatch.formats.jpeg_separation import separated
 from colorbatch.pixels import resize
 from colorbatch.pixels.chroma import REACH, Pixels, chroma_planes, halved_chroma_planes
@@ -62,6 +62,15 @@ def is_arithmetic(data: bytes) -> bool:
         return any(marker in ARITHMETIC_FRAMES for marker, _, _ in segments(data))
     except _DAMAGES:
         return False
+
+
+def bits_of(data: bytes) -> int:
+    """Return the bits per sample of a JPEG file (ITU-T T.81, section B.2.2); 8 if that is unreadable."""
+    try:
+        frames = FRAMES | OTHER_FRAMES
+        return next((content[0] for marker, content, _ in segments(data) if marker in frames), 8)
+    except _DAMAGES:
+        return 8
 
 
 def has_chroma(data: bytes) -> bool:
