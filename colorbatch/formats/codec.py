@@ -4,8 +4,9 @@ import io
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import tifffile
@@ -329,7 +330,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     masks: list[MaskPage] = []
     photographs: set[tuple[int, ...]] = set()
     orientation = None
-    with io.BytesIO(bare) as buffer, tifffile.TiffFile(buffer) as file:  # which holds the buffer beyond its end
+    with ExitStack() as opened, io.BytesIO(bare) as buffer, tifffile.TiffFile(buffer) as file:  # which holds the buffer
+        image = cache(lambda: opened.enter_context(_open(bare, kind)))  # once: it looks for a page from the one before
         for number, tags in enumerate(pages):
             if frames and tags.is_thumbnail:
                 warnings.append("a thumbnail was dropped")
@@ -345,7 +347,7 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 orientation = tags.orientation
                 page = file.pages[number]
                 assert isinstance(page, tifffile.TiffPage)
-                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels, warnings)
+                decoded = _decode_tiff_page(page, image, number, max_megapixels, warnings)
                 decoded = tiff.with_stated_black(page, decoded, warnings)
                 metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
                 stored = Stored(decoded.pixels, decoded.alpha, metadata, tags.profile, orientation, decoded.unnamed)
@@ -356,20 +358,20 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff_page(
-    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float, warnings: list[str]
+    page: tifffile.TiffPage, opened: Callable[[], Image.Image], number: int, max_megapixels: float, warnings: list[str]
 ) -> tiff.Decoded:
-    """Decode one page with Pillow or tifffile, whichever reads it in full."""
+    """Decode one page with Pillow, which has ``opened`` the file, or with tifffile, whichever reads it in full."""
     for width, height in tiff.sizes_of(page):
         refuse_too_large(width, height, max_megapixels)
     tiff.refuse_unsound(page)
     if not tiff.is_for_pillow(page):
         return tiff.decode(page, warnings)
-    with _open(data, kind) as image:
-        image.seek(number)
-        if image.size != (page.imagewidth, page.imagelength):
-            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-        image.load()
-        return tiff.Decoded(*planes_of(image), unnamed=None)
+    image = opened()
+    image.seek(number)
+    if image.size != (page.imagewidth, page.imagelength):
+        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+    image.load()
+    return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
 def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:
