@@ -32,7 +32,7 @@ def page(coded: bytes, tags: Tags, order: str = "<") -> bytes:
     directory = values + sum(2 * len(value) for value in kept.values() if len(value) > 2)
     entries, beyond = b"", b""
     for code, numbers in sorted(kept.items()):
-        kind, letter = (3, "H") if max(numbers) < 2**16 and code != 273 else (4, "I")
+        kind, letter = (3, "H") if max(numbers) < 2**16 and code not in (273, 324, 513) else (4, "I")
         packed = struct.pack(f"{order}{len(numbers)}{letter}", *numbers)
         if len(packed) > 4:
             beyond += packed
@@ -108,6 +108,32 @@ def test_grey_old_style_jpeg_with_the_coded_data_in_its_strip_is_read() -> None:
 def test_a_damaged_old_style_jpeg_is_refused(tags: Tags) -> None:
     with pytest.raises(UnreadablePictureError):
         decode(page(grey_jpeg(), {259: 6, 279: 300, **tags}))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("parts", ["strip", "tile"])
+def test_old_style_jpeg_that_states_the_new_one_is_read(channels: int, parts: str) -> None:
+    """Capture programs of Kodak write compression 7, a whole stream at tag 513, and strips or tiles within it."""
+    image = Image.fromarray(GREY if channels == 1 else np.dstack([GREY] * 3))
+    stream = saved(image, "JPEG", quality=90, subsampling=2)
+    scan = stream.index(b"\xff\xda") + 2
+    scan += int.from_bytes(stream[scan : scan + 2], "big")
+    kind: Tags = {258: [8] * channels, 259: 7, 262: 1 if channels == 1 else 6, 277: channels, 530: [2, 2]}
+    where: Tags = {273: START + scan, 279: len(stream) - scan, 513: START, 514: len(stream)}
+    if parts == "tile":
+        where = {322: 64, 323: 48, 324: START + scan, 325: len(stream) - scan, 513: START, 514: len(stream)}
+        where = {273: None, 278: None, 279: None, **where}
+    picture = decode(page(stream, {**kind, **where}))
+    np.testing.assert_allclose(picture.first.pixels, np.asarray(Image.open(io.BytesIO(stream))), atol=3)
+    assert picture.warnings == ()
+
+
+def test_a_thumbnail_beside_jpeg_compression_is_one() -> None:
+    stream, thumbnail = grey_jpeg(), saved(Image.fromarray(GREY[:9, :9]), "JPEG")
+    tags: Tags = {259: 7, 279: len(stream), 513: START + len(stream), 514: len(thumbnail)}
+    picture = decode(page(stream + thumbnail, tags))
+    np.testing.assert_array_equal(picture.first.pixels, np.asarray(Image.open(io.BytesIO(stream))))
+    assert picture.warnings == ("a thumbnail was dropped",)
 
 
 def test_what_writers_state_is_taken_for_true() -> None:
