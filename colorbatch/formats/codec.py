@@ -4,8 +4,9 @@ import io
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import tifffile
@@ -39,6 +40,8 @@ from colorbatch.pixels.toning import is_neutral
 
 SALVAGED = "salvaged, parts of it are missing"
 """Start of the warning about a truncated picture."""
+_JPEG_BITS = 8
+"""Most bits per channel of a JPEG that is decoded, and of those that are written."""
 _MAX_SIDE = {"JPEG": jpeg.LONGEST_SIDE, "WEBP": webp.LONGEST_SIDE}
 
 
@@ -97,6 +100,8 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
     if not data:
         raise UnreadablePictureError("the file is empty")
     kind = sniff(data[:SNIFFED])
+    if kind is None and data.count(0) == len(data):
+        raise UnreadablePictureError("the file has only zero bytes")
     if kind is None:
         raise UnreadablePictureError("not a known picture format")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
@@ -244,9 +249,9 @@ def _decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
-    if (bits := jpeg.bits_of(data)) > 8:
-        raise UnsupportedPictureError(f"it has {bits} bits per channel", advice="Convert a copy to TIFF or PNG.")
     warnings: list[str] = []
+    if (bits := jpeg.bits_of(data)) > _JPEG_BITS:
+        raise UnsupportedPictureError(f"a JPEG of {bits} bits", advice="Convert a copy to TIFF or PNG.")
     with _open(_with_end(data, kind, max_megapixels, warnings), kind) as image:
         refuse_too_large(image.width, image.height, max_megapixels)
         if jpeg.is_arithmetic(data):
@@ -325,7 +330,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     masks: list[MaskPage] = []
     photographs: set[tuple[int, ...]] = set()
     orientation = None
-    with io.BytesIO(bare) as buffer, tifffile.TiffFile(buffer) as file:  # which holds the buffer beyond its end
+    with ExitStack() as opened, io.BytesIO(bare) as buffer, tifffile.TiffFile(buffer) as file:  # which holds the buffer
+        image = cache(lambda: opened.enter_context(_open(bare, kind)))  # once: it looks for a page from the one before
         for number, tags in enumerate(pages):
             if frames and tags.is_thumbnail:
                 warnings.append("a thumbnail was dropped")
@@ -341,7 +347,8 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 orientation = tags.orientation
                 page = file.pages[number]
                 assert isinstance(page, tifffile.TiffPage)
-                decoded = _decode_tiff_page(page, bare, number, kind, max_megapixels)
+                decoded = _decode_tiff_page(page, image, number, max_megapixels, warnings)
+                decoded = tiff.with_stated_black(page, decoded, warnings)
                 metadata = metadata_of(tags, data, tiff.LOSSLESS.get(int(page.compression)), warnings)
                 stored = Stored(decoded.pixels, decoded.alpha, metadata, tags.profile, orientation, decoded.unnamed)
                 frames.append(make_frame(stored, warnings))
@@ -351,20 +358,20 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
 
 
 def _decode_tiff_page(
-    page: tifffile.TiffPage, data: bytes, number: int, kind: Kind, max_megapixels: float
+    page: tifffile.TiffPage, opened: Callable[[], Image.Image], number: int, max_megapixels: float, warnings: list[str]
 ) -> tiff.Decoded:
-    """Decode one page with Pillow or tifffile, whichever reads it in full."""
+    """Decode one page with Pillow, which has ``opened`` the file, or with tifffile, whichever reads it in full."""
     for width, height in tiff.sizes_of(page):
         refuse_too_large(width, height, max_megapixels)
     tiff.refuse_unsound(page)
     if not tiff.is_for_pillow(page):
-        return tiff.decode(page)
-    with _open(data, kind) as image:
-        image.seek(number)
-        if image.size != (page.imagewidth, page.imagelength):
-            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-        image.load()
-        return tiff.Decoded(*planes_of(image), unnamed=None)
+        return tiff.decode(page, warnings)
+    image = opened()
+    image.seek(number)
+    if image.size != (page.imagewidth, page.imagelength):
+        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+    image.load()
+    return tiff.Decoded(*planes_of(image), unnamed=None)
 
 
 def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:
@@ -373,7 +380,7 @@ def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[
         return _DESCRIPTIONS[kind.name](data, warnings)
     if kind.name in _WITHOUT_METADATA:
         try:
-            with Image.open(io.BytesIO(data), formats=(kind.name,)) as whole:
+            with Image.open(io.BytesIO(heif.with_known_brand(data)), formats=(kind.name,)) as whole:
                 described = _told(whole, warnings)
         except Exception:  # noqa: BLE001 (on damaged metadata, Pillow raises errors of many kinds)
             warnings.append("damaged EXIF and XMP were dropped")

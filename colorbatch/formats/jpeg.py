@@ -18,7 +18,7 @@ from colorbatch.formats import icc, mark
 from colorbatch.formats.image import as_stored
 from colorbatch.formats.jpeg_metadata import EXTENDED_XMP, PHOTOSHOP
 from colorbatch.formats.jpeg_scans import InterleavedLumaError, grey_file, luma_scans, with_chroma
-from colorbatch.formats.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, segment, segments
+from colorbatch.formats.jpeg_segments import ARITHMETIC_FRAMES, FRAMES, OTHER_FRAMES, segment, segments
 from colorbatch.formats.jpeg_separation import separated
 from colorbatch.pixels import resize
 from colorbatch.pixels.chroma import REACH, Pixels, chroma_planes, halved_chroma_planes
@@ -63,9 +63,9 @@ def is_arithmetic(data: bytes) -> bool:
 
 
 def bits_of(data: bytes) -> int:
-    """Return the bits per sample of a JPEG file; 0 if it has no frame."""
+    """Return the bits per sample of a JPEG file (ITU-T T.81, section B.2.2); 8 if that is unreadable."""
     _, content = _frame_of(data)
-    return content[0] if content else 0
+    return content[0] if content else 8
 
 
 def has_chroma(data: bytes) -> bool:
@@ -77,7 +77,7 @@ def has_chroma(data: bytes) -> bool:
 def _frame_of(data: bytes) -> tuple[int, bytes]:
     """Return marker and content of the first frame of a JPEG file; 0 and nothing if there is none."""
     try:
-        return next((each[:2] for each in segments(data) if each[0] in FRAMES | ARITHMETIC_FRAMES), (0, b""))
+        return next((each[:2] for each in segments(data) if each[0] in FRAMES | OTHER_FRAMES), (0, b""))
     except _DAMAGES:
         return 0, b""
 

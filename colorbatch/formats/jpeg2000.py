@@ -1,7 +1,7 @@
 """JPEG 2000, always lossless, and the metadata boxes of a JP2 file (ISO/IEC 15444-1, annex I)."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import imagecodecs
@@ -32,6 +32,8 @@ _INCH = 0.0254
 def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     """Return grey or RGB pixels of 8 or 16 bits, and alpha.
 
+    Channels of 1 to 7 bits are scaled to 8, those of 9 to 15 to 16.
+
     Raises:
         UnreadablePictureError: damaged, truncated, or of a kind without such planes.
 
@@ -42,6 +44,7 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
         raise UnreadablePictureError(f"JPEG 2000 with samples of {image.dtype} is not supported")
+    image = _scaled(image, _bits_of(data))
     if image.ndim == 2:
         return image, None
     channels = image.shape[2]
@@ -50,9 +53,36 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
 
 
 def is_deep(data: bytes) -> bool:
-    """Return whether the first channel has more than 8 bits (SIZ marker, section A.5.1)."""
+    """Return whether the first channel has more than 8 bits."""
+    return _bits_of(data)[0] > 8
+
+
+def _bits_of(data: bytes) -> list[int]:
+    """Return the bits of each channel: of the palette if there is one, else of the codestream (I.5.3.4, A.5.1).
+
+    Raises:
+        UnreadablePictureError, struct.error, IndexError: it has no codestream.
+
+    """
+    palette = next((content for kind, content, _ in _boxes_in(_header_of(data)) if kind == b"pclr"), None)
+    if palette is not None:
+        return [(bits & 0x7F) + 1 for bits in palette[3 : 3 + palette[2]]]
     place = _codestream_of(data)
-    return (data[place + 42] & 0x7F) + 1 > 8
+    (channels,) = struct.unpack_from(">H", data, place + 40)
+    return [(data[place + 42 + 3 * channel] & 0x7F) + 1 for channel in range(channels)]
+
+
+def _scaled(image: Pixels, bits: Sequence[int]) -> Pixels:
+    """Return samples scaled to the whole range of their type."""
+    full = 8 * image.dtype.itemsize
+    if all(each == full for each in bits):
+        return image
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    factors = [np.iinfo(image.dtype).max / (2 ** min(each, full) - 1) for each in bits][:channels]
+    if len(factors) < channels:
+        raise UnreadablePictureError("damaged or truncated: it has more channels than it states")
+    scaled: Pixels = np.round(image * (np.array(factors) if image.ndim == 3 else factors[0])).astype(image.dtype)
+    return scaled
 
 
 def size_of(data: bytes) -> tuple[int, int]:

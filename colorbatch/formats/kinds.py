@@ -22,11 +22,11 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")),
+        Kind("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjp", ".pjpeg", ".mpo")),
         Kind("PNG", "PNG", (".png", ".apng")),
         Kind("TIFF", "TIFF", (".tif", ".tiff", ".btf")),
         Kind("WEBP", "WEBP", (".webp",)),
-        Kind("JPEG2000", "JPEG2000", (".jp2", ".j2k", ".jpx", ".j2c", ".jpf")),
+        Kind("JPEG2000", "JPEG2000", (".jp2", ".j2k", ".jpx", ".j2c", ".jpc", ".jpf")),
         Kind("GIF", "PNG", (".gif",)),
         Kind("BMP", "PNG", (".bmp", ".dib")),
         Kind("PPM", "PNG", (".ppm", ".pgm", ".pbm", ".pnm")),
@@ -64,7 +64,8 @@ _UNSUPPORTED_EXTENSIONS = frozenset(
     }
 )
 """Lower-case extensions of other kinds of pictures: layered, raw, and others that archives have."""
-SNIFFED = 32
+_EVICTED = ".icloud"
+SNIFFED = 64
 """Number of bytes at the start of a file that determine its kind."""
 
 _SIGNATURES = (
@@ -83,24 +84,43 @@ _SIGNATURES = (
 )
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIF"),
 }
-"""Brands of ISO base media files (ISO/IEC 23008-12)."""
+"""Brands of ISO base media files that tell the codec (ISO/IEC 23008-12, annex B; AV1 Image File Format, section 8)."""
+_GENERAL_BRANDS = frozenset({b"mif1", b"msf1"})
+"""Brands that leave the codec open, which is HEVC if no other brand tells."""
 
 
 def sniff(head: bytes) -> Kind | None:
     """Return the kind of a file from its first ``SNIFFED`` bytes, whatever its name; ``None``: unknown."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return KINDS["WEBP"]
-    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
-        return KINDS[_BRANDS[head[8:12]]]
+    if head[4:8] == b"ftyp":
+        brands = _brands_of(head)
+        codec = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+        return KINDS[codec or "HEIF"] if codec or not _GENERAL_BRANDS.isdisjoint(brands[:1]) else None
     name = next((name for start, name in _SIGNATURES if head.startswith(start)), None)
     return KINDS[name] if name else None
 
 
+def _brands_of(head: bytes) -> list[bytes]:
+    """Return the major brand and the compatible ones of an ISO base media file (ISO/IEC 14496-12, section 4.3)."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return [head[8:12], *(head[place : place + 4] for place in range(16, end, 4))]
+
+
 def is_unsupported_picture(name: str) -> bool:
     """Return whether a name is that of a kind of picture that is not read."""
-    return Path(name).suffix.lower() in _UNSUPPORTED_EXTENSIONS
+    return _suffix(name) in _UNSUPPORTED_EXTENSIONS
+
+
+def is_evicted_picture(name: str) -> bool:
+    """Return whether a name is that of a placeholder: iCloud removes ``scan.jpg`` and leaves ``.scan.jpg.icloud``."""
+    return name.startswith(".") and name.endswith(_EVICTED) and _suffix(name[1 : -len(_EVICTED)]) in PICTURE_EXTENSIONS
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
 
 
 def output_extension(kind: Kind, extension: str) -> str:

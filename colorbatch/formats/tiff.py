@@ -4,7 +4,7 @@ import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ LOSSLESS = {1: "none", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34
 _DEFAULT_COMPRESSION = "zlib"
 _MAX_CLASSIC_BYTES = 3_900_000_000
 """Bytes of pixels above which a BigTIFF is written."""
+_PHOTOMETRIC = 262
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _COLORS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _CMYK: 4}
 """Numbers of colour channels that :func:`decode` knows, by photometric interpretation."""
@@ -36,6 +37,9 @@ _OF_PILLOW = frozenset({_PALETTE, _YCBCR, _LAB})
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1
 _ALPHA = frozenset({_PREMULTIPLIED, 2, 999})
 """Kinds of extra channels that are alpha (TIFF 6.0, section 18); 999 is Corel Draw's."""
+_FURTHEST_HIGHLIGHT, _MOST_OUTSIDE = 16, 0.25
+"""Largest value, and largest share of samples outside 0..1, of a page that is meant to be within it."""
+_JPEG_XR = frozenset({tifffile.COMPRESSION.JPEGXR, tifffile.COMPRESSION.JPEGXR_NDPI})
 _STRETCHED = frozenset({tifffile.SAMPLEFORMAT.INT, tifffile.SAMPLEFORMAT.IEEEFP})
 
 
@@ -54,10 +58,12 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
     """Raise if a page would be decoded with missing or invented parts.
 
     Raises:
-        UnsupportedPictureError: it has more than one plane.
+        UnsupportedPictureError: it has more than one plane, or a compression that cannot be decoded safely.
         UnreadablePictureError: it has no pixels, or not all strips or tiles.
 
     """
+    if page.compression in _JPEG_XR:  # whose decoder ends the process at damaged files
+        raise UnsupportedPictureError("a TIFF in JPEG XR", advice="Convert a copy to another compression.")
     if page.imagedepth > 1:
         raise UnsupportedPictureError(f"it is a volume of {page.imagedepth} planes")
     if 0 in page.shaped:
@@ -96,6 +102,8 @@ def is_for_pillow(page: tifffile.TiffPage) -> bool:
     if has_gap or key not in TiffImagePlugin.OPEN_INFO:
         _channels_of(page)
         return False
+    if compression == tifffile.COMPRESSION.OJPEG and page.samplesperpixel == 1:
+        return False  # Pillow takes any for YCbCr
     has_unnamed = _UNSPECIFIED in page.extrasamples
     if (int(page.photometric) in _OF_PILLOW and not has_unnamed) or compression == tifffile.COMPRESSION.OJPEG:
         return True
@@ -114,12 +122,12 @@ class Decoded:
     """A channel without a stated meaning."""
 
 
-def decode(page: tifffile.TiffPage) -> Decoded:
+def decode(page: tifffile.TiffPage, warnings: list[str]) -> Decoded:
     """Return the samples of a page, in 8 bits, or in 16 if it is deep; CMYK has four channels.
 
     Unsigned samples are scaled from 0..2^N-1 to 0..255, or from more than 8 bits to 0..65535. The range of
-    floating-point samples is 0..1 if all are within it; otherwise, as for signed samples, it is from the minimum to the
-    maximum of the page.
+    floating-point samples is 0..1 if they are within it, or if raw converters may have gone beyond it in places, which
+    are clipped with a warning; otherwise, as for signed samples, it is from the minimum to the maximum of the page.
 
     Raises:
         UnsupportedPictureError: the samples have no clear meaning as a photograph.
@@ -135,7 +143,7 @@ def decode(page: tifffile.TiffPage) -> Decoded:
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)
-    planes = _to_levels(samples, int(page.bitspersample))
+    planes = _to_levels(samples, int(page.bitspersample), warnings)
     top = np.iinfo(planes.dtype).max
     pixels = planes if planes.ndim == 2 else planes[..., 0] if channels.colors == 1 else planes[..., : channels.colors]
     if int(page.photometric) == _MINISWHITE:
@@ -146,6 +154,18 @@ def decode(page: tifffile.TiffPage) -> Decoded:
         shape = opacity if pixels.ndim == 2 else opacity[..., None]
         pixels = np.clip(pixels / shape + 0.5, 0, top).astype(planes.dtype)
     return Decoded(pixels, alpha, None if channels.unnamed is None else planes[..., channels.unnamed])
+
+
+def with_stated_black(page: tifffile.TiffPage, decoded: Decoded, warnings: list[str]) -> Decoded:
+    """Return the samples of a grey page that may not state whether 0 is black, for which decoders take it for white.
+
+    TIFF 6.0 has no default for it. Most readers take 0 for white in documents of 1 bit, as in fax, and else for black.
+    """
+    if _PHOTOMETRIC in page.tags or page.samplesperpixel != 1 or page.compression == tifffile.COMPRESSION.OJPEG:
+        return decoded
+    is_document = page.bitspersample == 1
+    warnings.append(f"it does not state whether 0 is black: it was taken for {'white' if is_document else 'black'}")
+    return decoded if is_document else replace(decoded, pixels=np.iinfo(decoded.pixels.dtype).max - decoded.pixels)
 
 
 @dataclass(frozen=True)
@@ -189,7 +209,7 @@ def _channels_of(page: tifffile.TiffPage) -> _Channels:
     return _Channels(colors, next(iter(alphas), None), next(iter(unnamed), None), _PREMULTIPLIED in kinds)
 
 
-def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
+def _to_levels(samples: NDArray[np.generic], bits: int, warnings: list[str]) -> Pixels:
     if samples.dtype == np.uint8 and bits == 8:
         return samples.astype(np.uint8)
     if bits < 8 and samples.dtype.kind in "bu":
@@ -207,10 +227,21 @@ def _to_levels(samples: NDArray[np.generic], bits: int) -> Pixels:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise UnsupportedPictureError("some samples are not finite numbers")
-    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
+    if samples.dtype.kind == "f" and _is_meant_as_0_to_1(values, low, high):
+        if low < 0 or high > 1:
+            values = np.clip(values, 0, 1)
+            warnings.append(f"samples outside 0 to 1 were clipped: the range is {low:.6g} to {high:.6g}")
         low, high = 0.0, 1.0
     stretched: NDArray[np.uint16] = np.round((values - low) * (65535 / max(high - low, 1e-300))).astype(np.uint16)
     return stretched
+
+
+def _is_meant_as_0_to_1(values: NDArray[np.float64], low: float, high: float) -> bool:
+    """Return whether floating-point samples are within 0..1 but for a few, by a few stops: highlights and halos."""
+    if low >= 0 and high <= 1:
+        return True
+    is_near = low >= -1 and high <= _FURTHEST_HIGHLIGHT
+    return is_near and float(np.mean((values < 0) | (values > 1))) <= _MOST_OUTSIDE
 
 
 def encode(frames: Sequence[Frame], masks: Sequence[MaskPage] = ()) -> bytes:

@@ -5,7 +5,7 @@ Sources: TIFF 6.0, section 2; BigTIFF (libtiff, 2007).
 
 import io
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,10 @@ _FIRST_OFFSET = {False: 4, True: 8}
 _MAX_ENTRIES = 4096
 """Number of entries above which a directory is damaged."""
 _COMPRESSION, _PREDICTOR, _UNCOMPRESSED = 259, 317, 1
+_PALETTE, _SHORT = 320, 3
+_JPEG, _OLD_JPEG, _JPEG_STREAM, _JPEG_START = 7, 6, 513, b"\xff\xd8"
+_OFFSETS = 273, 324
+"""Offsets of strips and of tiles."""
 _DECODED = frozenset(
     {
         *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347),
@@ -137,15 +141,19 @@ def read_tags(data: bytes, directory: Directory, layout: Layout) -> tuple[dict[i
     bytes_left = len(data)
     for entry in directory.entries:
         size = entry.count * TYPE_BYTES.get(entry.kind, 0)
-        place = entry.position + struct.calcsize(layout.entry)
-        if size > layout.inline:
-            (place,) = struct.unpack_from(layout.pointer, data, place)
+        place = _place_of(data, entry, size, layout)
         if not 0 < size <= min(bytes_left, len(data) - place):
             damaged.append(entry.code)
             continue
         bytes_left -= size
         tags[entry.code] = (entry.kind, entry.count, data[place : place + size])
     return tags, damaged
+
+
+def _place_of(data: bytes, entry: Entry, size: int, layout: Layout) -> int:
+    """Return where the values of an entry are, which take ``size`` bytes."""
+    place = entry.position + struct.calcsize(layout.entry)
+    return place if size <= layout.inline else int(struct.unpack_from(layout.pointer, data, place)[0])
 
 
 def integers_of(tag: RawTag, order: str) -> tuple[int, ...]:
@@ -165,6 +173,7 @@ def copy_for_decoders(data: bytes, directories: Sequence[Directory], layout: Lay
 
     So no decoder stumbles over damaged metadata, nor rotates by it, nor takes the file for one of a private kind.
     Where nothing is compressed, there is no predictor either (TIFF 6.0, section 14), which decoders disagree upon.
+    Palettes of 8 bits are widened to the 16 that they should have, and old-style JPEG is stated as such.
     """
     copy = io.BytesIO(data)
     offsets = [*(directory.offset for directory in directories[1:]), 0]
@@ -172,12 +181,48 @@ def copy_for_decoders(data: bytes, directories: Sequence[Directory], layout: Lay
         entries = [entry for entry in directory.entries if entry.code in _DECODED]
         if _is_uncompressed(data, entries, layout):
             entries = [entry for entry in entries if entry.code != _PREDICTOR]
+        is_old_jpeg = is_unstated_old_jpeg(data, entries, layout)
         copy.seek(directory.offset)
         copy.write(struct.pack(layout.count, len(entries)))
         for entry in entries:
-            copy.write(data[entry.position : entry.position + layout.entry_size])
+            if is_old_jpeg and entry.code == _COMPRESSION:
+                value = struct.pack(f"{layout.order}H", _OLD_JPEG).ljust(layout.inline, b"\0")
+                copy.write(struct.pack(layout.entry, _COMPRESSION, _SHORT, 1) + value)
+            else:
+                copy.write(data[entry.position : entry.position + layout.entry_size])
         copy.write(struct.pack(layout.pointer, following))
+        for place, palette in _widened_palettes(data, entries, layout):
+            copy.seek(place)
+            copy.write(palette)
     return copy.getvalue()
+
+
+def _widened_palettes(data: bytes, entries: Sequence[Entry], layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """Yield places and values of palettes that have 0 to 255 instead of 0 to 65,535, as some writers store them."""
+    for entry in entries:
+        if entry.code != _PALETTE or entry.kind != _SHORT:
+            continue
+        tags, _ = read_tags(data, Directory(0, (entry,), 0), layout)
+        levels = integers_of(tags[_PALETTE], layout.order) if tags else ()
+        if levels and max(levels) < 256:
+            widened = struct.pack(f"{layout.order}{len(levels)}H", *(257 * level for level in levels))
+            yield _place_of(data, entry, len(widened), layout), widened
+
+
+def is_unstated_old_jpeg(data: bytes, entries: Sequence[Entry], layout: Layout) -> bool:
+    """Return whether a page states JPEG compression, but has a stream of old-style JPEG, within which its data begins.
+
+    Such are written by capture programs of Kodak. In JPEG compression, each strip or tile is a stream of its own
+    (Adobe Photoshop TIFF Technical Notes, 2002); in old-style JPEG, only coded data may be in them.
+    """
+    places = (*_OFFSETS, _JPEG_STREAM)
+    known = tuple(entry for entry in entries if entry.code in (_COMPRESSION, *places))
+    tags, _ = read_tags(data, Directory(0, known, 0), layout)
+    if integer_of(tags, _COMPRESSION, layout.order) != _JPEG or _JPEG_STREAM not in tags:
+        return False
+    starts = [integers_of(tags[code], layout.order)[:1] for code in places if code in tags]
+    parts, stream = [data[start[0] : start[0] + 2] for start in starts[:-1] if start], starts[-1]
+    return bool(stream) and data[stream[0] : stream[0] + 2] == _JPEG_START and _JPEG_START not in parts
 
 
 def _is_uncompressed(data: bytes, entries: Sequence[Entry], layout: Layout) -> bool:

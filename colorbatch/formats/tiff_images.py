@@ -3,6 +3,7 @@
 Such codecs store width and height themselves, and would allocate whatever these claim: gigabytes, for a few bytes.
 """
 
+import io
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,11 +14,14 @@ import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from colorbatch.errors import UnreadablePictureError
 
 _LERC = 34887
 _WEBP = 50001
+_OLD_JPEG = 6
+_OLD_JPEG_STREAM, _OLD_JPEG_LENGTH = 513, 514
 _JPEG = frozenset({6, 7, 33007, 34892})
 _RGB = 2
 
@@ -35,6 +39,8 @@ def decode(page: tifffile.TiffPage) -> NDArray[Any]:
         Exception: of any kind that codecs raise.
 
     """
+    if page.compression == _OLD_JPEG:
+        return _decode_old_jpeg(page)
     decompress = _decompressor_of(page)
     samples = np.zeros(page.shaped, page.dtype)
     count = math.prod(page.chunked)
@@ -46,6 +52,28 @@ def decode(page: tifffile.TiffPage) -> NDArray[Any]:
         part = _decode_segment(partial(decompress, segment), target, (rows, columns, samples.shape[-1]))
         target[...] = part[: target.shape[0], : target.shape[1]]
     return samples.reshape(page.shape)
+
+
+def _decode_old_jpeg(page: tifffile.TiffPage) -> NDArray[Any]:
+    """Return the samples of a grey page in old-style JPEG, ``[H, W]``.
+
+    The stream that tag 513 points to is a whole JPEG file, or all of one but the coded data, which then is in strips
+    (TIFF 6.0, section 22).
+    """
+    starts, lengths = (page.tags.valueof(code) for code in (_OLD_JPEG_STREAM, _OLD_JPEG_LENGTH))
+    if not starts:
+        raise UnreadablePictureError("damaged or truncated: an old-style JPEG without its stream")
+    file = page.parent.filehandle
+    file.seek(starts[0])
+    stream = file.read(lengths[0] if lengths and lengths[0] else -1)
+    if not starts[0] <= page.dataoffsets[0] < starts[0] + len(stream):
+        for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+            file.seek(offset)
+            stream += file.read(size)
+    with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
+        if image.mode != "L" or (image.height, image.width) != page.shape:
+            raise UnreadablePictureError("damaged or truncated: an old-style JPEG has another size than its page")
+        return np.asarray(image)
 
 
 def _decode_segment(decompress: Callable[..., Any], target: NDArray[Any], whole: tuple[int, ...]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from colorbatch.formats.tiff_directory import (
     Directory,
     Layout,
     integer_of,
+    is_unstated_old_jpeg,
     read_directory,
     read_tags,
 )
@@ -56,6 +57,9 @@ class PageTags:
     def __init__(self, data: bytes, directory: Directory, layout: Layout) -> None:
         self.layout = layout
         self.tags, self.damaged = read_tags(data, directory, layout)
+        states_old_jpeg = self.integer(_COMPRESSION) == _OLD_JPEG
+        self.is_old_jpeg = states_old_jpeg or is_unstated_old_jpeg(data, directory.entries, layout)
+        """Whether its pixels are in old-style JPEG."""
 
     def integer(self, code: int) -> int | None:
         """Return the value of a tag that is a single unsigned integer; ``None``: there is none."""
@@ -132,7 +136,7 @@ def _without_copies(tags: Mapping[int, RawTag], page: PageTags, warnings: list[s
     kept = {code: tag for code, tag in tags.items() if code != _LAYERS and code not in _THUMBNAILS}
     if _LAYERS in tags:
         warnings.append("the layers of Photoshop were dropped")
-    if tags.keys() & _THUMBNAILS or (_JPEG_THUMBNAIL in page.tags and page.integer(_COMPRESSION) != _OLD_JPEG):
+    if tags.keys() & _THUMBNAILS or (_JPEG_THUMBNAIL in page.tags and not page.is_old_jpeg):
         warnings.append("a thumbnail was dropped")
     for code, remove, warning in (
         (_IPTC, iptc.without_preview, "a preview in IPTC was dropped"),

@@ -273,7 +273,7 @@ def _decoded_luma(data: bytes) -> tuple[NDArray[np.uint8], Sequence[int]]:
     """Return the luma of a JPEG, as stored, and its quantisation table.
 
     Raises:
-        ValueError: it is not a JPEG, or not in YCbCr or grey.
+        ValueError: it is not a JPEG, or not in YCbCr or grey, or lossless, without a table.
 
     """
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -281,7 +281,9 @@ def _decoded_luma(data: bytes) -> tuple[NDArray[np.uint8], Sequence[int]]:
         components = image.layer
         if len(components) not in (1, 3) or image.info.get("adobe_transform", 1) == 0:
             raise ValueError("it has no luma")
-        table: Sequence[int] = image.quantization[components[0][3]]
+        table: Sequence[int] | None = image.quantization.get(components[0][3])
+        if table is None:
+            raise ValueError("it has no quantisation table")
         image.draft("L", image.size)
         return np.asarray(image), table
 

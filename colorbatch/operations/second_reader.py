@@ -36,6 +36,7 @@ _TURNS = {
 """What turns stored pixels upright, by orientation (EXIF 2.32, table 6)."""
 _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601-7, section 2.5.1."""
+_PHOTOMETRIC = 262
 _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2
 _CHANNELS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3}
 _UNREADABLE = (
@@ -61,10 +62,7 @@ def luma_of_file(data: bytes) -> Plane | None:
             return None
         if kind == "PNG" and _HIDDEN_METADATA.search(data):
             return None
-        photometric = _photometric_of(data) if kind == "TIFF" else None
-        levels = _READERS[kind](data)
-        if photometric == _MINISWHITE:
-            levels = np.iinfo(levels.dtype).max - levels
+        levels = _levels_of_tiff(data) if kind == "TIFF" else _READERS[kind](data)
         is_rgb = levels.ndim == 3 and levels.shape[2] > 2
         luma = _luma_in_srgb(levels[..., :3] if is_rgb else np.atleast_3d(levels)[..., 0], profile)
         upright = Image.fromarray(luma)
@@ -73,8 +71,8 @@ def luma_of_file(data: bytes) -> Plane | None:
         return None
 
 
-def _photometric_of(data: bytes) -> int:
-    """Return the photometric interpretation of the first page of a TIFF.
+def _levels_of_tiff(data: bytes) -> NDArray[Any]:
+    """Return the levels of the first page of a TIFF, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 
     Raises:
         ValueError: it is not plain.
@@ -83,10 +81,14 @@ def _photometric_of(data: bytes) -> int:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         photometric = int(page.photometric)
-        is_plain = page.bitspersample in (8, 16) and page.dtype in (np.uint8, np.uint16)
+        is_plain = _PHOTOMETRIC in page.tags and page.bitspersample in (8, 16) and page.dtype in (np.uint8, np.uint16)
         if not is_plain or _CHANNELS.get(photometric) != page.samplesperpixel:
             raise ValueError("it is not grey or RGB of 8 or 16 bits")
-        return photometric
+        is_planar = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+        is_negative = photometric == _MINISWHITE and page.compression != tifffile.COMPRESSION.JPEG
+    levels = _READERS["TIFF"](data)  # which inverts JPEG itself
+    levels = np.moveaxis(levels, 0, -1) if is_planar else levels
+    return np.iinfo(levels.dtype).max - levels if is_negative else levels
 
 
 def _luma_in_srgb(levels: NDArray[Any], profile: bytes | None) -> Plane:

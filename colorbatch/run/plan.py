@@ -10,7 +10,14 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, is_unsupported_picture, output_extension, sniff
+from colorbatch.formats.kinds import (
+    PICTURE_EXTENSIONS,
+    SNIFFED,
+    is_evicted_picture,
+    is_unsupported_picture,
+    output_extension,
+    sniff,
+)
 from colorbatch.run.output_names import family_of, free_name, namesakes
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
@@ -21,6 +28,7 @@ logger = logging.getLogger(__name__)
 Verdict = Literal["colour", "skipped", "failed"]
 NOT_SELECTED = "not in the list given with --only"
 """Reason of an excluded source; its row and whatever an earlier run made of it are kept."""
+NOT_DOWNLOADED = "it is in iCloud, not on this disk. Download it in the Finder or in Files."
 NOT_A_PICTURE = "not a picture file name"
 NOT_SUPPORTED = "not a supported kind"
 """Reasons of sources whose extensions are not those of a kind that is read; the latter are pictures."""
@@ -124,6 +132,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     last = PurePosixPath(entry.name).name
     if entry.problem and (entry.is_folder or not entry.is_failure):
         return replace(planned, verdict="failed" if entry.is_failure else "skipped", reason=entry.problem)
+    if not entry.problem and entry.key and is_evicted_picture(last):
+        return replace(planned, verdict="failed", reason=NOT_DOWNLOADED)
     if not entry.problem and last.startswith(".") and entry.key:
         return replace(planned, verdict="skipped", reason="a hidden file")
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
@@ -85,9 +86,49 @@ def test_kinds_are_known_by_content_and_names_follow(ramp: Levels) -> None:
     assert png is KINDS["PNG"]
     assert [output_extension(png, ending) for ending in (".png", ".PNG", ".jpg", "")] == ["", "", ".png", ".png"]
     assert output_extension(KINDS["GIF"], ".gif") == ".png"
+    browsers = (".jfif", ".pjpeg", ".pjp", ".jif")  # which save JPEGs under any of these
+    assert {output_extension(KINDS["JPEG"], ending) for ending in browsers} == {""}
     assert output_extension(KINDS["TIFF"], ".TIFF") == ""
     assert sniff(b"<!DOCTYPE html>") is None
     assert sniff(b"") is None
+
+
+@pytest.mark.parametrize("picture_format", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("brand", [b"mif1", b"miaf", b"MiHB"])
+def test_the_codec_is_told_by_any_brand(ramp: Levels, picture_format: str, brand: bytes) -> None:
+    """The major brand may leave the codec open (ISO/IEC 23008-12, section 10.2; AV1 Image File Format, section 8)."""
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x010E] = "from a telephone"
+    grey = Image.fromarray(np.tile(ramp, (4, 2))).convert("RGB")
+    data = saved(grey, picture_format, quality=95, exif=exif.tobytes())
+    assert b"miaf" in data[16:64]
+    data = data[:8] + brand + data[12:]
+    assert sniff(data[:64]) is KINDS[picture_format]
+    picture = decode(data)
+    assert np.abs(picture.first.pixels.astype(int) - np.asarray(grey)).max() < 12
+    assert picture.warnings == ()
+    assert Image.open(io.BytesIO(encode(picture))).getexif()[0x010E] == "from a telephone"
+
+
+def test_a_film_is_no_picture() -> None:
+    assert sniff(b"\0\0\0\x20ftypmp42\0\0\0\0isommp41mp42avc1") is None
+    assert sniff(b"\0\0\0\x14ftypqt  \0\0\0\0qt  heic") is None
+
+
+def test_zero_bytes_are_told_from_unknown_formats() -> None:
+    with pytest.raises(UnreadablePictureError, match="only zero bytes"):
+        decode(bytes(10_000))
+    with pytest.raises(UnreadablePictureError, match="not a known picture format"):
+        decode(bytes(10_000) + b"\1")
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_jpeg_of_more_than_8_bits_is_refused(ramp: Levels, bits: int) -> None:
+    samples = ramp.astype(np.uint16) << (bits - 8)
+    code = imagecodecs.jpeg8_encode if bits == 12 else imagecodecs.ljpeg_encode
+    with pytest.raises(UnsupportedPictureError, match=f"a JPEG of {bits} bits"):
+        decode(bytes(code(samples, bitspersample=bits)))
 
 
 def test_heic_becomes_png(ramp: Levels) -> None:

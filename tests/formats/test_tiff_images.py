@@ -2,13 +2,14 @@
 
 import io
 from typing import Any
+from unittest.mock import patch
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from gauntlet import kinds
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import codec, decode, decoded_bytes, tiff_images
@@ -58,6 +59,15 @@ def test_a_strip_that_claims_to_be_larger_is_refused(name: str) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("compression", ["JPEGXR", "JPEGXR_NDPI"])
+def test_jpeg_xr_is_refused(compression: str) -> None:
+    """Its decoder ends the process at some damaged strips, by a division by zero or a wild pointer."""
+    data = kinds.with_tag(kinds.tiff(GREY, compression="jpegxr"), "Compression", tifffile.COMPRESSION[compression])
+    for salvage in (False, True):
+        with pytest.raises(UnsupportedPictureError, match="a TIFF in JPEG XR"):
+            decode(data, salvage=salvage)
+
+
 def test_a_volume_is_refused() -> None:
     for samples in (np.stack([GREY] * 3), np.stack([DEEP] * 3)):
         with pytest.raises(UnsupportedPictureError, match="a volume of 3 planes"):
@@ -85,3 +95,16 @@ def test_a_page_whose_size_each_reader_reads_otherwise_is_refused(monkeypatch: p
     monkeypatch.setattr(codec, "_open", lambda *_: Image.new("L", (70, 44)))
     with pytest.raises(UnreadablePictureError, match="its size is ambiguous"):
         decode(kinds.tiff(GREY))
+
+
+def test_the_time_for_many_pages_grows_with_their_number() -> None:
+    """Pillow reads the directories of all pages before the one it is to find."""
+    levels = [np.full((5, 7 + number % 3), number, np.uint8) for number in range(60)]
+    deep = [each.astype(np.uint16) * 257 if number % 4 == 3 else each for number, each in enumerate(levels)]
+    data = kinds.tiff(*deep, compression="lzw")
+    directory = TiffImagePlugin.ImageFileDirectory_v2
+    with patch.object(directory, "load", autospec=True, side_effect=directory.load) as load:
+        frames = decode(data).frames
+    for frame, page in zip(frames, deep, strict=True):
+        np.testing.assert_array_equal(frame.pixels, page)
+    assert 45 <= load.call_count <= 4 * 60

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -72,6 +73,18 @@ def test_scanned_text_in_a_poor_jpeg_is_sound(tmp_path: Path, model_path: Path) 
     found = audit_batch(job.output, source)
     assert found.is_sound
     assert (found.luma_handed_on, found.largest_luma_difference) == (1, 0)
+
+
+def test_lossless_jpegs_have_no_table_to_compare(tmp_path: Path, model_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    slope = np.linspace(0, 255, 60, dtype=np.uint8)[None].repeat(40, axis=0)
+    (source / "lossless.jpg").write_bytes(imagecodecs.ljpeg_encode(slope))
+    job = LocalJob(source, tmp_path / "out", str(model_path), "cpu")
+    batch.run_batch(job)
+    found = audit_batch(job.output, source)
+    assert found.is_sound
+    assert (found.luma_compared, found.luma_handed_on) == (1, 0)
 
 
 def test_masks_and_extra_channels_are_compared_bit_for_bit(tmp_path: Path, model_path: Path) -> None:

@@ -61,6 +61,24 @@ def test_luma_of_a_plain_tiff(photometric: str, dtype: type[np.unsignedinteger[A
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_luma_of_jpeg_in_a_tiff_is_what_pillow_finds(photometric: str) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, levels()[..., 0], photometric=photometric, compression="jpeg")
+    found = luma_of_file(buffer.getvalue())
+    assert found is not None
+    np.testing.assert_allclose(found * 255, np.asarray(Image.open(buffer)), atol=0.01)
+
+
+def test_luma_of_planes_in_a_tiff() -> None:
+    buffer = io.BytesIO()
+    planes = np.ascontiguousarray(np.moveaxis(levels(), -1, 0))
+    tifffile.imwrite(buffer, planes, photometric="rgb", planarconfig="separate", compression="lzw")
+    found = luma_of_file(buffer.getvalue())
+    assert found is not None
+    np.testing.assert_allclose(found, levels() / 255 @ [0.299, 0.587, 0.114], atol=1e-6)
+
+
 def test_a_profile_is_applied() -> None:
     """Gamma 1.8 by its formula, and sRGB by IEC 61966-2-1."""
     grey = np.arange(256, dtype=np.uint8)[None]

@@ -273,3 +273,15 @@ def test_pictures_of_other_kinds_are_told_from_files_that_are_none(tmp_path: Pat
         "d": "not a picture file name",
         "e.psd.jpg": "",
     }
+
+
+def test_pictures_that_icloud_has_removed_from_the_disk_fail(tmp_path: Path) -> None:
+    """A placeholder is a property list, hidden, under the name of the picture between a dot and ``.icloud``."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in (".a.JPG.icloud", ".notes.txt.icloud", ".icloud", "b.jpg.icloud", ".c.jpg"):
+        (source / name).write_bytes(b"bplist00")
+    found = {each.input: each for each in plan_batch(open_store(source), open_store(tmp_path / "out"))}
+    assert found[".a.JPG.icloud"].verdict == "failed"
+    assert found[".a.JPG.icloud"].reason.startswith("it is in iCloud, not on this disk. Download it")
+    assert {each.verdict for name, each in found.items() if name != ".a.JPG.icloud"} == {"skipped"}
