@@ -18,7 +18,7 @@ from colorbatch.inference.provider import import_onnxruntime
 @click.option("--name", help="The model's name in its contract. [default: the file's]")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=options.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="fp16-weights halves the file size and still computes in float32; fp16 computes in float16, for GPUs; "

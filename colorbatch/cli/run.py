@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
 from colorbatch.errors import ExitCode, UsageError
+from colorbatch.file_type import file_type_named
 from colorbatch.job import (
     AlreadyColor,
     BatchJob,
@@ -62,7 +63,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--already-color",
-    type=click.Choice(get_args(AlreadyColor)),
+    type=options.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
     show_default=True,
     help="What to do with pictures that are already in colour; toned ones do not count.",
@@ -91,7 +92,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--engine",
-    type=click.Choice(get_args(EngineName)),
+    type=options.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
     help="Colour in threads of this process, in child processes, or on a Ray cluster. auto: child processes if "
@@ -133,7 +134,7 @@ _REASONS_SHOWN = 5
 @click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures, with a warning.")
 @click.option(
     "--jpeg-luma",
-    type=click.Choice(get_args(JpegLuma)),
+    type=options.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
     help="Copy the luma of JPEGs bit for bit, or re-encode it from their pixels.",
@@ -145,7 +146,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--digital-source-type",
-    type=click.Choice(get_args(DigitalSourceType)),
+    type=options.Choice(get_args(DigitalSourceType)),
     default=BatchJob.digital_source_type,
     show_default=True,
     help="The IPTC term in the XMP of outputs that states how they were made.",
@@ -348,8 +349,16 @@ def skipped_lines(summary: BatchSummary) -> list[str]:
             kinds.append("others")
         detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
         lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
+        if reason == NOT_SUPPORTED:
+            lines += _advice_for(summary.unsupported)
     others = len(reasons) - len(lines)
     return [*lines, f"  and for {others} other reasons, all in the manifest"] if others else lines
+
+
+def _advice_for(unsupported: Mapping[str, int]) -> list[str]:
+    """Return a line for each type of file among those skipped for which it is known what to do with it."""
+    found = (file_type_named(f"x{kind}") for kind, _ in _most_frequent(unsupported))
+    return [f"    {each.name}: {each.advice}" for each in dict.fromkeys(found) if each is not None]
 
 
 def _most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -35,7 +35,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.argument("color_dir", type=options.PATH)
 @click.option(
     "--recipe",
-    type=click.Choice(RECIPES),
+    type=options.Choice(RECIPES),
     is_eager=True,
     expose_value=False,
     callback=_use_recipe,
@@ -43,7 +43,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--architecture",
-    type=click.Choice(ARCHITECTURE_NAMES),
+    type=options.Choice(ARCHITECTURE_NAMES),
     default="unet",
     show_default=True,
     help="The network: the published U-Net, or one with an encoder pretrained on ImageNet and a head that "
@@ -136,7 +136,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--freeze/--no-freeze", default=False, help="Do not train pretrained weights.")
 @click.option(
     "--schedule",
-    type=click.Choice(get_args(ScheduleName)),
+    type=options.Choice(get_args(ScheduleName)),
     default="constant",
     show_default=True,
     help="How the learning rate changes: cosine reduces it to 0.",
@@ -166,7 +166,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--loss",
-    type=click.Choice(get_args(LossName)),
+    type=options.Choice(get_args(LossName)),
     help="The loss: squared error of RGB (mse) or of chroma, Huber loss of chroma, or cross-entropy over bins "
     "of colour. [default: mse for unet, bins for the others]",
 )
@@ -197,7 +197,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--device",
-    type=click.Choice(get_args(DeviceName)),
+    type=options.Choice(get_args(DeviceName)),
     default="auto",
     show_default=True,
     help="Where the network is trained; auto uses CUDA if available.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorbatch.errors import UsageError
+from colorbatch.file_type import file_type_named
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def sniff(head: bytes) -> Kind | None:
 
 
 def is_unsupported_picture(name: str) -> bool:
-    """Return whether a name is that of a kind of picture that is not read."""
-    return Path(name).suffix.lower() in _UNSUPPORTED_EXTENSIONS
+    """Return whether a name is that of a kind of picture, or of a file that may hold pictures, that is not read."""
+    return Path(name).suffix.lower() in _UNSUPPORTED_EXTENSIONS or file_type_named(name) is not None
 
 
 def output_extension(kind: Kind, extension: str) -> str:
