@@ -22,11 +22,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {by_lower[close[0]]}?" if close else ""
 
 
-def shell_quoted(word: str) -> str:
-    """Return a word as it is typed in a shell: that of POSIX, or in double quotes on Windows."""
+def shell_quoted(path: str) -> str:
+    """Return a printable path as it is typed in a shell: that of POSIX, or in double quotes on Windows.
+
+    A path that begins with a dash gets a dot in front of it.
+    """
+    path = printable(f"./{path}" if path.startswith("-") else path)
     if os.name != "nt":
-        return shlex.quote(word)
-    return f'"{word}"' if re.search(r"[^\w.:\\/~-]", word) else word
+        return shlex.quote(path)
+    return f'"{path}"' if re.search(r"[^\w.:\\/~-]", path) else path
 
 
 def to_utf_8(name: str) -> str:

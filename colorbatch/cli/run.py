@@ -26,8 +26,7 @@ from colorbatch.job import (
     RayOptions,
 )
 from colorbatch.location import Location, shown
-from colorbatch.shard import Shard
-from colorbatch.text import printable
+from colorbatch.text import printable, shell_quoted
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -76,6 +75,11 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--exclude", multiple=True, metavar="GLOB", help="Exclude files that match, even if --include matches them."
+)
+@click.option(
+    "--strict-match",
+    is_flag=True,
+    help="Refuse a source without pictures, and patterns that match nothing, instead of warning of them.",
 )
 @click.option(
     "--only",
@@ -234,7 +238,7 @@ def command(
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    _show(summary, job.output, job.shard, quiet=quiet, verbose=verbose)
+    _show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
     if report and not interruption.exit_code and isinstance(job.output, Path):
         from colorbatch.cli.report import write
 
@@ -272,8 +276,12 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         raise UsageError(f"{log_file} already exists and is not a log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
-    """Log the summary; print it too, as a table on a terminal, but with ``quiet`` only after failures."""
+def _show(summary: BatchSummary, job: BatchJob, *, quiet: bool, verbose: bool, wants_report: bool) -> None:
+    """Log the summary; print it too, as a table and with what to do next on a terminal.
+
+    With ``quiet`` it is printed only after failures.
+    """
+    is_terminal = terminal.is_terminal()
     last = []
     if quiet:  # they were not shown when they happened
         named = summary.failures[:_FAILURES_SHOWN]
@@ -284,15 +292,30 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         last.append(luma_sentence(summary.luma))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
-    if shard is None:
-        last.append(f"Manifest: {printable(shown(output / 'colorbatch-manifest.jsonl'))}")
+    if job.shard is None:
+        last.append(f"Manifest: {printable(shown(job.output / 'colorbatch-manifest.jsonl'))}")
     else:
-        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(shown(output))}")
+        last.append(f"This was shard {job.shard}. When all are done: colorbatch merge {_argument(job.output)}")
     if not quiet or summary.failed:
-        first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
-        terminal.say("\n".join([first, *skipped_lines(summary), *(_stages(summary) if verbose else ()), *last]))
+        first = terminal.aligned(_table(summary)) if is_terminal else _line(summary)
+        skipped = skipped_lines(summary, with_hints=is_terminal)
+        next_step = _next_step(summary, job) if is_terminal and not wants_report else []
+        terminal.say("\n".join([first, *skipped, *(_stages(summary) if verbose else ()), *last, *next_step]))
     for line in [_line(summary), *skipped_lines(summary), *_stages(summary), *last]:
         logger.debug("%s", line.strip())
+
+
+def _next_step(summary: BatchSummary, job: BatchJob) -> list[str]:
+    """Return the command that shows the outputs, if there are some that a report can show."""
+    if summary.stopped or not summary.done or job.shard is not None or not isinstance(job.output, Path):
+        return []
+    source = f" --source {_argument(job.source)}" if isinstance(job.source, Path) else ""
+    return [f"See them before and after: colorbatch report {_argument(job.output)}{source} --open"]
+
+
+def _argument(place: Location) -> str:
+    """Return a place as it is typed on a command line."""
+    return shell_quoted(shown(place))
 
 
 def _line(summary: BatchSummary) -> str:
@@ -336,9 +359,16 @@ def _table(summary: BatchSummary) -> dict[str, str]:
     }
 
 
-def skipped_lines(summary: BatchSummary) -> list[str]:
-    """Return a line for each reason for which sources were skipped, the most frequent first."""
+def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[str]:
+    """Return a line for each reason for which sources were skipped, the most frequent first.
+
+    Args:
+        summary: of the run.
+        with_hints: name the option that changes it.
+
+    """
     from colorbatch.records.row import NOT_REACHED
+    from colorbatch.run.colorize import IN_COLOR
     from colorbatch.run.plan import NOT_SUPPORTED
 
     reasons = {reason: count for reason, count in summary.skip_reasons.items() if reason != NOT_REACHED}
@@ -348,6 +378,8 @@ def skipped_lines(summary: BatchSummary) -> list[str]:
         if len(kinds) < len(summary.unsupported):
             kinds.append("others")
         detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
+        if with_hints and reason == IN_COLOR:
+            detail = " (--already-color recolor colours them too)"
         lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
         if reason == NOT_SUPPORTED:
             lines += _advice_for(summary.unsupported)

@@ -7,6 +7,7 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
+from colorbatch.text import shell_quoted
 from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, LossName, ScheduleName, TrainingConfig
 from colorbatch.training.recipe import RECIPES, read_recipe
 
@@ -231,4 +232,4 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
         terminal.say(f"Stopped. To resume, run the same command with --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
-        terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")
+        terminal.say(f"Done. Export it with: colorbatch export {shell_quoted(str(result.last_checkpoint))}")
