@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from colorbatch.errors import UsageError
+from colorbatch.text import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,9 +83,11 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
     known = {name: found for name, found in known.items() if len(name) > 1 and name not in ("config", "help")}
     unknown = set(tables) - _TABLES or (set(table) - set(known) if isinstance(table, dict) else {command})
     if unknown:
+        meant = [did_you_mean(each, {*known, *_TABLES}) for each in sorted(unknown)]
+        there = f"The table [{command}] may have these options: {', '.join(sorted(known))}."
         raise UsageError(
             f"the config file {path} has unknown options: {', '.join(sorted(unknown))}",
-            advice=f"The table [{command}] may have these options: {', '.join(sorted(known))}.",
+            advice=" ".join(filter(None, [*meant, there])),
         )
     values = {}
     for name, value in table.items():

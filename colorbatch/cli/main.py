@@ -7,14 +7,16 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, ExitCode
 from colorbatch.job import WORKER_NAME
-from colorbatch.text import printable
+from colorbatch.text import did_you_mean, printable, shell_quoted
 from colorbatch.version import __version__
 
 COMMANDS = (
@@ -35,8 +37,28 @@ COMMANDS = (
 )
 
 
+_MEANT = {
+    **dict.fromkeys(("color", "colour", "colorize", "colorise", "colourize", "colourise", "convert", "start"), "run"),
+    **dict.fromkeys(("check", "compare"), "audit"),
+    **dict.fromkeys(("help", "man", "usage"), "--help"),
+    **dict.fromkeys(("list", "model"), "models"),
+    **dict.fromkeys(("join", "combine"), "merge"),
+    "version": "--version",
+    "undo": "restore",
+}
+"""Words that are given instead of a command, which do not resemble it."""
+
+
 class _Commands(click.Group):
     """A group that imports the module of a command only when that command is called."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command {printable(name)!r}. {_meant_by(name, args[1:])}".rstrip(), ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(COMMANDS)
@@ -46,6 +68,17 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"colorbatch.cli.{cmd_name}").command
         return command
+
+
+def _meant_by(name: str, others: Sequence[str]) -> str:
+    """Return a question that names the command meant by an unknown one, with an example if that is a folder."""
+    if name.lower() in ("help", "man", "usage") and others and others[0] in COMMANDS:
+        return f"Did you mean colorbatch {others[0]} --help?"
+    if meant := _MEANT.get(name.lower()):
+        return f"Did you mean colorbatch {meant}?"
+    if Path(name).exists():
+        return f"Did you mean colorbatch run {shell_quoted(name)} OUTPUT?"
+    return did_you_mean(name, COMMANDS)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

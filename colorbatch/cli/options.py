@@ -16,6 +16,7 @@ from colorbatch.inference.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.location import is_url, location_of, without_secrets
 from colorbatch.shard import Shard
+from colorbatch.text import did_you_mean
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,6 +48,21 @@ class _Location(_Path):
         if isinstance(value, str) and is_url(value) and "\0" not in value:
             return location_of(value)
         return super().convert(value, param, ctx)
+
+
+class Choice(click.Choice):  # type: ignore[type-arg] # not generic in older releases
+    """One of a few words."""
+
+    _MEANT: ClassVar[dict[str, str]] = {"gpu": "cuda", "nvidia": "cuda"}
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            meant = self._MEANT.get(str(value).lower())
+            question = f"Did you mean {meant}?" if meant in self.choices else did_you_mean(str(value), self.choices)
+            self.fail(f"{error.message} {question}".rstrip(), param, ctx)
 
 
 class FiniteRange(click.FloatRange):
@@ -138,7 +154,7 @@ def provider_option(function: _F) -> _F:
     """Add ``--provider``."""
     return click.option(
         "--provider",
-        type=click.Choice(get_args(ProviderName)),
+        type=Choice(get_args(ProviderName)),
         default="auto",
         show_default=True,
         help="Where the model runs. cpu and cuda are used or refused, never replaced.",

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
 from colorbatch.errors import ExitCode, UsageError
+from colorbatch.file_type import file_type_named
 from colorbatch.job import (
     AlreadyColor,
     BatchJob,
@@ -25,8 +26,7 @@ from colorbatch.job import (
     RayOptions,
 )
 from colorbatch.location import Location, shown
-from colorbatch.shard import Shard
-from colorbatch.text import printable
+from colorbatch.text import printable, shell_quoted
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--already-color",
-    type=click.Choice(get_args(AlreadyColor)),
+    type=options.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
     show_default=True,
     help="What to do with pictures that are already in colour; toned ones do not count.",
@@ -75,6 +75,11 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--exclude", multiple=True, metavar="GLOB", help="Exclude files that match, even if --include matches them."
+)
+@click.option(
+    "--strict-match",
+    is_flag=True,
+    help="Refuse a source without pictures, and patterns that match nothing, instead of warning of them.",
 )
 @click.option(
     "--only",
@@ -91,7 +96,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--engine",
-    type=click.Choice(get_args(EngineName)),
+    type=options.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
     help="Colour in threads of this process, in child processes, or on a Ray cluster. auto: child processes if "
@@ -143,7 +148,7 @@ _REASONS_SHOWN = 5
 @click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures, with a warning.")
 @click.option(
     "--jpeg-luma",
-    type=click.Choice(get_args(JpegLuma)),
+    type=options.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
     help="Copy the luma of JPEGs bit for bit, or re-encode it from their pixels.",
@@ -155,7 +160,7 @@ _REASONS_SHOWN = 5
 )
 @click.option(
     "--digital-source-type",
-    type=click.Choice(get_args(DigitalSourceType)),
+    type=options.Choice(get_args(DigitalSourceType)),
     default=BatchJob.digital_source_type,
     show_default=True,
     help="The IPTC term in the XMP of outputs that states how they were made.",
@@ -243,7 +248,7 @@ def command(
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    _show(summary, job.output, job.shard, quiet=quiet, verbose=verbose)
+    _show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
     if report and not interruption.exit_code and isinstance(job.output, Path):
         from colorbatch.cli.report import write
 
@@ -281,8 +286,12 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         raise UsageError(f"{log_file} already exists and is not a log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
-    """Log the summary; print it too, as a table on a terminal, but with ``quiet`` only after failures."""
+def _show(summary: BatchSummary, job: BatchJob, *, quiet: bool, verbose: bool, wants_report: bool) -> None:
+    """Log the summary; print it too, as a table and with what to do next on a terminal.
+
+    With ``quiet`` it is printed only after failures.
+    """
+    is_terminal = terminal.is_terminal()
     last = []
     if quiet:  # they were not shown when they happened
         named = summary.failures[:_FAILURES_SHOWN]
@@ -293,15 +302,30 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         last.append(luma_sentence(summary.luma))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
-    if shard is None:
-        last.append(f"Manifest: {printable(shown(output / 'colorbatch-manifest.jsonl'))}")
+    if job.shard is None:
+        last.append(f"Manifest: {printable(shown(job.output / 'colorbatch-manifest.jsonl'))}")
     else:
-        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(shown(output))}")
+        last.append(f"This was shard {job.shard}. When all are done: colorbatch merge {_argument(job.output)}")
     if not quiet or summary.failed:
-        first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
-        terminal.say("\n".join([first, *skipped_lines(summary), *(_stages(summary) if verbose else ()), *last]))
+        first = terminal.aligned(_table(summary)) if is_terminal else _line(summary)
+        skipped = skipped_lines(summary, with_hints=is_terminal)
+        next_step = _next_step(summary, job) if is_terminal and not wants_report else []
+        terminal.say("\n".join([first, *skipped, *(_stages(summary) if verbose else ()), *last, *next_step]))
     for line in [_line(summary), *skipped_lines(summary), *_stages(summary), *last]:
         logger.debug("%s", line.strip())
+
+
+def _next_step(summary: BatchSummary, job: BatchJob) -> list[str]:
+    """Return the command that shows the outputs, if there are some that a report can show."""
+    if summary.stopped or not summary.done or job.shard is not None or not isinstance(job.output, Path):
+        return []
+    source = f" --source {_argument(job.source)}" if isinstance(job.source, Path) else ""
+    return [f"See them before and after: colorbatch report {_argument(job.output)}{source} --open"]
+
+
+def _argument(place: Location) -> str:
+    """Return a place as it is typed on a command line."""
+    return shell_quoted(shown(place))
 
 
 def _line(summary: BatchSummary) -> str:
@@ -345,9 +369,16 @@ def _table(summary: BatchSummary) -> dict[str, str]:
     }
 
 
-def skipped_lines(summary: BatchSummary) -> list[str]:
-    """Return a line for each reason for which sources were skipped, the most frequent first."""
+def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[str]:
+    """Return a line for each reason for which sources were skipped, the most frequent first.
+
+    Args:
+        summary: of the run.
+        with_hints: name the option that changes it.
+
+    """
     from colorbatch.records.row import NOT_REACHED
+    from colorbatch.run.colorize import IN_COLOR
     from colorbatch.run.plan import NOT_SUPPORTED
 
     reasons = {reason: count for reason, count in summary.skip_reasons.items() if reason != NOT_REACHED}
@@ -357,9 +388,19 @@ def skipped_lines(summary: BatchSummary) -> list[str]:
         if len(kinds) < len(summary.unsupported):
             kinds.append("others")
         detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
+        if with_hints and reason == IN_COLOR:
+            detail = " (--already-color recolor colours them too)"
         lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
+        if reason == NOT_SUPPORTED:
+            lines += _advice_for(summary.unsupported)
     others = len(reasons) - len(lines)
     return [*lines, f"  and for {others} other reasons, all in the manifest"] if others else lines
+
+
+def _advice_for(unsupported: Mapping[str, int]) -> list[str]:
+    """Return a line for each type of file among those skipped for which it is known what to do with it."""
+    found = (file_type_named(f"x{kind}") for kind, _ in _most_frequent(unsupported))
+    return [f"    {each.name}: {each.advice}" for each in dict.fromkeys(found) if each is not None]
 
 
 def _most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
+from colorbatch.text import shell_quoted
 from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, LossName, ScheduleName, TrainingConfig
 from colorbatch.training.recipe import RECIPES, read_recipe
 
@@ -35,7 +36,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.argument("color_dir", type=options.PATH)
 @click.option(
     "--recipe",
-    type=click.Choice(RECIPES),
+    type=options.Choice(RECIPES),
     is_eager=True,
     expose_value=False,
     callback=_use_recipe,
@@ -43,7 +44,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--architecture",
-    type=click.Choice(ARCHITECTURE_NAMES),
+    type=options.Choice(ARCHITECTURE_NAMES),
     default="unet",
     show_default=True,
     help="The network: the published U-Net, or one with an encoder pretrained on ImageNet and a head that "
@@ -136,7 +137,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--freeze/--no-freeze", default=False, help="Do not train pretrained weights.")
 @click.option(
     "--schedule",
-    type=click.Choice(get_args(ScheduleName)),
+    type=options.Choice(get_args(ScheduleName)),
     default="constant",
     show_default=True,
     help="How the learning rate changes: cosine reduces it to 0.",
@@ -166,7 +167,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--loss",
-    type=click.Choice(get_args(LossName)),
+    type=options.Choice(get_args(LossName)),
     help="The loss: squared error of RGB (mse) or of chroma, Huber loss of chroma, or cross-entropy over bins "
     "of colour. [default: mse for unet, bins for the others]",
 )
@@ -197,7 +198,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--device",
-    type=click.Choice(get_args(DeviceName)),
+    type=options.Choice(get_args(DeviceName)),
     default="auto",
     show_default=True,
     help="Where the network is trained; auto uses CUDA if available.",
@@ -231,4 +232,4 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
         terminal.say(f"Stopped. To resume, run the same command with --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
-        terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")
+        terminal.say(f"Done. Export it with: colorbatch export {shell_quoted(str(result.last_checkpoint))}")

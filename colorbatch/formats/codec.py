@@ -15,6 +15,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
+from colorbatch.file_type import SNIFFED as TYPE_SNIFFED
+from colorbatch.file_type import file_type_of
 from colorbatch.formats import (
     heif,
     jpeg,
@@ -98,12 +100,12 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
 
     """
     if not data:
-        raise UnreadablePictureError("the file is empty")
+        raise UnreadablePictureError("the file is empty", advice=UnreadablePictureError.without_salvage)
     kind = sniff(data[:SNIFFED])
     if kind is None and data.count(0) == len(data):
         raise UnreadablePictureError("the file has only zero bytes")
     if kind is None:
-        raise UnreadablePictureError("not a known picture format")
+        raise _not_a_picture(data[:TYPE_SNIFFED])
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
         with _TRUNCATED_SWITCH.off():
@@ -115,6 +117,18 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
             picture = _decode(data, kind, max_megapixels)
         jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
         return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
+
+
+def _not_a_picture(head: bytes) -> PictureError:
+    """Return the error for a file that begins like no picture that is read."""
+    found = file_type_of(head)
+    if found is not None:
+        return UnsupportedPictureError(f"it is {found.name}, not a picture that can be coloured", advice=found.advice)
+    return UnreadablePictureError(
+        "not a known picture format",
+        advice="Convert a copy to TIFF or PNG if it is a picture of another kind; restore it from a backup if it is "
+        "damaged.",
+    )
 
 
 def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -322,7 +336,7 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     salvage = ImageFile.LOAD_TRUNCATED_IMAGES
     directories = tiff_directory.pages_of(data, layout, salvage=salvage)
     if not directories:
-        raise UnreadablePictureError("a TIFF without pages")
+        raise UnreadablePictureError("a TIFF without pages", advice=UnreadablePictureError.without_salvage)
     pages = [PageTags(data, directory, layout) for directory in directories]
     refuse_raw(data, pages)
     bare = tiff_directory.copy_for_decoders(data, directories, layout)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorbatch.errors import UsageError
+from colorbatch.file_type import file_type_named
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _brands_of(head: bytes) -> list[bytes]:
 
 
 def is_unsupported_picture(name: str) -> bool:
-    """Return whether a name is that of a kind of picture that is not read."""
-    return _suffix(name) in _UNSUPPORTED_EXTENSIONS
+    """Return whether a name is that of a kind of picture, or of a file that may hold pictures, that is not read."""
+    return _suffix(name) in _UNSUPPORTED_EXTENSIONS or file_type_named(name) is not None
 
 
 def is_evicted_picture(name: str) -> bool:

@@ -46,6 +46,8 @@ def test_a_named_file_is_read_instead(
     ("text", "message"),
     [
         ("[run]\nvividnes = 1\n", "has unknown options: vividnes"),
+        ("[run]\nalready-colour = 'copy'\n", "Did you mean already-color?"),
+        ("[rum]\n", "Did you mean run?"),
         ("[rum]\n", "has unknown options: rum"),
         ("run = 3\n", "has unknown options: run"),
         ("[run]\nstrength = 9\n", "colorbatch.toml, strength: 9.0 is not in the range"),

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import CommandLine
 from PIL import Image
 from rich.cells import cell_len
 from rich.console import Console
@@ -95,10 +97,25 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
     assert table[7:] == [
         "10 photographs: every grey value unchanged (10 within 1 level)",
         f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl",
+        f"See them before and after: colorbatch report {tmp_path}/out --source {source} --open",
         "",
     ]
     assert "\x1b[31m" not in shown.replace("\\x1b[31m", "")  # the name of a file steers nothing
     assert shown.rindex("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is there again
+
+
+def test_the_command_that_a_terminal_names_next_can_be_typed(
+    command_line: CommandLine, tmp_path: Path, small: Path, model_path: Path
+) -> None:
+    source, output = small.rename(tmp_path / "Ann's photos"), tmp_path / "in colour"
+    code, shown = on_a_terminal(80, "run", "--model", model_path, source, output)
+    assert code == 1
+    (named,) = [line for line in lines_of(shown) if "colorbatch report" in line]
+    program, *arguments = shlex.split(named.partition(": ")[2])
+    assert (program, arguments.pop()) == ("colorbatch", "--open")
+    assert command_line(*arguments) == 0
+    _, shown = on_a_terminal(80, "run", "--report", "--model", model_path, source, output)
+    assert "colorbatch report" not in shown
 
 
 @pytest.mark.parametrize("columns", [20, 70])

@@ -90,6 +90,33 @@ def test_why_sources_were_skipped_is_counted(
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_terminal_is_told_how_to_colour_what_was_skipped_in_colour() -> None:
+    summary = BatchSummary(skip_reasons={"it is in colour already": 7, "excluded": 2})
+    assert skipped_lines(summary, with_hints=True) == [
+        "  7 skipped: in colour already (--already-color recolor colours them too)",
+        "  2 skipped: excluded",
+    ]
+
+
+@pytest.mark.parametrize("is_dry", [False, True])
+def test_strict_match_is_exit_2_and_writes_nothing(
+    command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_dry: bool
+) -> None:
+    options = ["--strict-match", "--include", "*.none", *(["--dry-run"] if is_dry else [])]
+    assert command_line("run", *options, source, tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("Error: no file matches --include *.none; ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_source_is_a_warning(
+    command_line: CommandLine, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    assert command_line("run", "--model", model_path, tmp_path / "in", tmp_path / "out") == 0
+    assert f"WARNING: there are no pictures in {tmp_path / 'in'}: it is empty" in capsys.readouterr().err
+    assert command_line("run", "--strict-match", tmp_path / "in", tmp_path / "out") == 2
+
+
 def test_of_many_reasons_and_kinds_the_most_frequent_are_named() -> None:
     reasons = {f"reason {number}": number for number in range(1, 7)} | {"not a supported kind": 28}
     kinds = {f".k{number}": number for number in range(1, 8)}

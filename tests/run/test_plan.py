@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,39 @@ def test_a_pattern_that_matches_nothing_is_a_warning(
     plan_batch(open_store(source), open_store(tmp_path / "out"), include, exclude)
     found = [message.removeprefix("no file matches ").split(";")[0] for message in caplog.messages]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "include", "expected"),
+    [
+        ((), (), "there are no pictures in {source}: it is empty"),
+        (("notes.txt", ".hidden.jpg"), (), "there are no pictures in {source}"),
+        (("a.jpg",), ("*.tif",), "no file matches --include *.tif"),
+        (("a.jpg",), (), None),
+        (("broken.jpg",), ("b*",), None),
+    ],
+)
+def test_a_source_without_pictures_is_a_warning_or_refused(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    names: tuple[str, ...],
+    include: tuple[str, ...],
+    expected: str | None,
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in names:
+        (source / name).write_bytes(b"\xff\xd8\xff")
+    places = open_store(source), open_store(tmp_path / "out")
+    plan_batch(*places, include)
+    assert [message.split(";")[0] for message in caplog.messages] == (
+        [expected.format(source=source)] if expected else []
+    )
+    if expected is None:
+        plan_batch(*places, include, strict_match=True)
+        return
+    with pytest.raises(UsageError, match=re.escape(expected.format(source=source))):
+        plan_batch(*places, include, strict_match=True)
 
 
 def test_pictures_of_other_kinds_are_told_from_files_that_are_none(tmp_path: Path) -> None:
