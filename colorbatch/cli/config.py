@@ -31,7 +31,7 @@ def config_option(function: _F) -> _F:
         is_eager=True,
         expose_value=False,
         callback=_read,
-        help=f"A TOML file with options for this command. [default: {CONFIG_NAME} in the working folder, if any]",
+        help=f"A TOML file with options. [default: {CONFIG_NAME} in the working folder]",
     )(function)
 
 
