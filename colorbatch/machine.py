@@ -16,8 +16,8 @@ _MAX_KEPT_BLOCK = 32 * 2**20
 """Size in bytes from which blocks are mapped rather than kept; the largest that glibc accepts."""
 _MAX_FREE = 128 * 2**20
 """Maximum number of free bytes at the end of the heap."""
-_GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/dxg"))
-"""Made by the driver of NVIDIA on Linux, and by the Linux subsystem of Windows."""
+_GPU_DEVICE = Path("/dev/nvidia0")
+"""Made by the driver of NVIDIA on Linux; a container may have it without the programs of the driver."""
 _DEFAULT_MEMORY = 8 * 2**30
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -62,8 +62,8 @@ def container_memory() -> int | None:
 
 
 def has_nvidia_gpu() -> bool:
-    """Return whether the driver of an NVIDIA GPU is installed: it alone comes with ``nvidia-smi``."""
-    return shutil.which("nvidia-smi") is not None or any(path.exists() for path in _GPU_DEVICES)
+    """Return whether the driver of an NVIDIA GPU is installed, which comes with ``nvidia-smi``."""
+    return shutil.which("nvidia-smi") is not None or _GPU_DEVICE.exists()
 
 
 class MemoryBudget:

@@ -96,7 +96,7 @@ def test_a_container_s_limit_comes_before_the_machine_s_memory(
 def test_a_gpu_is_known_by_its_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: int, program: int, *, expected: bool
 ) -> None:
-    monkeypatch.setattr(machine, "_GPU_DEVICES", (tmp_path / "nvidia0",))
+    monkeypatch.setattr(machine, "_GPU_DEVICE", tmp_path / "nvidia0")
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi" if program else None)
     if device:
         (tmp_path / "nvidia0").touch()
