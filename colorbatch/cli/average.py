@@ -9,7 +9,7 @@ from colorbatch.extras import needs_extra
 from colorbatch.text import printable, shell_quoted
 
 
-@click.command("average", short_help="Average several checkpoints.")
+@click.command("average")
 @click.argument("checkpoints", metavar="CHECKPOINT...", type=options.PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=options.PATH, metavar="MEAN.pth", required=True, help="The checkpoint to write.")
 @options.quiet_option

@@ -11,11 +11,6 @@ from click.core import ParameterSource
 from colorbatch.errors import UsageError
 from colorbatch.text import did_you_mean
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 CONFIG_NAME = "colorbatch.toml"
 _TABLES = frozenset({"run", "evaluate"})
 """Tables of the config file: one for each command with ``--config``."""
@@ -31,7 +26,7 @@ def config_option(function: _F) -> _F:
         is_eager=True,
         expose_value=False,
         callback=_read,
-        help=f"A TOML file with options for this command. [default: {CONFIG_NAME} in the working folder, if any]",
+        help=f"A TOML file with options. [default: {CONFIG_NAME} in the working folder]",
     )(function)
 
 
@@ -69,7 +64,7 @@ def _to_text(value: object) -> str:
 def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
     path = given or Path(CONFIG_NAME)
     try:
-        tables = tomllib.loads(path.read_text("utf-8-sig"))
+        tables = _parsed(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         if given is None:
             return
@@ -105,6 +100,16 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
     ctx.meta[_EFFECTIVE] = path
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML with a reader that is imported only here: the help need not wait for it."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    tables: dict[str, Any] = tomllib.loads(text)
+    return tables
 
 
 def _options(ctx: click.Context) -> list[click.Option]:

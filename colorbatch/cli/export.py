@@ -11,7 +11,7 @@ from colorbatch.inference.provider import import_onnxruntime
 from colorbatch.text import printable, shell_quoted
 
 
-@click.command("export", short_help="Export a checkpoint as an ONNX model.")
+@click.command("export")
 @click.argument("checkpoint", type=options.PATH)
 @click.option(
     "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the extension .onnx]"
@@ -90,3 +90,4 @@ def command(
         name, argument = printable(str(result.path)), shell_quoted(str(result.path))
         size = result.path.stat().st_size / 1e6
         terminal.say(f"Wrote {name} ({size:.1f} MB). Use it with: colorbatch run --model {argument} SOURCE OUTPUT")
+        terminal.say(parity.verdict(result.report))

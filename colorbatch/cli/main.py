@@ -4,9 +4,7 @@ import io
 import logging
 import os
 import sys
-import tempfile
 import threading
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -15,26 +13,27 @@ import click
 
 from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, ExitCode
-from colorbatch.job import WORKER_NAME
 from colorbatch.text import did_you_mean, printable, shell_quoted
 from colorbatch.version import __version__
 
-COMMANDS = (
-    "run",
-    "merge",
-    "report",
-    "audit",
-    "restore",
-    "train",
-    "average",
-    "export",
-    "verify",
-    "evaluate",
-    "inspect",
-    "models",
-    "preview",
-    "doctor",
-)
+_SHORT_HELP = {
+    "run": "Colour a folder of pictures.",
+    "merge": "Merge the shards of a job into one manifest.",
+    "report": "Write a page that shows each picture before and after.",
+    "audit": "Prove that nothing is missing and only colour was added.",
+    "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
+    "train": "Train a network on colour pictures.",
+    "average": "Average several checkpoints.",
+    "export": "Export a checkpoint as an ONNX model.",
+    "verify": "Compare a model with its checkpoint.",
+    "evaluate": "Measure a model on colour pictures.",
+    "inspect": "Show the contract of a model file.",
+    "models": "List the built-in models.",
+    "preview": "Show one picture coloured in several ways, side by side.",
+    "doctor": "Test what works on this machine.",
+}
+"""What each command does; it stands here so that the list of commands imports none of them."""
+COMMANDS = tuple(_SHORT_HELP)
 
 
 _MEANT = {
@@ -67,7 +66,13 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"colorbatch.cli.{cmd_name}").command
+        command.short_help = _SHORT_HELP[cmd_name]
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SHORT_HELP.items()))
 
 
 def _meant_by(name: str, others: Sequence[str]) -> str:
@@ -81,7 +86,7 @@ def _meant_by(name: str, others: Sequence[str]) -> str:
     return did_you_mean(name, COMMANDS)
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="colorbatch")
 def colorbatch() -> None:
     """Colour whole folders of black-and-white photographs.
@@ -117,13 +122,25 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
     _close_streams()
-    if any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate()):
+    if _has_workers():
         os._exit(code)  # work that could not be aborted writes nothing any more, so do not wait for it
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
+def _has_workers() -> bool:
+    """Return whether threads that colour pictures are still running."""
+    if "colorbatch.job" not in sys.modules:  # nothing was to be coloured; importing it would only delay the help
+        return False
+    from colorbatch.job import WORKER_NAME
+
+    return any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate())
+
+
 def _report_bug(error: Exception) -> ExitCode:
     """Write the traceback to a file and print its path in one line."""
+    import tempfile
+    import traceback
+
     where = "no file could be written for the traceback"
     try:
         with tempfile.NamedTemporaryFile(

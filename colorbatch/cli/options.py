@@ -146,7 +146,7 @@ def model_option(function: _F) -> _F:
         type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
-        help="The name of a built-in model, or an .onnx file.",
+        help="A built-in model (see colorbatch models), or an .onnx file.",
     )(function)
 
 
@@ -157,7 +157,7 @@ def provider_option(function: _F) -> _F:
         type=Choice(get_args(ProviderName)),
         default="auto",
         show_default=True,
-        help="Where the model runs. cpu and cuda are used or refused, never replaced.",
+        help="Where the model runs. cpu and cuda are never replaced.",
     )(function)
 
 
@@ -184,25 +184,26 @@ _working_size = click.option(
     "--working-size",
     type=WORKING_SIZE,
     metavar="N",
-    help="Short side of the picture as the network sees it, in pixels; the output keeps the source's size. "
-    "[default: from the model]",
+    help="Short side in pixels that the network sees; outputs keep their size. [default: from the model]",
 )
 _vividness = click.option(
     "--vividness",
     type=VIVIDNESS,
-    help="From 0 (careful) to 1 (vivid), for models that support it. [default: from the model]",
+    metavar="V",
+    help="From 0 (careful) to 1 (vivid). [default: from the model]",
 )
 _strength = click.option(
     "--strength",
     type=STRENGTH,
     default=1.0,
     show_default=True,
+    metavar="S",
     help="Scales the colours of any model; 0 is grey.",
 )
 _tta = click.option(
     "--tta/--no-tta",
     default=False,
-    help="Average with the colours of the mirrored picture: calmer colours, twice the network's time.",
+    help="Average with the mirrored picture: calmer colours, twice the time.",
 )
 
 

@@ -10,7 +10,7 @@ from colorbatch.cli import options, terminal
 from colorbatch.text import printable
 
 
-@click.command("restore", short_help="Restore grey JPEGs bit for bit from the coloured ones.")
+@click.command("restore")
 @click.argument("output", type=options.PATH)
 @click.argument("destination", type=options.PATH)
 @options.json_option

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
+from colorbatch.cli.help import GroupedCommand
 from colorbatch.errors import ExitCode, UsageError
 from colorbatch.file_type import file_type_named
 from colorbatch.job import (
@@ -35,7 +36,22 @@ _FAILURES_SHOWN = 10
 _REASONS_SHOWN = 5
 
 
-@click.command("run", short_help="Colour a folder of pictures.")
+_GROUPS = {
+    "Everyday options": ("--model", "--vividness", "--already-color", "--report", "--dry-run", "--quiet", "--verbose"),
+    "Colour": ("--strength", "--working-size", "--tta"),
+    "Files": (
+        *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
+        *("--jpeg-luma", "--convert-profile", "--preserve-times", "--trust-times", "--fail-fast"),
+    ),
+    "Speed, and many machines": (
+        *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
+        *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
+    ),
+    "Record": ("--mark", "--digital-source-type", "--json", "--log-file", "--config"),
+}
+
+
+@click.command("run", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("source", type=options.LOCATION)
 @click.argument("output", type=options.LOCATION)
 @options.model_option
@@ -45,66 +61,59 @@ _REASONS_SHOWN = 5
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Number of pictures computed at the same time. [default: one per core]",
+    help="Pictures computed at the same time. [default: one per core]",
 )
 @click.option(
     "--memory-limit",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Memory for pictures in progress, such as 4GB; a picture that needs more is processed alone. "
-    "[default: half of the machine's]",
+    help="Memory for pictures in progress, such as 4GB. [default: half of the machine's]",
 )
 @click.option(
     "--gpu-memory",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Maximum GPU memory to use, such as 2GB. [default: as much as needed]",
+    help="Maximum GPU memory, such as 2GB. [default: as needed]",
 )
 @click.option(
     "--already-color",
     type=options.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
     show_default=True,
-    help="What to do with pictures that are already in colour; toned ones do not count.",
+    help="What to do with pictures in colour; toned ones do not count.",
 )
 @click.option(
     "--include",
     multiple=True,
     metavar="GLOB",
-    help="Colour only files whose names match, or whose paths match if GLOB has a slash; may be given several times.",
+    help="Colour only files with a matching name, or path if GLOB has a slash; may be repeated.",
 )
-@click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="Exclude files that match, even if --include matches them."
-)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave matching files out; may be repeated.")
 @click.option(
     "--strict-match",
     is_flag=True,
-    help="Refuse a source without pictures, and patterns that match nothing, instead of warning of them.",
+    help="Exit with 2 if a pattern matches nothing, or there are no pictures.",
 )
 @click.option(
     "--only",
     "only_list",
     type=options.PATH,
     metavar="LIST",
-    help="Process only the files in this list, one path below SOURCE per line; all others stay unchanged.",
+    help="Process only the files in this list, one path below SOURCE per line.",
 )
 @click.option(
     "--shard",
     type=options.ShardOfJob(),
-    help="Process one of N shards; other machines process the rest, and colorbatch merge OUTPUT merges them. "
-    "auto: the task of a SLURM array.",
+    help="Process one of N shards, to be merged at the end. auto: the task of a SLURM array.",
 )
 @click.option(
     "--engine",
     type=options.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
-    help="Colour in threads of this process, in child processes, or on a Ray cluster. auto: child processes if "
-    "that is faster.",
+    help="Where pictures are processed.",
 )
-@click.option(
-    "--ray-address", metavar="auto|ADDRESS", help="Address of the Ray cluster. [default: start one on this machine]"
-)
+@click.option("--ray-address", metavar="auto|ADDRESS", help="The Ray cluster. [default: start one here]")
 @click.option(
     "--cpus-per-worker",
     type=click.IntRange(min=1),
@@ -117,17 +126,17 @@ _REASONS_SHOWN = 5
     "--num-gpus-per-worker",
     type=options.FiniteRange(min=0),
     metavar="F",
-    help="GPUs per Ray worker. [default: 1 with --provider cuda, else 0]",
+    help="GPUs per Ray worker. [default: 1 with cuda, else 0]",
 )
 @click.option(
     "--preserve-times",
     is_flag=True,
-    help="Give outputs the times of the last change of their sources; local folders only.",
+    help="Give outputs the times of their sources; local folders only.",
 )
 @click.option(
     "--trust-times",
     is_flag=True,
-    help="Do not read sources and outputs again whose sizes and times of the last change are unchanged.",
+    help="Do not read files again whose sizes and times are unchanged.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
@@ -135,7 +144,8 @@ _REASONS_SHOWN = 5
     type=options.FiniteRange(min=0, min_open=True),
     default=BatchJob.max_megapixels,
     show_default=True,
-    help="A picture or page with more pixels fails before it is decoded.",
+    metavar="N",
+    help="Larger pictures fail before they are decoded.",
 )
 @click.option(
     "--timeout",
@@ -143,33 +153,34 @@ _REASONS_SHOWN = 5
     default=BatchJob.timeout,
     show_default=True,
     metavar="SECONDS",
-    help="A picture fails if the model takes longer for one of its pages.",
+    help="A page that takes the model longer fails.",
 )
-@click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures, with a warning.")
+@click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures.")
 @click.option(
     "--jpeg-luma",
     type=options.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
-    help="Copy the luma of JPEGs bit for bit, or re-encode it from their pixels.",
+    help="Copy the luma of JPEGs bit for bit, or re-encode it.",
 )
 @click.option(
     "--convert-profile",
     is_flag=True,
-    help="Convert JPEGs with a tone curve of their own to sRGB, which re-encodes their luma.",
+    help="Convert JPEGs with another tone curve to sRGB.",
 )
 @click.option(
     "--digital-source-type",
     type=options.Choice(get_args(DigitalSourceType)),
     default=BatchJob.digital_source_type,
-    show_default=True,
-    help="The IPTC term in the XMP of outputs that states how they were made.",
+    metavar="TERM",
+    help="IPTC term for how outputs were made: compositeWithTrainedAlgorithmicMedia (the default) or "
+    "algorithmicallyEnhanced.",
 )
-@click.option("--mark/--no-mark", default=True, help="Whether outputs state that a model made their colours.")
-@click.option("--report", is_flag=True, help="Write the report at the end, as colorbatch report does.")
 @click.option(
-    "--dry-run", is_flag=True, help="Print the plan on stdout and an estimate of the time on stderr; write nothing."
+    "--mark/--no-mark", default=True, show_default=True, help="State in outputs that a model made their colours."
 )
+@click.option("--report", is_flag=True, help="Write a page that shows each picture before and after.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and how long it would take; write nothing.")
 @options.log_file_option
 @config_option
 @options.json_option
@@ -197,13 +208,14 @@ def command(
 ) -> None:
     """Colour every picture below SOURCE, a folder or one file. The outputs get the same paths below OUTPUT.
 
-    SOURCE is never modified. A damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records what
-    happened to every file, and a second run does only what is left. SOURCE and OUTPUT may be URLs of object stores or
-    servers, such as s3://bucket/photos, gs://, az:// or sftp://.
+    SOURCE is never modified, and a damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records
+    what happened to every file; a second run does only what is left. Both may be URLs, such as s3://bucket/photos.
 
     \b
     Example:
-      colorbatch run old_photos/ out/
+      colorbatch run old_photos/ out/            # colour everything
+      colorbatch run -n old_photos/ out/         # only say what would happen
+      colorbatch run --report --vividness 0.5 old_photos/ out/
     """
     from colorbatch.cli.display import reporter
     from colorbatch.machine import keep_freed_memory

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.cli.help import GroupedCommand
 from colorbatch.extras import needs_extra
 from colorbatch.text import shell_quoted
 from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, LossName, ScheduleName, TrainingConfig
@@ -32,7 +33,21 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
         ctx.default_map = {**(ctx.default_map or {}), **read_recipe(name)}
 
 
-@click.command("train", short_help="Train a network on colour pictures.")
+_GROUPS = {
+    "Everyday options": ("--recipe", "--out", "--epochs", "--init", "--resume", "--device", "--quiet", "--verbose"),
+    "Pictures": (
+        *("--gray-dir", "--size", "--crop", "--limit", "--validation", "--validation-dir"),
+        *("--aged", "--softened", "--sharpened", "--recompressed", "--hinted"),
+    ),
+    "Network": ("--architecture", "--loss", "--balance", "--freeze"),
+    "Steps": (
+        *("--batch-size", "--learning-rate", "--pretrained-rate", "--schedule", "--warmup", "--weight-decay"),
+        *("--clip-norm", "--ema", "--amp", "--seed", "--keep"),
+    ),
+}
+
+
+@click.command("train", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("color_dir", type=options.PATH)
 @click.option(
     "--recipe",

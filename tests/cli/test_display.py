@@ -18,7 +18,7 @@ from rich.console import Console
 
 from colorbatch.cli import display
 from colorbatch.cli.display import Bar, Lines, cut
-from colorbatch.cli.terminal import duration
+from colorbatch.cli.terminal import about, duration
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -225,3 +225,20 @@ def test_cut_counts_columns_not_letters(text: str, width: int, shown: str) -> No
 )
 def test_times_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "about 1 s"),
+        (4.4, "about 4 s"),
+        (89.4, "about 89 s"),
+        (100, "about 2 min"),
+        (3600, "about 60 min"),
+        (5400, "about 2 h"),
+        (36_000, "about 10 h"),
+        (200_000, "about 2 days"),
+    ],
+)
+def test_estimates_are_no_more_exact_than_they_can_be(seconds: float, text: str) -> None:
+    assert about(seconds) == text
