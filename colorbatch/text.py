@@ -23,14 +23,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shell_quoted(path: str) -> str:
-    """Return a printable path as it is typed in a shell: that of POSIX, or in double quotes on Windows.
+    """Return a path as it is typed in a shell, all of it printable: that of POSIX, or in double quotes on Windows.
 
-    A path that begins with a dash gets a dot in front of it.
+    A path that begins with a dash gets a dot in front of it. What cannot be printed is escaped as in Bash and Zsh
+    (POSIX.1-2024, section 2.2.4, "Dollar-Single-Quotes").
     """
-    path = printable(f"./{path}" if path.startswith("-") else path)
-    if os.name != "nt":
+    path = f"./{path}" if path.startswith("-") else path
+    if os.name == "nt":
+        path = printable(path)
+        return f'"{path}"' if re.search(r"[^\w.:\\/~-]", path) else path
+    if path.isprintable():
         return shlex.quote(path)
-    return f'"{path}"' if re.search(r"[^\w.:\\/~-]", path) else path
+    return f"$'{''.join(map(_escaped, path))}'"
+
+
+def _escaped(character: str) -> str:
+    """Return a character as it is typed between dollar-single-quotes."""
+    if character in "'\\":
+        return f"\\{character}"
+    return character if character.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def to_utf_8(name: str) -> str:
