@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from colorbatch.errors import ColorbatchError, UnsupportedPictureError
@@ -16,8 +17,9 @@ from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 _MAX_DIFFERENCE = 12
 """Maximum mean difference after a round trip, of 255 levels; a smooth picture loses far less in any format."""
-_OPTIONAL = frozenset({"AVIF", "HEIC"})
+_OPTIONAL = frozenset({"AVIF", "HEIC", "raw"})
 """Kinds that a build of Pillow may lack, or that need an extra."""
+_DNG_VERSION = 50706
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def _foreign_kinds() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
     yield "Netpbm", image, "PPM", {}
     yield "AVIF", image, "AVIF", {}
     yield "HEIC", image, "HEIF", {}
+    yield "raw", image, "RAW", {}
 
 
 def _try_own(kind: str, picture: Picture) -> Trial:
@@ -108,6 +111,8 @@ def _to_16_bits(levels: Pixels) -> Pixels:
 
 
 def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
+    if name == "RAW":
+        return _dng_of(np.asarray(image))
     if name == "HEIF":
         with needs_extra("heif"):
             import pillow_heif
@@ -120,6 +125,16 @@ def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
         )
     buffer = io.BytesIO()
     image.save(buffer, name, **arguments)
+    return buffer.getvalue()
+
+
+def _dng_of(levels: Pixels) -> bytes:
+    """Return a linear DNG (DNG 1.7, chapter 2) of RGB levels in sRGB."""
+    light = (np.maximum(levels / 255 + 0.055, 0) / 1.055) ** 2.4
+    version = (_DNG_VERSION, "B", 4, bytes((1, 4, 0, 0)), True)
+    buffer = io.BytesIO()
+    samples = np.round(light * 65535).astype(np.uint16)
+    tifffile.imwrite(buffer, samples, photometric="linear_raw", metadata=None, extratags=[version])
     return buffer.getvalue()
 
 

@@ -10,7 +10,14 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.formats.kinds import PICTURE_EXTENSIONS, SNIFFED, is_unsupported_picture, output_extension, sniff
+from colorbatch.formats.kinds import (
+    PICTURE_EXTENSIONS,
+    SNIFFED,
+    is_unsupported_picture,
+    lacks_extra,
+    output_extension,
+    sniff,
+)
 from colorbatch.run.output_names import family_of, free_name, namesakes
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
@@ -23,7 +30,8 @@ NOT_SELECTED = "not in the list given with --only"
 """Reason of an excluded source; its row and whatever an earlier run made of it are kept."""
 NOT_A_PICTURE = "not a picture file name"
 NOT_SUPPORTED = "not a supported kind"
-"""Reasons of sources whose extensions are not those of a kind that is read; the latter are pictures."""
+RAW_NOT_READ = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
+"""Reasons of sources whose extensions are not those of a kind that is read; the last two are pictures."""
 _NAMES_SHOWN = 3
 _HEADS_AT_ONCE = 16
 """Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
@@ -123,6 +131,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
         reason = NOT_SUPPORTED if is_unsupported_picture(last) else NOT_A_PICTURE
         return replace(planned, verdict="skipped", reason=reason)
+    if entry.key and not entry.problem and lacks_extra(last):
+        return replace(planned, verdict="skipped", reason=RAW_NOT_READ)
     return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
 
 

@@ -13,6 +13,7 @@ import pillow_heif
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from raw_files import dng, mosaic_of
 
 Levels = NDArray[Any]
 SIDE = 40
@@ -110,6 +111,7 @@ def whole() -> Mapping[str, bytes]:
         "16.pgm": f"P5 {SIDE + 8} {SIDE} 65535\n".encode() + deep.astype(">u2").tobytes(),
         "grey.avif": saved(rgb, "AVIF", quality=100),
         "grey.heic": heif.getvalue(),
+        "camera.dng": dng(mosaic_of(np.dstack([levels(1, np.float64)] * 3))),
         "png.jpg": saved(grey, "PNG"),
     }
     in_rgb = {"photometric": "rgb", "compression": "webp"}
@@ -175,6 +177,9 @@ def bombs(*names: str) -> Mapping[str, bytes]:
         "later-frame.tif": _tiff_with_a_huge_page,
         "endless.tif": _tiff_that_leads_to_itself,
         "no-height.tif": _tiff_of_no_height,
+        "sensor.dng": lambda: with_tag(
+            with_tag(dng(mosaic_of(np.zeros((SIDE, SIDE, 3)))), "ImageWidth", 60_000), "ImageLength", 60_000
+        ),
         "one-strip.tif": lambda: with_tag(with_tag(tiff(small), "RowsPerStrip", SIDE), "ImageLength", 2_000_000),
         "channels.tif": lambda: with_tag(
             tiff(np.zeros((1000, 1000), np.uint16), compression="lzw"), "SamplesPerPixel", 600

@@ -57,6 +57,7 @@ def test_every_kind_of_the_documentation_is_coloured_and_keeps_its_luma(arena: A
             and Path(name).stem
             not in {
                 *("signed", "white-is-0", "palette", "1", "2", "4", "group3", "group4", "turned", "arithmetic"),
+                "camera",
             }
         ):
             assert np.abs(luma_of(after) - before).max() <= 1, name
@@ -113,7 +114,7 @@ def test_bombs_fail_by_themselves_in_2_gib_of_address_space(arena: Arena, megapi
     harmless = set(ended.rows) - set(kinds.bombs())
     assert not harmless & set(failed(ended))
     assert {"pixels.png", "wide.png", "pixels.gif", "pixels.jpg", "pixels.pgm", "pixels.jp2"} <= set(failed(ended))
-    assert {"later-frame.tif", "later-frame.gif"} <= set(failed(ended))
+    assert {"later-frame.tif", "later-frame.gif", "sensor.dng"} <= set(failed(ended))
     lying = ("no-height", "one-strip", "channels", "lerc", "webp", "jpegxr")
     assert {f"{name}.tif" for name in lying} <= set(failed(ended))
 
