@@ -21,6 +21,7 @@ from colorbatch.formats import (
     jpeg_end,
     jpeg_metadata,
     png,
+    psd,
     raw,
     tiff,
     tiff_directory,
@@ -159,6 +160,10 @@ def _bytes_of_raw(data: bytes, _kind: Kind) -> int:
 def _bytes_of_png(data: bytes, _kind: Kind) -> int:
     """Return the bytes from its header, which suffices even where Pillow opens the file only to salvage it."""
     return _bytes_of(*png.size_of(data), is_deep=png.bit_depth(data) == 16)
+
+
+def _bytes_of_psd(data: bytes, _kind: Kind) -> int:
+    return _bytes_of(*psd.size_of(data), is_deep=psd.is_deep(data))
 
 
 def _bytes_of_jpeg2000(data: bytes, _kind: Kind) -> int:
@@ -370,6 +375,12 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
 
 
+def _decode_psd(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    warnings: list[str] = []
+    frame = make_frame(psd.decode(data, max_megapixels, warnings), warnings)
+    return Picture((frame,), kind.written_as, warnings=tuple(warnings))
+
+
 def _decode_raw(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     warnings: list[str] = []
     developed = raw.develop(data, max_megapixels)
@@ -463,12 +474,14 @@ _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "RAW": _decode_raw,
+    "PSD": _decode_psd,
     "JPEG2000": _decode_jpeg2000,
 }
 _SIZES: dict[str, Callable[[bytes, Kind], int]] = {
     "PNG": _bytes_of_png,
     "TIFF": _bytes_of_tiff,
     "RAW": _bytes_of_raw,
+    "PSD": _bytes_of_psd,
     "JPEG2000": _bytes_of_jpeg2000,
 }
 _WITHOUT_METADATA: dict[str, Callable[[bytes], bytes]] = {

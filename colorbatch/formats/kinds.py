@@ -37,6 +37,7 @@ KINDS = {
         Kind("PPM", "PNG", (".ppm", ".pgm", ".pbm", ".pnm")),
         Kind("AVIF", "PNG", (".avif",)),
         Kind("HEIF", "PNG", (".heic", ".heif", ".hif")),
+        Kind("PSD", "TIFF", (".psd", ".psb")),
         Kind("RAW", "TIFF", _RAW_EXTENSIONS),
     )
 }
@@ -48,7 +49,7 @@ PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extensio
 """Lower-case extensions of the formats that are read."""
 _UNSUPPORTED_EXTENSIONS = frozenset(
     {
-        *(".psd", ".psb", ".xcf", ".kra", ".afphoto", ".ora", ".raw"),
+        *(".xcf", ".kra", ".afphoto", ".ora", ".raw"),
         *(".jxl", ".jxr", ".wdp", ".hdp", ".tga", ".pcx", ".pcd", ".exr", ".hdr", ".dpx", ".fits", ".djvu", ".dcm"),
         *(".eps", ".pdf", ".svg"),
     }
@@ -69,6 +70,7 @@ _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"BM", "BMP"),
+    (b"8BPS", "PSD"),
     (b"FUJIFILMCCD-RAW", "RAW"),
     *((start, "RAW") for start in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")),
     *((start, "RAW") for start in (b"IIIITwaR", b"IIIICwaR", b"MMMMRawT", b"II\x1a\0\0\0HEAPCCDR")),

@@ -1,11 +1,10 @@
 """What a raw file says beside its pixels: the descriptive tags of those that are like a TIFF (most are)."""
 
-import struct
 from dataclasses import replace
 
 from colorbatch.errors import UnreadablePictureError
 from colorbatch.formats.tiff_directory import layout_of, pages_of
-from colorbatch.formats.tiff_metadata import PageTags, metadata_of
+from colorbatch.formats.tiff_metadata import PageTags, metadata_of, said_in_srgb
 from colorbatch.pixels.metadata import Metadata
 
 _LIKE_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*", b"IIU\0": b"II*\0"}
@@ -17,8 +16,6 @@ _KEPT = frozenset(
 """Tags that describe the photograph: those of the sensor and of DNG would make readers take the output for raw."""
 _OF_SENSOR = frozenset({37500, 40962, 40963, 41730})
 """Tags of EXIF about what was recorded: maker notes, sizes, pattern of the colour filters (EXIF 2.32, 4.6.5)."""
-_COLOR_SPACE, _SHORT, _SRGB = 40961, 3, 1
-"""Tag of EXIF, its type, and its value for sRGB (EXIF 2.32, section 4.6.5)."""
 
 
 def metadata_of_raw(data: bytes, warnings: list[str]) -> Metadata:
@@ -42,6 +39,4 @@ def metadata_of_raw(data: bytes, warnings: list[str]) -> Metadata:
         code: {tag: value for tag, value in directory.items() if tag not in _OF_SENSOR}
         for code, directory in metadata.tiff_directories.items()
     }
-    if _COLOR_SPACE in directories.get(_EXIF, {}):
-        directories[_EXIF][_COLOR_SPACE] = (_SHORT, 1, struct.pack(f"{layout.order}H", _SRGB))
-    return replace(metadata, tiff_directories=directories, has_profile=True)
+    return said_in_srgb(replace(metadata, tiff_directories=directories, has_profile=True))

@@ -1,6 +1,7 @@
 """Test which kinds of pictures can be read and written here, on a tiny picture, whatever libraries report."""
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _MAX_DIFFERENCE = 12
 _OPTIONAL = frozenset({"AVIF", "HEIC", "raw"})
 """Kinds that a build of Pillow may lack, or that need an extra."""
 _DNG_VERSION = 50706
+_PSD_RGB = 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def _foreign_kinds() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
     yield "BMP", image, "BMP", {}
     yield "Netpbm", image, "PPM", {}
     yield "AVIF", image, "AVIF", {}
+    yield "PSD", image, "PSD", {}
     yield "HEIC", image, "HEIF", {}
     yield "raw", image, "RAW", {}
 
@@ -111,6 +114,8 @@ def _to_16_bits(levels: Pixels) -> Pixels:
 
 
 def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
+    if name == "PSD":
+        return _psd_of(np.asarray(image))
     if name == "RAW":
         return _dng_of(np.asarray(image))
     if name == "HEIF":
@@ -126,6 +131,13 @@ def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name, **arguments)
     return buffer.getvalue()
+
+
+def _psd_of(levels: Pixels) -> bytes:
+    """Return a PSD of RGB levels, without layers."""
+    height, width, channels = levels.shape
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, height, width, 8, _PSD_RGB)
+    return header + bytes(12) + bytes(2) + np.moveaxis(levels, -1, 0).tobytes()  # empty sections; uncompressed
 
 
 def _dng_of(levels: Pixels) -> bytes:

@@ -14,6 +14,7 @@ from PIL import Image
 
 CUT = ("grey.jpg", "progressive.jpg", "toned.jpg", "grey.png", "16.png", "grey.tif", "lzw.tif", "16.tif", "pages.tif")
 CUT_TOO = ("grey.webp", "grey.jp2", "16.jp2", "grey.gif", "grey.bmp", "grey.pgm", "grey.avif", "grey.heic", "jpeg.tif")
+CUT_LAST = ("grey.psd", "camera.dng")
 
 
 def placed(arena: Arena, files: "dict[str, bytes] | Any") -> None:  # noqa: ANN401
@@ -79,7 +80,7 @@ def test_kinds_that_would_lose_something_are_refused_with_a_reason(arena: Arena)
     assert all(len(reason) > 10 for reason in failed(ended).values())
 
 
-@pytest.mark.parametrize("names", [CUT, CUT_TOO], ids=["most", "others"])
+@pytest.mark.parametrize("names", [CUT, CUT_TOO, CUT_LAST], ids=["most", "others", "layered and raw"])
 def test_a_picture_cut_short_is_never_coloured_in_part(arena: Arena, names: tuple[str, ...]) -> None:
     """What is still whole, because only something after the picture is missing, may be coloured."""
     sources = {name: data for name, data in kinds.whole().items() if name in names}
@@ -114,7 +115,7 @@ def test_bombs_fail_by_themselves_in_2_gib_of_address_space(arena: Arena, megapi
     harmless = set(ended.rows) - set(kinds.bombs())
     assert not harmless & set(failed(ended))
     assert {"pixels.png", "wide.png", "pixels.gif", "pixels.jpg", "pixels.pgm", "pixels.jp2"} <= set(failed(ended))
-    assert {"later-frame.tif", "later-frame.gif", "sensor.dng"} <= set(failed(ended))
+    assert {"later-frame.tif", "later-frame.gif", "sensor.dng", "pixels.psd"} <= set(failed(ended))
     lying = ("no-height", "one-strip", "channels", "lerc", "webp", "jpegxr")
     assert {f"{name}.tif" for name in lying} <= set(failed(ended))
 
