@@ -22,7 +22,7 @@ class Kind:
 
 _RAW_EXTENSIONS = (
     *(".dng", ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),
-    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"),
 )
 KINDS = {
     kind.name: kind
@@ -49,7 +49,7 @@ PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extensio
 """Lower-case extensions of the formats that are read."""
 _UNSUPPORTED_EXTENSIONS = frozenset(
     {
-        *(".xcf", ".kra", ".afphoto", ".ora", ".raw"),
+        *(".xcf", ".kra", ".afphoto", ".ora", ".raw", ".srf"),
         *(".jxl", ".jxr", ".wdp", ".hdp", ".tga", ".pcx", ".pcd", ".exr", ".hdr", ".dpx", ".fits", ".djvu", ".dcm"),
         *(".eps", ".pdf", ".svg"),
     }

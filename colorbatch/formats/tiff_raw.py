@@ -10,8 +10,6 @@ _SENSOR = frozenset({32803, 34892})
 """Photometric interpretations of sensor data: behind a colour filter array, and linear (DNG 1.7, chapter 3)."""
 _COMPRESSIONS = frozenset({32767, 32770, 34713, 65000, 65535})
 """Compressions of sensor data by Sony, Samsung, Nikon, Kodak and Pentax."""
-_LEAF = 34310
-"""A tag that only raw files of Leaf have."""
 _MARKS = (b"CR", b"IIIITwaR", b"IIIICwaR", b"MMMMRawT")
 """What CR2 and IIQ have behind the header of a TIFF."""
 _BEHIND_HEADER = 8
@@ -29,7 +27,7 @@ def is_raw(data: bytes, pages: Sequence[PageTags]) -> bool:
 
 
 def _is_of_sensor(page: PageTags) -> bool:
-    return page.integer(_PHOTOMETRIC) in _SENSOR or page.integer(_COMPRESSION) in _COMPRESSIONS or _LEAF in page.tags
+    return page.integer(_PHOTOMETRIC) in _SENSOR or page.integer(_COMPRESSION) in _COMPRESSIONS
 
 
 def _inner(data: bytes, pages: Sequence[PageTags]) -> Iterator[PageTags]:
