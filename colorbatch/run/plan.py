@@ -15,6 +15,7 @@ from colorbatch.formats.kinds import (
     SNIFFED,
     is_evicted_picture,
     is_unsupported_picture,
+    lacks_extra,
     output_extension,
     sniff,
 )
@@ -31,7 +32,8 @@ NOT_SELECTED = "not in the list given with --only"
 NOT_DOWNLOADED = "it is in iCloud, not on this disk. Download it in the Finder or in Files."
 NOT_A_PICTURE = "not a picture file name"
 NOT_SUPPORTED = "not a supported kind"
-"""Reasons of sources whose extensions are not those of a kind that is read; the latter are pictures."""
+RAW_NOT_READ = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
+"""Reasons of sources whose extensions are not those of a kind that is read; the last two are pictures."""
 _NAMES_SHOWN = 3
 _HEADS_AT_ONCE = 16
 """Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
@@ -145,6 +147,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
         reason = NOT_SUPPORTED if is_unsupported_picture(last) else NOT_A_PICTURE
         return replace(planned, verdict="skipped", reason=reason)
+    if entry.key and not entry.problem and lacks_extra(last):
+        return replace(planned, verdict="skipped", reason=RAW_NOT_READ)
     return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
 
 
