@@ -6,6 +6,7 @@ the shape of the pixels, and the pixels, uint16 in the byte order of the machine
 
 import io
 import json
+import math
 import sys
 from typing import Any, BinaryIO
 
@@ -46,10 +47,8 @@ def _developed(data: bytes, answer: BinaryIO) -> Any:  # noqa: ANN401 (rawpy has
     except Exception as error:  # a ValueError if it was built for another NumPy
         raise ImportError(str(error)) from error
     with rawpy.imread(io.BytesIO(data)) as raw:
-        sizes = raw.sizes
-        sides = [(sizes.iwidth, sizes.iheight), (sizes.raw_width, sizes.raw_height)]
-        width, height = max(sides, key=lambda side: side[0] * side[1])
-        _say(answer, width=width, height=height, flip=sizes.flip)
+        width, height = _size_of(raw.sizes)
+        _say(answer, width=width, height=height, flip=raw.sizes.flip)
         return raw.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,
@@ -59,6 +58,13 @@ def _developed(data: bytes, answer: BinaryIO) -> Any:  # noqa: ANN401 (rawpy has
             output_bps=16,
             user_flip=0,
         )
+
+
+def _size_of(sizes: Any) -> tuple[int, int]:  # noqa: ANN401 (rawpy has no types)
+    """Return the size of the picture, or of the sensor if that is larger; pixels that are not square are stretched."""
+    aspect = sizes.pixel_aspect or 1.0
+    stretched = math.ceil(sizes.iwidth * max(aspect, 1)), math.ceil(sizes.iheight * max(1 / aspect, 1))
+    return max(stretched, (sizes.raw_width, sizes.raw_height), key=lambda side: side[0] * side[1])
 
 
 def _say(answer: BinaryIO, **values: Any) -> None:  # noqa: ANN401 (JSON)

@@ -204,6 +204,18 @@ def test_one_that_is_too_large_is_refused_before_it_is_decoded() -> None:
         decode(data, 0.001)
 
 
+@pytest.mark.parametrize(("scale", "height", "width"), [((1, 1, 2, 1), 80, 40), ((2, 1, 1, 1), 40, 80)])
+def test_pixels_that_are_not_square_count_as_often_as_they_come_out(
+    scale: tuple[int, ...], height: int, width: int
+) -> None:
+    """DefaultScale, across and down (DNG 1.7, chapter 4)."""
+    data = dng(mosaic_of(patches((0.5,) * 3)), tags=((50718, "2I", 2, scale, True),))
+    assert decode(data).first.pixels.shape[:2] == (height, width)
+    assert decoded_bytes(data) == height * width * 6
+    with pytest.raises(UnsupportedPictureError, match="--max-megapixels"):
+        decode(data, height * width / 1e6 - 0.0001)
+
+
 @pytest.mark.parametrize("salvage", [False, True])
 def test_a_truncated_one_is_refused(*, salvage: bool) -> None:
     data = dng(mosaic_of(patches((0.5,) * 3)))
