@@ -12,6 +12,7 @@ from colorbatch.job import ProviderName
 from colorbatch.text import printable
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_CELL, _CELL_OF_CARD = 640, 1080
 
 
 @click.command("preview")
@@ -22,7 +23,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     type=options.PATH,
     required=True,
     metavar="SHEET",
-    help=f"The sheet to write; its extension sets the format: {' '.join(_FORMATS)}",
+    help=f"The sheet or card to write; its extension sets the format: {' '.join(_FORMATS)}",
 )
 @click.option("--model", "models", type=options.MODEL, multiple=True, help="A built-in model, or an .onnx file.")
 @click.option("--vividness", type=options.VIVIDNESS, multiple=True, help="From careful (0) to vivid (1).")
@@ -36,13 +37,12 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     help="Short side in pixels that the network sees.",
 )
 @options.provider_option
+@click.option("--card", is_flag=True, help="Make a card to show: before and after, with a caption.")
 @click.option(
     "--cell",
     type=click.IntRange(64, 4096),
-    default=640,
-    show_default=True,
     metavar="N",
-    help="Longest side in pixels of each picture on the sheet.",
+    help=f"Longest side in pixels of each picture. [default: {_CELL}; on a card: {_CELL_OF_CARD}]",
 )
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @options.quiet_option
@@ -54,24 +54,28 @@ def command(
     strengths: tuple[float, ...],
     working_sizes: tuple[int, ...],
     provider: ProviderName,
-    cell: int,
+    cell: int | None,
     *,
+    card: bool,
     force: bool,
     quiet: bool,
 ) -> None:
     """Colour FILE with every combination of the given models, levels, strengths and working sizes, on one sheet.
 
     Each option may be given several times. Without any, levels of vividness are compared, or strengths for a model
-    that has no vividness. The colours are those that colorbatch run gives.
+    that has no vividness. The colours are those that colorbatch run gives. With --card, there is one result beside
+    the original, to show to people.
 
     \b
     Example:
       colorbatch preview scan.tif -o preview.png
+      colorbatch preview scan.tif -o card.jpg --card
       colorbatch preview scan.tif -o preview.png --model default --model unet --strength 0.7 --strength 1
     """
     from colorbatch.cli.display import reporter
     from colorbatch.formats import encode
     from colorbatch.operations.preview import Choices, preview
+    from colorbatch.operations.preview import card as draw_card
     from colorbatch.store import atomic
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
@@ -83,14 +87,16 @@ def command(
     choices = Choices(models, vividness, strengths, working_sizes)
     try:
         with reporter(quiet=quiet) as progress:
-            sheet = preview(data, file.name, choices, provider=provider, side=cell, progress=progress)
+            make, side = (draw_card, _CELL_OF_CARD) if card else (preview, _CELL)
+            sheet = make(data, file.name, choices, provider=provider, side=cell or side, progress=progress)
     except PictureError as error:
         raise type(error)(f"{file}: {error}", advice=error.advice) from error
     encoded = encode(replace(sheet, format=_FORMATS[output.suffix.lower()]))
     _refuse_output(file, output, force=force)
     atomic.write_bytes(output, encoded)
     if not quiet:
-        terminal.say(f"Sheet: {printable(str(output))}, {sheet.first.width} x {sheet.first.height} pixels")
+        made = "Card" if card else "Sheet"
+        terminal.say(f"{made}: {printable(str(output))}, {sheet.first.width} x {sheet.first.height} pixels")
 
 
 def _refuse_output(file: Path, output: Path, *, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""One picture coloured in several ways, side by side on a sheet, to choose from before a long run."""
+"""One picture coloured in several ways, on a sheet to choose from before a long run; or in one, on a card to show."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.session import Session
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
-from colorbatch.operations.sheet import Cell, draw_sheet
+from colorbatch.operations.sheet import Cell, draw_card, draw_sheet
 from colorbatch.pixels import color
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.own_color import OwnColor, find_own_color
@@ -31,6 +31,7 @@ _STRENGTHS = (0.6, 1.0, 1.4)
 """Strengths that are shown instead for a model without vividness."""
 _MAX_MEGAPIXELS = 200
 """Maximum size of a sheet."""
+_CAPTION = "Colours guessed by a model (colorbatch)"
 _MODEL = "model"
 _DEFAULT_OPTIONS = ColorOptions()
 
@@ -118,8 +119,7 @@ def preview(
 
     """
     progress = progress or SilentProgress()
-    models = dict.fromkeys(choices.models or (DEFAULT_MODEL,))
-    sessions = {model: Session(read_model_file(model), provider) for model in models}
+    sessions = _sessions(choices, provider)
     choices = _with_default_choices(choices, [session.contract for session in sessions.values()])
     variants = list(_variants(choices, sessions))
     if (len(variants) + 1) * side**2 / 1e6 > _MAX_MEGAPIXELS:
@@ -131,7 +131,7 @@ def preview(
     own_color = find_own_color(picture.first.pixels)
     frame = replace(picture.first, own_color=own_color.objects)
     original = Cell(
-        _shrunk(color.to_levels(color.luma_of(frame.pixels))[..., None].repeat(3, 2), frame, side),
+        _shrunk(color.to_levels(color.luma_of(frame.pixels)), frame, side),
         _label_of(frame, own_color),
     )
     progress.begin(len(variants), "Colouring")
@@ -147,6 +147,51 @@ def preview(
     fixed = [_describe_common(word, variants) for word in variants[0].settings if word not in choices.varied]
     sheet = draw_sheet([*title, ", ".join(fixed)], _rows(original, cells, choices.varied), side)
     return Picture((Frame(sheet, metadata=Metadata(xmp=_mark(data, name, variants))),))
+
+
+def card(
+    data: bytes,
+    name: str,
+    choices: Choices,
+    *,
+    provider: ProviderName = "auto",
+    side: int = 1080,
+    progress: ProgressReporter | None = None,
+) -> Picture:
+    """Return a card that shows the picture as it is, and coloured as a run would colour it.
+
+    Args:
+        data: as for :func:`preview`, like the others, but there must be at most one of each of the choices.
+        name: likewise.
+        choices: likewise.
+        provider: likewise.
+        side: longest side in pixels of each of both pictures.
+        progress: receives updates.
+
+    Raises:
+        PictureError, UsageError, ModelRefusedError, EnvironmentFailure: as :func:`preview`.
+
+    """
+    if choices.varied:
+        raise UsageError(
+            f"a card shows one result, but several values are given: {', '.join(choices.varied)}",
+            advice="Give one value of each, or leave out --card for a sheet of all of them.",
+        )
+    progress = progress or SilentProgress()
+    (variant,) = _variants(choices, _sessions(choices, provider))
+    frame = decode(data).first
+    progress.begin(1, "Colouring")
+    frame = replace(frame, own_color=find_own_color(frame.pixels).objects)
+    coloured = variant.colorizer.colorize(Picture((frame,))).first.pixels
+    progress.advance(megapixels=frame.width * frame.height / 1e6)
+    progress.end()
+    drawn = draw_card(_shrunk(frame.pixels, frame, side), _shrunk(coloured, frame, side), _CAPTION)
+    return Picture((Frame(drawn, metadata=Metadata(xmp=_mark(data, name, [variant]))),))
+
+
+def _sessions(choices: Choices, provider: ProviderName) -> dict[str, Session]:
+    models = dict.fromkeys(choices.models or (DEFAULT_MODEL,))
+    return {model: Session(read_model_file(model), provider) for model in models}
 
 
 def _variants(choices: Choices, sessions: Mapping[str, Session]) -> Iterator[_Variant]:
@@ -206,7 +251,7 @@ def _label_of(frame: Frame, own_color: OwnColor) -> list[str]:
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:
     """Return RGB ``[h, w, 3]`` of 8 bits, no side longer than ``side``, with white where alpha hides the picture."""
-    image = Image.fromarray(color.to_8_bits(pixels))
+    image = Image.fromarray(color.to_8_bits(pixels)).convert("RGB")
     if frame.alpha is not None:
         alpha = Image.fromarray(color.to_8_bits(frame.alpha))
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)

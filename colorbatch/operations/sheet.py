@@ -1,4 +1,4 @@
-"""Lay pictures out side by side on one sheet, with a label above each."""
+"""Lay pictures out on a sheet, with a label above each, or two of them on a card with a caption."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _PAPER, _INK = (236, 236, 236), (20, 20, 20)
 """Neutral, since a tint would change how the colours of the pictures look."""
+_CARD, _CAPTION_INK = (255, 255, 255), (96, 96, 96)
 _MIN_LETTERS, _LETTERS_PER_SIDE = 13, 29
 """Minimum height of letters in pixels, and how many of their heights fit the side of a cell."""
 _MIN_WIDTH = 9
@@ -61,6 +62,38 @@ def draw_sheet(title: Sequence[str], rows: Sequence[Sequence[Cell]], side: int) 
             _write(draw, label, (left, int(top)), font, line)
             sheet.paste(Image.fromarray(cell.image), (left, int(top) + lines * line))
     return np.asarray(sheet)
+
+
+def draw_card(before: NDArray[np.uint8], after: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    """Return a card, RGB ``[H, W, 3]``: two pictures of the same size in a white border, the caption centred below.
+
+    They stand side by side, or one above the other if they are wider than high, so that a phone shows both large.
+
+    Args:
+        before: RGB ``[H, W, 3]``.
+        after: likewise.
+        caption: a line of text, broken where the card is narrower.
+
+    """
+    height, width = before.shape[:2]
+    gap = max(2, max(height, width) // 96)
+    across, down = (1, 2) if width > height else (2, 1)
+    letters = max(_MIN_LETTERS, max(height, width) // _LETTERS_PER_SIDE)
+    font, border, line = ImageFont.load_default(letters), 2 * letters, round(letters * 1.4)
+    inner_width = across * width + (across - 1) * gap
+    inner_height = down * height + (down - 1) * gap
+    card_width = max(inner_width, _MIN_WIDTH * letters) + 2 * border
+    lines = list(_wrapped([caption], font, card_width - 2 * border))
+    card = Image.new("RGB", (card_width, border + inner_height + letters + len(lines) * line + letters), _CARD)
+    left = (card_width - inner_width) // 2
+    opposite = (left + inner_width - width, border + inner_height - height)
+    card.paste(Image.fromarray(before), (left, border))
+    card.paste(Image.fromarray(after), opposite)
+    draw = ImageDraw.Draw(card)
+    for number, text in enumerate(lines):
+        place = (card_width / 2, border + inner_height + letters + number * line)
+        draw.text(place, text, _CAPTION_INK, font, anchor="ma")
+    return np.asarray(card)
 
 
 def _write(draw: ImageDraw.ImageDraw, lines: Sequence[str], place: tuple[int, int], font: _Font, step: int) -> None:

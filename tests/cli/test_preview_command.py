@@ -39,6 +39,25 @@ def test_the_ending_says_how_the_sheet_is_written(
     assert [each.name for each in output.parent.iterdir()] == [output.name]
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_card_is_larger_than_a_sheet_cell_and_says_where_it_is(
+    command_line: CommandLine,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    model_path: Path,
+    ending: str,
+) -> None:
+    scan, output = tmp_path / "scan.png", tmp_path / f"card.{ending}"
+    Image.linear_gradient("L").resize((1200, 1600)).save(scan)
+    assert command_line("preview", scan, "-o", output, "--card", "--model", model_path) == 0
+    with Image.open(output) as card:
+        width, height = card.size
+        assert b"compositeWithTrainedAlgorithmicMedia" in output.read_bytes()
+    assert 2 * 1080 * 1200 / 1600 < width < 2 * 1080
+    assert 1080 < height < 1080 * 4 / 3
+    assert capsys.readouterr().err == f"Card: {output}, {width} x {height} pixels\n"
+
+
 def test_quiet_says_nothing(
     command_line: CommandLine, capsys: pytest.CaptureFixture[str], scan: Path, tmp_path: Path, model_path: Path
 ) -> None:
@@ -94,6 +113,7 @@ def test_the_picture_itself_is_never_written_over(
         (["SCAN", "-o", "OUT/a.png", "--model", "nothing"], 3, "cannot read the model nothing"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "0.5"], 2, "has no vividness"),
         (["SCAN", "-o", "OUT/a.png", "--vividness", "1.5"], 2, "vividness"),
+        (["SCAN", "-o", "OUT/a.png", "--card", "--strength", "1", "--strength", "2"], 2, "a card shows one result"),
         (["BROKEN", "-o", "OUT/a.png"], 1, "broken.png: not a known picture format"),
     ],
 )

@@ -1,3 +1,4 @@
+import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import SAMPLES, small_model, vivid_model
+from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.errors import UnreadablePictureError, UsageError
@@ -12,7 +14,7 @@ from colorbatch.formats import decode, mark
 from colorbatch.inference.colorizer import open_model
 from colorbatch.job import ColorOptions
 from colorbatch.operations import preview as module
-from colorbatch.operations.preview import Choices, preview
+from colorbatch.operations.preview import Choices, card, preview
 from colorbatch.operations.sheet import Cell
 
 Labels = list[list[list[str]]]
@@ -203,3 +205,34 @@ def test_another_model_of_the_same_name_is_another_choice(
     _, first, second = [cell for row in sheets[0][1] for cell in row]
     assert (first.label, second.label) == ([f"model {model_path}"], [f"model {other}"])
     assert not np.array_equal(first.image, second.image)
+
+
+def test_a_card_shows_the_picture_as_it_is_and_what_a_run_gives(
+    vivid_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[NDArray[np.uint8]] = []
+
+    def draw(before: NDArray[np.uint8], after: NDArray[np.uint8], _caption: str) -> NDArray[np.uint8]:
+        shown.extend([before, after])
+        return before
+
+    monkeypatch.setattr(module, "draw_card", draw)
+    levels = np.linspace(60, 200, 300, dtype=np.uint8)[None].repeat(200, axis=0)
+    sepia = np.dstack([levels, levels - 10, levels - 40])
+    data = png_of(Image.fromarray(sepia))
+    card(data, "a.png", Choices([vivid_path], [0.9]), provider="cpu")
+    colorizer = open_model(vivid_path, provider="cpu", options=ColorOptions(vividness=0.9))
+    np.testing.assert_array_equal(shown[0], sepia)
+    np.testing.assert_array_equal(shown[1], colorizer.colorize(decode(data)).first.pixels)
+
+
+def test_a_card_states_that_a_model_made_its_colours(grey: bytes, model_path: Path) -> None:
+    made = card(grey, "scan.png", Choices([str(model_path)]), provider="cpu", side=64)
+    xmp = made.first.metadata.xmp
+    assert mark.digital_source_type(xmp) == "compositeWithTrainedAlgorithmicMedia"
+    assert hashlib.sha256(grey).hexdigest().encode() in xmp
+
+
+def test_a_card_shows_one_result(grey: bytes, model_path: Path) -> None:
+    with pytest.raises(UsageError, match="several values are given: strength, working size"):
+        card(grey, "scan.png", Choices([str(model_path)], (), [0.5, 1], [32, 64]), provider="cpu")

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from colorbatch.operations.sheet import Cell, draw_sheet
+from colorbatch.operations.sheet import Cell, draw_card, draw_sheet
 from colorbatch.operations.sheet import _wrapped as wrapped
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -63,3 +63,30 @@ def test_long_lines_are_broken_between_words_or_within_long_ones() -> None:
 def test_letters_that_the_font_lacks_are_written_another_way() -> None:
     font = ImageFont.load_default(20)
     assert list(wrapped(["\xe4lb\xfcm \u65e5"], font, 1000)) == [r"album \u65e5"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 200), (200, 300), (40, 30), (30, 40)])
+def test_a_card_shows_both_pictures_whole_beside_or_below_each_other(height: int, width: int) -> None:
+    card = draw_card(flat(RED, height, width), flat(BLUE, height, width), "caption")
+    before, after = places_of(card, RED), places_of(card, BLUE)
+    for down, across in (before, after):
+        assert (np.ptp(down) + 1, np.ptp(across) + 1, len(down)) == (height, width, height * width)
+        assert down.min() > 0
+        assert 0 < across.min() < across.max() < card.shape[1] - 1
+    if width > height:
+        assert before[0].max() < after[0].min()
+        assert before[1].min() == after[1].min()
+    else:
+        assert before[1].max() < after[1].min()
+        assert before[0].min() == after[0].min()
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 300), (20, 15)])
+def test_the_caption_of_a_card_is_centred_below_the_pictures_and_nothing_else_is_drawn(height: int, width: int) -> None:
+    card = draw_card(flat(RED, height, width), flat(BLUE, height, width), "colours guessed by a model")
+    below = card[places_of(card, BLUE)[0].max() + 1 :]
+    across = np.nonzero((below < 160).all(2))[1]
+    assert len(across) > 50
+    assert across.min() + across.max() == pytest.approx(card.shape[1] - 1, abs=6)
+    above = card[: card.shape[0] - below.shape[0]].reshape(-1, 3)
+    assert {tuple(pixel) for pixel in np.unique(above, axis=0).tolist()} == {RED, BLUE, (255, 255, 255)}
