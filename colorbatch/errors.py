@@ -82,6 +82,8 @@ class UnreadablePictureError(PictureError):
     """The file is not a picture, or it is damaged or truncated."""
 
     advice = "Restore the file from a backup or scan it again; --salvage colours the readable part."
+    without_salvage = "Restore the file from a backup or scan it again."
+    """Advice where there is no readable part."""
 
 
 class UnsupportedPictureError(PictureError):

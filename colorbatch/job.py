@@ -90,6 +90,8 @@ class BatchJob:
     """Patterns of the files to colour; empty: all."""
     exclude: Sequence[str] = ()
     """Patterns of files to exclude, whatever ``include`` says."""
+    strict_match: bool = False
+    """Refuse a source without pictures, and patterns that match nothing, instead of warning of them."""
     only: AbstractSet[str] | None = None
     """Paths below the source of the files to process; all others are excluded, and what earlier runs made of them is
     kept. ``None``: all."""

@@ -17,6 +17,8 @@ _MAX_KEPT_BLOCK = 32 * 2**20
 """Size in bytes from which blocks are mapped rather than kept; the largest that glibc accepts."""
 _MAX_FREE = 128 * 2**20
 """Maximum number of free bytes at the end of the heap."""
+_GPU_DEVICE = Path("/dev/nvidia0")
+"""Made by the driver of NVIDIA on Linux; a container may have it without the programs of the driver."""
 _DEFAULT_MEMORY = 8 * 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -93,6 +95,11 @@ def _numbers_in(path: Path) -> list[int]:
         return [int(word) for word in path.read_text().split()]
     except (OSError, ValueError):
         return []
+
+
+def has_nvidia_gpu() -> bool:
+    """Return whether the driver of an NVIDIA GPU is installed, which comes with ``nvidia-smi``."""
+    return shutil.which("nvidia-smi") is not None or _GPU_DEVICE.exists()
 
 
 class MemoryBudget:

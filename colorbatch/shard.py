@@ -1,6 +1,5 @@
 """A share of a job that is split over processes or machines."""
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +35,8 @@ class Shard:
 
         So a source stays in its shard whatever others are added or removed, on every machine and in every locale.
         """
+        import hashlib  # slow to import, which the help need not wait for
+
         digest = hashlib.sha256(os.fsencode(name)).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
 

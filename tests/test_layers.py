@@ -44,7 +44,6 @@ def test_a_run_needs_none_of_the_training_packages(tmp_path: Path) -> None:
 
 
 def test_the_help_imports_nothing_heavy() -> None:
-    """It imports the module of every command, for its short description."""
     code = (
         "import sys\n"
         "from colorbatch.cli.main import main\n"

@@ -172,6 +172,17 @@ def put_cgroups(root: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, fi
     monkeypatch.setattr(machine, "_OWN_CGROUPS", root / "own")
 
 
+@pytest.mark.parametrize(("device", "program", "expected"), [(0, 0, False), (1, 0, True), (0, 1, True)])
+def test_a_gpu_is_known_by_its_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: int, program: int, *, expected: bool
+) -> None:
+    monkeypatch.setattr(machine, "_GPU_DEVICE", tmp_path / "nvidia0")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi" if program else None)
+    if device:
+        (tmp_path / "nvidia0").touch()
+    assert machine.has_nvidia_gpu() == expected
+
+
 def test_glibc_takes_every_setting() -> None:
     """In a process of its own: the heap of this one is left as it is."""
     command = "from colorbatch.machine import keep_freed_memory; print(keep_freed_memory())"

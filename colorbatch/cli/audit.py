@@ -11,7 +11,7 @@ from colorbatch.location import Location
 from colorbatch.text import printable
 
 
-@click.command("audit", short_help="Prove that nothing is missing and only colour was added.")
+@click.command("audit")
 @click.argument("output", type=options.LOCATION)
 @click.option(
     "--source",

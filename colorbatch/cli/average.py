@@ -6,10 +6,10 @@ import click
 
 from colorbatch.cli import options, terminal
 from colorbatch.extras import needs_extra
-from colorbatch.text import printable
+from colorbatch.text import printable, shell_quoted
 
 
-@click.command("average", short_help="Average several checkpoints.")
+@click.command("average")
 @click.argument("checkpoints", metavar="CHECKPOINT...", type=options.PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=options.PATH, metavar="MEAN.pth", required=True, help="The checkpoint to write.")
 @options.quiet_option
@@ -29,5 +29,5 @@ def command(checkpoints: tuple[Path, ...], output: Path, *, quiet: bool) -> None
     terminal.set_up_logging(verbose=False, quiet=quiet)
     average_checkpoints(checkpoints, output)
     if not quiet:
-        name = printable(str(output))
-        terminal.say(f"Wrote {name}, the mean of {len(checkpoints)}. Export it with: colorbatch export {name}")
+        name, argument = printable(str(output)), shell_quoted(str(output))
+        terminal.say(f"Wrote {name}, the mean of {len(checkpoints)}. Export it with: colorbatch export {argument}")

@@ -9,11 +9,7 @@ import click
 from click.core import ParameterSource
 
 from colorbatch.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from colorbatch.text import did_you_mean
 
 CONFIG_NAME = "colorbatch.toml"
 _TABLES = frozenset({"run", "evaluate"})
@@ -30,7 +26,7 @@ def config_option(function: _F) -> _F:
         is_eager=True,
         expose_value=False,
         callback=_read,
-        help=f"A TOML file with options for this command. [default: {CONFIG_NAME} in the working folder, if any]",
+        help=f"A TOML file with options. [default: {CONFIG_NAME} in the working folder]",
     )(function)
 
 
@@ -68,7 +64,7 @@ def _to_text(value: object) -> str:
 def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
     path = given or Path(CONFIG_NAME)
     try:
-        tables = tomllib.loads(path.read_text("utf-8-sig"))
+        tables = _parsed(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         if given is None:
             return
@@ -82,9 +78,11 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
     known = {name: found for name, found in known.items() if len(name) > 1 and name not in ("config", "help")}
     unknown = set(tables) - _TABLES or (set(table) - set(known) if isinstance(table, dict) else {command})
     if unknown:
+        meant = [did_you_mean(each, {*known, *_TABLES}) for each in sorted(unknown)]
+        there = f"The table [{command}] may have these options: {', '.join(sorted(known))}."
         raise UsageError(
             f"the config file {path} has unknown options: {', '.join(sorted(unknown))}",
-            advice=f"The table [{command}] may have these options: {', '.join(sorted(known))}.",
+            advice=" ".join(filter(None, [*meant, there])),
         )
     values = {}
     for name, value in table.items():
@@ -102,6 +100,16 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
     ctx.meta[_EFFECTIVE] = path
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML with a reader that is imported only here: the help need not wait for it."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    tables: dict[str, Any] = tomllib.loads(text)
+    return tables
 
 
 def _options(ctx: click.Context) -> list[click.Option]:

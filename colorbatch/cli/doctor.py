@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from colorbatch.formats.trial import Trial
     from colorbatch.operations.doctor import Diagnosis
 
+_EXTRAS = ("heif",)
+"""Extras that add something to what a user sees: kinds of pictures."""
 
-@click.command("doctor", short_help="Test what works on this machine.")
+
+@click.command("doctor")
 @click.argument("folder", type=options.PATH, required=False)
+@click.option("--all", "show_all", is_flag=True, help="Show every package, model, kind of picture and extra.")
 @options.json_option
 @click.pass_context
-def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> None:
-    """Test everything that colorbatch run needs on this machine, and say what is missing and how to install it.
+def command(ctx: click.Context, /, folder: Path | None, *, show_all: bool, as_json: bool) -> None:
+    """Test what colorbatch run needs on this machine, and say what is missing and how to install it.
 
     A built-in model is run on every provider, and a tiny picture of every kind is written and read. A temporary file is
     written to FOLDER, the output folder. The exit code is 0 if colorbatch run can work here, 4 if it cannot.
@@ -30,6 +34,7 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     \b
     Example:
       colorbatch doctor out/
+      colorbatch doctor --all
     """
     from colorbatch.operations.doctor import diagnose
 
@@ -38,7 +43,9 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"works": found.works}))
     else:
-        terminal.answer("\n\n".join(terminal.aligned(facts) for facts in _facts(found) if facts))
+        terminal.answer(
+            "\n\n".join(terminal.aligned(facts) for facts in (_facts if show_all else _short_facts)(found) if facts)
+        )
         terminal.answer("")
         for problem in found.problems:
             terminal.answer(printable(problem))
@@ -46,19 +53,33 @@ def command(ctx: click.Context, /, folder: Path | None, *, as_json: bool) -> Non
     ctx.exit(ExitCode.OK if found.works else ExitCode.ENVIRONMENT)
 
 
-def _facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
-    """Yield the results in groups, as texts by name."""
+def _short_facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
+    """Yield what a user needs in groups, as texts by name: what works as a whole, and what does not, one by one."""
     from rich.filesize import decimal
 
-    allowed = f", {found.cores_allowed} of them for this process" if found.cores_allowed != found.cores else ""
-    limit = f", {decimal(found.memory_limit)} of it for this container" if found.memory_limit is not None else ""
-    yield {
-        **found.versions,
-        "system": found.system,
-        "cores": f"{found.cores}{allowed}",
-        "memory": f"{decimal(found.memory)}{limit}",
+    packages = ("colorbatch", "python", "onnxruntime", "onnxruntime-gpu")
+    yield {**{name: found.versions[name] for name in packages if name in found.versions}, **_machine(found)}
+    models = {
+        f"model {each.name}": f"{decimal(each.bytes)}: {printable(each.problem) or 'works'}" for each in found.models
     }
-    yield {f"provider {each.name}": printable(each.problem) or "works" for each in found.providers}
+    yield {**_providers(found), **models}
+    sound = sum(not each.problem for each in found.codecs)
+    failing = {each.kind: _codec_state(each) for each in found.codecs if each.problem}
+    yield {"kinds of pictures": f"{sound} of {len(found.codecs)} work", **failing}
+    yield {
+        f"extra {each.name}": f"not installed: {each.pip}"
+        for each in found.extras
+        if each.name in _EXTRAS and each.missing
+    }
+    yield _folder(found)
+
+
+def _facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
+    """Yield all results in groups, as texts by name."""
+    from rich.filesize import decimal
+
+    yield {**found.versions, **_machine(found)}
+    yield _providers(found)
     yield {
         f"model {each.name}": f"{decimal(each.bytes)}, sha256 {each.sha256}: {printable(each.problem) or 'works'}"
         for each in found.models
@@ -67,12 +88,39 @@ def _facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
     yield {
         f"extra {each.name}": f"lacks {', '.join(each.missing)}: {each.pip}" if each.missing else "installed"
         for each in found.extras
+        if each.name != "cuda" or found.has_gpu or not each.missing
     }
-    if found.folder is not None:
-        state = found.folder
-        free = "" if state.bytes_free is None else f", {decimal(state.bytes_free)} free"
-        made = "" if Path(state.tried_in) == Path(state.path).absolute() else f", to be created in {state.tried_in}"
-        yield {f"folder {printable(state.path)}": printable(f"{state.problem or 'can be written to'}{made}{free}")}
+    yield _folder(found)
+
+
+def _machine(found: "Diagnosis") -> dict[str, str]:
+    from rich.filesize import decimal
+
+    allowed = f", {found.cores_allowed} of them for this process" if found.cores_allowed != found.cores else ""
+    limit = f", {decimal(found.memory_limit)} of it for this container" if found.memory_limit is not None else ""
+    return {
+        "system": found.system,
+        "cores": f"{found.cores}{allowed}",
+        "memory": f"{decimal(found.memory)}{limit}",
+    }
+
+
+def _providers(found: "Diagnosis") -> dict[str, str]:
+    states = {f"provider {each.name}": printable(each.problem) or "works" for each in found.providers}
+    if not found.has_gpu and states.get("provider cuda", "works") != "works":
+        states["provider cuda"] = "no NVIDIA GPU was found, and none is needed"
+    return states
+
+
+def _folder(found: "Diagnosis") -> dict[str, str]:
+    from rich.filesize import decimal
+
+    if found.folder is None:
+        return {}
+    state = found.folder
+    free = "" if state.bytes_free is None else f", {decimal(state.bytes_free)} free"
+    made = "" if Path(state.tried_in) == Path(state.path).absolute() else f", to be created in {state.tried_in}"
+    return {f"folder {printable(state.path)}": printable(f"{state.problem or 'can be written to'}{made}{free}")}
 
 
 def _codec_state(trial: "Trial") -> str:

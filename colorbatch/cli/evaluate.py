@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.evaluate import Evaluation
 
 
-@click.command("evaluate", short_help="Measure a model on colour pictures.")
+@click.command("evaluate")
 @click.argument("color_dir", type=options.PATH)
 @options.model_option
 @options.provider_option

@@ -8,9 +8,10 @@ from colorbatch.cli import options, parity, terminal
 from colorbatch.extras import needs_extra
 from colorbatch.inference.contract import MAX_SIZE, PRECISIONS, Precision
 from colorbatch.inference.provider import import_onnxruntime
+from colorbatch.text import printable, shell_quoted
 
 
-@click.command("export", short_help="Export a checkpoint as an ONNX model.")
+@click.command("export")
 @click.argument("checkpoint", type=options.PATH)
 @click.option(
     "-o", "--output", type=options.PATH, metavar="MODEL.onnx", help="[default: CHECKPOINT with the extension .onnx]"
@@ -18,7 +19,7 @@ from colorbatch.inference.provider import import_onnxruntime
 @click.option("--name", help="The model's name in its contract. [default: the file's]")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=options.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="fp16-weights halves the file size and still computes in float32; fp16 computes in float16, for GPUs; "
@@ -86,7 +87,7 @@ def command(
         on_report=None if quiet else parity.show,
     )
     if not quiet:
+        name, argument = printable(str(result.path)), shell_quoted(str(result.path))
         size = result.path.stat().st_size / 1e6
-        terminal.say(
-            f"Wrote {result.path} ({size:.1f} MB). Use it with: colorbatch run --model {result.path} SOURCE OUTPUT"
-        )
+        terminal.say(f"Wrote {name} ({size:.1f} MB). Use it with: colorbatch run --model {argument} SOURCE OUTPUT")
+        terminal.say(parity.verdict(result.report))

@@ -11,7 +11,7 @@ from colorbatch.inference.model_file import ModelFile, describe_tensor, read_mod
 from colorbatch.text import printable
 
 
-@click.command("inspect", short_help="Show the contract of a model file.")
+@click.command("inspect")
 @click.argument("model", type=options.MODEL, metavar="MODEL")
 @options.json_option
 def command(model: str, *, as_json: bool) -> None:

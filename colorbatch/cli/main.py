@@ -4,39 +4,60 @@ import io
 import logging
 import os
 import sys
-import tempfile
 import threading
-import traceback
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, ExitCode
-from colorbatch.job import WORKER_NAME
-from colorbatch.text import printable
+from colorbatch.text import did_you_mean, printable, shell_quoted
 from colorbatch.version import __version__
 
-COMMANDS = (
-    "run",
-    "merge",
-    "report",
-    "audit",
-    "restore",
-    "train",
-    "average",
-    "export",
-    "verify",
-    "evaluate",
-    "inspect",
-    "models",
-    "preview",
-    "doctor",
-)
+_SHORT_HELP = {
+    "run": "Colour a folder of pictures.",
+    "merge": "Merge the shards of a job into one manifest.",
+    "report": "Write a page that shows each picture before and after.",
+    "audit": "Prove that nothing is missing and only colour was added.",
+    "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
+    "train": "Train a network on colour pictures.",
+    "average": "Average several checkpoints.",
+    "export": "Export a checkpoint as an ONNX model.",
+    "verify": "Compare a model with its checkpoint.",
+    "evaluate": "Measure a model on colour pictures.",
+    "inspect": "Show the contract of a model file.",
+    "models": "List the built-in models.",
+    "preview": "Show one picture coloured in several ways, side by side.",
+    "doctor": "Test what works on this machine.",
+}
+"""What each command does; it stands here so that the list of commands imports none of them."""
+COMMANDS = tuple(_SHORT_HELP)
+
+
+_MEANT = {
+    **dict.fromkeys(("color", "colour", "colorize", "colorise", "colourize", "colourise", "convert", "start"), "run"),
+    **dict.fromkeys(("check", "compare"), "audit"),
+    **dict.fromkeys(("help", "man", "usage"), "--help"),
+    **dict.fromkeys(("list", "model"), "models"),
+    **dict.fromkeys(("join", "combine"), "merge"),
+    "version": "--version",
+    "undo": "restore",
+}
+"""Words that are given instead of a command, which do not resemble it."""
 
 
 class _Commands(click.Group):
     """A group that imports the module of a command only when that command is called."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command {printable(name)!r}. {_meant_by(name, args[1:])}".rstrip(), ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(COMMANDS)
@@ -45,10 +66,27 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"colorbatch.cli.{cmd_name}").command
+        command.short_help = _SHORT_HELP[cmd_name]
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SHORT_HELP.items()))
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+def _meant_by(name: str, others: Sequence[str]) -> str:
+    """Return a question that names the command meant by an unknown one, with an example if that is a folder."""
+    if name.lower() in ("help", "man", "usage") and others and others[0] in COMMANDS:
+        return f"Did you mean colorbatch {others[0]} --help?"
+    if meant := _MEANT.get(name.lower()):
+        return f"Did you mean colorbatch {meant}?"
+    if Path(name).exists():
+        return f"Did you mean colorbatch run {shell_quoted(name)} OUTPUT?"
+    return did_you_mean(name, COMMANDS)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="colorbatch")
 def colorbatch() -> None:
     """Colour whole folders of black-and-white photographs.
@@ -84,13 +122,25 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
     _close_streams()
-    if any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate()):
+    if _has_workers():
         os._exit(code)  # work that could not be aborted writes nothing any more, so do not wait for it
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
+def _has_workers() -> bool:
+    """Return whether threads that colour pictures are still running."""
+    if "colorbatch.job" not in sys.modules:  # nothing was to be coloured; importing it would only delay the help
+        return False
+    from colorbatch.job import WORKER_NAME
+
+    return any(thread.name.startswith(WORKER_NAME) for thread in threading.enumerate())
+
+
 def _report_bug(error: Exception) -> ExitCode:
     """Write the traceback to a file and print its path in one line."""
+    import tempfile
+    import traceback
+
     where = "no file could be written for the traceback"
     try:
         with tempfile.NamedTemporaryFile(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.merge import Joined
 
 
-@click.command("merge", short_help="Merge the shards of a job into one manifest.")
+@click.command("merge")
 @click.argument("output", type=options.LOCATION)
 @options.json_option
 @options.quiet_option

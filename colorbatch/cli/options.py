@@ -16,6 +16,7 @@ from colorbatch.inference.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.location import is_url, location_of, without_secrets
 from colorbatch.shard import Shard
+from colorbatch.text import did_you_mean
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -47,6 +48,21 @@ class _Location(_Path):
         if isinstance(value, str) and is_url(value) and "\0" not in value:
             return location_of(value)
         return super().convert(value, param, ctx)
+
+
+class Choice(click.Choice):  # type: ignore[type-arg] # not generic in older releases
+    """One of a few words."""
+
+    _MEANT: ClassVar[dict[str, str]] = {"gpu": "cuda", "nvidia": "cuda"}
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            meant = self._MEANT.get(str(value).lower())
+            question = f"Did you mean {meant}?" if meant in self.choices else did_you_mean(str(value), self.choices)
+            self.fail(f"{error.message} {question}".rstrip(), param, ctx)
 
 
 class FiniteRange(click.FloatRange):
@@ -130,7 +146,7 @@ def model_option(function: _F) -> _F:
         type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
-        help="The name of a built-in model, or an .onnx file.",
+        help="A built-in model (see colorbatch models), or an .onnx file.",
     )(function)
 
 
@@ -138,10 +154,10 @@ def provider_option(function: _F) -> _F:
     """Add ``--provider``."""
     return click.option(
         "--provider",
-        type=click.Choice(get_args(ProviderName)),
+        type=Choice(get_args(ProviderName)),
         default="auto",
         show_default=True,
-        help="Where the model runs. cpu and cuda are used or refused, never replaced.",
+        help="Where the model runs. cpu and cuda are never replaced.",
     )(function)
 
 
@@ -168,25 +184,26 @@ _working_size = click.option(
     "--working-size",
     type=WORKING_SIZE,
     metavar="N",
-    help="Short side of the picture as the network sees it, in pixels; the output keeps the source's size. "
-    "[default: from the model]",
+    help="Short side in pixels that the network sees; outputs keep their size. [default: from the model]",
 )
 _vividness = click.option(
     "--vividness",
     type=VIVIDNESS,
-    help="From 0 (careful) to 1 (vivid), for models that support it. [default: from the model]",
+    metavar="V",
+    help="From 0 (careful) to 1 (vivid). [default: from the model]",
 )
 _strength = click.option(
     "--strength",
     type=STRENGTH,
     default=1.0,
     show_default=True,
+    metavar="S",
     help="Scales the colours of any model; 0 is grey.",
 )
 _tta = click.option(
     "--tta/--no-tta",
     default=False,
-    help="Average with the colours of the mirrored picture: calmer colours, twice the network's time.",
+    help="Average with the mirrored picture: calmer colours, twice the time.",
 )
 
 

@@ -23,6 +23,21 @@ def show(report: "ParityReport") -> None:
     terminal.say(shown)
 
 
+def verdict(report: "ParityReport") -> str:
+    """Return the result of a report as one line."""
+    if report.tolerance_of == "mean_rgb_levels":
+        found = f"mean {report.summary.mean_rgb_levels:.2g} levels of RGB (limit {report.tolerance:g})"
+    else:
+        found = f"max {_short(report.summary.max_abs)} (limit {_short(report.tolerance)})"
+    return f"{'PASS' if report.passed else 'FAIL'}: {found}"
+
+
+def _short(number: float) -> str:
+    """Return a number with at most two digits, such as ``1.8e-7``."""
+    mantissa, _, exponent = f"{number:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if exponent else mantissa
+
+
 def _kind(comparison: "Comparison") -> tuple[str, float, bool]:
     return comparison.content, -1.0 if comparison.vividness is None else comparison.vividness, comparison.hinted
 

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
 
 from rich.filesize import decimal
 
@@ -35,7 +34,7 @@ def show_plan(job: BatchJob, settings: Mapping[str, tuple[str, str]], *, as_json
         outcome = planned.output_name if prospect in _HAS_OUTPUT else planned.reason
         terminal.answer(f"{prospect}\t{printable(planned.input)}\t{printable(outcome)}")
     if not quiet:
-        terminal.say("\n".join(_summary_lines(found, settings)))
+        terminal.say("\n".join(_summary_lines(found, settings, finds_color=job.already_color != "recolor")))
 
 
 def _facts(found: Forecast) -> dict[str, object]:
@@ -58,22 +57,28 @@ def _facts(found: Forecast) -> dict[str, object]:
     }
 
 
-def _summary_lines(found: Forecast, settings: Mapping[str, tuple[str, str]]) -> list[str]:
+def _summary_lines(found: Forecast, settings: Mapping[str, tuple[str, str]], *, finds_color: bool) -> list[str]:
+    """Return what the run would do; ``finds_color``: it would not colour what turns out to be in colour."""
     counts = found.counts
+    is_open = finds_color and counts["colour"] > 0
+    up_to = "up to " if is_open else ""
     lines = [
-        f"{len(found.pictures)} sources: {counts['colour']} to colour, {counts['again']} to colour again "
-        f"because they or the settings changed, {counts['kept']} kept, {counts['skipped']} skipped, "
+        f"{len(found.pictures)} sources: {up_to}{counts['colour']} to colour, {counts['again']} to colour "
+        f"again because they or the settings changed, {counts['kept']} kept, {counts['skipped']} skipped, "
         f"{counts['failed']} failed"
     ]
     reasons = Counter(planned.reason for planned, _ in found.pictures if planned.reason)
     lines += [f"  {count} {printable(reason)}" for reason, count in reasons.most_common()]
+    if is_open:
+        lines.append("  Pictures in colour are found while running.")
     if found.seconds is not None and found.bytes_to_write is not None:
         free = "" if found.bytes_free is None else f"; {decimal(found.bytes_free)} free"
         lines.append(
-            f"Estimate from {found.tried} of them: {timedelta(seconds=round(found.seconds))} hours and "
+            f"Estimate from {found.tried} of them: {terminal.about(found.seconds)} and "
             f"{decimal(found.bytes_to_write)} on disk{free}"
         )
-    lines.append("Settings:")
-    lines += [f"  {name.replace('_', '-')} = {value} ({origin})" for name, (value, origin) in settings.items()]
+    chosen = {name: (value, origin) for name, (value, origin) in settings.items() if origin != "default"}
+    lines.append("Settings, besides the defaults:" if chosen else "Settings: the defaults")
+    lines += [f"  {name.replace('_', '-')} = {value} ({origin})" for name, (value, origin) in chosen.items()]
     lines.append("Nothing was written.")
     return lines

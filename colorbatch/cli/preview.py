@@ -14,7 +14,7 @@ from colorbatch.text import printable
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
-@click.command("preview", short_help="Show one picture coloured in several ways, side by side.")
+@click.command("preview")
 @click.argument("file", type=options.PATH)
 @click.option(
     "-o",

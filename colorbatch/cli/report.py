@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from colorbatch.report import Report
 
 
-@click.command("report", short_help="Write a page that shows each picture before and after.")
+@click.command("report")
 @click.argument("output", type=options.PATH)
 @click.option(
     "--source",

@@ -10,7 +10,7 @@ from colorbatch.cli import options, terminal
 from colorbatch.text import printable
 
 
-@click.command("restore", short_help="Restore grey JPEGs bit for bit from the coloured ones.")
+@click.command("restore")
 @click.argument("output", type=options.PATH)
 @click.argument("destination", type=options.PATH)
 @options.json_option
@@ -19,7 +19,8 @@ def command(output: Path, destination: Path, *, as_json: bool, quiet: bool) -> N
     """Write the grey picture of each JPEG below OUTPUT, a folder that colorbatch run wrote to, below DESTINATION.
 
     A JPEG that was coloured with --jpeg-luma exact holds the coded luma of its source, so the restored file decodes to
-    exactly the source's luma. EXIF and other metadata stay in the coloured output. Nothing is overwritten.
+    exactly the source's luma. EXIF and other metadata stay in the coloured output. Nothing is overwritten, and a
+    DESTINATION that holds sources of the run is refused.
 
     \b
     Example:

@@ -12,7 +12,9 @@ from click.core import ParameterSource
 
 from colorbatch.cli import options, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
+from colorbatch.cli.help import GroupedCommand
 from colorbatch.errors import ExitCode, UsageError
+from colorbatch.file_type import file_type_named
 from colorbatch.job import (
     AlreadyColor,
     BatchJob,
@@ -25,8 +27,7 @@ from colorbatch.job import (
     RayOptions,
 )
 from colorbatch.location import Location, shown
-from colorbatch.shard import Shard
-from colorbatch.text import printable
+from colorbatch.text import printable, shell_quoted
 from colorbatch.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,22 @@ _FAILURES_SHOWN = 10
 _REASONS_SHOWN = 5
 
 
-@click.command("run", short_help="Colour a folder of pictures.")
+_GROUPS = {
+    "Everyday options": ("--model", "--vividness", "--already-color", "--report", "--dry-run", "--quiet", "--verbose"),
+    "Colour": ("--strength", "--working-size", "--tta"),
+    "Files": (
+        *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
+        *("--jpeg-luma", "--convert-profile", "--preserve-times", "--trust-times", "--fail-fast"),
+    ),
+    "Speed, and many machines": (
+        *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
+        *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
+    ),
+    "Record": ("--mark", "--digital-source-type", "--json", "--log-file", "--config"),
+}
+
+
+@click.command("run", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("source", type=options.LOCATION)
 @click.argument("output", type=options.LOCATION)
 @options.model_option
@@ -45,61 +61,59 @@ _REASONS_SHOWN = 5
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Number of pictures computed at the same time. [default: one per core]",
+    help="Pictures computed at the same time. [default: one per core]",
 )
 @click.option(
     "--memory-limit",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Memory for pictures in progress, such as 4GB; a picture that needs more is processed alone. "
-    "[default: half of the machine's]",
+    help="Memory for pictures in progress, such as 4GB. [default: half of the machine's]",
 )
 @click.option(
     "--gpu-memory",
     type=options.ByteCount(),
     metavar="SIZE",
-    help="Maximum GPU memory to use, such as 2GB. [default: as much as needed]",
+    help="Maximum GPU memory, such as 2GB. [default: as needed]",
 )
 @click.option(
     "--already-color",
-    type=click.Choice(get_args(AlreadyColor)),
+    type=options.Choice(get_args(AlreadyColor)),
     default=BatchJob.already_color,
     show_default=True,
-    help="What to do with pictures that are already in colour; toned ones do not count.",
+    help="What to do with pictures in colour; toned ones do not count.",
 )
 @click.option(
     "--include",
     multiple=True,
     metavar="GLOB",
-    help="Colour only files whose names match, or whose paths match if GLOB has a slash; may be given several times.",
+    help="Colour only files with a matching name, or path if GLOB has a slash; may be repeated.",
 )
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave matching files out; may be repeated.")
 @click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="Exclude files that match, even if --include matches them."
+    "--strict-match",
+    is_flag=True,
+    help="Exit with 2 if a pattern matches nothing, or there are no pictures.",
 )
 @click.option(
     "--only",
     "only_list",
     type=options.PATH,
     metavar="LIST",
-    help="Process only the files in this list, one path below SOURCE per line; all others stay unchanged.",
+    help="Process only the files in this list, one path below SOURCE per line.",
 )
 @click.option(
     "--shard",
     type=options.ShardOfJob(),
-    help="Process one of N shards; other machines process the rest, and colorbatch merge OUTPUT merges them. "
-    "auto: the task of a SLURM array.",
+    help="Process one of N shards, to be merged at the end. auto: the task of a SLURM array.",
 )
 @click.option(
     "--engine",
-    type=click.Choice(get_args(EngineName)),
+    type=options.Choice(get_args(EngineName)),
     default=BatchJob.engine,
     show_default=True,
-    help="Colour in threads of this process, in child processes, or on a Ray cluster. auto: child processes if "
-    "that is faster.",
+    help="Where pictures are processed.",
 )
-@click.option(
-    "--ray-address", metavar="auto|ADDRESS", help="Address of the Ray cluster. [default: start one on this machine]"
-)
+@click.option("--ray-address", metavar="auto|ADDRESS", help="The Ray cluster. [default: start one here]")
 @click.option(
     "--cpus-per-worker",
     type=click.IntRange(min=1),
@@ -112,17 +126,17 @@ _REASONS_SHOWN = 5
     "--num-gpus-per-worker",
     type=options.FiniteRange(min=0),
     metavar="F",
-    help="GPUs per Ray worker. [default: 1 with --provider cuda, else 0]",
+    help="GPUs per Ray worker. [default: 1 with cuda, else 0]",
 )
 @click.option(
     "--preserve-times",
     is_flag=True,
-    help="Give outputs the times of the last change of their sources; local folders only.",
+    help="Give outputs the times of their sources; local folders only.",
 )
 @click.option(
     "--trust-times",
     is_flag=True,
-    help="Do not read sources and outputs again whose sizes and times of the last change are unchanged.",
+    help="Do not read files again whose sizes and times are unchanged.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
 @click.option(
@@ -130,7 +144,8 @@ _REASONS_SHOWN = 5
     type=options.FiniteRange(min=0, min_open=True),
     default=BatchJob.max_megapixels,
     show_default=True,
-    help="A picture or page with more pixels fails before it is decoded.",
+    metavar="N",
+    help="Larger pictures fail before they are decoded.",
 )
 @click.option(
     "--timeout",
@@ -138,33 +153,34 @@ _REASONS_SHOWN = 5
     default=BatchJob.timeout,
     show_default=True,
     metavar="SECONDS",
-    help="A picture fails if the model takes longer for one of its pages.",
+    help="A page that takes the model longer fails.",
 )
-@click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures, with a warning.")
+@click.option("--salvage", is_flag=True, help="Colour the readable part of truncated pictures.")
 @click.option(
     "--jpeg-luma",
-    type=click.Choice(get_args(JpegLuma)),
+    type=options.Choice(get_args(JpegLuma)),
     default=BatchJob.jpeg_luma,
     show_default=True,
-    help="Copy the luma of JPEGs bit for bit, or re-encode it from their pixels.",
+    help="Copy the luma of JPEGs bit for bit, or re-encode it.",
 )
 @click.option(
     "--convert-profile",
     is_flag=True,
-    help="Convert JPEGs with a tone curve of their own to sRGB, which re-encodes their luma.",
+    help="Convert JPEGs with another tone curve to sRGB.",
 )
 @click.option(
     "--digital-source-type",
-    type=click.Choice(get_args(DigitalSourceType)),
+    type=options.Choice(get_args(DigitalSourceType)),
     default=BatchJob.digital_source_type,
-    show_default=True,
-    help="The IPTC term in the XMP of outputs that states how they were made.",
+    metavar="TERM",
+    help="IPTC term for how outputs were made: compositeWithTrainedAlgorithmicMedia (the default) or "
+    "algorithmicallyEnhanced.",
 )
-@click.option("--mark/--no-mark", default=True, help="Whether outputs state that a model made their colours.")
-@click.option("--report", is_flag=True, help="Write the report at the end, as colorbatch report does.")
 @click.option(
-    "--dry-run", is_flag=True, help="Print the plan on stdout and an estimate of the time on stderr; write nothing."
+    "--mark/--no-mark", default=True, show_default=True, help="State in outputs that a model made their colours."
 )
+@click.option("--report", is_flag=True, help="Write a page that shows each picture before and after.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan and how long it would take; write nothing.")
 @options.log_file_option
 @config_option
 @options.json_option
@@ -192,13 +208,14 @@ def command(
 ) -> None:
     """Colour every picture below SOURCE, a folder or one file. The outputs get the same paths below OUTPUT.
 
-    SOURCE is never modified. A damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records what
-    happened to every file, and a second run does only what is left. SOURCE and OUTPUT may be URLs of object stores or
-    servers, such as s3://bucket/photos, gs://, az:// or sftp://.
+    SOURCE is never modified, and a damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records
+    what happened to every file; a second run does only what is left. Both may be URLs, such as s3://bucket/photos.
 
     \b
     Example:
-      colorbatch run old_photos/ out/
+      colorbatch run old_photos/ out/            # colour everything
+      colorbatch run -n old_photos/ out/         # only say what would happen
+      colorbatch run --report --vividness 0.5 old_photos/ out/
     """
     from colorbatch.cli.display import reporter
     from colorbatch.machine import keep_freed_memory
@@ -243,7 +260,7 @@ def command(
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
-    _show(summary, job.output, job.shard, quiet=quiet, verbose=verbose)
+    _show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
     if report and not interruption.exit_code and isinstance(job.output, Path):
         from colorbatch.cli.report import write
 
@@ -281,8 +298,12 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         raise UsageError(f"{log_file} already exists and is not a log", advice="Choose another name for the log file.")
 
 
-def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet: bool, verbose: bool) -> None:
-    """Log the summary; print it too, as a table on a terminal, but with ``quiet`` only after failures."""
+def _show(summary: BatchSummary, job: BatchJob, *, quiet: bool, verbose: bool, wants_report: bool) -> None:
+    """Log the summary; print it too, as a table and with what to do next on a terminal.
+
+    With ``quiet`` it is printed only after failures.
+    """
+    is_terminal = terminal.is_terminal()
     last = []
     if quiet:  # they were not shown when they happened
         named = summary.failures[:_FAILURES_SHOWN]
@@ -293,15 +314,30 @@ def _show(summary: BatchSummary, output: Location, shard: Shard | None, *, quiet
         last.append(luma_sentence(summary.luma))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
-    if shard is None:
-        last.append(f"Manifest: {printable(shown(output / 'colorbatch-manifest.jsonl'))}")
+    if job.shard is None:
+        last.append(f"Manifest: {printable(shown(job.output / 'colorbatch-manifest.jsonl'))}")
     else:
-        last.append(f"This was shard {shard}. When all are done: colorbatch merge {printable(shown(output))}")
+        last.append(f"This was shard {job.shard}. When all are done: colorbatch merge {_argument(job.output)}")
     if not quiet or summary.failed:
-        first = terminal.aligned(_table(summary)) if terminal.is_terminal() else _line(summary)
-        terminal.say("\n".join([first, *skipped_lines(summary), *(_stages(summary) if verbose else ()), *last]))
+        first = terminal.aligned(_table(summary)) if is_terminal else _line(summary)
+        skipped = skipped_lines(summary, with_hints=is_terminal)
+        next_step = _next_step(summary, job) if is_terminal and not wants_report else []
+        terminal.say("\n".join([first, *skipped, *(_stages(summary) if verbose else ()), *last, *next_step]))
     for line in [_line(summary), *skipped_lines(summary), *_stages(summary), *last]:
         logger.debug("%s", line.strip())
+
+
+def _next_step(summary: BatchSummary, job: BatchJob) -> list[str]:
+    """Return the command that shows the outputs, if there are some that a report can show."""
+    if summary.stopped or not summary.done or job.shard is not None or not isinstance(job.output, Path):
+        return []
+    source = f" --source {_argument(job.source)}" if isinstance(job.source, Path) else ""
+    return [f"See them before and after: colorbatch report {_argument(job.output)}{source} --open"]
+
+
+def _argument(place: Location) -> str:
+    """Return a place as it is typed on a command line."""
+    return shell_quoted(shown(place))
 
 
 def _line(summary: BatchSummary) -> str:
@@ -345,9 +381,16 @@ def _table(summary: BatchSummary) -> dict[str, str]:
     }
 
 
-def skipped_lines(summary: BatchSummary) -> list[str]:
-    """Return a line for each reason for which sources were skipped, the most frequent first."""
+def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[str]:
+    """Return a line for each reason for which sources were skipped, the most frequent first.
+
+    Args:
+        summary: of the run.
+        with_hints: name the option that changes it.
+
+    """
     from colorbatch.records.row import NOT_REACHED
+    from colorbatch.run.colorize import IN_COLOR
     from colorbatch.run.plan import NOT_SUPPORTED
 
     reasons = {reason: count for reason, count in summary.skip_reasons.items() if reason != NOT_REACHED}
@@ -357,9 +400,19 @@ def skipped_lines(summary: BatchSummary) -> list[str]:
         if len(kinds) < len(summary.unsupported):
             kinds.append("others")
         detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
+        if with_hints and reason == IN_COLOR:
+            detail = " (--already-color recolor colours them too)"
         lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
+        if reason == NOT_SUPPORTED:
+            lines += _advice_for(summary.unsupported)
     others = len(reasons) - len(lines)
     return [*lines, f"  and for {others} other reasons, all in the manifest"] if others else lines
+
+
+def _advice_for(unsupported: Mapping[str, int]) -> list[str]:
+    """Return a line for each type of file among those skipped for which it is known what to do with it."""
+    found = (file_type_named(f"x{kind}") for kind, _ in _most_frequent(unsupported))
+    return [f"    {each.name}: {each.advice}" for each in dict.fromkeys(found) if each is not None]
 
 
 def _most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:

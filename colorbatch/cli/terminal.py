@@ -194,6 +194,17 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 59.95 else str(timedelta(seconds=round(seconds)))
 
 
+def about(seconds: float) -> str:
+    """Return an estimated time as text, in units that suit how exact it is."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if minutes < 90:
+        return f"about {minutes} min"
+    hours = round(minutes / 60)
+    return f"about {hours} h" if hours < 48 else f"about {round(hours / 24)} days"
+
+
 def aligned(facts: Mapping[str, str]) -> str:
     """Return facts as text, one per line, with their names in the first column; nothing is truncated."""
     width = max(map(len, facts), default=0)

@@ -6,7 +6,9 @@ from typing import Any, get_args
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.cli.help import GroupedCommand
 from colorbatch.extras import needs_extra
+from colorbatch.text import shell_quoted
 from colorbatch.training.config import ARCHITECTURE_NAMES, DeviceName, Keep, LossName, ScheduleName, TrainingConfig
 from colorbatch.training.recipe import RECIPES, read_recipe
 
@@ -31,11 +33,25 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
         ctx.default_map = {**(ctx.default_map or {}), **read_recipe(name)}
 
 
-@click.command("train", short_help="Train a network on colour pictures.")
+_GROUPS = {
+    "Everyday options": ("--recipe", "--out", "--epochs", "--init", "--resume", "--device", "--quiet", "--verbose"),
+    "Pictures": (
+        *("--gray-dir", "--size", "--crop", "--limit", "--validation", "--validation-dir"),
+        *("--aged", "--softened", "--sharpened", "--recompressed", "--hinted"),
+    ),
+    "Network": ("--architecture", "--loss", "--balance", "--freeze"),
+    "Steps": (
+        *("--batch-size", "--learning-rate", "--pretrained-rate", "--schedule", "--warmup", "--weight-decay"),
+        *("--clip-norm", "--ema", "--amp", "--seed", "--keep"),
+    ),
+}
+
+
+@click.command("train", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("color_dir", type=options.PATH)
 @click.option(
     "--recipe",
-    type=click.Choice(RECIPES),
+    type=options.Choice(RECIPES),
     is_eager=True,
     expose_value=False,
     callback=_use_recipe,
@@ -43,7 +59,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--architecture",
-    type=click.Choice(ARCHITECTURE_NAMES),
+    type=options.Choice(ARCHITECTURE_NAMES),
     default="unet",
     show_default=True,
     help="The network: the published U-Net, or one with an encoder pretrained on ImageNet and a head that "
@@ -136,7 +152,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--freeze/--no-freeze", default=False, help="Do not train pretrained weights.")
 @click.option(
     "--schedule",
-    type=click.Choice(get_args(ScheduleName)),
+    type=options.Choice(get_args(ScheduleName)),
     default="constant",
     show_default=True,
     help="How the learning rate changes: cosine reduces it to 0.",
@@ -166,7 +182,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 )
 @click.option(
     "--loss",
-    type=click.Choice(get_args(LossName)),
+    type=options.Choice(get_args(LossName)),
     help="The loss: squared error of RGB (mse) or of chroma, Huber loss of chroma, or cross-entropy over bins "
     "of colour. [default: mse for unet, bins for the others]",
 )
@@ -197,7 +213,7 @@ def _use_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--device",
-    type=click.Choice(get_args(DeviceName)),
+    type=options.Choice(get_args(DeviceName)),
     default="auto",
     show_default=True,
     help="Where the network is trained; auto uses CUDA if available.",
@@ -231,4 +247,4 @@ def command(ctx: click.Context, /, *, quiet: bool, verbose: bool, **settings: An
         terminal.say(f"Stopped. To resume, run the same command with --resume (state in {config.out / 'checkpoints'}).")
         ctx.exit(interruption.exit_code)
     if not quiet:
-        terminal.say(f"Done. Export it with: colorbatch export {result.last_checkpoint}")
+        terminal.say(f"Done. Export it with: colorbatch export {shell_quoted(str(result.last_checkpoint))}")

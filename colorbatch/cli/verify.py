@@ -11,7 +11,7 @@ from colorbatch.extras import needs_extra
 from colorbatch.job import ProviderName
 
 
-@click.command("verify", short_help="Compare a model with its checkpoint.")
+@click.command("verify")
 @click.argument("model", type=options.MODEL, metavar="MODEL")
 @click.argument("checkpoint", type=options.PATH)
 @options.provider_option
@@ -42,3 +42,4 @@ def command(model: str, checkpoint: Path, provider: ProviderName, *, as_json: bo
                 terminal.answer(json.dumps(found | asdict(report.summary)))
             if not quiet:
                 parity.show(report)
+                terminal.say(parity.verdict(report))

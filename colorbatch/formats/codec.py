@@ -15,6 +15,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.extras import needs_extra
+from colorbatch.file_type import SNIFFED as TYPE_SNIFFED
+from colorbatch.file_type import file_type_of
 from colorbatch.formats import (
     heif,
     jpeg,
@@ -22,6 +24,8 @@ from colorbatch.formats import (
     jpeg_end,
     jpeg_metadata,
     png,
+    psd,
+    raw,
     tiff,
     tiff_directory,
     tiff_masks,
@@ -31,8 +35,9 @@ from colorbatch.formats.description import Description, upright_block, valid_dpi
 from colorbatch.formats.image import Stored, make_frame, planes_of, refuse_too_large, stored_of
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.formats.outdated import REGIONS_DROPPED, current_xmp
+from colorbatch.formats.raw_metadata import metadata_of_raw
 from colorbatch.formats.tiff_metadata import PageTags, metadata_of
-from colorbatch.formats.tiff_raw import refuse_raw
+from colorbatch.formats.tiff_raw import is_raw
 from colorbatch.job import BatchJob
 from colorbatch.pixels.metadata import Metadata, Turn, current_exif, oriented_exif
 from colorbatch.pixels.picture import Frame, JpegOrigin, MaskPage, Picture, Pixels
@@ -98,12 +103,12 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
 
     """
     if not data:
-        raise UnreadablePictureError("the file is empty")
+        raise UnreadablePictureError("the file is empty", advice=UnreadablePictureError.without_salvage)
     kind = sniff(data[:SNIFFED])
     if kind is None and data.count(0) == len(data):
         raise UnreadablePictureError("the file has only zero bytes")
     if kind is None:
-        raise UnreadablePictureError("not a known picture format")
+        raise _not_a_picture(data[:TYPE_SNIFFED])
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
         with _TRUNCATED_SWITCH.off():
@@ -115,6 +120,18 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
             picture = _decode(data, kind, max_megapixels)
         jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
         return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
+
+
+def _not_a_picture(head: bytes) -> PictureError:
+    """Return the error for a file that begins like no picture that is read."""
+    found = file_type_of(head)
+    if found is not None:
+        return UnsupportedPictureError(f"it is {found.name}, not a picture that can be coloured", advice=found.advice)
+    return UnreadablePictureError(
+        "not a known picture format",
+        advice="Convert a copy to TIFF or PNG if it is a picture of another kind; restore it from a backup if it is "
+        "damaged.",
+    )
 
 
 def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
@@ -135,23 +152,46 @@ def decoded_bytes(data: bytes) -> int:
         return 0
     Image.MAX_IMAGE_PIXELS = None
     try:
-        if kind.name == "TIFF":
-            layout = tiff_directory.layout_of(data)
-            directories = tiff_directory.pages_of(data, layout, salvage=True)
-            with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
-                pages = [file.pages[number] for number in range(len(file.pages))]
-                pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
-                return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
-        if kind.name == "PNG":  # its header suffices, even where Pillow opens the file only to salvage it
-            width, height = png.size_of(data)
-            return 3 * width * height * (2 if png.bit_depth(data) == 16 else 1)
-        if kind.name == "JPEG2000":
-            width, height = jpeg2000.size_of(data)
-            return 3 * width * height * (2 if jpeg2000.is_deep(data) else 1)
-        with _open(data, kind) as image:
-            return 3 * int(image.width) * int(image.height) * (2 if image.mode.startswith("I") else 1)
+        return _SIZES.get(kind.name, _bytes_of_image)(data, kind)
     except Exception:  # noqa: BLE001 (a damaged file raises errors of any kind; decoding will report what is wrong)
         return 0
+
+
+def _bytes_of(width: int, height: int, *, is_deep: bool) -> int:
+    return 3 * width * height * (2 if is_deep else 1)
+
+
+def _bytes_of_tiff(data: bytes, kind: Kind) -> int:
+    layout = tiff_directory.layout_of(data)
+    directories = tiff_directory.pages_of(data, layout, salvage=True)
+    if is_raw(data, [PageTags(data, directory, layout) for directory in directories]):
+        return _bytes_of_raw(data, kind)
+    with tifffile.TiffFile(io.BytesIO(tiff_directory.copy_for_decoders(data, directories, layout))) as file:
+        pages = [file.pages[number] for number in range(len(file.pages))]
+        pixels = (max(width * height for width, height in tiff.sizes_of(page)) for page in pages)
+        return 3 * sum(int(each) * (1 + tiff.is_deep(page)) for each, page in zip(pixels, pages, strict=True))
+
+
+def _bytes_of_raw(data: bytes, _kind: Kind) -> int:
+    return _bytes_of(*raw.size_of(data), is_deep=True)
+
+
+def _bytes_of_png(data: bytes, _kind: Kind) -> int:
+    """Return the bytes from its header, which suffices even where Pillow opens the file only to salvage it."""
+    return _bytes_of(*png.size_of(data), is_deep=png.bit_depth(data) == 16)
+
+
+def _bytes_of_psd(data: bytes, _kind: Kind) -> int:
+    return _bytes_of(*psd.size_of(data), is_deep=psd.is_deep(data))
+
+
+def _bytes_of_jpeg2000(data: bytes, _kind: Kind) -> int:
+    return _bytes_of(*jpeg2000.size_of(data), is_deep=jpeg2000.is_deep(data))
+
+
+def _bytes_of_image(data: bytes, kind: Kind) -> int:
+    with _open(data, kind) as image:
+        return _bytes_of(image.width, image.height, is_deep=image.mode.startswith("I"))
 
 
 def needs_transcoder(data: bytes) -> bool:
@@ -324,9 +364,10 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     salvage = ImageFile.LOAD_TRUNCATED_IMAGES
     directories = tiff_directory.pages_of(data, layout, salvage=salvage)
     if not directories:
-        raise UnreadablePictureError("a TIFF without pages")
+        raise UnreadablePictureError("a TIFF without pages", advice=UnreadablePictureError.without_salvage)
     pages = [PageTags(data, directory, layout) for directory in directories]
-    refuse_raw(data, pages)
+    if is_raw(data, pages):
+        return _decode_raw(data, kind, max_megapixels)
     bare = tiff_directory.copy_for_decoders(data, directories, layout)
     frames: list[Frame] = []
     masks: list[MaskPage] = []
@@ -357,6 +398,19 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     if not frames:
         raise UnsupportedPictureError("all its pages are masks, none is a photograph")
     return Picture(tuple(frames), kind.written_as, warnings=tuple(warnings), masks=tuple(masks))
+
+
+def _decode_psd(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    warnings: list[str] = []
+    frame = make_frame(psd.decode(data, max_megapixels, warnings), warnings)
+    return Picture((frame,), kind.written_as, warnings=tuple(warnings))
+
+
+def _decode_raw(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+    warnings: list[str] = []
+    developed = raw.develop(data, max_megapixels)
+    stored = Stored(developed.pixels, None, metadata_of_raw(data, warnings), None, developed.orientation)
+    return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
 def _decode_tiff_page(
@@ -444,7 +498,16 @@ _DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
     "JPEG": _decode_jpeg,
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
+    "RAW": _decode_raw,
+    "PSD": _decode_psd,
     "JPEG2000": _decode_jpeg2000,
+}
+_SIZES: dict[str, Callable[[bytes, Kind], int]] = {
+    "PNG": _bytes_of_png,
+    "TIFF": _bytes_of_tiff,
+    "RAW": _bytes_of_raw,
+    "PSD": _bytes_of_psd,
+    "JPEG2000": _bytes_of_jpeg2000,
 }
 _WITHOUT_METADATA: dict[str, Callable[[bytes], bytes]] = {
     "JPEG": _jpeg_without_metadata,

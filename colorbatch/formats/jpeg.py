@@ -58,28 +58,28 @@ class LumaNotCopiedError(Exception):
 
 def is_arithmetic(data: bytes) -> bool:
     """Return whether a JPEG file has arithmetic codes, which libjpeg reads only in one piece."""
-    try:
-        return any(marker in ARITHMETIC_FRAMES for marker, _, _ in segments(data))
-    except _DAMAGES:
-        return False
+    marker, _ = _frame_of(data)
+    return marker in ARITHMETIC_FRAMES
 
 
 def bits_of(data: bytes) -> int:
     """Return the bits per sample of a JPEG file (ITU-T T.81, section B.2.2); 8 if that is unreadable."""
-    try:
-        frames = FRAMES | OTHER_FRAMES
-        return next((content[0] for marker, content, _ in segments(data) if marker in frames), 8)
-    except _DAMAGES:
-        return 8
+    _, content = _frame_of(data)
+    return content[0] if content else 8
 
 
 def has_chroma(data: bytes) -> bool:
     """Return whether a JPEG file has three components, so that its luma may have to be separated from chroma."""
+    marker, content = _frame_of(data)
+    return marker in FRAMES and content[5:6] == b"\x03"
+
+
+def _frame_of(data: bytes) -> tuple[int, bytes]:
+    """Return marker and content of the first frame of a JPEG file; 0 and nothing if there is none."""
     try:
-        frame = next((content for marker, content, _ in segments(data) if marker in FRAMES), None)
-        return frame is not None and frame[5] == 3
+        return next((each[:2] for each in segments(data) if each[0] in FRAMES | OTHER_FRAMES), (0, b""))
     except _DAMAGES:
-        return False
+        return 0, b""
 
 
 def coded_luma_of(data: bytes, levels: NDArray[np.uint8] | None = None) -> CodedLuma:
@@ -132,7 +132,7 @@ def metadata_as_stored(origin: JpegOrigin) -> Metadata:
         return origin.metadata
     try:
         return replace(origin.metadata, profile=icc.in_color(origin.profile))
-    except ValueError as error:
+    except (ValueError, imagecodecs.CmsError) as error:
         raise LumaNotCopiedError(f"its ICC profile cannot be kept: {error}") from error
 
 

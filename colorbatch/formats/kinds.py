@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from colorbatch.errors import UsageError
+from colorbatch.file_type import file_type_named
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class Kind:
     """Lower-case extensions; the first is appended to names with another one."""
 
 
+_RAW_EXTENSIONS = (
+    *(".dng", ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),
+    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"),
+)
 KINDS = {
     kind.name: kind
     for kind in (
@@ -32,38 +38,24 @@ KINDS = {
         Kind("PPM", "PNG", (".ppm", ".pgm", ".pbm", ".pnm")),
         Kind("AVIF", "PNG", (".avif",)),
         Kind("HEIF", "PNG", (".heic", ".heif", ".hif")),
+        Kind("PSD", "TIFF", (".psd", ".psb")),
+        Kind("RAW", "TIFF", _RAW_EXTENSIONS),
     )
 }
 """All kinds by name. GIF, BMP and the Netpbm formats cannot store colour, profile or metadata; AVIF and HEIC cannot be
-written without loss: all of these become PNG."""
+written without loss: all of these become PNG. Raw files that begin like a TIFF are taken for one until they are
+decoded."""
 
 PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extension in kind.extensions)
 """Lower-case extensions of the formats that are read."""
 _UNSUPPORTED_EXTENSIONS = frozenset(
     {
-        *(".psd", ".psb", ".xcf", ".kra", ".afphoto", ".ora"),
-        *(
-            ".dng",
-            ".3fr",
-            ".arw",
-            ".cr2",
-            ".cr3",
-            ".crw",
-            ".dcr",
-            ".erf",
-            ".fff",
-            ".iiq",
-            ".kdc",
-            ".mef",
-            ".mos",
-            ".mrw",
-        ),
-        *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        *(".xcf", ".kra", ".afphoto", ".ora", ".raw", ".srf"),
         *(".jxl", ".jxr", ".wdp", ".hdp", ".tga", ".pcx", ".pcd", ".exr", ".hdr", ".dpx", ".fits", ".djvu", ".dcm"),
         *(".eps", ".pdf", ".svg"),
     }
 )
-"""Lower-case extensions of other kinds of pictures: layered, raw, and others that archives have."""
+"""Lower-case extensions of other kinds of pictures: layered, and others that archives have."""
 _EVICTED = ".icloud"
 SNIFFED = 64
 """Number of bytes at the start of a file that determine its kind."""
@@ -80,13 +72,19 @@ _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"BM", "BMP"),
+    (b"8BPS", "PSD"),
+    (b"FUJIFILMCCD-RAW", "RAW"),
+    *((start, "RAW") for start in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")),
+    *((start, "RAW") for start in (b"IIIITwaR", b"IIIICwaR", b"MMMMRawT", b"II\x1a\0\0\0HEAPCCDR")),
     *((f"P{number}".encode(), "PPM") for number in range(1, 7)),
 )
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIF"),
+    b"crx ": "RAW",
 }
-"""Brands of ISO base media files that tell the codec (ISO/IEC 23008-12, annex B; AV1 Image File Format, section 8)."""
+"""Brands of ISO base media files that tell the codec (ISO/IEC 23008-12, annex B; AV1 Image File Format, section 8); the
+last is that of Canon's CR3."""
 _GENERAL_BRANDS = frozenset({b"mif1", b"msf1"})
 """Brands that leave the codec open, which is HEVC if no other brand tells."""
 
@@ -110,8 +108,8 @@ def _brands_of(head: bytes) -> list[bytes]:
 
 
 def is_unsupported_picture(name: str) -> bool:
-    """Return whether a name is that of a kind of picture that is not read."""
-    return _suffix(name) in _UNSUPPORTED_EXTENSIONS
+    """Return whether a name is that of a kind of picture, or of a file that may hold pictures, that is not read."""
+    return _suffix(name) in _UNSUPPORTED_EXTENSIONS or file_type_named(name) is not None
 
 
 def is_evicted_picture(name: str) -> bool:
@@ -121,6 +119,11 @@ def is_evicted_picture(name: str) -> bool:
 
 def _suffix(name: str) -> str:
     return Path(name).suffix.lower()
+
+
+def lacks_extra(name: str) -> bool:
+    """Return whether a name is that of a raw file, and the package that develops these is not installed."""
+    return Path(name).suffix.lower() in _RAW_EXTENSIONS and find_spec("rawpy") is None
 
 
 def output_extension(kind: Kind, extension: str) -> str:
@@ -138,10 +141,14 @@ def picture_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file())
+    paths = sorted(path for path in folder.rglob("*") if _is_read(path.name) and path.is_file())
     if not paths:
         raise UsageError(f"no pictures in {folder}", advice=f"Known endings: {' '.join(sorted(PICTURE_EXTENSIONS))}")
     return paths
+
+
+def _is_read(name: str) -> bool:
+    return Path(name).suffix.lower() in PICTURE_EXTENSIONS and not lacks_extra(name)
 
 
 def evenly(paths: Sequence[Path], limit: int | None) -> Sequence[Path]:

@@ -1,7 +1,7 @@
-"""Image resources of Photoshop, in JPEG, TIFF and PNG files (Adobe Photoshop File Formats, "Image resource blocks")."""
+"""Image resources of Photoshop, also in JPEG, TIFF and PNG (Adobe Photoshop File Formats, "Image resource blocks")."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from colorbatch.formats import iptc
 
@@ -24,6 +24,18 @@ def without_thumbnails(resources: bytes) -> bytes:
         elif number not in _THUMBNAILS:
             kept.append(resources[start:end])
     return b"".join(kept) + resources[end:]
+
+
+def resources_in(resources: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and data of each image resource, as far as they can be read as blocks."""
+    for number, _, content, _ in _blocks(resources):
+        (size,) = struct.unpack_from(">I", resources, content - 4)
+        yield number, resources[content : content + size]
+
+
+def only(resources: bytes, numbers: Container[int]) -> bytes:
+    """Return those of the image resources that have one of the numbers, as far as they can be read as blocks."""
+    return b"".join(resources[start:end] for number, start, _, end in _blocks(resources) if number in numbers)
 
 
 def _without_preview(resources: bytes, start: int, content: int, end: int) -> bytes:

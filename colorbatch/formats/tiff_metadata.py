@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import tifffile
 
@@ -29,6 +30,8 @@ _OF_PIXELS = frozenset(
     }
 )
 """Tags that describe how the pixels are stored and interpreted: an output has its own."""
+_COLOR_SPACE, _SHORT, _SRGB = 40961, 3, 1
+"""Tag of EXIF, its type, and its value for sRGB (EXIF 2.32, section 4.6.5)."""
 _POINTERS = frozenset({13, 18})
 """Types of offsets of directories, which an output does not have where its source has them."""
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _ORIENTATION = 254, 255, 274
@@ -110,6 +113,15 @@ def metadata_of(page: PageTags, data: bytes, compression: str | None, warnings: 
         tiff_compression=compression,
         has_profile=bool(page.profile),
     )
+
+
+def said_in_srgb(metadata: Metadata) -> Metadata:
+    """Return metadata whose EXIF directory, if it states a colour space, states sRGB."""
+    exif = metadata.tiff_directories.get(_EXIF, {})
+    if _COLOR_SPACE not in exif:
+        return metadata
+    srgb = (_SHORT, 1, struct.pack(f"{metadata.tiff_byte_order}H", _SRGB))
+    return replace(metadata, tiff_directories={**metadata.tiff_directories, _EXIF: {**exif, _COLOR_SPACE: srgb}})
 
 
 def without_damage(page: PageTags, warnings: list[str]) -> Mapping[int, RawTag]:

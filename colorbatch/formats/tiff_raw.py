@@ -2,34 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 
-from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats.tiff_directory import integers_of, read_directory
 from colorbatch.formats.tiff_metadata import PageTags
 
-_SUB_IFDS, _PHOTOMETRIC = 330, 262
-_RAW = frozenset({32803, 34892})
+_SUB_IFDS, _PHOTOMETRIC, _COMPRESSION = 330, 262, 259
+_SENSOR = frozenset({32803, 34892})
 """Photometric interpretations of sensor data: behind a colour filter array, and linear (DNG 1.7, chapter 3)."""
-_CANON = slice(8, 10), b"CR"
-"""What a CR2 file has behind its header."""
+_COMPRESSIONS = frozenset({32767, 32770, 34713, 65000, 65535})
+"""Compressions of sensor data by Sony, Samsung, Nikon, Kodak and Pentax."""
+_MARKS = (b"CR", b"IIIITwaR", b"IIIICwaR", b"MMMMRawT")
+"""What CR2 and IIQ have behind the header of a TIFF."""
+_BEHIND_HEADER = 8
 
 
-def refuse_raw(data: bytes, pages: Sequence[PageTags]) -> None:
-    """Raise if a file holds sensor data, beside which its pages are only previews.
+def is_raw(data: bytes, pages: Sequence[PageTags]) -> bool:
+    """Return whether a file holds sensor data, beside which its pages are only previews.
 
     Args:
         data: the file.
         pages: the tags of its pages.
 
-    Raises:
-        UnsupportedPictureError: it is a raw file.
-
     """
-    place, mark = _CANON
-    interpretations = {page.integer(_PHOTOMETRIC) for page in (*pages, *_inner(data, pages))}
-    if data[place] == mark or interpretations & _RAW:
-        raise UnsupportedPictureError(
-            "it is a raw file of a camera or scanner", advice="Develop it in a raw converter, and colour the result."
-        )
+    return data.startswith(_MARKS, _BEHIND_HEADER) or any(map(_is_of_sensor, (*pages, *_inner(data, pages))))
+
+
+def _is_of_sensor(page: PageTags) -> bool:
+    return page.integer(_PHOTOMETRIC) in _SENSOR or page.integer(_COMPRESSION) in _COMPRESSIONS
 
 
 def _inner(data: bytes, pages: Sequence[PageTags]) -> Iterator[PageTags]:

@@ -1,10 +1,12 @@
 """Test which kinds of pictures can be read and written here, on a tiny picture, whatever libraries report."""
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from colorbatch.errors import ColorbatchError, UnsupportedPictureError
@@ -16,8 +18,10 @@ from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 _MAX_DIFFERENCE = 12
 """Maximum mean difference after a round trip, of 255 levels; a smooth picture loses far less in any format."""
-_OPTIONAL = frozenset({"AVIF", "HEIC"})
+_OPTIONAL = frozenset({"AVIF", "HEIC", "raw"})
 """Kinds that a build of Pillow may lack, or that need an extra."""
+_DNG_VERSION = 50706
+_PSD_RGB = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def _foreign_kinds() -> Iterator[tuple[str, Image.Image, str, dict[str, str]]]:
     yield "BMP", image, "BMP", {}
     yield "Netpbm", image, "PPM", {}
     yield "AVIF", image, "AVIF", {}
+    yield "PSD", image, "PSD", {}
     yield "HEIC", image, "HEIF", {}
+    yield "raw", image, "RAW", {}
 
 
 def _try_own(kind: str, picture: Picture) -> Trial:
@@ -108,6 +114,10 @@ def _to_16_bits(levels: Pixels) -> Pixels:
 
 
 def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
+    if name == "PSD":
+        return _psd_of(np.asarray(image))
+    if name == "RAW":
+        return _dng_of(np.asarray(image))
     if name == "HEIF":
         with needs_extra("heif"):
             import pillow_heif
@@ -120,6 +130,23 @@ def _encoded(image: Image.Image, name: str, arguments: dict[str, str]) -> bytes:
         )
     buffer = io.BytesIO()
     image.save(buffer, name, **arguments)
+    return buffer.getvalue()
+
+
+def _psd_of(levels: Pixels) -> bytes:
+    """Return a PSD of RGB levels, without layers."""
+    height, width, channels = levels.shape
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, height, width, 8, _PSD_RGB)
+    return header + bytes(12) + bytes(2) + np.moveaxis(levels, -1, 0).tobytes()  # empty sections; uncompressed
+
+
+def _dng_of(levels: Pixels) -> bytes:
+    """Return a linear DNG (DNG 1.7, chapter 2) of RGB levels in sRGB."""
+    light = (np.maximum(levels / 255 + 0.055, 0) / 1.055) ** 2.4
+    version = (_DNG_VERSION, "B", 4, bytes((1, 4, 0, 0)), True)
+    buffer = io.BytesIO()
+    samples = np.round(light * 65535).astype(np.uint16)
+    tifffile.imwrite(buffer, samples, photometric="linear_raw", metadata=None, extratags=[version])
     return buffer.getvalue()
 
 

@@ -1,15 +1,20 @@
 """Find a model file, and refuse it unless it fulfils the contract, before ONNX Runtime reads it."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from colorbatch.errors import ModelRefusedError, reason_of
+from colorbatch.file_type import CHECKPOINT, MODEL, SNIFFED, file_type_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from colorbatch.store.regular_files import read_regular
+from colorbatch.text import did_you_mean
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2 * 2**30
 """Maximum size of a protobuf message in bytes."""
@@ -40,6 +45,7 @@ def read_model_file(name_or_path: str) -> ModelFile:
 
     """
     path = built_in_models().get(name_or_path, Path(name_or_path))
+    _refuse_unknown_name(name_or_path, path)
     try:
         if path.exists() and not path.is_file():
             raise ModelRefusedError(f"the model {path} is not a regular file")
@@ -54,7 +60,8 @@ def read_model_file(name_or_path: str) -> ModelFile:
     try:
         header = read_onnx_header(data)
     except (ValueError, RecursionError) as error:
-        raise ModelRefusedError(f"{path} is not an ONNX model: {error}") from error
+        logger.debug("%s: %s", path, error)
+        raise _not_a_model(path, data[:SNIFFED]) from error
     if header.has_external_data:
         raise ModelRefusedError(
             f"{path} keeps weights in another file; a model must be one file",
@@ -66,6 +73,33 @@ def read_model_file(name_or_path: str) -> ModelFile:
     except ModelRefusedError as error:
         raise ModelRefusedError(f"{path} is refused: {error}", advice=error.advice) from error
     return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract)
+
+
+def _refuse_unknown_name(name: str, path: Path) -> None:
+    """Check that a name without folder and extension is that of a built-in model or of a file.
+
+    Raises:
+        ModelRefusedError: it is neither.
+
+    """
+    if path.name != name or path.suffix or path.exists():
+        return
+    known = built_in_models()
+    raise ModelRefusedError(
+        f"cannot read the model {name}: no built-in model or file has this name; there are: {', '.join(known)}",
+        advice=did_you_mean(name, known) or "Give a model of your own by the path of its .onnx file.",
+    )
+
+
+def _not_a_model(path: Path, head: bytes) -> ModelRefusedError:
+    """Return the error for a file that is not ONNX, which says what it is instead."""
+    found = file_type_of(head)
+    if found is MODEL:
+        return ModelRefusedError(f"{path} is not an ONNX model: it is damaged or cut short", advice="Copy it again.")
+    if found is None:
+        return ModelRefusedError(f"{path} is not an ONNX model: it is damaged, or another kind of file")
+    advice = None if found is CHECKPOINT else found.advice
+    return ModelRefusedError(f"{path} is not an ONNX model: it is {found.name}", advice=advice)
 
 
 def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:

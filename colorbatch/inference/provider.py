@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from colorbatch.errors import ModelRefusedError, ProviderUnavailableError, UsageError
 from colorbatch.extras import needs_extra
+from colorbatch.text import did_you_mean
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -77,7 +78,10 @@ def open_inference_session(
     available = ort.get_available_providers()
     words = [word for word in ("cuda", "cpu") if _ORT_NAMES[word] in available] if provider == "auto" else [provider]
     if words[0] not in _ORT_NAMES:
-        raise UsageError(f"no provider {provider!r}; there are: auto, {', '.join(_ORT_NAMES)}")
+        known = ("auto", *_ORT_NAMES)
+        raise UsageError(
+            f"no provider {provider!r}; there are: {', '.join(known)}", advice=did_you_mean(provider, known)
+        )
     if _ORT_NAMES[words[0]] not in available:
         raise ProviderUnavailableError(
             f"the provider {provider} is not in this build of ONNX Runtime",

@@ -88,6 +88,8 @@ class Diagnosis:
     codecs: "Sequence[Trial]"
     extras: Sequence[ExtraState]
     folder: FolderState | None
+    has_gpu: bool
+    """Whether the machine has an NVIDIA GPU with a driver."""
     problems: Sequence[str]
     """Reasons why ``run`` cannot work here."""
 
@@ -127,6 +129,7 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
         codecs=codecs or [],
         extras=[_state_of(extra, packages, named) for extra, packages in named.items() if extra],
         folder=state,
+        has_gpu=machine.has_nvidia_gpu(),
         problems=problems,
     )
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from colorbatch.errors import reason_of
+from colorbatch.errors import UsageError, reason_of
 from colorbatch.formats import jpeg
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import refuse_without_rows, rows_of
@@ -13,6 +15,7 @@ from colorbatch.records.row import Row
 from colorbatch.store import atomic
 from colorbatch.store.intersect import refuse_intersection
 from colorbatch.store.local import LocalStore
+from colorbatch.store.regular_files import read_regular
 
 
 @dataclass
@@ -31,7 +34,7 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
     not here. Nothing is overwritten.
 
     Raises:
-        UsageError: the folder has no manifest, or it and the destination overlap.
+        UsageError: the folder has no manifest, it and the destination overlap, or the destination holds a source.
         OutputUnwritableError: the destination cannot be written.
 
     """
@@ -39,7 +42,9 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
     output = LocalStore(folder)
     refuse_without_rows(output)
     refuse_intersection(folder, destination)
-    outputs = [row for row in rows_of(output).values() if row.status == "done" and row.output is not None]
+    rows = rows_of(output)
+    _refuse_folder_of_sources(rows.values(), output, destination)
+    outputs = [row for row in rows.values() if row.status == "done" and row.output is not None]
     found = Restored()
     progress.begin(len(outputs), "Restoring")
     try:
@@ -53,6 +58,45 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
     finally:
         progress.end()
     return found
+
+
+def _refuse_folder_of_sources(rows: Iterable[Row], output: LocalStore, destination: Path) -> None:
+    """Check that no source of a run lies in the destination, at its own path or in a folder on it.
+
+    The manifest does not record where the sources were, but their sizes and hashes.
+
+    Raises:
+        UsageError: one does.
+
+    """
+    for row in rows:
+        parts = PurePosixPath(row.input).parts
+        for start in range(len(parts)):
+            path = destination.joinpath(*parts[start:])
+            if _is_source(path, row, output):
+                raise UsageError(
+                    f"the destination {destination} holds the sources: {path} is one of them",
+                    advice="Choose a new folder, outside that of the sources.",
+                )
+
+
+def _is_source(path: Path, row: Row, output: LocalStore) -> bool:
+    """Return whether a file is the source of a row, and not what an earlier restoration wrote."""
+    with suppress(OSError, ValueError):  # there is no such file
+        if row.input_sha256 is None or path.stat().st_size != row.input_bytes:
+            return False
+        data = read_regular(path)
+        return hashlib.sha256(data).hexdigest() == row.input_sha256 and data != _grey_of(row, output)
+    return False
+
+
+def _grey_of(row: Row, output: LocalStore) -> bytes | None:
+    """Return the grey JPEG that the output of a row holds; ``None``: it holds none."""
+    if row.output is None:
+        return None
+    with suppress(OSError, RuntimeError):  # RuntimeError: a link to itself
+        return jpeg.to_grey(output.read(row.output))
+    return None
 
 
 def _restore(row: Row, output: LocalStore, destination: Path) -> str:

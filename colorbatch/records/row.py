@@ -17,17 +17,7 @@ _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
 )
-_NUMBERS = (
-    "input_bytes",
-    "output_bytes",
-    "input_modified",
-    "width",
-    "height",
-    "bits",
-    "frames",
-    "seconds",
-    "confidence",
-)
+_NUMBERS = ("input_bytes", "output_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
 
 @dataclass(frozen=True)
@@ -120,6 +110,8 @@ class Row:
         numbers = [getattr(row, name) for name in _NUMBERS]
         if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
             raise ValueError("a field is not a number")
+        if not (row.input_modified is None or _is_time(row.input_modified)):
+            raise ValueError("a time is not a number")
         if not isinstance(row.is_input_trusted, bool):
             raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
         if not all(isinstance(text, str) for text in row.warnings):
@@ -128,6 +120,11 @@ class Row:
             raise ValueError("it names a file outside its folder")
         output = row.output and to_locale(row.output)
         return replace(row, input=to_locale(row.input), output=output, warnings=tuple(row.warnings))
+
+
+def _is_time(value: object) -> bool:
+    """Return whether a value is a number of seconds since 1970, negative before."""
+    return isinstance(value, int | float) and -(2**63) < value < 2**63
 
 
 def _is_inside(name: str) -> bool:

@@ -72,6 +72,8 @@ class Subject:
     """Unique name of the batch, under which marks are stored."""
     source: str | None
     """Relative reference from the page to the sources; ``None``: not given."""
+    shell_paths: Mapping[str, str]
+    """Absolute paths, quoted for the shell, of the ``output`` and of the ``source`` if it is given."""
     unfinished: bool
     """Whether a run is in progress or was killed."""
     without_row: int | None
@@ -127,6 +129,7 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
     return {
         "batch": subject.batch,
         "title": printable(subject.title),
+        "shell_paths": subject.shell_paths,
         "makers": [dict(zip(_SHARED_FIELDS, maker, strict=True)) for maker in makers],
         "pictures": pictures,
     }

@@ -18,7 +18,7 @@ from colorbatch.report.previews import Place, Preview
 from colorbatch.run.plan import plan_batch
 from colorbatch.store import atomic
 from colorbatch.store.local import LocalStore
-from colorbatch.text import to_utf_8
+from colorbatch.text import shell_quoted, to_utf_8
 
 _KEPT_NAME = "previews.json"
 """Stamps and previews for the next report; written even if this one is stopped."""
@@ -78,6 +78,7 @@ def write_report(
             title=folder.resolve().name,
             batch=batch,
             source=None if source is None else page.source_reference(source, report),
+            shell_paths=_shell_paths(folder, source),
             unfinished=is_unfinished(output) or is_unmerged(output),
             without_row=None if planned is None else len(planned - {row.input for row in rows}),
         )
@@ -94,6 +95,12 @@ def write_report(
         made=sum(each.is_new for each in stamped),
         bytes=sum(sizes.values()) + sum(map(len, files.values())),
     )
+
+
+def _shell_paths(output: Path, source: Path | None) -> Mapping[str, str]:
+    """Return the absolute paths of the folders, quoted for the shell."""
+    quoted_output = shell_quoted(str(output.absolute()))
+    return {"output": quoted_output} | ({} if source is None else {"source": shell_quoted(str(source.absolute()))})
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ def run_batch(
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
-    found = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, earlier)
+    found = plan_batch(
+        source, output, job.include, job.exclude, job.only, job.shard, earlier, strict_match=job.strict_match
+    )
     plan = [each for each in found if each.reason != NOT_SELECTED]
     pictures = sum(each.verdict == "colour" for each in plan)
     engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)

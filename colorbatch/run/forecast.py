@@ -69,7 +69,9 @@ def forecast(job: BatchJob) -> Forecast:
     refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())
-    plan = plan_batch(source, output, job.include, job.exclude, job.only, job.shard, known)
+    plan = plan_batch(
+        source, output, job.include, job.exclude, job.only, job.shard, known, strict_match=job.strict_match
+    )
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
     colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)

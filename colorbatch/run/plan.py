@@ -1,7 +1,7 @@
 """Walk the source, and plan an output for every file in it before the first is read."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from colorbatch.formats.kinds import (
     SNIFFED,
     is_evicted_picture,
     is_unsupported_picture,
+    lacks_extra,
     output_extension,
     sniff,
 )
@@ -31,7 +32,8 @@ NOT_SELECTED = "not in the list given with --only"
 NOT_DOWNLOADED = "it is in iCloud, not on this disk. Download it in the Finder or in Files."
 NOT_A_PICTURE = "not a picture file name"
 NOT_SUPPORTED = "not a supported kind"
-"""Reasons of sources whose extensions are not those of a kind that is read; the latter are pictures."""
+RAW_NOT_READ = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
+"""Reasons of sources whose extensions are not those of a kind that is read; the last two are pictures."""
 _NAMES_SHOWN = 3
 _HEADS_AT_ONCE = 16
 """Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
@@ -85,6 +87,8 @@ def plan_batch(
     only: AbstractSet[str] | None = None,
     shard: Shard | None = None,
     earlier: Mapping[str, EarlierOutput] | None = None,
+    *,
+    strict_match: bool = False,
 ) -> list[PlannedPicture]:
     """Plan every file of ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
 
@@ -93,13 +97,15 @@ def plan_batch(
     ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
     have not changed since are not opened.
 
-    A pattern that matches nothing is logged as a warning.
+    A pattern that matches nothing, and a source without pictures, is logged as a warning, or refused if
+    ``strict_match``.
 
     Nothing is written. Links to folders and links that lead out of the tree are not followed; pipes, sockets and
     devices are never opened.
 
     Raises:
-        UsageError: the source is missing, source and output intersect, or ``only`` names files that do not exist.
+        UsageError: the source is missing, source and output intersect, ``only`` names files that do not exist, or
+            nothing matches.
         StoreUnavailableError: the store of source or output cannot be read.
 
     """
@@ -108,8 +114,10 @@ def plan_batch(
     source.refuse_intersection(output)
     source.remember_folder()
     found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
-    _warn_of_unmatched("--include", include, found)
-    _warn_of_unmatched("--exclude", exclude, found)
+    for problem in _nothing_found(source, include, exclude, found):
+        if strict_match:
+            raise UsageError(problem, advice="Without --strict-match, this is only a warning.")
+        logger.warning("%s", problem)
     found = [_selected(each, include, exclude) for each in found]
     if only is not None:
         _refuse_missing(only, found, source)
@@ -139,6 +147,8 @@ def _planned(entry: Entry) -> PlannedPicture:
     if entry.key and PurePosixPath(last).suffix.lower() not in PICTURE_EXTENSIONS:
         reason = NOT_SUPPORTED if is_unsupported_picture(last) else NOT_A_PICTURE
         return replace(planned, verdict="skipped", reason=reason)
+    if entry.key and not entry.problem and lacks_extra(last):
+        return replace(planned, verdict="skipped", reason=RAW_NOT_READ)
     return replace(planned, verdict="failed", reason=entry.problem) if entry.problem else planned
 
 
@@ -169,15 +179,20 @@ def _selected(planned: PlannedPicture, include: Sequence[str], exclude: Sequence
     return planned
 
 
-def _warn_of_unmatched(option: str, patterns: Sequence[str], found: Sequence[PlannedPicture]) -> None:
-    """Warn of patterns that match nothing; one for the files of a folder that is skipped as a whole matches it."""
-    for pattern in patterns:
+def _nothing_found(
+    source: Store, include: Sequence[str], exclude: Sequence[str], found: Sequence[PlannedPicture]
+) -> Iterator[str]:
+    """Yield a sentence if there are no pictures, and for each pattern that matches nothing.
+
+    A pattern for the files of a folder that is skipped as a whole matches it.
+    """
+    if all(each.verdict == "skipped" for each in found):
+        yield f"there are no pictures in {source.shown}" + ("" if found else ": it is empty")
+    for option, pattern in (*(("--include", each) for each in include), *(("--exclude", each) for each in exclude)):
         if not any(_matches(each.input, pattern) or _is_below(each, pattern) for each in found):
-            logger.warning(
-                "no file matches %s %s; case matters, and a pattern with a slash is compared with the path below the "
-                "source",
-                option,
-                printable(pattern),
+            yield (
+                f"no file matches {option} {printable(pattern)}; case matters, and a pattern with a slash is compared "
+                "with the path below the source"
             )
 
 

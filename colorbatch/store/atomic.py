@@ -34,7 +34,7 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
     path = long_path(path)
     temporary = temporary_path(path.parent)
     try:
-        make_folder(path.parent)
+        make_folder(path.parent, is_durable=is_durable)
         with temporary.open("xb") as file:
             yield file
             if is_durable:

@@ -15,8 +15,8 @@ _FSYNC_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, e
 failure: nothing is lost, but recent writes may not survive a power failure."""
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder and its missing parents, so that they survive a power failure.
+def make_folder(folder: Path, *, is_durable: bool = True) -> None:
+    """Create a folder and its missing parents; if they are durable, they survive a power failure.
 
     Raises:
         OSError: it cannot be created.
@@ -25,9 +25,10 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     if not folder.parent.is_dir():
-        make_folder(folder.parent)
+        make_folder(folder.parent, is_durable=is_durable)
     folder.mkdir(exist_ok=True)
-    fsync_folder(folder.parent)
+    if is_durable:
+        fsync_folder(folder.parent)
 
 
 def fsync_folder(folder: Path) -> None:

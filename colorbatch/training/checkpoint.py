@@ -6,6 +6,7 @@ state of optimizer and random numbers. All are read with ``weights_only=True``, 
 
 import hashlib
 import io
+import logging
 import pickle
 import re
 from collections.abc import Mapping
@@ -17,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from colorbatch.errors import CheckpointRefusedError, reason_of
+from colorbatch.file_type import ARCHIVE, CHECKPOINT, MODEL, SNIFFED, file_type_of
 from colorbatch.store.atomic import atomic_writer
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import Keep
 from colorbatch.training.moving_average import MovingAverage
 from colorbatch.training.network import ColorNetwork
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "colorbatch-checkpoint-1"
 FOLDER = "checkpoints"
@@ -185,10 +189,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
         raise CheckpointRefusedError(f"cannot read {path}: {reason_of(error)}") from error
     try:
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint, or it contains code") from error
     except Exception as error:  # PyTorch's reader raises all kinds of exceptions for crafted files
-        raise CheckpointRefusedError(f"{path} is not a checkpoint: {_first_line(error)}") from error
+        logger.debug("%s: %s", path, error)
+        raise _not_a_checkpoint(path, data[:SNIFFED], error) from error
     sha256 = hashlib.sha256(data).hexdigest()
     if not isinstance(content, Mapping):
         raise CheckpointRefusedError(f"{path} holds a {type(content).__name__}, not a checkpoint")
@@ -203,6 +206,17 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> LoadedChe
     if len(weights) != len(content) or not weights:
         raise CheckpointRefusedError(f"{path} is neither a colorbatch checkpoint nor a plain state dict")
     return LoadedCheckpoint("unet", None, weights, sha256, content)
+
+
+def _not_a_checkpoint(path: Path, head: bytes, error: Exception) -> CheckpointRefusedError:
+    """Return the error for a file that PyTorch does not read, which says what it is instead."""
+    found = file_type_of(head)
+    if found not in (None, CHECKPOINT, ARCHIVE):
+        advice = None if found is MODEL else found.advice
+        return CheckpointRefusedError(f"{path} is not a checkpoint: it is {found.name}", advice=advice)
+    if isinstance(error, pickle.UnpicklingError):
+        return CheckpointRefusedError(f"{path} is refused: it is not a plain checkpoint, or it contains code")
+    return CheckpointRefusedError(f"{path} is not a checkpoint: it is damaged, or another kind of file")
 
 
 def load_network(path: Path) -> tuple[ColorNetwork, LoadedCheckpoint]:
@@ -232,10 +246,6 @@ def load_weights(network: nn.Module, loaded: LoadedCheckpoint, path: Path) -> No
     except (RuntimeError, TypeError, AttributeError) as error:
         detail = " ".join(str(error).split())[:200]
         raise CheckpointRefusedError(f"{path} does not fit the network {loaded.architecture}: {detail}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def prune_epochs(folder: Path, keep: Keep, state: TrainingState) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_a_named_file_is_read_instead(
     ("text", "message"),
     [
         ("[run]\nvividnes = 1\n", "has unknown options: vividnes"),
+        ("[run]\nalready-colour = 'copy'\n", "Did you mean already-color?"),
+        ("[rum]\n", "Did you mean run?"),
         ("[rum]\n", "has unknown options: rum"),
         ("run = 3\n", "has unknown options: run"),
         ("[run]\nstrength = 9\n", "colorbatch.toml, strength: 9.0 is not in the range"),
@@ -85,9 +88,14 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
         "skipped\tnotes.txt\tnot a picture file name",
     ]
     assert "Estimate from 2 of them" in stderr
-    assert "strength = 1.0 (default)" in stderr
+    assert stderr.startswith("3 sources: up to 2 to colour, 0 to colour again ")
+    assert "\n  Pictures in colour are found while running.\n" in stderr
+    assert re.search(r"them: about \d+ s and ", stderr)
+    assert "default" not in stderr.partition("Settings, besides the defaults:")[2]
     assert f"model = {model_path} (command line)" in stderr
     assert not Path("out").exists()
+    assert command_line("run", "-n", "--already-color", "recolor", "--model", model_path, source, "out") == 0
+    assert capsys.readouterr().err.startswith("3 sources: 2 to colour, ")
     assert command_line("run", "-q", "--dry-run", "--model", model_path, source, "out") == 0
     assert capsys.readouterr().err == ""
 

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import CommandLine
 from PIL import Image
 from rich.cells import cell_len
 from rich.console import Console
 
 from colorbatch.cli import display
 from colorbatch.cli.display import Bar, Lines, cut
-from colorbatch.cli.terminal import duration
+from colorbatch.cli.terminal import about, duration
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -95,10 +97,25 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
     assert table[7:] == [
         "10 photographs: every grey value unchanged (10 within 1 level)",
         f"Manifest: {tmp_path}/out/colorbatch-manifest.jsonl",
+        f"See them before and after: colorbatch report {tmp_path}/out --source {source} --open",
         "",
     ]
     assert "\x1b[31m" not in shown.replace("\\x1b[31m", "")  # the name of a file steers nothing
     assert shown.rindex("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is there again
+
+
+def test_the_command_that_a_terminal_names_next_can_be_typed(
+    command_line: CommandLine, tmp_path: Path, small: Path, model_path: Path
+) -> None:
+    source, output = small.rename(tmp_path / "Ann's photos"), tmp_path / "in colour"
+    code, shown = on_a_terminal(80, "run", "--model", model_path, source, output)
+    assert code == 1
+    (named,) = [line for line in lines_of(shown) if "colorbatch report" in line]
+    program, *arguments = shlex.split(named.partition(": ")[2])
+    assert (program, arguments.pop()) == ("colorbatch", "--open")
+    assert command_line(*arguments) == 0
+    _, shown = on_a_terminal(80, "run", "--report", "--model", model_path, source, output)
+    assert "colorbatch report" not in shown
 
 
 @pytest.mark.parametrize("columns", [20, 70])
@@ -208,3 +225,20 @@ def test_cut_counts_columns_not_letters(text: str, width: int, shown: str) -> No
 )
 def test_times_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "about 1 s"),
+        (4.4, "about 4 s"),
+        (89.4, "about 89 s"),
+        (100, "about 2 min"),
+        (3600, "about 60 min"),
+        (5400, "about 2 h"),
+        (36_000, "about 10 h"),
+        (200_000, "about 2 days"),
+    ],
+)
+def test_estimates_are_no_more_exact_than_they_can_be(seconds: float, text: str) -> None:
+    assert about(seconds) == text

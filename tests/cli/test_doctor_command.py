@@ -1,8 +1,10 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 from helpers import ROOT, CommandLine
 
@@ -16,10 +18,39 @@ def test_what_works_here_is_told_in_words(
     lines = stdout.splitlines()
     assert any(line.split() == ["provider", "cpu", "works"] for line in lines)
     assert any(line.startswith("model default  ") and line.endswith(": works") for line in lines)
-    assert "JPEG 2000       read and written" in lines
+    assert "kinds of pictures  19 of 19 work" in lines
+    assert not any(line.startswith("TIFF") for line in lines)
     assert any(line.startswith(f"folder {tmp_path}  can be written to, ") for line in lines)
     assert lines[-1] == "colorbatch run can work here."
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rest_is_told_on_request(command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line("doctor", "--all") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "JPEG 2000       read and written" in lines
+    assert any(line.startswith("numpy ") for line in lines)
+    assert any(line.startswith("extra train ") for line in lines)
+    assert any(re.search("sha256 [0-9a-f]{64}: works$", line) for line in lines)
+
+
+@pytest.mark.parametrize("options", [[], ["--all"]])
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_packages_for_a_gpu_are_named_only_where_there_is_one(
+    command_line: CommandLine,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    *,
+    has_gpu: bool,
+) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA")
+    monkeypatch.setattr("colorbatch.machine.has_nvidia_gpu", lambda: has_gpu)
+    assert command_line("doctor", *options) == 0
+    shown = capsys.readouterr().out
+    assert ("pip uninstall onnxruntime" in shown) == has_gpu
+    assert ("no NVIDIA GPU was found" in shown) != has_gpu
 
 
 def test_json_has_all_of_it(command_line: CommandLine, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_quiet_says_nothing_when_all_went_well_and_names_failures(
 def test_why_sources_were_skipped_is_counted(
     command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("1.dng", "2.DNG", "3.psd", "Thumbs.db", ".hidden.png"):
+    for name in ("1.exr", "2.EXR", "3.xcf", "Thumbs.db", ".hidden.png"):
         (source / name).touch()
     colour = np.zeros((64, 64, 3), np.uint8)
     colour[:32, :, 0], colour[32:, :, 1], colour[:, 32:, 2] = 200, 102, 90
@@ -71,7 +71,7 @@ def test_why_sources_were_skipped_is_counted(
     assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
     stdout, stderr = capsys.readouterr()
     assert stderr.splitlines()[1:7] == [
-        "  3 skipped: not a supported kind (2 .dng, 1 .psd)",
+        "  3 skipped: not a supported kind (2 .exr, 1 .xcf)",
         "  2 skipped: in colour already",
         "  1 skipped: a hidden file",
         "  1 skipped: not a picture file name",
@@ -85,9 +85,36 @@ def test_why_sources_were_skipped_is_counted(
         "a hidden file": 1,
         "not a picture file name": 1,
     }
-    assert summary["unsupported"] == {".dng": 2, ".psd": 1}
+    assert summary["unsupported"] == {".exr": 2, ".xcf": 1}
     assert command_line("run", "-q", "--model", model_path, source, tmp_path / "out") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_is_told_how_to_colour_what_was_skipped_in_colour() -> None:
+    summary = BatchSummary(skip_reasons={"it is in colour already": 7, "excluded": 2})
+    assert skipped_lines(summary, with_hints=True) == [
+        "  7 skipped: in colour already (--already-color recolor colours them too)",
+        "  2 skipped: excluded",
+    ]
+
+
+@pytest.mark.parametrize("is_dry", [False, True])
+def test_strict_match_is_exit_2_and_writes_nothing(
+    command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_dry: bool
+) -> None:
+    options = ["--strict-match", "--include", "*.none", *(["--dry-run"] if is_dry else [])]
+    assert command_line("run", *options, source, tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("Error: no file matches --include *.none; ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_source_is_a_warning(
+    command_line: CommandLine, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    assert command_line("run", "--model", model_path, tmp_path / "in", tmp_path / "out") == 0
+    assert f"WARNING: there are no pictures in {tmp_path / 'in'}: it is empty" in capsys.readouterr().err
+    assert command_line("run", "--strict-match", tmp_path / "in", tmp_path / "out") == 2
 
 
 def test_of_many_reasons_and_kinds_the_most_frequent_are_named() -> None:

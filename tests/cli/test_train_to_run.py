@@ -1,6 +1,7 @@
 """The whole way by the command line: train, stop, resume, export, verify, run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,9 @@ def test_train_export_verify_run(
     assert "passed (tolerance 0.0001)" in shown.err
     rows = [[cell.strip() for cell in line.split("│")[1:5]] for line in shown.err.splitlines() if line[:1] == "│"]
     assert rows == [["noise", "", "no", "4"], ["pictures", "", "no", "4"]]  # two sizes, in batches of 1 and 2
+    assert re.fullmatch(r"PASS: max \d(\.\d)?e-\d+ \(limit 1e-4\)", shown.err.splitlines()[-1])
     assert command_line("verify", model, checkpoint, "--provider", "cpu") == 0
+    assert capsys.readouterr().err.splitlines()[-1].startswith("PASS: max ")
     other = tmp_path / "other.pth"
     torch.save(build_network("unet").state_dict(), other)
     assert command_line("verify", "--json", model, other) == 6

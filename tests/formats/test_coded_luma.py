@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from PIL.ExifTags import Base
 
-from colorbatch.errors import UnreadablePictureError
+from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats import decode, encode, with_coded_luma
 from colorbatch.formats.jpeg import to_grey
 from colorbatch.pixels.picture import Picture
@@ -204,6 +204,12 @@ def test_a_jpeg_without_the_marker_of_its_end_keeps_its_coded_luma() -> None:
     source = saved(in_three(photograph()))
     picture = with_coded_luma(colored(source[:-2]), source[:-2])
     np.testing.assert_array_equal(luma_of(encode(picture)), luma_of(source))
+
+
+def test_12_bits_are_refused_as_what_they_are() -> None:
+    data = imagecodecs.jpeg8_encode(np.full((20, 30), 2000, np.uint16), bitspersample=12)
+    with pytest.raises(UnsupportedPictureError, match="a JPEG of 12 bits"):
+        decode(bytes(data))
 
 
 def test_arithmetic_coding_is_read_in_one_piece(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Raw files of cameras and scanners are refused as such, though they begin like a TIFF."""
+"""Raw files of cameras and scanners are told from TIFFs, whose form they have; here, what develops them is missing."""
 
 import io
 import struct
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import decode
 
 GREY = np.add.outer(np.arange(40, dtype=np.uint8) * 2, np.arange(60, dtype=np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def _without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
 
 
 def sensor_of(photometric: str) -> tuple[NDArray[np.uint16], dict[str, Any]]:

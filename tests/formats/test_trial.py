@@ -15,7 +15,7 @@ def found() -> dict[str, Trial]:
 def test_every_kind_that_is_read_is_tried_and_works_here() -> None:
     trials = found()
     assert len(trials) == len(try_all())
-    names = {"HEIF": "HEIC", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "Netpbm"}
+    names = {"HEIF": "HEIC", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "Netpbm", "RAW": "raw"}
     wanted = {names.get(name, name) for name in kinds.KINDS}
     assert {kind.partition(",")[0] for kind in trials} == wanted
     broken = [each for each in trials.values() if not each.reads or each.writes is False or each.problem]
@@ -30,6 +30,13 @@ def test_without_an_extra_its_pip_line_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert not heic.reads
     assert "pip install 'colorbatch[heif]'" in heic.problem
     assert not heic.is_needed
+
+
+def test_without_the_extra_for_raw_files_its_pip_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    raw = found()["raw"]
+    assert "pip install 'colorbatch[raw]'" in raw.problem
+    assert (raw.reads, raw.is_needed) == (False, False)
 
 
 def test_a_kind_that_pillow_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pillow_heif
+import psd_files
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from psd_files import layers_of, psd
+from raw_files import dng, mosaic_of
 
 Levels = NDArray[Any]
 SIDE = 40
@@ -110,6 +113,8 @@ def whole() -> Mapping[str, bytes]:
         "16.pgm": f"P5 {SIDE + 8} {SIDE} 65535\n".encode() + deep.astype(">u2").tobytes(),
         "grey.avif": saved(rgb, "AVIF", quality=100),
         "grey.heic": heif.getvalue(),
+        "camera.dng": dng(mosaic_of(np.dstack([levels(1, np.float64)] * 3))),
+        "grey.psd": psd([levels()], psd_files.GREY),
         "png.jpg": saved(grey, "PNG"),
     }
     in_rgb = {"photometric": "rgb", "compression": "webp"}
@@ -156,6 +161,7 @@ def refused() -> Mapping[str, bytes]:
         "flat.tif": _without_pixels("ImageLength"),
         "thin.tif": _without_pixels("ImageWidth"),
         "xr.tif": tiff(levels(), compression="jpegxr"),
+        "layers.psd": psd([np.full_like(levels(), 255)] * 3, psd_files.RGB, layers=layers_of(2)),
         "five.tif": tiff(np.dstack([levels()] * 5), extrasamples=[0] * 4),
     }
 
@@ -176,6 +182,10 @@ def bombs(*names: str) -> Mapping[str, bytes]:
         "later-frame.tif": _tiff_with_a_huge_page,
         "endless.tif": _tiff_that_leads_to_itself,
         "no-height.tif": _tiff_of_no_height,
+        "pixels.psd": lambda: _psd(60_000, 60_000),
+        "sensor.dng": lambda: with_tag(
+            with_tag(dng(mosaic_of(np.zeros((SIDE, SIDE, 3)))), "ImageWidth", 60_000), "ImageLength", 60_000
+        ),
         "one-strip.tif": lambda: with_tag(with_tag(tiff(small), "RowsPerStrip", SIDE), "ImageLength", 2_000_000),
         "channels.tif": lambda: with_tag(
             tiff(np.zeros((1000, 1000), np.uint16), compression="lzw"), "SamplesPerPixel", 600
@@ -240,6 +250,12 @@ def _tiff_with_a_huge_page() -> bytes:
         for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
             tag = file.pages[1].tags[name]
             struct.pack_into("<I" if tag.dtype == 4 else "<H", data, tag.valueoffset, 22_000)
+    return bytes(data)
+
+
+def _psd(width: int, height: int) -> bytes:
+    data = bytearray(psd([levels()], psd_files.GREY))
+    struct.pack_into(">II", data, 14, height, width)
     return bytes(data)
 
 

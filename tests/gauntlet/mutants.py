@@ -71,6 +71,16 @@ MUTANTS = (
         ("test_hostile_pictures.py", "every_kind"),
     ),
     Mutant(
+        *("raw files read as their previews", "colorbatch/formats/codec.py"),
+        *("    if is_raw(data, pages):", "    if False:"),
+        ("test_hostile_pictures.py", "every_kind"),
+    ),
+    Mutant(
+        *("layers without a composite coloured", "colorbatch/formats/psd.py"),
+        *("        _refuse_missing_composite(planes[..., :colors], sections)\n", ""),
+        ("test_hostile_pictures.py", "lose_something"),
+    ),
+    Mutant(
         *("lock ignored", "colorbatch/store/lock.py"),
         "fcntl.flock(file.fileno(), (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)",
         *("pass", ("test_surroundings.py", "second_run or same_moment")),

@@ -87,6 +87,7 @@ STRANGE: dict[str, object] = {
     "numbers": {"width": 2**62, "height": 2**62, "seconds": 1e308, "input_bytes": 2**62, "frames": 10**18, "bits": 0},
     "negative": {"width": -1},
     "not a number": {"seconds": float("nan")},
+    "times": {"input_modified": -1e300, "is_input_trusted": "yes"},
     "texts": {"reason": "x" * 10**6, "model": "\x1b[2J", "finished_at": "</script>", "provider": "\u202e"},
     "lists": {"warnings": ["w"] * 10**5},
     "types": {"status": ["done"], "output": {"a": 1}},

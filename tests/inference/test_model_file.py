@@ -119,6 +119,26 @@ def test_a_web_page_is_no_model(tmp_path: Path) -> None:
         read_model_file(str(path))
 
 
+@pytest.mark.parametrize(
+    ("content", "reason", "advice"),
+    [
+        (b"", "it is empty", "Copy it again"),
+        (b"<html>Sign in", "it is a web page (HTML)", "Download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS", "git lfs pull"),
+        (b"PK\3\4" + bytes(26) + b"archive/data.pkl", "it is a checkpoint of PyTorch", "colorbatch export CHECKPOINT"),
+        (b"\xff\xfe\xfd", "it is damaged, or another kind of file", ""),
+        (small_model().SerializeToString()[:-60], "it is damaged or cut short", "Copy it again"),
+    ],
+)
+def test_what_is_no_model_is_called_by_its_name(tmp_path: Path, content: bytes, reason: str, advice: str) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelRefusedError) as refused:
+        read_model_file(str(path))
+    assert str(refused.value) == f"{path} is not an ONNX model: {reason}"
+    assert advice in refused.value.advice
+
+
 def test_a_model_with_hints_confidence_and_colors_is_read(tmp_path: Path) -> None:
     path = tmp_path / "hinted.onnx"
     path.write_bytes(hinted_model().SerializeToString())

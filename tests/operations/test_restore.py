@@ -1,8 +1,9 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import LocalJob
+from helpers import SAMPLES, LocalJob
 from PIL import Image
 
 from colorbatch.errors import UsageError
@@ -58,6 +59,38 @@ def test_nothing_is_read_through_a_link_that_leads_out(job: LocalJob, tmp_path: 
     assert [left_out[name] for name in left_out if name.startswith("sub/")] == [
         "cannot read it: a link leads out of its folder"
     ]
+
+
+@pytest.mark.parametrize("destination", ["in", "in/sub", "copy"])
+def test_the_folder_of_the_sources_is_refused_wherever_it_is(job: LocalJob, tmp_path: Path, destination: str) -> None:
+    shutil.copytree(job.source, tmp_path / "copy")
+    before = files_below(tmp_path / destination)
+    with pytest.raises(UsageError, match=r"holds the sources: .* is one of them"):
+        restore_batch(job.output, tmp_path / destination)
+    assert files_below(tmp_path / destination) == before
+
+
+def test_one_source_that_was_not_coloured_is_enough(job: LocalJob, tmp_path: Path) -> None:
+    shutil.copy(SAMPLES / "still_life" / "coffee.png", job.source / "in_colour.png")
+    batch.run_batch(job)
+    (tmp_path / "again").mkdir()
+    (job.source / "in_colour.png").rename(tmp_path / "again" / "in_colour.png")
+    with pytest.raises(UsageError, match=r"in_colour\.png is one of them"):
+        restore_batch(job.output, tmp_path / "again")
+
+
+def test_a_restoration_continues_even_where_it_gives_the_bytes_of_the_source(job: LocalJob, tmp_path: Path) -> None:
+    restore_batch(job.output, tmp_path / "again")
+    second = LocalJob(tmp_path / "again", tmp_path / "second", job.model, "cpu")
+    batch.run_batch(second)
+    restore_batch(second.output, tmp_path / "third")
+    assert files_below(tmp_path / "third") == files_below(tmp_path / "again")
+    (tmp_path / "third" / "a.jpg").unlink()
+    assert restore_batch(second.output, tmp_path / "third").restored == 1
+
+
+def files_below(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("destination", ["out", "out/grey", "."])

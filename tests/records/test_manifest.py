@@ -180,3 +180,25 @@ def test_a_store_that_fails_at_the_cleanup_is_unavailable(monkeypatch: pytest.Mo
     with pytest.raises(OutputUnwritableError, match="Permission denied"):
         Manifest(output)
     assert output.held == set()
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_row"),
+    [
+        ({"input_modified": -315619200.25}, True),  # 1960
+        ({"input_modified": 4354819200}, True),
+        ({"input_modified": None, "is_input_trusted": True}, True),
+        ({"input_modified": "yesterday"}, False),
+        ({"input_modified": float("nan")}, False),
+        ({"input_modified": -1e300}, False),
+        ({"is_input_trusted": "yes"}, False),
+        ({"is_input_trusted": None}, False),
+    ],
+)
+def test_a_time_may_be_before_1970_and_must_be_a_number(fields: dict[str, object], is_row: bool) -> None:  # noqa: FBT001
+    line = json.dumps({"schema": 1, "input": "a.jpg", "status": "done", **fields}).encode()
+    if is_row:
+        assert Row.from_json(line).input_modified == fields["input_modified"]
+    else:
+        with pytest.raises(ValueError, match=r"a field|a time"):
+            Row.from_json(line)

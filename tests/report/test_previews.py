@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -72,6 +73,24 @@ def test_small_pictures_are_not_enlarged(job: LocalJob) -> None:
     run_batch(job)
     write_report(job.output)
     assert preview(job, "a.png", "after").shape == preview(job, "a.png", "after-large").shape == (20, 30, 3)
+
+
+def test_a_picture_no_larger_than_the_small_preview_is_encoded_once(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(slope(384, 100)).save(job.source / "small.png")
+    Image.fromarray(slope(385, 100)).save(job.source / "large.png")
+    run_batch(job)
+    encoded: list[tuple[int, int]] = []
+    save = Image.Image.save
+
+    def counted(image: Image.Image, file: BinaryIO, kind: str, *, quality: int, method: int) -> None:
+        encoded.append(image.size)
+        save(image, file, kind, quality=quality, method=method)
+
+    monkeypatch.setattr(Image.Image, "save", counted)
+    write_report(job.output)
+    assert sorted(encoded) == [(100, 384)] * 4 + [(100, 385)] * 2
 
 
 def test_without_the_source_the_luma_of_the_output_is_shown_and_the_page_says_so(job: LocalJob) -> None:

@@ -19,7 +19,7 @@ from helpers import SAMPLES, LocalJob, small_model, vivid_model
 from PIL import Image, ImageFile
 
 import colorbatch
-from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UnreadablePictureError, UsageError
+from colorbatch.errors import ModelRefusedError, OutputUnwritableError, UsageError
 from colorbatch.formats import encode
 from colorbatch.inference.session import Session
 from colorbatch.operations.audit import audit_batch
@@ -76,7 +76,7 @@ def test_one_broken_picture_stops_no_other(job: LocalJob) -> None:
     assert (summary.done, summary.failed) == (5, 3)
     found = rows(job.output)
     assert {name for name, row in found.items() if row["status"] == "failed"} == {"broken.jpg", "empty.png", "page.tif"}
-    assert found["empty.png"]["reason"] == "the file is empty. " + UnreadablePictureError.advice
+    assert found["empty.png"]["reason"] == "the file is empty. Restore the file from a backup or scan it again."
     assert len(listener.messages) == 3
     assert "broken.jpg" not in tree(job.output)
 

@@ -238,6 +238,7 @@ def test_outputs_get_the_times_of_their_sources(job: LocalJob) -> None:
     for number, path in enumerate(sources.values()):
         os.utime(path, ns=(1, 10**18 + number * 1_234_567_891_234_567))
     os.utime(job.source / "a.jpg", (0, time.time() + 10**6))  # the clock of a camera
+    os.utime(job.source / "d.webp", (0, -315_619_200.25))  # 1960
     batch.run_batch(job)
     assert (job.output / "a.jpg").stat().st_mtime != (job.source / "a.jpg").stat().st_mtime
     kept = replace(job, preserve_times=True)

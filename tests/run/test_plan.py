@@ -1,4 +1,6 @@
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -260,15 +262,48 @@ def test_a_pattern_that_matches_nothing_is_a_warning(
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "include", "expected"),
+    [
+        ((), (), "there are no pictures in {source}: it is empty"),
+        (("notes.txt", ".hidden.jpg"), (), "there are no pictures in {source}"),
+        (("a.jpg",), ("*.tif",), "no file matches --include *.tif"),
+        (("a.jpg",), (), None),
+        (("broken.jpg",), ("b*",), None),
+    ],
+)
+def test_a_source_without_pictures_is_a_warning_or_refused(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    names: tuple[str, ...],
+    include: tuple[str, ...],
+    expected: str | None,
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in names:
+        (source / name).write_bytes(b"\xff\xd8\xff")
+    places = open_store(source), open_store(tmp_path / "out")
+    plan_batch(*places, include)
+    assert [message.split(";")[0] for message in caplog.messages] == (
+        [expected.format(source=source)] if expected else []
+    )
+    if expected is None:
+        plan_batch(*places, include, strict_match=True)
+        return
+    with pytest.raises(UsageError, match=re.escape(expected.format(source=source))):
+        plan_batch(*places, include, strict_match=True)
+
+
 def test_pictures_of_other_kinds_are_told_from_files_that_are_none(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    for name in ("a.DNG", "b.psd", "c.txt", "d", "e.psd.jpg"):
+    for name in ("a.KRA", "b.xcf", "c.txt", "d", "e.psd.jpg"):
         (source / name).write_bytes(b"\xff\xd8\xff")
     plan = plan_batch(open_store(source), open_store(tmp_path / "out"))
     assert {each.input: each.reason for each in plan} == {
-        "a.DNG": "not a supported kind",
-        "b.psd": "not a supported kind",
+        "a.KRA": "not a supported kind",
+        "b.xcf": "not a supported kind",
         "c.txt": "not a picture file name",
         "d": "not a picture file name",
         "e.psd.jpg": "",
@@ -285,3 +320,34 @@ def test_pictures_that_icloud_has_removed_from_the_disk_fail(tmp_path: Path) -> 
     assert found[".a.JPG.icloud"].verdict == "failed"
     assert found[".a.JPG.icloud"].reason.startswith("it is in iCloud, not on this disk. Download it")
     assert {each.verdict for name, each in found.items() if name != ".a.JPG.icloud"} == {"skipped"}
+
+
+def test_raw_files_are_developed_to_tiff(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "IMG_1.DNG").write_bytes(b"II*\0\x08\0\0\0")
+    (source / "IMG_1.jpg").write_bytes(b"\xff\xd8\xff")
+    (source / "IMG_2.cr3").write_bytes(b"\0\0\0\x18ftypcrx ")
+    plan = plan_batch(open_store(source), open_store(tmp_path / "out"))
+    assert {each.input: each.output_name for each in plan} == {
+        "IMG_1.DNG": "IMG_1.DNG.tif",
+        "IMG_1.jpg": "IMG_1.jpg",
+        "IMG_2.cr3": "IMG_2.cr3.tif",
+    }
+
+
+def test_without_the_extra_raw_files_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most are colour photographs beside the JPEG of the camera: hundreds of failures would hide the others."""
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.DNG", "b.cr3", "c.dng.jpg", "d.fff"):
+        (source / name).write_bytes(b"II*\0\x08\0\0\0")
+    plan = plan_batch(open_store(source), open_store(tmp_path / "out"))
+    told = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
+    assert {each.input: (each.verdict, each.reason) for each in plan} == {
+        "a.DNG": ("skipped", told),
+        "b.cr3": ("skipped", told),
+        "c.dng.jpg": ("colour", ""),
+        "d.fff": ("skipped", told),
+    }

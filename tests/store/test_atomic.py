@@ -73,5 +73,6 @@ def test_what_need_not_be_durable_does_not_wait_for_the_disk(tmp_path: Path, mon
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     atomic.write_bytes(tmp_path / "a", b"whole", is_durable=False)
-    assert (tmp_path / "a").read_bytes() == b"whole"
+    atomic.write_bytes(tmp_path / "new" / "folder" / "a", b"whole", is_durable=False)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "new" / "folder" / "a").read_bytes() == b"whole"
     assert synced == []

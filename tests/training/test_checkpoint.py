@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import small_model
 
 from colorbatch.errors import CheckpointRefusedError, ExitCode
 from colorbatch.training import checkpoint
@@ -91,6 +92,24 @@ def test_a_damaged_or_missing_file_is_refused(network: ColorizationUNet, tmp_pat
         checkpoint.load_checkpoint(path)
     with pytest.raises(CheckpointRefusedError, match="cannot read"):
         checkpoint.load_checkpoint(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "advice"),
+    [
+        (b"", "it is empty", "Copy it again"),
+        (b"<!doctype html>", "it is a web page (HTML)", "Download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS", "git lfs pull"),
+        (small_model().SerializeToString(), "it is an ONNX model", ".pth file written by colorbatch train"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_by_its_name(tmp_path: Path, content: bytes, reason: str, advice: str) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointRefusedError) as refused:
+        checkpoint.load_checkpoint(path)
+    assert str(refused.value) == f"{path} is not a checkpoint: {reason}"
+    assert advice in refused.value.advice
 
 
 def test_weights_alone_cannot_be_resumed_from(network: ColorizationUNet, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ const MARKS = {
     word: "Redo",
     key: "r",
     list: "redo.txt",
-    use: "colorbatch run --only redo.txt --vividness 0.4 SOURCE OUTPUT",
+    use: "--only redo.txt --vividness 0.4",
   },
   grey: {
     word: "Leave grey",
     key: "l",
     list: "leave-grey.txt",
-    use: "colorbatch run --only leave-grey.txt --strength 0 --no-mark SOURCE OUTPUT",
+    use: "--only leave-grey.txt --strength 0 --no-mark",
   },
 };
 const CONCERNS = {
@@ -108,14 +108,53 @@ function save(mark) {
 }
 
 function showLists() {
+  const { source = "SOURCE", output } = DATA.shell_paths;
   const lists = Object.entries(MARKS).map(([mark, { word, list, use }]) => {
     const count = pictures.filter((picture) => markOf(picture) === mark).length;
-    const button = make("button", { type: "button", disabled: count === 0, "data-save": mark }, `Save ${list}`);
+    if (count === 0) return null;
+    const button = make("button", { type: "button", "data-save": mark }, `Save ${list}`);
     button.addEventListener("click", () => save(mark));
     const name = make("span", { class: "name" }, make("strong", {}, numbers.format(count)), ` ${word.toLowerCase()}`);
-    return make("li", {}, name, button, use && make("code", {}, use));
+    const command = make("span", { class: "command" }, make("code", {}, `colorbatch run ${use} ${source} ${output}`));
+    return make("li", {}, name, button, use && withCopyButton(command));
   });
-  byId("lists").replaceChildren(...lists);
+  const shown = lists.filter((list) => list);
+  const top = byId("pictures").getBoundingClientRect().top;
+  byId("lists").replaceChildren(...shown);
+  byId("marks").hidden = shown.length === 0;
+  scrollBy(0, byId("pictures").getBoundingClientRect().top - top); // the pictures stay where they are
+}
+
+// --- commands to copy ---
+
+function withCopyButton(command) {
+  const code = command.querySelector("code");
+  const button = make("button", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    const isCopied = await copy(code);
+    button.textContent = isCopied ? "Copied" : "Selected: copy it with the keyboard";
+    byId("copied").textContent = button.textContent;
+    setTimeout(() => {
+      button.textContent = "Copy";
+      byId("copied").textContent = "";
+    }, 3000);
+  });
+  command.append(" ", button);
+  return command;
+}
+
+// Browsers offer the clipboard only on pages that they trust; others let a selection be copied. If both fail, it remains
+// selected.
+async function copy(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(element);
+    const isCopied = document.execCommand("copy");
+    if (isCopied) getSelection().removeAllRanges();
+    return isCopied;
+  }
 }
 
 function markButtons(picture) {
@@ -352,16 +391,16 @@ function factsOf(picture) {
     ["Output", picture.output && link(picture.output, picture.output_at)],
     ["Shown before", before[picture.before]],
     ["Size", size && `${size}${picture.frames > 1 ? `, page 1 of ${picture.frames}` : ""}`],
-    ["Bits", picture.bits && `${picture.bits} per channel`],
-    ["Bytes of the source", picture.input_bytes && bytes(picture.input_bytes)],
+    ["Bit depth", picture.bits && `${picture.bits} bits per channel`],
+    ["File size of the source", picture.input_bytes && bytes(picture.input_bytes)],
     ["Contrast", picture.contrast],
     ["Colourfulness", picture.colourfulness],
     ["Confidence", picture.confidence],
     ["Model", maker.model],
     ["Provider", maker.provider],
-    ["Seconds", picture.seconds],
+    ["Time", picture.seconds && `${picture.seconds} s`],
     ["Finished", picture.finished_at],
-    ["Stated source type", maker.digital_source_type],
+    ["AI label", maker.digital_source_type],
     ["SHA-256 of the source", picture.input_sha256],
     ["SHA-256 of the output", picture.output_sha256],
     ["SHA-256 of the model", maker.model_sha256],
@@ -417,7 +456,8 @@ for (const id of ["folder", "status", "mark", "order"]) byId(id).addEventListene
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("earlier").addEventListener("click", () => turn(-1));
 byId("later").addEventListener("click", () => turn(1));
-byId("filters").hidden = byId("marks").hidden = false;
+byId("filters").hidden = false;
+for (const command of document.querySelectorAll(".command")) withCopyButton(command);
 showFolders();
 showLists();
 choose();
