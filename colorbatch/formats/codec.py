@@ -296,6 +296,8 @@ def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
         refuse_too_large(image.width, image.height, max_megapixels)
         if jpeg.is_arithmetic(data):
             image.decodermaxblock = len(data)  # libjpeg reads such codes only in one piece
+        elif not ImageFile.LOAD_TRUNCATED_IMAGES and jpeg_end.has_lost_data(_jpeg_without_metadata(data)):
+            raise UnreadablePictureError("damaged or truncated: zero bytes stand in place of a part of its coded data")
         image.load()
         pixels, alpha = planes_of(image)
         table = jpeg.luma_table_of(image)

@@ -1,4 +1,4 @@
-"""The end of a JPEG: a file without its last marker, and a height that only follows the first scan (ITU-T T.81)."""
+"""The end of a JPEG: a file without its last marker, lost codes, and a height that only follows a scan (ITU-T T.81)."""
 
 import hashlib
 import io
@@ -22,6 +22,11 @@ _COEFFICIENTS = 64
 _FILLINGS = tuple(each * 2048 for each in (b"\0\0", b"\x55\x55", b"\xaa\xaa", b"\xff\0"))
 """What is put behind the coded data: if bits are missing there, these make different pixels of them. The longest unit
 that can be missing has 10 blocks of 64 coefficients of up to 26 bits, some of them beyond the edge of the picture."""
+
+_ZERO_RUN = bytes(64)
+"""More zero bytes in a row than chance brings about."""
+_SURPLUS = 64
+"""Bytes that are longer than the code of any last block."""
 
 
 def with_height(data: bytes) -> bytes:
@@ -59,6 +64,35 @@ def with_end(data: bytes) -> bytes | None:
     pixels = _digest(coded + EOI)
     is_complete = all(_digest(coded + filling + EOI) == pixels for filling in _FILLINGS)
     return coded + EOI if is_complete else None
+
+
+def has_lost_data(data: bytes) -> bool:
+    """Return whether zero bytes stand where there was coded data, as a failing disk or an interrupted copy leaves them.
+
+    Blank areas are coded in runs of zero bytes too. But zero bytes in place of other codes describe fewer blocks or
+    more. If fewer, the picture has blocks that are not coded, which libjpeg makes of whatever follows; if more, the
+    last codes are not needed, though those in the middle are.
+    """
+    found = list(_segments(data))
+    scans = [end for marker, _, end in found if marker == SOS]
+    last = _SCAN_END.search(data, scans[-1]) if scans else None
+    coded = data[: last.start()] if last else b""
+    needed = coded.rstrip(b"\0")
+    if not coded or needed.find(_ZERO_RUN, scans[0]) < 0:
+        return False
+    pixels = _digest(coded + EOI)
+
+    def changes_with_what_follows(start: bytes) -> bool:
+        return any(_digest(start + filling + EOI) != pixels for filling in _FILLINGS)
+
+    if changes_with_what_follows(coded):
+        return True
+    is_progressive = any(marker in _PROGRESSIVE for marker, _, _ in found)
+    ends_blank = needed[-_SURPLUS:].count(0) > _SURPLUS // 4  # of which nothing can be told
+    if is_progressive or ends_blank:
+        return False
+    middle = needed[: (scans[-1] + len(needed)) // 2]
+    return changes_with_what_follows(middle) and not changes_with_what_follows(needed[:-_SURPLUS])
 
 
 def _digest(data: bytes) -> bytes:

@@ -24,6 +24,8 @@ _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 _MULTI_PICTURE = b"MPF\0"
+_FILM = re.compile(rb"\0\0\0[\x10-\x40]ftyp(?:avc1|iso[m2-9]|mp4[12]|qt  |3gp)")
+"""Start of an ISO base media file (ISO/IEC 14496-12, section 4.3), which phones put behind the end of a picture."""
 _INCH = 2.54
 """An inch in centimetres."""
 _RESOLUTION, _RESOLUTION_UNIT, _NUMBER_OF_IMAGES = 0x011A, 0x0128, 0xB001
@@ -52,13 +54,17 @@ def without_metadata(data: bytes) -> bytes:
 
 def description_of(data: bytes, warnings: list[str]) -> Description:
     """Return what the segments before the first scan say; ``warnings`` receives what could not be kept."""
-    segments = _head_of(data).segments
+    head = _head_of(data)
+    segments = head.segments
     raw = b"".join(_contents(segments, _APP1, _EXIF))
     exif, orientation = upright_block(raw, warnings)
     if len(exif) > MAX_EXIF_BYTES:
         warnings.append(f"EXIF was dropped: it has {len(exif):,} bytes, and JPEG can hold {MAX_EXIF_BYTES:,}")
         exif = b""
     _warn_of_more_images(segments, warnings)
+    end = data.find(EOI, head.end)
+    if end >= 0 and _FILM.search(data, end):
+        warnings.append("a film behind the picture was dropped")
     profile, dpi = _profile_of(segments, warnings), _dpi_of(segments, raw)
     metadata = Metadata(
         exif=exif,

@@ -93,6 +93,10 @@ def run_batch(
             outputs = {each.input: each.output_name for each in found}
             others = rows_of_other_sources(outputs, run.earlier, output) if job.shard is None else []
             record.finish([*others, *excluded, *remaining])
+    if others and not pictures:
+        logger.warning(
+            "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
+        )
     for row in remaining:
         _count(summary, row, kept=True)
     summary.provider = engine.provider

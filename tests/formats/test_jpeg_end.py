@@ -111,3 +111,40 @@ def test_a_height_behind_the_first_scan_is_found(coding: str) -> None:
     assert Image.open(io.BytesIO(coloured(data))).size == (70, 50)
     with pytest.raises(UnreadablePictureError):
         decode(data.replace(b"\xff\xdc\0\4" + struct.pack(">H", 50), b""))
+
+
+@pytest.mark.parametrize("coding", ["grey", "colour", "cmyk", "optimized"])
+def test_a_file_with_a_lost_sector_is_refused_but_salvaged(coding: str) -> None:
+    """libjpeg only warns (Corrupt JPEG data: premature end of data segment), which Pillow does not pass on."""
+    mode, arguments = CODINGS[coding]
+    random = np.random.default_rng(0)
+    noise = random.integers(60, 190, (200, 300), dtype=np.uint8)
+    data = bytearray(saved(Image.fromarray(noise).convert(mode), "JPEG", **arguments))
+    data[4096:8192] = bytes(4096)
+    broken = bytes(data)
+    assert pixels_of(broken).shape[:2] == (200, 300)
+    with pytest.raises(UnreadablePictureError, match="zero bytes stand in place of a part of its coded data"):
+        decode(broken)
+    picture = decode(broken, salvage=True)
+    assert picture.first.pixels.shape[:2] == (200, 300)
+    assert picture.warnings[0].startswith("salvaged, parts of it are missing")
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_blank_areas_are_no_lost_sectors(coding: str) -> None:
+    mode, arguments = CODINGS[coding]
+    blank = Image.new(mode, (2000, 1000), 128 if mode == "L" else (128,) * len(mode))
+    data = saved(blank, "JPEG", **arguments)
+    assert decode(data).warnings == ()
+    if coding == "optimized":
+        assert bytes(64) in data  # the shortest code of all is of zeros
+    blank.paste(grain(mode), (0, 0))
+    assert decode(saved(blank, "JPEG", **arguments)).warnings == ()
+    blank.paste(grain(mode), (1930, 950))
+    assert decode(saved(blank, "JPEG", **arguments)).warnings == ()
+    for level in (0, 255):  # which further codes do not change, where they are clipped
+        light = Image.new("L", (800, 700), level)
+        light.paste(grain("L").resize((200, 160)), (500, 400))
+        assert decode(saved(light, "JPEG", quality=95, optimize=True)).warnings == ()
+    padded = data[:2] + b"\xff\xfe\x10\x02" + bytes(4096) + data[2:] + bytes(4096)
+    assert decode(padded).warnings == ()

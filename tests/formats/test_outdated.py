@@ -269,3 +269,14 @@ def test_neither_the_index_of_an_mpo_nor_the_thumbnail_of_jfif_survives(ramp: Le
     assert b"MPF\0" not in output
     assert b"JFXX" not in output
     assert output.count(b"\xff\xd8") == 1
+
+
+@pytest.mark.parametrize("brand", [b"mp42", b"isom", b"qt  ", b"3gp4"])
+def test_a_film_that_a_phone_appends_is_missed(ramp: Levels, brand: bytes) -> None:
+    """Not all phones tell of it in XMP."""
+    grey = saved(Image.fromarray(ramp), "JPEG")
+    film = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0isommp42" + bytes(500)
+    for before in (b"", b"MotionPhoto_Data"):
+        assert decode(grey + before + film).warnings == ("a film behind the picture was dropped",)
+    assert decode(grey + bytes(500)).warnings == ()
+    assert decode(grey + grey).warnings == ()

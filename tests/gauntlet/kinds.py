@@ -126,6 +126,12 @@ def whole() -> Mapping[str, bytes]:
     }
 
 
+def _with_a_lost_sector() -> bytes:
+    noise = np.random.default_rng(0).integers(60, 190, (200, 300), dtype=np.uint8)
+    data = saved(Image.fromarray(noise), "JPEG", quality=90)
+    return data[:4096] + bytes(4096) + data[8192:]
+
+
 def _coded(code: Callable[..., bytes | bytearray], samples: Levels, **arguments: str) -> bytes:
     return bytes(code(samples, **arguments))
 
@@ -161,6 +167,7 @@ def refused() -> Mapping[str, bytes]:
         "flat.tif": _without_pixels("ImageLength"),
         "thin.tif": _without_pixels("ImageWidth"),
         "xr.tif": tiff(levels(), compression="jpegxr"),
+        "lost-sector.jpg": _with_a_lost_sector(),
         "layers.psd": psd([np.full_like(levels(), 255)] * 3, psd_files.RGB, layers=layers_of(2)),
         "five.tif": tiff(np.dstack([levels()] * 5), extrasamples=[0] * 4),
     }

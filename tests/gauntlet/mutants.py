@@ -71,6 +71,10 @@ MUTANTS = (
         ("test_hostile_pictures.py", "every_kind"),
     ),
     Mutant(
+        *("lost sectors not noticed", "colorbatch/formats/jpeg_end.py", "if not coded or needed.find"),
+        *("if True or needed.find", ("test_hostile_pictures.py", "lose_something")),
+    ),
+    Mutant(
         *("raw files read as their previews", "colorbatch/formats/codec.py"),
         *("    if is_raw(data, pages):", "    if False:"),
         ("test_hostile_pictures.py", "every_kind"),

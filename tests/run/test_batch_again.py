@@ -113,6 +113,23 @@ def test_outputs_of_sources_that_are_gone_stay_on_record(job: LocalJob) -> None:
     assert set(rows(one.output)) == {"b.png", "e.png"}
 
 
+def test_the_empty_folder_of_a_disk_that_is_not_mounted_is_noticed(
+    job: LocalJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch.run_batch(job)
+    before = tree(job.output) | {"manifest": (job.output / MANIFEST_NAME).read_bytes()}
+    mounted = job.source.rename(job.source.with_name("mounted"))
+    job.source.mkdir()
+    assert not [each for each in caplog.messages if "mounted" in each]
+    assert batch.run_batch(job).failed == 0
+    made = f"{job.source} has no pictures any more, but 5 were made of it: is its disk mounted?"
+    assert made in caplog.messages
+    assert tree(job.output) | {"manifest": (job.output / MANIFEST_NAME).read_bytes()} == before
+    job.source.rmdir()
+    mounted.rename(job.source)
+    assert batch.run_batch(job).kept == 5
+
+
 def test_outputs_of_other_choices_for_pictures_in_colour_stay_on_record(
     colour_source: Path, tmp_path: Path, model_path: Path
 ) -> None:
