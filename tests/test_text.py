@@ -26,7 +26,7 @@ def test_only_a_word_that_resembles_one_is_asked_about(word: str, question: str)
         ("my photos", "posix", "'my photos'"),
         ("Ann's", "posix", "'Ann'\"'\"'s'"),
         ("-old", "posix", "./-old"),
-        ("a\x1b[2J", "posix", r"'a\x1b[2J'"),
+        ("a\x1b[2J", "posix", r"$'a\x1b[2J'"),
         ("$HOME", "posix", "'$HOME'"),
         (r"C:\Users\a\out", "nt", r"C:\Users\a\out"),
         (r"C:\My photos", "nt", r'"C:\My photos"'),

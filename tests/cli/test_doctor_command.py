@@ -18,7 +18,7 @@ def test_what_works_here_is_told_in_words(
     lines = stdout.splitlines()
     assert any(line.split() == ["provider", "cpu", "works"] for line in lines)
     assert any(line.startswith("model default  ") and line.endswith(": works") for line in lines)
-    assert "kinds of pictures  19 of 19 work" in lines
+    assert any(re.fullmatch(r"kinds of pictures  (\d+) of \1 work", line) for line in lines)
     assert not any(line.startswith("TIFF") for line in lines)
     assert any(line.startswith(f"folder {tmp_path}  can be written to, ") for line in lines)
     assert lines[-1] == "colorbatch run can work here."
