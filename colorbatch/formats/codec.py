@@ -380,7 +380,9 @@ def _decode_tiff(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
                 warnings.append("a thumbnail was dropped")
             elif tiff_masks.is_mask(tags, photographs):
                 try:
-                    masks.append(tiff_masks.read_mask(data, tags, len(frames), orientation, warnings))
+                    mask = tiff_masks.read_mask(data, tags, len(frames), orientation, warnings)
+                    _refuse_unsound_mask(file.pages[number], max_megapixels)
+                    masks.append(mask)
                 except PictureError as error:
                     if isinstance(error, UnreadablePictureError) and not salvage:
                         raise
@@ -411,6 +413,13 @@ def _decode_raw(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     developed = raw.develop(data, max_megapixels)
     stored = Stored(developed.pixels, None, metadata_of_raw(data, warnings), None, developed.orientation)
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
+
+
+def _refuse_unsound_mask(page: object, max_megapixels: float) -> None:
+    assert isinstance(page, tifffile.TiffPage)
+    for width, height in tiff.sizes_of(page):
+        refuse_too_large(width, height, max_megapixels)
+    tiff.refuse_undecodable(page)
 
 
 def _decode_tiff_page(

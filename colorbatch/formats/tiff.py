@@ -73,6 +73,20 @@ def refuse_unsound(page: tifffile.TiffPage) -> None:
         raise UnreadablePictureError(f"damaged or truncated: it has {len(page.dataoffsets)} of {parts} strips or tiles")
 
 
+def refuse_undecodable(page: tifffile.TiffPage) -> None:
+    """Raise if a page that is copied as stored could not be decoded, so that readers of the output would fail.
+
+    Raises:
+        PictureError: as :func:`refuse_unsound`, and if its strips or tiles are damaged.
+
+    """
+    refuse_unsound(page)
+    try:
+        _ = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
+    except Exception as error:  # on damaged files, tifffile raises errors of many kinds
+        raise UnreadablePictureError(f"damaged or truncated: {error}") from error
+
+
 def is_for_pillow(page: tifffile.TiffPage) -> bool:
     """Return whether a page is decoded by Pillow: one of up to 8 bits that it reads in full.
 

@@ -183,3 +183,15 @@ def test_masks_count_towards_the_size_of_a_bigtiff(monkeypatch: pytest.MonkeyPat
     assert output[:4] == b"II+\0"
     np.testing.assert_equal(content_of(output, 1), content_of(data, 1))
     assert encode(replace(decode(data), masks=()))[:4] == b"II*\0"
+
+
+def test_a_mask_that_claims_more_pixels_than_it_has_is_missed() -> None:
+    """A reader of the output would take gigabytes for it."""
+    data = bytearray(pages((GREY, 0, {}), (NOISE, 4, {})))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[1].tags[256]
+    struct.pack_into("<HI", data, tag.offset + 2, 4, 1)  # of 32 bits
+    struct.pack_into("<I", data, tag.offset + 8, 3_000_000_000)
+    picture = decode(bytes(data))
+    assert (len(picture.frames), picture.masks) == (1, ())
+    assert picture.warnings[0].startswith("page 2, a mask, was dropped: it has 3000000000 x ")

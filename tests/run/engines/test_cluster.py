@@ -302,7 +302,8 @@ def test_what_the_worker_of_a_failed_picture_wrote_is_not_left_behind(job: Local
         write_and_note(job, "box 1/07.png", b"whole, but its worker died before it could say so")
         kill_workers()
 
-    assert run_batch(job, Foe(write_and_die, "box 1/07.png")).failed == 2
+    one_by_one = replace(job, jobs=1)  # so that no other picture is in progress when the workers are killed
+    assert run_batch(one_by_one, Foe(write_and_die, "box 1/07.png")).failed == 2
     assert not written.exists()
     assert audit_batch(job.output, job.source).is_sound
 
