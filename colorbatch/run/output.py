@@ -45,6 +45,8 @@ _COPIES = 3
 """Most memory that a picture in progress takes, in multiples of its decoded size in colour: read, coloured, encoded."""
 _TRANSCODER_COPIES = 5
 """What separating the luma of a JPEG takes besides: the transcoder has taken up to 13 bytes per pixel."""
+_NO_THREAD = "can't start new thread"
+"""Message of the RuntimeError that Python raises if there is no memory for the stack of a thread."""
 _TIME_NOT_SET = "the time of the source was not preserved"
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write errors that the next picture would meet as well."""
@@ -191,15 +193,22 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
         outcome = failed(planned, work.run, error.in_full)
     except MemoryError:
         outcome = failed(planned, work.run, "not enough memory")
-    except Exception as error:
-        if isinstance(error, OSError):
-            work.run.output.refuse_lost()
-        logger.exception("A bug in colorbatch, met at %s", printable(planned.input))
-        outcome = failed(planned, work.run, f"a bug in colorbatch: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 (logged there)
+        outcome = _unexpected(error, planned, work.run)
     if isinstance(outcome, Kept):
         return outcome
     row = replace(outcome.row, seconds=round(time.perf_counter() - started, 4), finished_at=now())
     return replace(outcome, row=row)
+
+
+def _unexpected(error: Exception, planned: PlannedPicture, run: Run) -> Failed:
+    """Return the outcome of a source at which an error of no known kind was raised."""
+    if isinstance(error, OSError):
+        run.output.refuse_lost()
+    if str(error) == _NO_THREAD:
+        return failed(planned, run, "not enough memory")
+    logger.error("A bug in colorbatch, met at %s", printable(planned.input), exc_info=error)
+    return failed(planned, run, f"a bug in colorbatch: {type(error).__name__}: {error}")
 
 
 def failed(planned: PlannedPicture, run: Run, reason: str) -> Failed:

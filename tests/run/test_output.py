@@ -118,7 +118,11 @@ def test_any_other_write_failure_is_of_one_picture(model: ModelFile) -> None:
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(MemoryError(), "not enough memory"), (ZeroDivisionError("by zero"), "a bug in colorbatch: ZeroDivisionError")],
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("can't start new thread"), "not enough memory"),  # as CPython's _thread says it
+        (ZeroDivisionError("by zero"), "a bug in colorbatch: ZeroDivisionError"),
+    ],
 )
 def test_what_goes_wrong_with_one_picture_fails_it_alone(model: ModelFile, error: Exception, reason: str) -> None:
     outcome = make(PLANNED, work_on(model, Fixed(error)))
