@@ -14,7 +14,7 @@ from helpers import CommandLine, endless_model
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
-from colorbatch.cli.run import luma_sentence, skipped_lines
+from colorbatch.cli.run_summary import luma_sentence, skipped_lines
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
 from colorbatch.job import BatchSummary, Luma
 from colorbatch.progress import SilentProgress
@@ -477,3 +477,12 @@ def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
 )
 def test_the_end_of_a_run_tells_how_many_photographs_are_unchanged(numbers: dict[Luma, int], expected: str) -> None:
     assert luma_sentence(numbers) == expected
+
+
+def test_advice_is_not_counted_as_a_reason() -> None:
+    """One reason and a line of advice for it: there are no others."""
+    summary = BatchSummary(skipped=3, skip_reasons={"not a supported kind": 3}, unsupported={".pdf": 2, ".zip": 1})
+    lines = skipped_lines(summary)
+    assert lines[0] == "  3 skipped: not a supported kind (2 .pdf, 1 .zip)"
+    assert len(lines) == 3
+    assert not any("other reasons" in line for line in lines)

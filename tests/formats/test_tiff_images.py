@@ -12,7 +12,7 @@ from gauntlet import kinds
 from PIL import Image, TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import codec, decode, decoded_bytes, tiff_images
+from colorbatch.formats import decode, decoded_bytes, decoders, tiff_images
 
 GREY = (np.add.outer(np.arange(45), np.arange(70)) * 2).astype(np.uint8)
 COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])
@@ -92,7 +92,7 @@ def test_a_page_whose_size_each_reader_reads_otherwise_is_refused(monkeypatch: p
     """Nobody would have counted the pixels that Pillow makes."""
     with pytest.raises(UnreadablePictureError, match="without pixels"):
         decode(kinds.bombs("no-height.tif")["no-height.tif"])
-    monkeypatch.setattr(codec, "_open", lambda *_: Image.new("L", (70, 44)))
+    monkeypatch.setattr(decoders, "open_image", lambda *_: Image.new("L", (70, 44)))
     with pytest.raises(UnreadablePictureError, match="its size is ambiguous"):
         decode(kinds.tiff(GREY))
 

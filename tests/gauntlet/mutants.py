@@ -75,7 +75,7 @@ MUTANTS = (
         *("if True or needed.find", ("test_hostile_pictures.py", "lose_something")),
     ),
     Mutant(
-        *("raw files read as their previews", "colorbatch/formats/codec.py"),
+        *("raw files read as their previews", "colorbatch/formats/decoders.py"),
         *("    if is_raw(data, pages):", "    if False:"),
         ("test_hostile_pictures.py", "every_kind"),
     ),
