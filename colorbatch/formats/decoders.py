@@ -246,8 +246,8 @@ def _told(image: Image.Image, warnings: list[str]) -> Description:
 
 
 def open_image(data: bytes, kind: Kind) -> Image.Image:
-    """Open a file of a kind, without metadata that could keep Pillow from that."""
     """Open a file without reading its metadata, where that can be told from its pixels."""
+    if kind.name == "HEIF":
         _register_heif()
     bare = _WITHOUT_METADATA[kind.name](data) if kind.name in _WITHOUT_METADATA else data
     return Image.open(io.BytesIO(bare), formats=(kind.name,))

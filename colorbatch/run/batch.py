@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
@@ -27,6 +28,8 @@ from colorbatch.store import open_store
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
+
+_Name = TypeVar("_Name", bound=str)
 
 _NETWORK_COST_IN_BYTES = 1_000_000
 """Cost of the network, which sees all pictures at one size, in JPEG bytes that take as long to decode and encode."""
@@ -139,7 +142,7 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
             summary.copied += _is_copy(row) and not kept
             summary.megapixels += 0.0 if kept else _megapixels_of(row)
             if row.luma and not kept:
-                summary.luma[row.luma] = summary.luma.get(row.luma, 0) + 1
+                _add(summary.luma, row.luma)
         case "skipped":
             summary.skipped += 1
             _add(summary.skip_reasons, row.reason)
@@ -150,7 +153,7 @@ def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
             summary.failures.append((row.input, row.reason))
 
 
-def _add(counts: dict[str, int], name: str) -> None:
+def _add(counts: dict[_Name, int], name: _Name) -> None:
     counts[name] = counts.get(name, 0) + 1
 
 
