@@ -237,7 +237,7 @@ def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:
 def _is_luma_copied(source: bytes, output: bytes) -> bool:
     """Return whether two JPEGs have the same luma: levels and quantisation table, as Pillow reads them.
 
-    Nothing is shared with the code that copies luma.
+    Nothing is shared with the code that copies luma but for what completes a source without its end marker.
     """
     try:
         (before, table), (after, other_table) = _decoded_luma(completed(source)), _decoded_luma(output)
