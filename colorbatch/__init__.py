@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
     from colorbatch.operations.restore import restore_batch
+    from colorbatch.pixels.hint import Hint
     from colorbatch.pixels.picture import Frame, Picture
     from colorbatch.report import Report, write_report
     from colorbatch.run.batch import run_batch
@@ -38,6 +39,7 @@ __all__ = [
     "Colorizer",
     "ExitCode",
     "Frame",
+    "Hint",
     "Joined",
     "Picture",
     "RayOptions",
@@ -64,6 +66,7 @@ _MODULES = {
     "Colorizer": "inference.colorizer",
     "ExitCode": "errors",
     "Frame": "pixels.picture",
+    "Hint": "pixels.hint",
     "Joined": "operations.merge",
     "Picture": "pixels.picture",
     "RayOptions": "job",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from colorbatch.location import Location
@@ -22,6 +23,8 @@ which is within one level; encoded again in a JPEG."""
 EngineName = Literal["auto", "threads", "processes", "ray"]
 Status = Literal["done", "skipped", "failed"]
 
+MAX_STRENGTH = 2.0
+"""Maximum factor of chroma."""
 WORKER_NAME = "colour"
 """Name prefix of the threads that colour pictures."""
 DEFAULT_MODEL = "default"
@@ -90,6 +93,10 @@ class BatchJob:
     """Patterns of the files to colour; empty: all."""
     exclude: Sequence[str] = ()
     """Patterns of files to exclude, whatever ``include`` says."""
+    retouch: Path | None = None
+    """File of the retouch record; ``None``: that in the output folder, if there is one."""
+    ignore_retouch: bool = False
+    """Colour as if there was no retouch record."""
     strict_match: bool = False
     """Refuse a source without pictures, and patterns that match nothing, instead of warning of them."""
     only: AbstractSet[str] | None = None

@@ -33,7 +33,8 @@ _GROUPS = {
     "Colour": ("--strength", "--working-size", "--tta"),
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
-        *("--jpeg-luma", "--convert-profile", "--preserve-times", "--trust-times", "--fail-fast"),
+        *("--jpeg-luma", "--convert-profile", "--retouch", "--no-retouch", "--preserve-times", "--trust-times"),
+        "--fail-fast",
     ),
     "Speed, and many machines": (
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
@@ -93,6 +94,13 @@ _GROUPS = {
     metavar="LIST",
     help="Process only the files in this list, one path below SOURCE per line.",
 )
+@click.option(
+    "--retouch",
+    type=options.PATH,
+    metavar="FILE",
+    help="Retouch record to use instead of OUTPUT/colorbatch-retouch.jsonl.",
+)
+@click.option("--no-retouch", "ignore_retouch", is_flag=True, help="Ignore the retouch record.")
 @click.option(
     "--shard",
     type=options.ShardOfJob(),
@@ -215,6 +223,8 @@ def command(
     from colorbatch.run.only_list import read_list
 
     keep_freed_memory()
+    if settings["retouch"] is not None and settings["ignore_retouch"]:
+        raise UsageError("--retouch and --no-retouch exclude each other", advice="Remove one of them.")
     job = BatchJob(
         options=color,
         digital_source_type=digital_source_type if mark else None,

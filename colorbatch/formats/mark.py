@@ -18,7 +18,8 @@ _NOTE_BYTES = 300
 _LONGEST_VALUE = 1_000
 """Maximum number of characters of a replaced value that are recorded: the mark has to fit into a JPEG segment."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/colorbatch/")
-"""Namespace of the identifiers of outputs: equal sources, models and settings give equal ones."""
+"""Namespace of the identifiers of outputs: equal sources, models, settings and retouches give equal
+ones."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Origin:
     model_sha256: str
     settings_sha256: str
     digital_source_type: DigitalSourceType
+    retouch_sha256: str | None = None
+    """Hash of what a person said about it; ``None``: nothing."""
+    hints: int = 0
+    """Number of colours that a person gave."""
 
 
 def marked(packet: bytes, origin: Origin) -> bytes:
@@ -72,7 +77,8 @@ def marked(packet: bytes, origin: Origin) -> bytes:
 
     mark = etree.SubElement(rdf, tag("rdf:Description"), nsmap=subset("dc xmp xmpMM stRef Iptc4xmpExt"))
     mark.set(tag("rdf:about"), existing[0].get(tag("rdf:about"), "") if existing else "")
-    identity = uuid.uuid5(_NAMESPACE, "/".join((origin.source_sha256, origin.model_sha256, origin.settings_sha256)))
+    made_from = (origin.source_sha256, origin.model_sha256, origin.settings_sha256, origin.retouch_sha256)
+    identity = uuid.uuid5(_NAMESPACE, "/".join(filter(None, made_from)))
     add(mark, "Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + origin.digital_source_type)
     add(mark, "Iptc4xmpExt:AISystemUsed", f"colorbatch, model {printable(origin.model)}")
     add(mark, "Iptc4xmpExt:AISystemVersionUsed", f"{__version__}, model sha256:{origin.model_sha256}")
@@ -93,7 +99,8 @@ def marked(packet: bytes, origin: Origin) -> bytes:
     add(event, "stEvt:softwareAgent", tool)
     add(event, "stEvt:instanceID", f"xmp.iid:{identity}")
     replaced = "".join(f"; {key.split(':')[1]} was: {value}" for key, value in before.items() if value)
-    add(event, "stEvt:parameters", f"coloured by a model from {name} {sha256}{replaced}")
+    hints = f", with {origin.hints} {'hint' if origin.hints == 1 else 'hints'} of a person" if origin.hints else ""
+    add(event, "stEvt:parameters", f"coloured by a model{hints} from {name} {sha256}{replaced}")
     return packet_of(root)
 
 

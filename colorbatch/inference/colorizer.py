@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, overload
 
@@ -12,13 +12,11 @@ from colorbatch.errors import UsageError
 from colorbatch.inference.contract import COLORS_STRIDE, ModelContract
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.session import Predictor, Session
-from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
+from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName
 from colorbatch.pixels import canvas, color, resize, tiling
 from colorbatch.pixels.color import Plane
+from colorbatch.pixels.hint import Hint, hint_planes
 from colorbatch.pixels.picture import Frame, Picture, Pixels
-
-MAX_STRENGTH = 2.0
-"""Maximum factor of chroma."""
 
 
 class Colorizer:
@@ -44,15 +42,34 @@ class Colorizer:
         """Short side in pixels that the network sees."""
         return self.options.working_size or self.session.contract.working_size
 
-    def colorize(self, picture: Picture) -> Picture:
-        """Return the picture with every frame in colour, of the same size, depth, luma and alpha.
+    def with_options(self, *, vividness: float | None = None, strength: float | None = None) -> "Colorizer":
+        """Return a colorizer of the same session with other options; ``None``: unchanged.
 
         Raises:
-            InferenceError: the model failed on it.
+            UsageError: they do not fit the model, or are out of range.
 
         """
-        picture = self.predict(picture)
-        return replace(picture, frames=tuple(frame.merged() for frame in picture.frames))
+        options = replace(
+            self.options,
+            vividness=self.options.vividness if vividness is None else vividness,
+            strength=self.options.strength if strength is None else strength,
+        )
+        return Colorizer(self.session, options, timeout=self._timeout)
+
+    def colorize(self, picture: Picture, hints: Sequence[Hint] = ()) -> Picture:
+        """Return the picture with every frame in colour, of the same size, depth, luma and alpha.
+
+        Args:
+            picture: what to colour.
+            hints: for its first frame.
+
+        Raises:
+            InferenceError: the model failed on it, or does not support hints.
+
+        """
+        first, *others = picture.frames
+        frames = (self.predict_frame(first, hints), *map(self.predict_frame, others))
+        return replace(picture, frames=tuple(frame.merged() for frame in frames))
 
     def predict(self, picture: Picture) -> Picture:
         """Return the picture with chroma added to every frame, but not yet merged, which would take memory.
@@ -61,11 +78,19 @@ class Colorizer:
             InferenceError: the model failed on it.
 
         """
-        return replace(picture, frames=tuple(map(self._predict_frame, picture.frames)))
+        return replace(picture, frames=tuple(map(self.predict_frame, picture.frames)))
 
-    def _predict_frame(self, frame: Frame) -> Frame:
+    def predict_frame(self, frame: Frame, hints: Sequence[Hint] = ()) -> Frame:
+        """Return a frame with chroma, not yet merged, and the confidence of the model.
+
+        Raises:
+            InferenceError: the model failed on it, or does not support hints.
+
+        """
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        prediction = self.predict_pixels(frame.pixels, deadline)
+        size = self.network_size(frame.height, frame.width)
+        planes = hint_planes(hints, size, self.options.strength) if hints else None
+        prediction = self.predict_pixels(frame.pixels, deadline, planes)
         return replace(frame, chroma=prediction.chroma, confidence=prediction.confidence)
 
     def predict_pixels(
@@ -222,28 +247,29 @@ def open_model(
 
 
 @overload
-def colorize(picture: Picture, model: Colorizer | None = None) -> Picture: ...
+def colorize(picture: Picture, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Picture: ...
 @overload
-def colorize(picture: Pixels, model: Colorizer | None = None) -> Pixels: ...
-def colorize(picture: Picture | Pixels, model: Colorizer | None = None) -> Picture | Pixels:
+def colorize(picture: Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Pixels: ...
+def colorize(picture: Picture | Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Picture | Pixels:
     """Colour one picture, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 
     Args:
         picture: what to colour.
         model: from :func:`open_model`; ``None`` opens the built-in one, which takes time at every call.
+        hints: colours that are known, for a model that supports them; of a picture with several frames, for the first.
 
     Returns:
         A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array.
 
     Raises:
         UsageError: the array is not grey or RGB of 8 or 16 bits.
-        InferenceError: the model failed on it.
+        InferenceError: the model failed on it, or does not support hints.
 
     """
     colorizer = model or open_model()
     if isinstance(picture, Picture):
-        return colorizer.colorize(picture)
+        return colorizer.colorize(picture, hints)
     is_grey, is_rgb = picture.ndim == 2, picture.ndim == 3 and picture.shape[2] == 3
     if picture.dtype not in (np.uint8, np.uint16) or not (is_grey or is_rgb) or picture.size == 0:
         raise UsageError(f"expected uint8 or uint16 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
-    return colorizer.colorize(Picture((Frame(picture),))).first.pixels
+    return colorizer.colorize(Picture((Frame(picture),)), hints).first.pixels

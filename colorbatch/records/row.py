@@ -1,8 +1,8 @@
 """One line of the record: the outcome for one source."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import get_args
 
@@ -15,7 +15,7 @@ NOT_REACHED = "not reached: the run was stopped before it"
 """Reason in the row of a source that is left for the next run."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
-    *("digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
+    *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
 )
 _NUMBERS = ("input_bytes", "output_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
@@ -54,6 +54,10 @@ class Row:
     model: str | None = None
     model_sha256: str | None = None
     settings_sha256: str | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Settings that determine the output and were not left at their defaults."""
+    retouch_sha256: str | None = None
+    """Hash of what a person said about it in the retouch record; ``None``: nothing."""
     provider: str | None = None
     confidence: float | None = None
     """The model's confidence in its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); the lowest of all
@@ -114,6 +118,8 @@ class Row:
             raise ValueError("a time is not a number")
         if not isinstance(row.is_input_trusted, bool):
             raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
+        if not isinstance(row.settings, dict):
+            raise ValueError("its settings are not an object")  # noqa: TRY004
         if not all(isinstance(text, str) for text in row.warnings):
             raise ValueError("its warnings are not strings")
         if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):

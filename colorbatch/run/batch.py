@@ -3,18 +3,21 @@
 import logging
 import threading
 import time
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest, rows_of
+from colorbatch.records.retouch import retouches_of
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
-from colorbatch.run.engines.engine import Task
+from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
+from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
     Appearance,
@@ -24,6 +27,7 @@ from colorbatch.run.resume import (
     rows_of_other_sources,
     with_earlier_output,
 )
+from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 from colorbatch.text import printable
 
@@ -60,41 +64,52 @@ def run_batch(
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
     found = plan_batch(
-        source, output, job.include, job.exclude, job.only, job.shard, earlier, strict_match=job.strict_match
+        source,
+        output,
+        job.include,
+        job.exclude,
+        job.only,
+        job.shard,
+        earlier,
+        retouches_of(job, output),
+        strict_match=job.strict_match,
     )
     plan = [each for each in found if each.reason != NOT_SELECTED]
-    pictures = sum(each.verdict == "colour" for each in plan)
-    engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
+    pictures, is_remote = _pictures_in(plan), source.is_remote or output.is_remote
+    engine = open_engine(job, pictures, is_remote=is_remote)
     summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
+    stages = StageTimer()
     possible_outputs = {name for each in found for name in each.possible_outputs}
 
-    with closing(engine), Manifest(output, job.shard, possible_outputs) as record:
-        run = Run(engine.recipe, source, output, record.previous, record.outputs)
+    with closing(engine), ExitStack() as opened, Manifest(output, job.shard, possible_outputs) as record:
+        parts = parts_of(engine.recipe, plan)
+        runs = [Run(part.recipe, source, output, record.previous, record.outputs) for part in parts]
         output.remember_folder()
         output.prefetch_listing()
-        weights = {each.input: _weight_of(each, run) for each in plan}
+        weights = {
+            each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
+        }
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
-            for outcome in engine.outcomes(Task(plan, run, record.announce, stop, progress)):
-                row, kept = outcome.row, isinstance(outcome, Kept)
-                record.append(row, is_durable=isinstance(outcome, Made))
-                logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
-                for warning in () if kept else row.warnings:
-                    logger.warning("%s: %s", printable(row.input), printable(warning))
-                _count(summary, row, kept=kept)
-                if row.status == "failed":
-                    progress.message(f"Failed: {row.input}: {row.reason}")
-                    if job.fail_fast:
+            for part, run in zip(parts, runs, strict=True):
+                used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
+                for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
+                    row, kept = outcome.row, isinstance(outcome, Kept)
+                    record.append(row, is_durable=isinstance(outcome, Made))
+                    _report(row, progress, kept=kept)
+                    _count(summary, row, kept=kept)
+                    if row.status == "failed" and job.fail_fast:
                         stop.set()
-                megapixels = 0.0 if kept else _megapixels_of(row)
-                progress.advance(weight=weights[row.input], megapixels=megapixels)
+                    progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
+                for stage, cost in used.stages.costs.items():
+                    stages.add(stage, cost)
         finally:
             progress.end()
             output.cleanup()
-            remaining = [_not_reached(each, run) for each in plan if each.input not in record]
-            excluded = [_not_selected(each, run) for each in found if each.reason == NOT_SELECTED]
+            remaining = [_not_reached(each, runs[0]) for each in plan if each.input not in record]
+            excluded = [_not_selected(each, runs[0]) for each in found if each.reason == NOT_SELECTED]
             outputs = {each.input: each.output_name for each in found}
-            others = rows_of_other_sources(outputs, run.earlier, output) if job.shard is None else []
+            others = rows_of_other_sources(outputs, record.previous, output) if job.shard is None else []
             record.finish([*others, *excluded, *remaining])
     if others and not pictures:
         logger.warning(
@@ -103,11 +118,28 @@ def run_batch(
     for row in remaining:
         _count(summary, row, kept=True)
     summary.provider = engine.provider
-    summary.stages = engine.stages.costs
+    summary.stages = stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
     summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
+    return sum(each.verdict == "colour" for each in plan)
+
+
+def _engine_of(part: Part, *, is_remote: bool) -> AbstractContextManager[Engine]:
+    return closing(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=is_remote))
+
+
+def _report(row: Row, progress: ProgressReporter, *, kept: bool) -> None:
+    """Log what became of a source, and show it if it failed."""
+    logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
+    for warning in () if kept else row.warnings:
+        logger.warning("%s: %s", printable(row.input), printable(warning))
+    if row.status == "failed":
+        progress.message(f"Failed: {row.input}: {row.reason}")
 
 
 def _weight_of(planned: PlannedPicture, run: Run) -> float:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
+from colorbatch.errors import InferenceError, UsageError
 from colorbatch.formats import decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import ModelFile
@@ -14,6 +15,7 @@ from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.own_color import find_own_color
 from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.records.row import Row
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
@@ -21,6 +23,7 @@ from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
 IN_COLOR = "it is in colour already"
+LEFT_GREY = "left grey, as the retouch record says"
 OBJECTS_KEPT = "something in colour, such as a stamp or a colour chart, was kept as it is"
 UNMARKED = "without a mark, as requested with --no-mark"
 
@@ -46,6 +49,15 @@ class Recipe:
         if self.job.convert_profile:  # not in the hashes of older versions, whose outputs are kept
             settings["convert_profile"] = True
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def chosen_settings(self) -> Mapping[str, object]:
+        """The options that determine the outcome of a source and were not left at their defaults."""
+        defaults = BatchJob(self.job.source, self.job.output)
+        names = ("already_color", "jpeg_luma", "digital_source_type", "convert_profile")
+        found = {name: getattr(self.job, name) for name in names if getattr(self.job, name) != getattr(defaults, name)}
+        options = asdict(self.job.options)
+        return found | {name: value for name, value in options.items() if value != getattr(ColorOptions, name)}
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ def colorize_source(
         PictureError: the source cannot be coloured.
 
     """
-    job, contract = recipe.job, colorizer.session.contract
+    job, contract, retouch = recipe.job, colorizer.session.contract, planned.retouch
     with stages.timed("decode") as cost:
         picture = decode(data, job.max_megapixels, salvage=job.salvage)
         cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
@@ -90,9 +102,20 @@ def colorize_source(
         model=contract.name,
         model_sha256=recipe.model.sha256,
         settings_sha256=recipe.settings_sha256,
+        settings=recipe.chosen_settings,
+        retouch_sha256=None if retouch is None else retouch.sha256,
     )
+    lines = _lines_of(retouch, planned, picture)
+    if all(line.leave_grey for line in lines):
+        name = planned.output_name
+        content = data if name == planned.input else encode(picture)
+        row = replace(row, reason=LEFT_GREY, output=name, output_sha256=hashlib.sha256(content).hexdigest())
+        return Encoded(replace(row, warnings=picture.warnings), content)
     own_colors = [find_own_color(frame.pixels) for frame in picture.frames]
-    in_color = [found.is_widespread and job.already_color != "recolor" for found in own_colors]
+    in_color = [
+        found.is_widespread and job.already_color != "recolor" and not line.hints
+        for found, line in zip(own_colors, lines, strict=True)
+    ]
     if all(in_color):
         if job.already_color == "skip":
             return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
@@ -100,10 +123,11 @@ def colorize_source(
         name, content = planned.input, data
     else:
         picture = _with_objects_kept([found.objects for found in own_colors], picture)
+        is_kept = [is_colored or line.leave_grey for is_colored, line in zip(in_color, lines, strict=True)]
         with stages.timed("network") as cost:
-            coloured = colorizer.predict(picture)
+            coloured = _predicted(picture, is_kept, lines, colorizer)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _keep_color_pages(in_color, picture, coloured)
+        picture = _with_pages_named(in_color, lines, coloured, retouch)
         with stages.timed("encode"):
             if _copies_luma(job, picture):
                 picture = with_coded_luma(picture, data)
@@ -124,6 +148,8 @@ def colorize_source(
                 recipe.model.sha256,
                 recipe.settings_sha256,
                 job.digital_source_type,
+                row.retouch_sha256,
+                sum(len(line.hints) for line in lines),
             )
             picture = _marked(picture, origin)
         with stages.timed("encode") as cost:
@@ -155,17 +181,50 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _keep_color_pages(in_color: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
-    """Return the coloured picture, with the source's own frames where they are already in colour."""
-    if not any(in_color):
-        return coloured
-    pairs = zip(in_color, source.frames, coloured.frames, strict=True)
-    pages = ", ".join(str(number) for number, is_in_color in enumerate(in_color, start=1) if is_in_color)
-    return replace(
-        coloured,
-        frames=tuple(before if is_in_color else after for is_in_color, before, after in pairs),
-        warnings=(*coloured.warnings, f"already in colour and kept unchanged: page {pages}"),
-    )
+def _lines_of(retouch: Retouch | None, planned: PlannedPicture, picture: Picture) -> Sequence[RetouchLine]:
+    """Return what a person said about each frame; empty lines where that is nothing."""
+    if retouch is None:
+        return [RetouchLine(planned.input)] * len(picture.frames)
+    return [retouch.of_page(number) for number, _ in enumerate(picture.frames, start=1)]
+
+
+def _predicted(
+    picture: Picture, is_kept: Sequence[bool], lines: Sequence[RetouchLine], colorizer: Colorizer
+) -> Picture:
+    """Return the picture with chroma for each frame that is not kept, as a person said.
+
+    Raises:
+        InferenceError: the model failed on it, or does not support what a person said.
+
+    """
+    frames = []
+    for keep, frame, line in zip(is_kept, picture.frames, lines, strict=True):
+        if keep:
+            frames.append(frame)
+            continue
+        try:
+            retouched = colorizer.with_options(vividness=line.vividness, strength=line.strength)
+        except UsageError as error:
+            raise InferenceError(str(error), advice="Change its line in the retouch record.") from error
+        frames.append(retouched.predict_frame(frame, line.hints))
+    return replace(picture, frames=tuple(frames))
+
+
+def _with_pages_named(
+    in_color: Sequence[bool], lines: Sequence[RetouchLine], picture: Picture, retouch: Retouch | None
+) -> Picture:
+    """Return the picture with warnings that name the pages that are not coloured, and those that do not exist."""
+    warnings = list(picture.warnings)
+    for kept, found in (
+        ("already in colour and kept unchanged", in_color),
+        (LEFT_GREY, [line.leave_grey for line in lines]),
+    ):
+        if any(found):
+            pages = ", ".join(str(number) for number, is_found in enumerate(found, start=1) if is_found)
+            warnings.append(f"{kept}: page {pages}")
+    if retouch is not None and retouch.last_page > len(picture.frames):
+        warnings.append(f"the retouch record names page {retouch.last_page}; the last one is {len(picture.frames)}")
+    return replace(picture, warnings=tuple(warnings))
 
 
 def _with_objects_kept(objects: Sequence[Plane | None], picture: Picture) -> Picture:

@@ -10,10 +10,12 @@ from colorbatch.errors import PictureError
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.job import BatchJob
 from colorbatch.records.manifest import rows_of
+from colorbatch.records.retouch import retouches_of
 from colorbatch.run.colorize import Encoded, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.output import Run, refuse_unsupported_times
+from colorbatch.run.parts import parts_of
 from colorbatch.run.plan import PlannedPicture, plan_batch
 from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outputs
 from colorbatch.stages import StageTimer
@@ -70,12 +72,21 @@ def forecast(job: BatchJob) -> Forecast:
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())
     plan = plan_batch(
-        source, output, job.include, job.exclude, job.only, job.shard, known, strict_match=job.strict_match
+        source,
+        output,
+        job.include,
+        job.exclude,
+        job.only,
+        job.shard,
+        known,
+        retouches_of(job, output),
+        strict_match=job.strict_match,
     )
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
     colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
-    pictures = [_with_prospect(each, run) for each in plan]
+    recipes = {each.input: part.recipe for part in parts_of(run.recipe, plan) for each in part.plan}
+    pictures = [_with_prospect(each, replace(run, recipe=recipes[each.input])) for each in plan]
     to_color = [each for each, prospect in pictures if prospect in ("colour", "again")]
     to_read = sum(each.bytes for each in to_color)
     trials = list(_trials(to_color, run, colorizer))

@@ -19,6 +19,7 @@ from colorbatch.formats.kinds import (
     output_extension,
     sniff,
 )
+from colorbatch.records.retouch import Retouch, Retouches
 from colorbatch.run.output_names import family_of, free_name, namesakes
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
@@ -62,6 +63,8 @@ class PlannedPicture:
     """Names of other outputs that some file systems take for the same name."""
     modified: float | None = None
     """Time of the last change of the file, in seconds since 1970, where it was determined."""
+    retouch: Retouch | None = None
+    """What a person said about it; ``None``: nothing."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
@@ -87,6 +90,7 @@ def plan_batch(
     only: AbstractSet[str] | None = None,
     shard: Shard | None = None,
     earlier: Mapping[str, EarlierOutput] | None = None,
+    retouches: Retouches | None = None,
     *,
     strict_match: bool = False,
 ) -> list[PlannedPicture]:
@@ -95,7 +99,8 @@ def plan_batch(
     Patterns are shell-style (``*``, ``?``, ``[seq]``); one without a slash is compared with the name of a file, one
     with a slash with its path below the source, where ``*`` matches slashes too. ``only`` names sources by their
     ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
-    have not changed since are not opened.
+    have not changed since are not opened. ``retouches``, by input, become part of the plan; one of a source that does
+    not exist is logged as a warning.
 
     A pattern that matches nothing, and a source without pictures, is logged as a warning, or refused if
     ``strict_match``.
@@ -118,7 +123,7 @@ def plan_batch(
         if strict_match:
             raise UsageError(problem, advice="Without --strict-match, this is only a warning.")
         logger.warning("%s", problem)
-    found = [_selected(each, include, exclude) for each in found]
+    found = [_selected(each, include, exclude) for each in _retouched(found, retouches or {}, source)]
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
@@ -161,12 +166,24 @@ def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], sou
     """
     missing = sorted(only - {each.input for each in found})
     if missing:
-        more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
-        named = ", ".join(map(printable, missing[:_NAMES_SHOWN]))
         raise UsageError(
-            f"the list names files that are not in {source.shown}: {named}{more}",
+            f"the list names files that are not in {source.shown}: {_some(missing)}",
             advice="A list has one path per line, below the source, as the report exports it.",
         )
+
+
+def _retouched(found: Sequence[PlannedPicture], retouches: Retouches, source: Store) -> list[PlannedPicture]:
+    """Return the plan with what a person said about each source."""
+    unknown = sorted(retouches.keys() - {each.input for each in found})
+    if unknown:
+        logger.warning("the retouch record names files that are not in %s: %s", source.shown, _some(unknown))
+    return [replace(each, retouch=retouches.get(each.input)) for each in found]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(map(printable, names[:_NAMES_SHOWN])) + more
 
 
 def _selected(planned: PlannedPicture, include: Sequence[str], exclude: Sequence[str]) -> PlannedPicture:

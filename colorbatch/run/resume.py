@@ -12,8 +12,8 @@ from colorbatch.run.plan import EarlierOutput, PlannedPicture
 from colorbatch.store.store import Store
 
 RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
-"""``new``: no run has read the source; ``recipe``: it was made by another model or with other settings, or no run
-finished it; ``source``: it has changed; ``missing``, ``altered``: the state of the output."""
+"""``new``: no run has read the source; ``recipe``: it was made by another model, with other settings or another
+retouch, or no run finished it; ``source``: it has changed; ``missing``, ``altered``: the state of the output."""
 OutputState = Literal["unchanged", "altered", "missing"]
 _TIME_RESOLUTION = 1e-6
 """Resolution of a time of today as a float, in seconds, with a margin."""
@@ -77,6 +77,8 @@ def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidenc
 def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bool:
     """Return whether a row was made by the same model with the same settings, whatever the state of the files."""
     if (earlier.model_sha256, earlier.settings_sha256) != (recipe.model.sha256, recipe.settings_sha256):
+        return False
+    if earlier.retouch_sha256 != (None if planned.retouch is None else planned.retouch.sha256):
         return False
     if earlier.is_salvaged and not recipe.job.salvage:
         return False

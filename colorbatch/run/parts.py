@@ -1,0 +1,52 @@
+"""The parts of a run: the sources of each model, since what a person said of a source may name another model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from colorbatch.inference.colorizer import resolved
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.run.colorize import Recipe
+from colorbatch.run.plan import PlannedPicture
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sources that are coloured by one model."""
+
+    recipe: Recipe
+    plan: Sequence[PlannedPicture]
+
+
+def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
+    """Return the part with the model of the run, even if it is empty, and one for each other model.
+
+    Args:
+        recipe: that of the run.
+        plan: all sources.
+
+    Raises:
+        ModelRefusedError: another model does not keep the contract.
+        UsageError: the options of the run do not fit another model.
+
+    """
+    by_model: dict[str, list[PlannedPicture]] = {recipe.job.model: []}
+    for each in plan:
+        model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
+        by_model.setdefault(model or recipe.job.model, []).append(each)
+    first, *others = by_model.items()
+    return [Part(recipe, first[1]), *(Part(_with_model(recipe, model), sources) for model, sources in others)]
+
+
+def _with_model(recipe: Recipe, name: str) -> Recipe:
+    """Return the recipe with another model; a vividness that it does not support is left out.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        UsageError: the other options do not fit it.
+
+    """
+    model, options = read_model_file(name), recipe.job.options
+    if model.contract.vividness is None:
+        options = replace(options, vividness=None)
+    job = replace(recipe.job, model=name, options=options)
+    return Recipe(job, model, resolved(options, model.contract))
