@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,16 @@ from colorbatch.inference.colorizer import Colorizer, open_model
 
 if TYPE_CHECKING:
     from stores import S3, Bucket
+
+
+@pytest.fixture(autouse=True)
+def _same_logging() -> Iterator[None]:
+    """Undo what a command did to the logging of this process: ``caplog`` would find nothing any more."""
+    logger = logging.getLogger("colorbatch")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], level, logger.propagate = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

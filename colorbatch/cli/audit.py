@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -25,17 +26,31 @@ from colorbatch.text import printable
     metavar="N",
     help="Number of pictures processed at the same time. [default: one per core]",
 )
+@click.option(
+    "--retouch",
+    type=options.PATH,
+    metavar="FILE",
+    help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
+)
 @options.json_option
 @options.quiet_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, output: Location, source: Location | None, jobs: int | None, *, as_json: bool, quiet: bool
+    ctx: click.Context,
+    /,
+    output: Location,
+    source: Location | None,
+    jobs: int | None,
+    retouch: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Check every file below OUTPUT, a folder that colorbatch run wrote to, against its manifest.
 
-    Every output must have the bytes that were written and state that a model made its colours. There must be no other
-    files. With --source, every source must have a row, and its output must have its luma. The exit code is 0 if all of
-    that is true, else 1.
+    Every output must have the bytes that were written, state that a model made its colours, and be made as the retouch
+    record says. There must be no other files. With --source, every source must have a row, and its output must have its
+    luma. The exit code is 0 if all of that is true, else 1.
 
     \b
     Example:
@@ -46,7 +61,7 @@ def command(
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     with reporter(quiet=quiet) as progress:
-        found = audit_batch(output, source, jobs=jobs, progress=progress)
+        found = audit_batch(output, source, jobs=jobs, retouch=retouch, progress=progress)
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"sound": found.is_sound}))
     elif not quiet or not found.is_sound:

@@ -6,17 +6,20 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from colorbatch.inference.contract import MAX_SIZE
-from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
+from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName
 from colorbatch.location import is_url, location_of, without_secrets
 from colorbatch.shard import Shard
 from colorbatch.text import did_you_mean
+
+if TYPE_CHECKING:
+    from colorbatch.pixels.hint import Hint
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -131,12 +134,39 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
         return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after the names would hide them
 
 
+class _Hint(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
+    """A place in a picture, and its colour: ``0.31,0.52,#7a8b3c``."""
+
+    name = "hint"
+
+    @override
+    def get_metavar(self, *_: object, **__: object) -> str:
+        return "X,Y,#RRGGBB"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Hint":
+        from colorbatch.pixels.hint import Hint  # NumPy takes half of the time of --help
+
+        if isinstance(value, Hint):
+            return value
+        try:
+            x, y, color = str(value).split(",")
+            return Hint(float(x), float(y), color.strip())
+        except ValueError as error:
+            self.fail(
+                f"{value!r} is not X,Y,#RRGGBB, with X and Y from 0 to 1, such as 0.31,0.52,#7a8b3c ({error})",
+                param,
+                ctx,
+            )
+
+
 PATH = _Path(path_type=Path)
+HINT = _Hint()
 LOCATION = _Location(path_type=Path)
 MODEL = _Model()
 WORKING_SIZE = click.IntRange(1, MAX_SIZE)
 VIVIDNESS = FiniteRange(0, 1)
-STRENGTH = FiniteRange(0, 2)
+STRENGTH = FiniteRange(0, MAX_STRENGTH)
 
 
 def model_option(function: _F) -> _F:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from colorbatch.cli import options, terminal
 from colorbatch.errors import PictureError, UsageError, reason_of
 from colorbatch.job import ProviderName
 from colorbatch.text import printable
+
+if TYPE_CHECKING:
+    from colorbatch.pixels.hint import Hint
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _CELL, _CELL_OF_CARD = 640, 1080
@@ -36,6 +40,13 @@ _CELL, _CELL_OF_CARD = 640, 1080
     metavar="N",
     help="Short side in pixels that the network sees.",
 )
+@click.option(
+    "--hint",
+    "hints",
+    type=options.HINT,
+    multiple=True,
+    help="A colour that you know: place as shares of width and height, and colour; may be repeated.",
+)
 @options.provider_option
 @click.option("--card", is_flag=True, help="Make a card to show: before and after, with a caption.")
 @click.option(
@@ -53,6 +64,7 @@ def command(
     vividness: tuple[float, ...],
     strengths: tuple[float, ...],
     working_sizes: tuple[int, ...],
+    hints: "tuple[Hint, ...]",
     provider: ProviderName,
     cell: int | None,
     *,
@@ -62,7 +74,7 @@ def command(
 ) -> None:
     """Colour FILE with every combination of the given models, levels, strengths and working sizes, on one sheet.
 
-    Each option may be given several times. Without any, levels of vividness are compared, or strengths for a model
+    Each of these may be given several times. Without any, levels of vividness are compared, or strengths for a model
     that has no vividness. The colours are those that colorbatch run gives. With --card, there is one result beside
     the original, to show to people.
 
@@ -70,6 +82,7 @@ def command(
     Example:
       colorbatch preview scan.tif -o preview.png
       colorbatch preview scan.tif -o card.jpg --card
+      colorbatch preview scan.tif -o preview.png --hint '0.31,0.52,#7a8b3c'
       colorbatch preview scan.tif -o preview.png --model default --model unet --strength 0.7 --strength 1
     """
     from colorbatch.cli.display import reporter
@@ -84,7 +97,7 @@ def command(
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
-    choices = Choices(models, vividness, strengths, working_sizes)
+    choices = Choices(models, vividness, strengths, working_sizes, hints)
     try:
         with reporter(quiet=quiet) as progress:
             make, side = (draw_card, _CELL_OF_CARD) if card else (preview, _CELL)

@@ -1,6 +1,7 @@
 """XMP packets: record in them that colours were made by a model, and keep all their other properties."""
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ _NOTE_BYTES = 300
 """Bytes reserved for the description that refers to the extension of a long packet."""
 _LONGEST_VALUE = 1_000
 """Maximum number of characters of a replaced value that are recorded: the mark has to fit into a JPEG segment."""
+_HINTS = re.compile(r"coloured by a model, with (\d{1,9}) hints? of a person ", re.ASCII)
+"""Beginning of the parameters of the event, where a person gave hints."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://pypi.org/project/colorbatch/")
 """Namespace of the identifiers of outputs: equal sources, models, settings and retouches give equal
 ones."""
@@ -114,6 +117,19 @@ def digital_source_type(packet: bytes) -> str:
     if not packet:
         return ""
     return pop_property(list(rdf_of(parsed(packet))), "Iptc4xmpExt:DigitalSourceType").removeprefix(SOURCE_TYPES)
+
+
+def given_hints(packet: bytes) -> int:
+    """Return how many hints of a person the last event says that its picture was coloured with.
+
+    Raises:
+        ValueError: ``packet`` is not XMP.
+
+    """
+    history = _history_of(list(rdf_of(parsed(packet)))) if packet else None
+    parameters = [each.text or "" for each in history.iter(tag("stEvt:parameters"))] if history is not None else []
+    found = _HINTS.match(parameters[-1]) if parameters else None
+    return int(found[1]) if found else 0
 
 
 def is_made_of(packet: bytes, source_name: str) -> bool:

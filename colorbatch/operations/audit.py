@@ -1,22 +1,20 @@
 """Prove that in a finished output folder every file is accounted for and only colour was added."""
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, JpegImagePlugin
 
 from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
-from colorbatch.formats.jpeg_end import completed
 from colorbatch.location import Location
 from colorbatch.machine import usable_cores
+from colorbatch.operations.jpeg_luma import is_luma_copied
 from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels import color
 from colorbatch.pixels.picture import Frame, Picture, Pixels
@@ -29,6 +27,7 @@ from colorbatch.records.manifest import (
     refuse_without_rows,
     rows_of,
 )
+from colorbatch.records.retouch import RETOUCH_NAME, Retouch, Retouches, retouches_of
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.plan import plan_batch
@@ -87,13 +86,15 @@ def audit_batch(
     source: Location | None = None,
     *,
     jobs: int | None = None,
+    retouch: Path | None = None,
     progress: ProgressReporter | None = None,
 ) -> Audit:
-    """Compare an output folder with its manifest, and with its source if that is given.
+    """Compare an output folder with its manifest and its retouch record, and with its source if that is given.
 
     Args:
         folder: folder of the outputs.
         source: folder or file that they were made from; ``None``: luma is not compared.
+        retouch: file of the retouch record; ``None``: that in the output folder.
         jobs: number of pictures checked at the same time; ``None``: one per core.
         progress: receives updates.
 
@@ -107,6 +108,7 @@ def audit_batch(
     refuse_without_rows(output)
     rows = rows_of(output)
     sources = None if source is None else _Sources(open_store(source), output, rows)
+    retouches = retouches_of(output, retouch)
     found = Audit(rows=len(rows))
     has_shards = is_unmerged(output)
     if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
@@ -121,13 +123,14 @@ def audit_batch(
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
     found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
     found.findings += _unaccounted(output, rows)
+    found.findings += _without_retouch(rows, retouches)
     if sources is not None:
         found.findings += _without_row(sources.inputs, rows)
     outputs = [row for row in rows.values() if row.output is not None]
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
-            for row, outcome in _outcomes(outputs, output, sources, pool):
+            for row, outcome in _outcomes(outputs, _Folder(output, retouches), sources, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked
                 found.unmarked += not outcome.is_marked
@@ -139,6 +142,14 @@ def audit_batch(
     finally:
         progress.end()
     return found
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """The outputs, and what a person said about their sources."""
+
+    output: Store
+    retouches: Retouches
 
 
 class _Sources:
@@ -168,7 +179,7 @@ class _Sources:
 
 
 def _outcomes(
-    rows: Sequence[Row], folder: Store, source: _Sources | None, pool: ThreadPoolExecutor
+    rows: Sequence[Row], folder: _Folder, source: _Sources | None, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Row, "_Outcome"]]:
     """Yield the outcome of each check; a few hundred are submitted at a time, since each may hold a picture."""
     for start in range(0, len(rows), _CHECKED_AT_ONCE):
@@ -186,11 +197,11 @@ class _Outcome:
     is_luma_copied: bool = False
 
 
-def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
+def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
     """Check one output against its row and its source."""
     outcome = _Outcome()
     try:
-        output = folder.read(str(row.output))
+        output = folder.output.read(str(row.output))
     except OSError as error:
         outcome.problems.append(f"the output cannot be read: {reason_of(error)}")
         return outcome
@@ -202,10 +213,10 @@ def _check(row: Row, folder: Store, source: _Sources | None) -> _Outcome:
         return outcome
     try:
         picture = decode(output, max_megapixels=float("inf"))
-        _check_mark(row, picture, outcome)
+        _check_mark(row, picture, folder.retouches.get(row.input), outcome)
         if original is None:
             return outcome
-        outcome.is_luma_copied = picture.format == "JPEG" and _is_luma_copied(original, output)
+        outcome.is_luma_copied = picture.format == "JPEG" and is_luma_copied(original, output)
         if outcome.is_luma_copied:
             outcome.luma_difference = 0.0
         elif row.luma == "exact":
@@ -234,69 +245,20 @@ def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:
     return None
 
 
-def _is_luma_copied(source: bytes, output: bytes) -> bool:
-    """Return whether two JPEGs have the same luma: levels and quantisation table, as Pillow reads them.
-
-    Nothing is shared with the code that copies luma but for what completes a source without its end marker.
-    """
-    try:
-        (before, table), (after, other_table) = _decoded_luma(completed(source)), _decoded_luma(output)
-    except (OSError, ValueError, SyntaxError):
-        return False
-    return list(table) == list(other_table) and np.array_equal(before, after) and _shows_same_greys(source, output)
-
-
-def _shows_same_greys(source: bytes, output: bytes) -> bool:
-    """Return whether a viewer shows the grey levels of two JPEGs alike, whatever their profiles."""
-    shown = []
-    for data in (source, output):
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            profile, mode = image.info.get("icc_profile"), image.mode
-        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode)
-        shown.append(np.asarray(_in_srgb(ramp, profile).convert("L"), int))
-    return bool(np.abs(shown[0] - shown[1]).max() <= _EXACT_TOLERANCE)
-
-
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return what a viewer shows of an image: one without a profile, or with one for another mode, as it is."""
-    try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-        transform = ImageCms.buildTransform(
-            opened, ImageCms.createProfile("sRGB"), image.mode, "RGB", flags=ImageCms.Flags.NOOPTIMIZE
-        )
-        return ImageCms.applyTransform(image, transform) or image
-    except (OSError, ImageCms.PyCMSError):
-        return image
-
-
-def _decoded_luma(data: bytes) -> tuple[NDArray[np.uint8], Sequence[int]]:
-    """Return the luma of a JPEG, as stored, and its quantisation table.
-
-    Raises:
-        ValueError: it is not a JPEG, or not in YCbCr or grey, or lossless, without a table.
-
-    """
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-        assert isinstance(image, JpegImagePlugin.JpegImageFile)
-        components = image.layer
-        if len(components) not in (1, 3) or image.info.get("adobe_transform", 1) == 0:
-            raise ValueError("it has no luma")
-        table: Sequence[int] | None = image.quantization.get(components[0][3])
-        if table is None:
-            raise ValueError("it has no quantisation table")
-        image.draft("L", image.size)
-        return np.asarray(image), table
-
-
-def _check_mark(row: Row, picture: Picture, outcome: _Outcome) -> None:
+def _check_mark(row: Row, picture: Picture, retouch: Retouch | None, outcome: _Outcome) -> None:
     try:
         types = {mark.digital_source_type(frame.metadata.xmp) for frame in picture.frames}
+        hints = {mark.given_hints(frame.metadata.xmp) for frame in picture.frames}
     except ValueError as error:
         outcome.problems.append(f"its XMP is damaged: {error}")
         return
     outcome.is_marked = row.digital_source_type is not None and types == {row.digital_source_type}
     if row.digital_source_type is not None and not outcome.is_marked:
         outcome.problems.append("its metadata does not state that a model made its colours")
+    elif outcome.is_marked and retouch is not None and retouch.sha256 == row.retouch_sha256:
+        given = sum(len(retouch.of_page(number).hints) for number, _ in enumerate(picture.frames, start=1))
+        if hints != {given}:
+            outcome.problems.append(f"its metadata does not state how many hints a person gave, which is {given}")
 
 
 def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
@@ -359,7 +321,7 @@ def _reencoded(frame: Frame, source: Picture) -> Frame:
 
 
 def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
-    known = {row.output for row in rows.values()} | {MANIFEST_NAME}
+    known = {row.output for row in rows.values()} | {MANIFEST_NAME, RETOUCH_NAME}
     unreadable: list[OSError] = []
     names = [name for name in folder.names(unreadable) if not name.startswith(f"{STATE_FOLDER}/")]
     has_report = folder.has_report()
@@ -368,6 +330,14 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
             yield Finding(name, "it is not in the manifest")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {reason_of(error)}")
+
+
+def _without_retouch(rows: Mapping[str, Row], retouches: Retouches) -> Iterator[Finding]:
+    """Yield a finding for each output that was not made as the retouch record says now."""
+    for row in rows.values():
+        retouch = retouches.get(row.input)
+        if row.output is not None and row.retouch_sha256 != (None if retouch is None else retouch.sha256):
+            yield Finding(row.output, "it was not made as the retouch record says: run it again first")
 
 
 def _without_row(inputs: AbstractSet[str], rows: Mapping[str, Row]) -> Iterator[Finding]:

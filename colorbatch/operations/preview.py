@@ -19,6 +19,7 @@ from colorbatch.inference.session import Session
 from colorbatch.job import DEFAULT_MODEL, ColorOptions, ProviderName
 from colorbatch.operations.sheet import Cell, draw_card, draw_sheet
 from colorbatch.pixels import color
+from colorbatch.pixels.hint import Hint
 from colorbatch.pixels.metadata import Metadata
 from colorbatch.pixels.own_color import OwnColor, find_own_color
 from colorbatch.pixels.picture import Frame, Picture, Pixels
@@ -45,6 +46,8 @@ class Choices:
     vividness: Sequence[float] = ()
     strengths: Sequence[float] = ()
     working_sizes: Sequence[int] = ()
+    hints: Sequence[Hint] = ()
+    """Colours that are known; every combination gets all of them."""
 
     @property
     def varied(self) -> dict[str, int]:
@@ -137,7 +140,7 @@ def preview(
     progress.begin(len(variants), "Colouring")
     cells = []
     for variant in variants:
-        coloured = variant.colorizer.colorize(Picture((frame,))).first.pixels
+        coloured = variant.colorizer.colorize(Picture((frame,)), choices.hints).first.pixels
         label = [variant.describe(word) for word in choices.varied]
         cells.append((variant, Cell(_shrunk(coloured, frame, side), label)))
         progress.advance(megapixels=frame.width * frame.height / 1e6)
@@ -146,7 +149,7 @@ def preview(
     title = [f"{printable(name)}{pages}, {frame.width} x {frame.height} pixels; the colours were made by a model"]
     fixed = [_describe_common(word, variants) for word in variants[0].settings if word not in choices.varied]
     sheet = draw_sheet([*title, ", ".join(fixed)], _rows(original, cells, choices.varied), side)
-    return Picture((Frame(sheet, metadata=Metadata(xmp=_mark(data, name, variants))),))
+    return Picture((Frame(sheet, metadata=Metadata(xmp=_mark(data, name, variants, choices.hints))),))
 
 
 def card(
@@ -182,11 +185,11 @@ def card(
     frame = decode(data).first
     progress.begin(1, "Colouring")
     frame = replace(frame, own_color=find_own_color(frame.pixels).objects)
-    coloured = variant.colorizer.colorize(Picture((frame,))).first.pixels
+    coloured = variant.colorizer.colorize(Picture((frame,)), choices.hints).first.pixels
     progress.advance(megapixels=frame.width * frame.height / 1e6)
     progress.end()
     drawn = draw_card(_shrunk(frame.pixels, frame, side), _shrunk(coloured, frame, side), _CAPTION)
-    return Picture((Frame(drawn, metadata=Metadata(xmp=_mark(data, name, [variant]))),))
+    return Picture((Frame(drawn, metadata=Metadata(xmp=_mark(data, name, [variant], choices.hints))),))
 
 
 def _sessions(choices: Choices, provider: ProviderName) -> dict[str, Session]:
@@ -259,10 +262,12 @@ def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _mark(data: bytes, name: str, variants: Sequence[_Variant]) -> bytes:
+def _mark(data: bytes, name: str, variants: Sequence[_Variant], hints: Sequence[Hint]) -> bytes:
     """Return XMP that states that models made the colours of the sheet, and which."""
     models = {variant.model: variant.colorizer.session for variant in variants}
-    settings = repr([variant.settings for variant in variants]).encode()
+    settings = repr([variant.settings for variant in variants]).encode() + b"".join(
+        repr(each).encode() for each in hints
+    )
     origin = mark.Origin(
         name,
         hashlib.sha256(data).hexdigest(),
@@ -270,5 +275,6 @@ def _mark(data: bytes, name: str, variants: Sequence[_Variant]) -> bytes:
         ", ".join(session.model.sha256 for session in models.values()),
         hashlib.sha256(settings).hexdigest(),
         "compositeWithTrainedAlgorithmicMedia",
+        hints=len(hints),
     )
     return mark.marked(b"", origin)

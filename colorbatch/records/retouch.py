@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.job import MAX_STRENGTH, BatchJob
+from colorbatch.job import MAX_STRENGTH
 from colorbatch.pixels.hint import DEFAULT_RADIUS, Hint
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_locale, to_utf_8
@@ -100,8 +100,12 @@ Retouches = Mapping[str, Retouch]
 """Retouches by input."""
 
 
-def retouches_of(job: BatchJob, output: Store) -> Retouches:
-    """Return what a person said about the sources of a job.
+def retouches_of(output: Store, path: Path | None = None) -> Retouches:
+    """Return what a person said about the sources of a job; nothing if the output folder has no record.
+
+    Args:
+        output: the store of the outputs.
+        path: file of the record; ``None``: that in the output folder.
 
     Raises:
         UsageError: the record cannot be read, or a line is not valid.
@@ -109,11 +113,13 @@ def retouches_of(job: BatchJob, output: Store) -> Retouches:
         StoreUnavailableError: it cannot be read from a store.
 
     """
-    if job.ignore_retouch:
-        return {}
-    if job.retouch is None:
+    if path is None:
         return parsed_retouches(record_in(output), RETOUCH_NAME)
-    return read_retouch_file(job.retouch)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the retouch record {path}: {reason_of(error)}") from error
+    return parsed_retouches(content, str(path))
 
 
 def record_in(output: Store) -> bytes:
@@ -130,20 +136,6 @@ def record_in(output: Store) -> bytes:
         return b""
     except OSError as error:
         raise output.unavailable(error) from error
-
-
-def read_retouch_file(path: Path) -> Retouches:
-    """Return the retouches in a file.
-
-    Raises:
-        UsageError: it cannot be read, or a line is not valid.
-
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the retouch record {path}: {reason_of(error)}") from error
-    return parsed_retouches(content, str(path))
 
 
 def parsed_retouches(content: bytes, name: str) -> Retouches:

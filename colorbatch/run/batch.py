@@ -71,7 +71,7 @@ def run_batch(
         job.only,
         job.shard,
         earlier,
-        retouches_of(job, output),
+        None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
     )
     plan = [each for each in found if each.reason != NOT_SELECTED]

@@ -216,12 +216,12 @@ def _with_pages_named(
     """Return the picture with warnings that name the pages that are not coloured, and those that do not exist."""
     warnings = list(picture.warnings)
     for kept, found in (
-        ("already in colour and kept unchanged", in_color),
-        (LEFT_GREY, [line.leave_grey for line in lines]),
+        ("already in colour and kept unchanged: page ", in_color),
+        (f"{LEFT_GREY}: page ", [line.leave_grey for line in lines]),
     ):
         if any(found):
             pages = ", ".join(str(number) for number, is_found in enumerate(found, start=1) if is_found)
-            warnings.append(f"{kept}: page {pages}")
+            warnings.append(f"{kept}{pages}")
     if retouch is not None and retouch.last_page > len(picture.frames):
         warnings.append(f"the retouch record names page {retouch.last_page}; the last one is {len(picture.frames)}")
     return replace(picture, warnings=tuple(warnings))

@@ -79,7 +79,7 @@ def forecast(job: BatchJob) -> Forecast:
         job.only,
         job.shard,
         known,
-        retouches_of(job, output),
+        None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
     )
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))

@@ -1,0 +1,68 @@
+"""Hints as planes for a network."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorbatch.pixels.hint import Hint, hint_planes
+
+
+@pytest.mark.parametrize("color", ["#ff0000", "#00FF00", "#7a8b3c", "#808080", "#000000"])
+def test_its_chroma_is_that_of_its_colour(color: str) -> None:
+    """Pillow converts to the YCbCr of JFIF, in whole levels with an offset of 128."""
+    _, blue, red = Image.new("RGB", (1, 1), color).convert("YCbCr").getpixel((0, 0))  # type: ignore[misc]
+    found = np.array(Hint(0, 0, color).chroma) * 255
+    assert np.abs(found - (np.array((blue, red)) - 128)).max() <= 1
+
+
+def test_it_is_a_disc_around_its_centre() -> None:
+    """A radius of 0.1 of a short side of 40 pixels is 4 pixels; the centre of a pixel is half a pixel from its edge."""
+    planes = hint_planes([Hint(0.25, 0.5, "#ff0000", 0.1)], (40, 80))
+    rows, columns = np.nonzero(planes[2])
+    expected = {
+        (row, column)
+        for row in range(40)
+        for column in range(80)
+        if (row + 0.5 - 20) ** 2 + (column + 0.5 - 20) ** 2 <= 16
+    }
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
+    inside = planes[2] == 1
+    assert np.allclose(planes[:2, inside].T, Hint(0, 0, "#ff0000").chroma)
+    assert not planes[:, ~inside].any()
+
+
+@pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+def test_the_smallest_one_is_one_place_even_at_a_corner(x: float, y: float) -> None:
+    planes = hint_planes([Hint(x, y, "#ff0000", 1e-6)], (31, 33))
+    assert planes[2].sum() == 1
+    assert planes[2, min(int(y * 31), 30), min(int(x * 33), 32)] == 1
+
+
+def test_of_two_that_overlap_the_later_one_counts() -> None:
+    planes = hint_planes([Hint(0.5, 0.5, "#ff0000", 0.3), Hint(0.5, 0.5, "#0000ff", 0.1)], (20, 20))
+    assert planes[0, 10, 10] == pytest.approx(0.5)  # blue has the largest Cb
+    assert planes[1, 10, 5] == pytest.approx(0.5)  # red has the largest Cr
+
+
+def test_colours_that_are_weakened_later_are_given_stronger() -> None:
+    full, half = (hint_planes([Hint(0.5, 0.5, "#7a8b3c")], (9, 9), strength)[:2, 4, 4] for strength in (1.0, 0.5))
+    assert np.allclose(half * 0.5, full)
+    assert np.abs(hint_planes([Hint(0.5, 0.5, "#ff0000")], (9, 9), 0.0)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ((-0.1, 0.5, "#ffffff"), "x"),
+        ((0.5, 1.1, "#ffffff"), "y"),
+        ((float("nan"), 0.5, "#ffffff"), "x"),
+        ((0.5, 0.5, "red"), "color"),
+        ((0.5, 0.5, "#ffff"), "color"),
+        ((0.5, 0.5, "#ffffff\n"), "color"),
+        ((0.5, 0.5, "#ffffff", 0.0), "radius"),
+        ((0.5, 0.5, "#ffffff", 0.6), "radius"),
+    ],
+)
+def test_what_is_out_of_range_is_refused_with_the_name_of_the_field(values: tuple[object, ...], field: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{field}: expected"):
+        Hint(*values)  # type: ignore[arg-type]
