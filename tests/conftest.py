@@ -28,6 +28,8 @@ def _same_logging() -> Iterator[None]:
     logger = logging.getLogger("colorbatch")
     before = logger.handlers[:], logger.level, logger.propagate
     yield
+    for handler in logger.handlers:
+        handler.close()
     logger.handlers[:], level, logger.propagate = before
     logger.setLevel(level)
 
