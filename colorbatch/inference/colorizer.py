@@ -15,7 +15,7 @@ from colorbatch.inference.session import Predictor, Session
 from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName
 from colorbatch.pixels import canvas, color, resize, tiling
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.hint import Hint, hint_planes
+from colorbatch.pixels.hint import Hint, hint_planes, kept_local
 from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 
@@ -88,10 +88,29 @@ class Colorizer:
 
         """
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        size = self.network_size(frame.height, frame.width)
-        planes = hint_planes(hints, size, self.options.strength) if hints else None
-        prediction = self.predict_pixels(frame.pixels, deadline, planes)
+        prediction = self.predict_hinted(frame.pixels, hints, deadline)
         return replace(frame, chroma=prediction.chroma, confidence=prediction.confidence)
+
+    def predict_hinted(
+        self, pixels: Pixels | Plane, hints: Sequence[Hint] = (), deadline: float | None = None
+    ) -> "PixelPrediction":
+        """Return chroma with the effect of hints on the things that they are on, and the confidence of the model.
+
+        Args:
+            pixels: as for :meth:`predict_pixels`.
+            hints: of a person; with some, the model runs twice.
+            deadline: time of ``time.monotonic``, in seconds.
+
+        Raises:
+            InferenceError: the model failed on it, took too long, or does not support hints.
+
+        """
+        if not hints:
+            return self.predict_pixels(pixels, deadline)
+        planes = hint_planes(hints, self.network_size(*pixels.shape[:2]), self.options.strength)
+        hinted = self.predict_pixels(pixels, deadline, planes)
+        plain = self.predict_pixels(pixels, deadline)
+        return hinted._replace(chroma=kept_local(plain.chroma, hinted.chroma, hints, planes[2]))
 
     def predict_pixels(
         self, pixels: Pixels | Plane, deadline: float | None = None, hints: Plane | None = None

@@ -15,6 +15,11 @@ MAX_RADIUS = 0.5
 """Largest radius of a hint: it covers the short side."""
 DEFAULT_RADIUS = 0.02
 """About the size of the hints that the built-in network was trained with."""
+DIFFUSE, LOCAL = 0.1, 0.5
+"""Changes of chroma, relative to that at the nearest hints: up to the first, they are left out, since the hint is on
+another thing; from the second on, they are kept. ``benchmarks/hints.py`` measures both."""
+_NEAREST = 0.02
+"""Distance from a hint, as a share of the short side, within which no other one counts."""
 _MIN_STRENGTH = 0.05
 """Strength of the colours below which hints are not raised any further."""
 
@@ -78,3 +83,32 @@ def hint_planes(hints: Sequence[Hint], size: tuple[int, int], strength: float = 
         planes[:2, inside] = chroma[:, None]
         planes[2, inside] = 1
     return planes
+
+
+def kept_local(plain: Plane, hinted: Plane, hints: Sequence[Hint], weights: Plane) -> Plane:
+    """Return chroma ``[2, h, w]`` with the effect of hints on the things that they are on, not on the whole picture.
+
+    A network takes a hint for a sign of the light of the scene too, and shifts everything a little. A thing with a hint
+    changes about as much as the place of the hint, so smaller changes are faded out.
+
+    Args:
+        plain: chroma without hints, ``[2, h, w]``.
+        hinted: with them.
+        hints: of the picture, at least one.
+        weights: ``[h, w]``, 1 at hints: there, all of the change is kept.
+
+    """
+    change = hinted - plain
+    amount = np.hypot(*change)
+    height, width = amount.shape
+    total, expected = np.zeros_like(amount), np.zeros_like(amount)
+    for hint in hints:
+        down = np.arange(height, dtype=np.float32)[:, None] + 0.5 - hint.y * height
+        across = np.arange(width, dtype=np.float32)[None] + 0.5 - hint.x * width
+        squared = (down**2 + across**2) / min(height, width) ** 2
+        nearness = 1 / (squared + np.float32(_NEAREST**2))
+        total += nearness
+        expected += nearness * amount.ravel()[squared.argmin()]
+    share = np.clip((amount * total / np.maximum(expected, 1e-6) - DIFFUSE) / (LOCAL - DIFFUSE), 0, 1)
+    kept: Plane = plain + change * np.maximum(share * share * (3 - 2 * share), weights)
+    return kept

@@ -94,6 +94,11 @@ MUTANTS = (
         ("test_surroundings.py", "summary"),
     ),
     Mutant(
+        *("decisions forgotten", "colorbatch/run/resume.py"),
+        "    if earlier.retouch_sha256 != (None if planned.retouch is None else planned.retouch.sha256):\n",
+        *("    if False:\n", ("test_retouch_record.py", "decision")),
+    ),
+    Mutant(
         *("names flattened", "colorbatch/run/plan.py", "return [each for each in planned if each.input in mine]"),
         "return [replace(each, output_name=each.output_name.rpartition('/')[2]) for each in planned]",
         ("test_paths.py", "is_the_users_choice"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorbatch.pixels.hint import Hint, hint_planes
+from colorbatch.pixels.hint import Hint, hint_planes, kept_local
 
 
 @pytest.mark.parametrize("color", ["#ff0000", "#00FF00", "#7a8b3c", "#808080", "#000000"])
@@ -66,3 +66,34 @@ def test_colours_that_are_weakened_later_are_given_stronger() -> None:
 def test_what_is_out_of_range_is_refused_with_the_name_of_the_field(values: tuple[object, ...], field: str) -> None:
     with pytest.raises(ValueError, match=rf"^{field}: expected"):
         Hint(*values)  # type: ignore[arg-type]
+
+
+def test_what_a_hint_changes_on_other_things_is_left_out() -> None:
+    """The hint's own thing changes by 0.1; all else by 0.005, a twentieth of that; a thing beside it by a third."""
+    plain = np.full((2, 30, 40), 0.02, np.float32)
+    change = np.full((30, 40), 0.005, np.float32)
+    change[5:25, 5:25] = 0.1
+    change[5:25, 30:] = 0.033
+    hinted = plain.copy()
+    hinted[1] += change
+    hint = Hint(15 / 40, 0.5, "#ff0000")
+    found = kept_local(plain, hinted, [hint], np.zeros((30, 40), np.float32)) - plain
+    assert np.allclose(found[1, 5:25, 5:25], 0.1)
+    assert not found[:, :5].any()
+    assert 0.01 < found[1, 10, 35] < 0.033
+    assert not found[0].any()
+
+
+def test_the_place_of_a_hint_keeps_all_of_its_change_whatever_others_do() -> None:
+    plain, hinted = np.zeros((2, 20, 20), np.float32), np.zeros((2, 20, 20), np.float32)
+    hinted[0, :, :10], hinted[0, :, 10:] = 0.3, 0.004
+    hints = [Hint(0.45, 0.5, "#0000ff"), Hint(0.55, 0.5, "#888890")]
+    weights = hint_planes(hints, (20, 20))[2]
+    found = kept_local(plain, hinted, hints, weights)
+    assert np.allclose(found[:, weights == 1], hinted[:, weights == 1])
+
+
+def test_hints_that_change_nothing_are_borne() -> None:
+    plain = np.full((2, 8, 8), 0.1, np.float32)
+    found = kept_local(plain, plain, [Hint(0.5, 0.5, "#ff0000")], np.zeros((8, 8), np.float32))
+    assert np.array_equal(found, plain)
