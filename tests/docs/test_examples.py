@@ -23,7 +23,15 @@ from PIL import Image
 
 TOOLS = ("jq", "make", "parallel", "sha256sum")
 """Programs that examples call and that need not be on every machine: where one is missing, its block is only parsed."""
-OPTIONS_OF_OTHERS = {"--array", "--force-reinstall", "--joblog", "--resume-failed", "--sshloginfile", "--strict"}
+OPTIONS_OF_OTHERS = {
+    "--array",
+    "--force-reinstall",
+    "--joblog",
+    "--reinstall",
+    "--resume-failed",
+    "--sshloginfile",
+    "--strict",
+}
 FILLED_IN = {"{}/": "3/", "$*/": "3/"}
 """What GNU parallel and make would put into a command line."""
 OF_SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "64", "SLURM_ARRAY_TASK_MIN": "1"}
