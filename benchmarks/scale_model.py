@@ -1,7 +1,7 @@
 """The bottleneck of a job on many workers: ``python benchmarks/scale_model.py FIGURES.json [--help]``.
 
 A model of a few lines, and a simulation of every picture's way through store, cores and driver to check it. Both take
-the CPU time of a picture from the results of benchmarks/run.py (--json); docs/scale.md has the results.
+the CPU time of a picture from the results of benchmarks/run.py (--json); docs/design.md has the results.
 """
 
 import argparse

@@ -16,10 +16,33 @@ _COLUMNS = 78
 _BEGINNING = """\
 # Every command
 
-<!-- Written by docs/generate_commands.py: change the help texts in colorbatch/cli/, then run it again. -->
+<!-- Written by docs/generate_commands.py: change it, or the help texts in colorbatch/cli/, then run it again. -->
 
-What `colorbatch COMMAND --help` prints. Options come before or after the folders; `--` ends them. The options of `run`
-are described in more detail in [Options of run](run.md), the exit codes in [Scripting](scripting.md#exit-codes).
+| command | what it does | more |
+| --- | --- | --- |
+| `colorbatch run SOURCE OUTPUT` | colours a folder of pictures | [options](run.md), [which pictures](pictures.md) |
+| `colorbatch merge OUTPUT` | merges the shards of a job that ran on several machines | [many machines](scale.md) |
+| `colorbatch report OUTPUT` | writes a page that shows every picture before and after, and which to check first | \
+[the report](report.md) |
+| `colorbatch audit OUTPUT` | proves that nothing is missing and only colour was added | \
+[for archives](archives.md#audit) |
+| `colorbatch restore OUTPUT DESTINATION` | restores grey JPEGs, bit for bit | [for archives](archives.md#how-to-undo) |
+| `colorbatch train COLOR_DIR` | trains a network on colour pictures | [train your own](train_your_own.md) |
+| `colorbatch average CHECKPOINT...` | averages several checkpoints | [train your own](train_your_own.md#train) |
+| `colorbatch export CHECKPOINT` | writes an ONNX model, after comparing it with PyTorch | \
+[train your own](train_your_own.md#export) |
+| `colorbatch verify MODEL CHECKPOINT` | repeats that comparison | [train your own](train_your_own.md#export) |
+| `colorbatch evaluate COLOR_DIR` | measures a model on colour pictures | [train your own](train_your_own.md#measure) |
+| `colorbatch inspect MODEL` | shows the contract of a model file | [the model contract](model_contract.md) |
+| `colorbatch models` | lists the built-in models | [which model](pictures.md#which-model) |
+| `colorbatch preview FILE` | colours one picture with several models, vividness levels or strengths, side by side; \
+`--card`: a before/after card to show | [quick start](quick_start.md#4-choose) |
+| `colorbatch doctor FOLDER` | tests what works on this machine, and says what to install | \
+[install](install.md#check) |
+
+Below is what `colorbatch COMMAND --help` prints. Options come before or after the folders; `--` ends them. The options
+of `run` are described in more detail in [Options of run](run.md), the exit codes in
+[Scripting](scripting.md#exit-codes). [Completion in the shell](completion.md) takes one line.
 """
 
 

@@ -18,7 +18,7 @@ COMMANDS_PAGE = DOCS / "commands.md"
 PAGES = (README, README_ZH, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
-_CALL = re.compile(rf"(?:^|[\s`/;|&(=])colorbatch ((?:{'|'.join(COMMANDS)})\b[^\n|;&>)`]*)")
+_CALL = re.compile(rf"(?:^|[\s`/\\;|&(=])colorbatch ((?:{'|'.join(COMMANDS)})\b[^\n|;&>)`]*)")
 
 
 def short(page: Path) -> str:

@@ -17,13 +17,13 @@ from colorbatch_export import Comparison, ParityReport
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example_and_stands_in_the_readme(
+def test_every_command_has_help_with_an_example_and_stands_in_the_documentation(
     command_line: CommandLine, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     assert command_line(command, "--help") == 0
     shown = capsys.readouterr().out
     assert "Example:" in shown
-    assert f"colorbatch {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"colorbatch {command}" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 def test_the_help_lists_every_command(command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 import pytest
@@ -21,7 +23,15 @@ from PIL import Image
 
 TOOLS = ("jq", "make", "parallel", "sha256sum")
 """Programs that examples call and that need not be on every machine: where one is missing, its block is only parsed."""
-OPTIONS_OF_OTHERS = {"--array", "--force-reinstall", "--joblog", "--resume-failed", "--sshloginfile", "--strict"}
+OPTIONS_OF_OTHERS = {
+    "--array",
+    "--force-reinstall",
+    "--joblog",
+    "--reinstall",
+    "--resume-failed",
+    "--sshloginfile",
+    "--strict",
+}
 FILLED_IN = {"{}/": "3/", "$*/": "3/"}
 """What GNU parallel and make would put into a command line."""
 OF_SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "64", "SLURM_ARRAY_TASK_MIN": "1"}
@@ -46,6 +56,14 @@ def _scene(folder: Path) -> None:
         if mode == "RGB":  # of brown, since the samples are grey
             small = Image.merge("RGB", [small.getchannel(0).point(lambda level, k=k: level // k) for k in (1, 2, 3)])
         small.save(path)
+    for sample in SAMPLES.rglob("*.*"):
+        path = folder / "samples" / sample.relative_to(SAMPLES)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if sample.suffix == ".md":
+            shutil.copy(sample, path)
+        else:
+            with Image.open(sample) as picture:
+                picture.resize((96, 72)).save(path)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != README_ZH], ids=short)
@@ -61,6 +79,7 @@ def test_examples_run(
         pytest.skip("no examples to run")
     _scene(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda url: Path(url2pathname(urlsplit(url).path)).is_file())
     names: dict[str, object] = {"__name__": "example"}
     for block in found:
         where = f"{short(page)}:{block.line}"
@@ -99,7 +118,7 @@ def _run(block: Block, where: str, command_line: CommandLine, capsys: pytest.Cap
     program = Path("bin/colorbatch")
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m colorbatch "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    environment = os.environ | {"PATH": f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {"BROWSER": "true", "PATH": f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         [bash, "-euo", "pipefail", "-c", block.text], capture_output=True, text=True, check=False, env=environment
     )
@@ -151,4 +170,4 @@ def test_every_option_that_is_spoken_of_exists(page: Path) -> None:
         for code in codes(prose(page.read_text(encoding="utf-8")))
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)
     }
-    assert spoken <= known | OPTIONS_OF_OTHERS | {"--help"}
+    assert spoken <= known | OPTIONS_OF_OTHERS | {"--help", "--version"}

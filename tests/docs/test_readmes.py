@@ -43,19 +43,3 @@ def test_they_link_to_the_same_pages_and_to_each_other() -> None:
     assert targets(README_ZH) == targets(README)
     assert f"({README_ZH.name})" in README.read_text(encoding="utf-8")
     assert f"({README.name})" in README_ZH.read_text(encoding="utf-8")
-
-
-def test_what_is_linked_to_is_there() -> None:
-    missing = []
-    for page in (README, README_ZH):
-        for target in targets(page):
-            path, _, anchor = target.partition("#")
-            if not (page.parent / path).exists() or (anchor and anchor not in anchors(page.parent / path)):
-                missing.append((page.name, target))
-    assert missing == []
-
-
-def anchors(page: Path) -> set[str]:
-    """Return what GitHub and mkdocs call the headings of a page."""
-    headings = re.findall(r"^#+ (.*)", prose(page.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,13 +1,14 @@
 """What the tables of the documentation list is all there is, and is named as it is."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
-from pages import DOCS, README, README_ZH, blocks, codes, command, table
+from helpers import ROOT
+from pages import COMMANDS_PAGE, DOCS, blocks, codes, command, table
 
 import colorbatch
 from colorbatch.cli.main import COMMANDS
@@ -16,6 +17,11 @@ from colorbatch.inference.contract import PREFIX, ModelContract, Parity
 from colorbatch.job import BatchSummary
 from colorbatch.operations.audit import Audit
 from colorbatch.records.row import Row
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def listed(page: Path, head: str) -> list[str]:
@@ -27,9 +33,15 @@ def differences(told: Sequence[str], names: Sequence[str]) -> list[str]:
     return sorted(((Counter(told) - Counter(names)) + (Counter(names) - Counter(told))).elements())
 
 
-def test_every_command_is_in_the_readme() -> None:
-    told = [code.split()[1] for code in listed(README, "command")]
+def test_every_command_is_told_of() -> None:
+    rows = [row[0] for row in table(COMMANDS_PAGE, "command")]
+    told = [next(codes(cell)).split()[1] for cell in rows]
     assert differences(told, COMMANDS) == []
+
+
+def test_every_extra_is_told_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert differences(listed(DOCS / "install.md", "extra"), list(project["optional-dependencies"])) == []
 
 
 def test_every_option_of_run_is_told_of() -> None:
@@ -77,9 +89,8 @@ def test_every_key_of_the_contract_is_told_of() -> None:
     assert all(key.startswith(PREFIX) for key in contract.to_metadata())
 
 
-@pytest.mark.parametrize(("page", "head"), [(README, "code"), (README_ZH, "代码"), (DOCS / "scripting.md", "code")])
-def test_every_exit_code_is_told_of(page: Path, head: str) -> None:
-    told = [int(code) for row in table(page, head) for code in row[0].split(",")]
+def test_every_exit_code_is_told_of() -> None:
+    told = [int(code) for row in table(DOCS / "scripting.md", "code") for code in row[0].split(",")]
     assert told == [int(code) for code in ExitCode]
 
 
