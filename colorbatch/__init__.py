@@ -6,7 +6,7 @@ The API that the command line uses::
 
     model = colorbatch.open_model()  # the built-in one, or the path of an .onnx file
     rgb = colorbatch.colorize(grey_array, model)  # uint8 [H, W] -> uint8 [H, W, 3]
-    summary = colorbatch.run_batch(colorbatch.BatchJob(Path("old_photos"), Path("out")))
+    summary = colorbatch.run_batch(colorbatch.BatchJob("old_photos", "out"))
 
 Every failure is a :class:`colorbatch.ColorbatchError`. The names are imported when first used, so that
 ``import colorbatch`` costs nothing.

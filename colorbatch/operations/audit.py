@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
 from colorbatch.formats.jpeg_end import completed
-from colorbatch.location import Location
+from colorbatch.location import LocationLike
 from colorbatch.machine import usable_cores
 from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels import color
@@ -83,8 +83,8 @@ class Audit:
 
 
 def audit_batch(
-    folder: Location,
-    source: Location | None = None,
+    folder: LocationLike,
+    source: LocationLike | None = None,
     *,
     jobs: int | None = None,
     progress: ProgressReporter | None = None,
