@@ -94,6 +94,9 @@ class BatchJob:
     """Patterns of files to exclude, whatever ``include`` says."""
     strict_match: bool = False
     """Refuse a source without pictures, and patterns that match nothing, instead of warning of them."""
+    files: AbstractSet[str] | None = None
+    """Paths below the source of the files that are the whole of it: it is not searched for others; only a local folder.
+    ``None``: all."""
     only: AbstractSet[str] | None = None
     """Paths below the source of the files to process; all others are excluded, and what earlier runs made of them is
     kept. ``None``: all."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union, overload
@@ -116,6 +117,23 @@ def as_path(given: LocationLike) -> Path:
     if not isinstance(location, Path):
         raise UsageError(f"{shown(location)} is in a store: copy it to a folder first")
     return location
+
+
+def folder_of_all(paths: Sequence[Path]) -> tuple[Path, frozenset[str]]:
+    """Return the deepest folder that some files share, and their paths below it, POSIX style.
+
+    Raises:
+        UsageError: they are on several drives, as Windows has them.
+
+    """
+    found = [Path(os.path.realpath(path.parent), path.name) for path in paths]
+    try:
+        folder = Path(os.path.commonpath([path.parent for path in found]))
+    except ValueError as error:
+        raise UsageError(
+            "the sources are on several drives", advice="Run once for each drive, with the same output."
+        ) from error
+    return folder, frozenset(path.relative_to(folder).as_posix() for path in found)
 
 
 class LocationField:

@@ -24,7 +24,7 @@ from colorbatch.run.resume import (
     rows_of_other_sources,
     with_earlier_output,
 )
-from colorbatch.store import open_store
+from colorbatch.store import open_source, open_store
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def run_batch(
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    source, output = open_store(job.source), open_store(job.output)
+    source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
@@ -81,7 +81,7 @@ def run_batch(
                 logger.info("%s: %s %s", printable(row.input), row.status, "(kept)" if kept else printable(row.reason))
                 for warning in () if kept else row.warnings:
                     logger.warning("%s: %s", printable(row.input), printable(warning))
-                _count(summary, row, kept=kept)
+                count(summary, row, kept=kept)
                 if row.status == "failed":
                     progress.message(f"Failed: {row.input}: {row.reason}")
                     if job.fail_fast:
@@ -101,7 +101,7 @@ def run_batch(
             "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
         )
     for row in remaining:
-        _count(summary, row, kept=True)
+        count(summary, row, kept=True)
     summary.provider = engine.provider
     summary.stages = engine.stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
@@ -134,7 +134,8 @@ def _not_reached(planned: PlannedPicture, run: Run) -> Row:
     return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), earlier, run.output)
 
 
-def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+def count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+    """Count a row of a run in its summary; ``kept``: nothing was made for it now."""
     match row.status:
         case "done":
             summary.done += 1
