@@ -9,7 +9,17 @@ from upath import UPath
 
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.job import BatchJob
-from colorbatch.location import SCHEMES, LocationLike, as_location, as_path, is_url, location_of, overlaps, shown
+from colorbatch.location import (
+    SCHEMES,
+    LocationLike,
+    as_location,
+    as_path,
+    folder_of_all,
+    is_url,
+    location_of,
+    overlaps,
+    shown,
+)
 
 
 class Named:
@@ -169,3 +179,13 @@ def test_a_job_has_locations_however_they_were_given() -> None:
         job.source = "other"  # type: ignore[misc]
     with pytest.raises(TypeError, match="missing 2 required positional arguments: 'source' and 'output'"):
         BatchJob()
+
+
+def test_files_share_the_deepest_folder_that_holds_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    monkeypatch.chdir(tmp_path)
+    assert folder_of_all([Path("a/b/1.jpg"), Path("a/2.jpg")]) == (tmp_path / "a", frozenset({"b/1.jpg", "2.jpg"}))
+    assert folder_of_all([Path("a/1.jpg"), tmp_path / "a" / "1.jpg"]) == (tmp_path / "a", frozenset({"1.jpg"}))
+    assert folder_of_all([Path("link/../2.jpg"), Path("link/1.jpg")])[1] == {"2.jpg", "b/1.jpg"}
+    assert folder_of_all([Path("1.jpg"), Path("/none/2.jpg")])[0] == Path("/")

@@ -139,14 +139,14 @@ def read_source(source: LocationLike) -> SourceFile:
     """Read a file.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it is a folder, a pipe or a device.
         UnreadablePictureError: it cannot be read.
         StoreUnavailableError: its store does not respond, or denies access.
 
     """
     store = open_store(source)
-    if not store.is_itself_a_file():
-        raise UsageError(f"the source {store.shown} does not exist, or is a folder")
+    if not store.is_itself_a_file() or not store.is_file(""):
+        raise UsageError(f"the source {store.shown} is no regular file")
     try:
         head = store.head("", SNIFFED)
         return SourceFile(store.base_name, store.read("", head.size), head.modified)
@@ -193,12 +193,25 @@ def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool
     output = cast("Path", job.output)
     store = LocalStore(output.parent)
     try:
-        store.write(output.name, result.content, may_replace=overwrite)
-    except FileExistsError as error:
-        if store.sha256(output.name) != result.row.output_sha256 or store.is_link(output.name):
-            raise UsageError(
-                f"{output} already exists, and is not what would be written",
-                advice="Choose another name, or write over it with --overwrite.",
-            ) from error
+        if overwrite or store.state(output.name) is None:
+            store.write(output.name, result.content, may_replace=overwrite)
+        else:
+            _refuse_other(store, output, result)
+    except FileExistsError:  # it has been made meanwhile
+        _refuse_other(store, output, result)
     planned = PlannedPicture("", source.name, output.name, modified=source.modified)
     return with_time(result.row, planned, job, store)
+
+
+def _refuse_other(store: LocalStore, output: Path, result: Encoded) -> None:
+    """Check that an existing file is what would be written.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if store.sha256(output.name) != result.row.output_sha256 or store.is_link(output.name):
+        raise UsageError(
+            f"{output} already exists, and is not what would be written",
+            advice="Choose another name, or write over it with --overwrite.",
+        )

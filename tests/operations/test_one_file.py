@@ -120,9 +120,21 @@ def test_an_existing_file_is_left_unless_it_may_be_overwritten(
 def test_it_may_be_repeated(scan: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / "a.jpg"
     colorbatch.colorize_file(scan, output, colorizer)
-    before = output.stat()
+    before = (output.stat(), tmp_path.stat())
     assert colorbatch.colorize_file(scan, output, colorizer).status == "done"
-    assert output.stat() == before
+    assert (output.stat(), tmp_path.stat()) == before  # not even a temporary file was written
+
+
+def test_a_file_that_appears_meanwhile_is_left(
+    scan: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.jpg"
+    output.write_bytes(b"mine")
+    monkeypatch.setattr("colorbatch.store.local.LocalStore.state", lambda *_: None)
+    with pytest.raises(UsageError, match="already exists"):
+        colorbatch.colorize_file(scan, output, colorizer)
+    assert output.read_bytes() == b"mine"
+    assert names(tmp_path) == ["a.jpg", "in", "small.onnx"]
 
 
 def test_the_source_is_never_written_to(scan: Path, tmp_path: Path, colorizer: Colorizer) -> None:
@@ -174,8 +186,8 @@ def test_the_time_of_the_source_is_preserved_if_asked_for(scan: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("source", "output", "error", "message"),
     [
-        ("none.jpg", "a.jpg", UsageError, "does not exist"),
-        ("in", "a.jpg", UsageError, "or is a folder"),
+        ("none.jpg", "a.jpg", UsageError, "none.jpg is no regular file"),
+        ("in", "a.jpg", UsageError, "in is no regular file"),
         ("in/scan.jpg", "a.gif", UsageError, "is none that is written"),
         ("in/scan.jpg", "a", UsageError, "is none that is written"),
         ("in/scan.jpg", "folder.jpg", UsageError, "is a folder"),
@@ -184,7 +196,7 @@ def test_the_time_of_the_source_is_preserved_if_asked_for(scan: Path, tmp_path: 
         ("in/scan.jpg", "/proc/none/a.jpg", OutputUnwritableError, "cannot write"),
         ("broken.jpg", "a.jpg", UnreadablePictureError, "damaged or truncated"),
         ("empty.jpg", "a.jpg", UnreadablePictureError, "the file is empty"),
-        ("pipe.jpg", "a.jpg", UnreadablePictureError, "cannot read the file"),
+        ("pipe.jpg", "a.jpg", UsageError, "pipe.jpg is no regular file"),
     ],
 )
 def test_each_failure_is_told_and_leaves_nothing(
@@ -217,7 +229,7 @@ def test_a_file_of_a_store_becomes_one_here(scan: Path, tmp_path: Path, colorize
     assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
     with pytest.raises(UsageError, match="is in a store"):
         colorbatch.colorize_file(scan, "memory://one_file/a.jpg", colorizer)
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match="is no regular file"):
         colorbatch.colorize_file("memory://one_file/none.jpg", tmp_path / "c.jpg", colorizer)
 
 
