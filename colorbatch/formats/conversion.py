@@ -1,5 +1,6 @@
 """A decoded picture as one of another format: what that cannot hold of the pixels is refused, of the rest a warning."""
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -12,7 +13,7 @@ from colorbatch.formats.description import valid_dpi
 from colorbatch.formats.exif_tags import block_of, tags_of
 from colorbatch.formats.jpeg_metadata import MAX_EXIF_BYTES
 from colorbatch.pixels.color import rounded_to_8_bits
-from colorbatch.pixels.metadata import Metadata, RawTag
+from colorbatch.pixels.metadata import Metadata, RawTag, number_of
 from colorbatch.pixels.picture import Frame, Picture, Pixels
 
 _BITS = {"JPEG": 8, "WEBP": 8}
@@ -21,7 +22,10 @@ _IPTC, _RESOURCES, _UNDEFINED = 33723, 34377, 7
 """Tags of IPTC-IIM and of image resources in a TIFF (Adobe Photoshop TIFF Technical Notes, 2002), and their type."""
 _IPTC_RESOURCE = 1028
 _OTHER_RESOURCES = frozenset(range(2**16)) - {_IPTC_RESOURCE}
+_X_RESOLUTION, _Y_RESOLUTION, _UNIT, _SHORT, _RATIONAL = 282, 283, 296, 3, 5
+"""Tags of the resolution, and their types."""
 _INCH = 2
+_UNITS_OF_EXIF = frozenset({_INCH, 3})
 _PER_INCH = {_INCH: Fraction(1), 3: Fraction("2.54"), 4: Fraction("25.4"), 5: Fraction(25_400)}
 """Units of the resolution of a TIFF in an inch: inch, centimetre, millimetre, micrometre."""
 _FINEST = 10_000
@@ -94,7 +98,7 @@ def _held_by(target: str, metadata: Metadata, warnings: list[str]) -> Metadata:
         "comments": ("comments", target == "JPEG", ()),
         "png_chunks": ("texts and times of a PNG", target == "PNG", ()),
         "jp2_boxes": ("boxes of a JPEG 2000", target == "JPEG2000", ()),
-        "dpi": ("the resolution", target not in ("TIFF", "WEBP"), None),
+        "dpi": ("the resolution", target != "WEBP" or _says_resolution(metadata.exif), None),
     }
     lost = {name: empty for name, (_, is_held, empty) in holds.items() if getattr(metadata, name) and not is_held}
     if lost:
@@ -114,12 +118,29 @@ def _with_block(metadata: Metadata) -> Metadata:
     if iptc:
         resources = photoshop.only(resources, _OTHER_RESOURCES) + photoshop.resource(_IPTC_RESOURCE, iptc)
     return Metadata(
-        exif=block_of(metadata, tags),
+        exif=block_of(metadata, {**tags, **_tags_of_resolution(metadata)}),
         xmp=metadata.xmp,
         photoshop=resources,
         dpi=_dpi_of(metadata),
         has_profile=metadata.has_profile,
     )
+
+
+def _tags_of_resolution(metadata: Metadata) -> Mapping[int, RawTag]:
+    """Return the resolution of a TIFF page as tags; none in a unit that EXIF does not have (EXIF 2.32, 4.6.4)."""
+    if metadata.tiff_resolution is None or metadata.tiff_resolution[2] not in _UNITS_OF_EXIF:
+        return {}
+    *sides, unit = metadata.tiff_resolution
+    order = metadata.tiff_byte_order
+    across, down = ((_RATIONAL, 1, struct.pack(f"{order}2I", *side)) for side in sides)
+    return {_X_RESOLUTION: across, _Y_RESOLUTION: down, _UNIT: (_SHORT, 1, struct.pack(f"{order}H", unit))}
+
+
+def _says_resolution(exif: bytes) -> bool:
+    try:
+        return bool(exif) and number_of(exif, _X_RESOLUTION) > 0
+    except (KeyError, ValueError, struct.error):
+        return False
 
 
 def _dpi_of(metadata: Metadata) -> tuple[float, float] | None:

@@ -100,10 +100,11 @@ def test_metadata_of_a_tiff_is_said_as_others_say_it() -> None:
         if target != "JPEG2000":  # whose EXIF Pillow does not read
             assert exif[Base.ImageDescription] == "A house"
             assert exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "1931:05:04 10:00:00"
+            assert [exif[tag] for tag in (Base.XResolution, Base.YResolution, Base.ResolutionUnit)] == [100, 100, 3]
         assert XMP.strip() in encode(picture)
         if target == "WEBP":
             (warning,) = picture.warnings
-            assert warning.endswith("does not hold it: IPTC and other image resources of Photoshop, the resolution")
+            assert warning.endswith("does not hold it: IPTC and other image resources of Photoshop")
         else:
             assert image.info["dpi"] == pytest.approx((254, 254), abs=0.02)
         assert (IPTC in encode(picture)) == (target == "JPEG")
@@ -186,3 +187,8 @@ def test_exif_that_is_too_long_for_a_jpeg_is_dropped_with_a_warning() -> None:
 )
 def test_an_extension_names_a_format_that_is_written(name: str, expected: str | None) -> None:
     assert format_written_as(Path(name).suffix) == expected
+
+
+def test_a_resolution_that_only_the_header_states_is_dropped_with_a_warning() -> None:
+    picture = converted(decode(saved(Image.linear_gradient("L"), "PNG", dpi=(300, 300))), "WEBP")
+    assert picture.warnings == ("dropped, since WEBP does not hold it: the resolution",)
