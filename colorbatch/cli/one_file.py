@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -71,7 +72,7 @@ def asked_for(places: Sequence[Place]) -> OneFile | None:
         named is not None
         and not output.is_folder
         and PurePosixPath(named.name).suffix.lower() in PICTURE_EXTENSIONS
-        and not (isinstance(named, Path) and named.is_dir())
+        and not (isinstance(named, Path) and os.path.isdir(named))  # noqa: PTH112 (which raises no PermissionError)
     )
     if not has_dash and not looks_like_a_file:
         return None

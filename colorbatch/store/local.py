@@ -300,17 +300,20 @@ class LocalFiles(LocalStore):
 
     @override
     def walk(self, avoid: Store) -> Iterator[Entry]:
-        real_root = self.path.resolve()
-        for name in self._names:
-            path = self._at(name)
-            if not os.path.lexists(path):
-                raise UsageError(f"the source {path} does not exist")
-            if path.is_dir():
-                raise UsageError(
-                    f"the source {path} is a folder, and there are others",
-                    advice="Give one folder alone, or files alone.",
-                )
-            yield Entry(name, name, problem=_problem_of(real_root, path, path))
+        try:
+            real_root = self.path.resolve()
+            for name in self._names:
+                path = self._at(name)
+                if not os.path.lexists(path):
+                    raise UsageError(f"the source {path} does not exist")
+                if path.is_dir():
+                    raise UsageError(
+                        f"the source {path} is a folder, and there are others",
+                        advice="Give one folder alone, or files alone.",
+                    )
+                yield Entry(name, name, problem=_problem_of(real_root, path, path))
+        except (OSError, RuntimeError) as error:
+            raise self._access_error(error) from error
 
 
 class LocalNotes(Notes):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import Arena, grey, mounted, needs_root
+from gauntlet.arena import Arena, grey, mounted, needs_root, unprivileged
 from gauntlet.facts import MANIFEST, STATE, sha256
 
 Prepare = Callable[[Arena], str]
@@ -259,6 +259,25 @@ def test_one_file_is_made_over_no_other_one(arena: Arena, output: Prepare) -> No
 
 def named(arena: Arena, name: str, new: str) -> str:
     return str((arena.root / name).rename(arena.root / new))
+
+
+def test_one_file_where_it_may_not_look_or_write_is_refused(arena: Arena) -> None:
+    source, locked = arena.add("a.png"), arena.elsewhere / "locked"
+    locked.mkdir()
+    for mode, codes in ((0o000, {2}), (0o555, {4})):
+        locked.chmod(mode)
+        for output in (locked / "b.png", locked / "new" / "b.png"):
+            arena.command("run", "--model", arena.model, source, output, codes=codes, begin=unprivileged())
+    locked.chmod(0o755)
+    secret = locked / "c.png"
+    shutil.copy(source, secret)
+    (arena.source / "link.png").symlink_to(secret)
+    locked.chmod(0o000)
+    for places in ((secret, arena.scratch / "c.png"), (secret, source, arena.output)):
+        arena.command("run", "--model", arena.model, *places, codes={2}, begin=unprivileged())
+    places = (arena.source / "link.png", source, arena.output)
+    arena.command("run", "--model", arena.model, *places, codes={2}, begin=unprivileged())
+    locked.chmod(0o755)
 
 
 def test_one_file_and_nothing_else_is_made(arena: Arena) -> None:
