@@ -6,7 +6,8 @@ The API that the command line uses::
 
     model = colorbatch.open_model()  # the built-in one, or the path of an .onnx file
     rgb = colorbatch.colorize(grey_array, model)  # uint8 [H, W] -> uint8 [H, W, 3]
-    summary = colorbatch.run_batch(colorbatch.BatchJob(Path("old_photos"), Path("out")))
+    row = colorbatch.colorize_file("photo.jpg", "coloured.jpg", model)  # with metadata, and a mark
+    summary = colorbatch.run_batch(colorbatch.BatchJob("old_photos", "out"))
 
 Every failure is a :class:`colorbatch.ColorbatchError`. The names are imported when first used, so that
 ``import colorbatch`` costs nothing.
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from colorbatch.job import BatchJob, BatchSummary, ColorOptions, RayOptions
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
+    from colorbatch.operations.one_file import colorize_file
     from colorbatch.operations.restore import restore_batch
     from colorbatch.pixels.hint import Hint
     from colorbatch.pixels.picture import Frame, Picture
+    from colorbatch.records.row import Row
     from colorbatch.report import Report, write_report
     from colorbatch.run.batch import run_batch
     from colorbatch.shard import Shard
@@ -44,10 +47,12 @@ __all__ = [
     "Picture",
     "RayOptions",
     "Report",
+    "Row",
     "Shard",
     "__version__",
     "audit_batch",
     "colorize",
+    "colorize_file",
     "decode",
     "encode",
     "join_shards",
@@ -71,9 +76,11 @@ _MODULES = {
     "Picture": "pixels.picture",
     "RayOptions": "job",
     "Report": "report",
+    "Row": "records.row",
     "Shard": "shard",
     "audit_batch": "operations.audit",
     "colorize": "inference.colorizer",
+    "colorize_file": "operations.one_file",
     "decode": "formats",
     "encode": "formats",
     "join_shards": "operations.merge",

@@ -1,12 +1,13 @@
 """What one batch run is asked to do, and its outcome."""
 
+import os
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from colorbatch.location import Location
+from colorbatch.location import LocationField
 from colorbatch.shard import Shard
 from colorbatch.stages import Stage, StageCost
 
@@ -62,10 +63,11 @@ class RayOptions:
 class BatchJob:
     """One run over a folder tree, or over one file."""
 
-    source: Location
-    """A :class:`pathlib.Path`, or a ``UPath`` of universal-pathlib for a store."""
-    output: Location
-    model: str = DEFAULT_MODEL
+    source: LocationField = LocationField()  # noqa: RUF009 (a descriptor)
+    """A path, as text or as an object; for a store, its URL, or a ``UPath`` of universal-pathlib."""
+    output: LocationField = LocationField()  # noqa: RUF009 (a descriptor)
+    """Likewise."""
+    model: str | os.PathLike[str] = DEFAULT_MODEL
     """The name of a built-in model, or the path of a model file."""
     provider: ProviderName = "auto"
     options: ColorOptions = field(default_factory=ColorOptions)
@@ -99,6 +101,9 @@ class BatchJob:
     """Colour as if there was no retouch record."""
     strict_match: bool = False
     """Refuse a source without pictures, and patterns that match nothing, instead of warning of them."""
+    files: AbstractSet[str] | None = None
+    """Paths below the source of the files that are the whole of it: it is not searched for others; only a local folder.
+    ``None``: all."""
     only: AbstractSet[str] | None = None
     """Paths below the source of the files to process; all others are excluded, and what earlier runs made of them is
     kept. ``None``: all."""

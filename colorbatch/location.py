@@ -1,9 +1,11 @@
 """What is given as SOURCE or OUTPUT: a path of this machine, or the URL of a store."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union, overload
 from urllib.parse import urlsplit
 
 from colorbatch.errors import EnvironmentFailure, UsageError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 Location: TypeAlias = Union[Path, "UPath"]
 """A :class:`pathlib.Path`, or a ``UPath`` of universal-pathlib for a store."""
+LocationLike: TypeAlias = Union[str, "os.PathLike[str]", "UPath"]
+"""What names a location: a path or a URL as text, an object that stands for a path, or a location itself."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://", re.ASCII)
 """Scheme of a URL, of at least two characters: ``C:`` is a Windows drive."""
 _SECRETS = re.compile(r"(?<=://)[^/@]*@")
@@ -84,6 +88,72 @@ def location_of(text: str) -> Location:
             f"{without_secrets(text)} has no bucket or folder, or has '.', '..' or an empty part in its path"
         )
     return location
+
+
+def as_location(given: LocationLike) -> Location:
+    """Return the location that is given, in whatever way.
+
+    Raises:
+        UsageError: it names no place.
+        MissingExtraError, EnvironmentFailure: as :func:`location_of`.
+
+    """
+    if isinstance(given, Path) or not isinstance(given, str | os.PathLike):
+        return given  # what is neither is a UPath of a store
+    text = os.fspath(given)
+    if not text or "\0" in text:
+        raise UsageError("a path is empty or not a path")
+    return location_of(text)
+
+
+def as_path(given: LocationLike) -> Path:
+    """Return the path on this machine that is given, in whatever way.
+
+    Raises:
+        UsageError: it names no place, or one in a store.
+
+    """
+    location = as_location(given)
+    if not isinstance(location, Path):
+        raise UsageError(f"{shown(location)} is in a store: copy it to a folder first")
+    return location
+
+
+def folder_of_all(paths: Sequence[Path]) -> tuple[Path, frozenset[str]]:
+    """Return the deepest folder that some files share, and their paths below it, POSIX style.
+
+    Raises:
+        UsageError: they are on several drives, as Windows has them.
+
+    """
+    found = [Path(os.path.realpath(path.parent), path.name) for path in paths]
+    try:
+        folder = Path(os.path.commonpath([path.parent for path in found]))
+    except ValueError as error:
+        raise UsageError(
+            "the sources are on several drives", advice="Run once for each drive, with the same output."
+        ) from error
+    return folder, frozenset(path.relative_to(folder).as_posix() for path in found)
+
+
+class LocationField:
+    """A field of a dataclass that holds a location, and may be given in whatever way :func:`as_location` takes."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "LocationField": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Location: ...
+    def __get__(self, instance: object | None, owner: type) -> "Location | LocationField":
+        if instance is None:
+            raise AttributeError(self._name)  # by which a dataclass knows that the field has no default
+        location: Location = vars(instance)[self._name]
+        return location
+
+    def __set__(self, instance: object, given: LocationLike) -> None:
+        vars(instance)[self._name] = as_location(given)
 
 
 def shown(location: Location) -> str:

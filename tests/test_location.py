@@ -1,12 +1,35 @@
+import pickle
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
 from colorbatch.errors import EnvironmentFailure, UsageError
-from colorbatch.location import SCHEMES, is_url, location_of, overlaps, shown
+from colorbatch.job import BatchJob
+from colorbatch.location import (
+    SCHEMES,
+    LocationLike,
+    as_location,
+    as_path,
+    folder_of_all,
+    is_url,
+    location_of,
+    overlaps,
+    shown,
+)
+
+
+class Named:
+    """Something that stands for a path and is none."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return self._path
 
 
 @pytest.mark.parametrize(
@@ -119,3 +142,50 @@ def test_a_local_run_imports_nothing_of_stores(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
     assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("given", ["a/b", Path("a/b"), Named("a/b"), "a//b/"])
+def test_a_path_may_be_given_in_any_way(given: LocationLike) -> None:
+    assert as_location(given) == Path("a/b")
+    assert as_path(given) == Path("a/b")
+
+
+@pytest.mark.parametrize("given", ["memory://photos/a", UPath("memory://photos/a")])
+def test_a_store_may_be_given_as_text(given: LocationLike) -> None:
+    location = as_location(given)
+    assert (type(location), str(location)) == (type(UPath("memory://x")), "memory://photos/a")
+    with pytest.raises(UsageError, match="memory://photos/a is in a store: copy it to a folder first"):
+        as_path(given)
+
+
+def test_the_url_of_a_file_is_a_path_whatever_says_it() -> None:
+    assert as_location(UPath("file:///tmp/a")) == as_location("file:///tmp/a") == Path("/tmp/a")  # noqa: S108
+
+
+@pytest.mark.parametrize("given", ["", "a\0b", Named("")])
+def test_what_is_no_path_is_refused(given: LocationLike) -> None:
+    with pytest.raises(UsageError, match="empty or not a path"):
+        as_location(given)
+
+
+def test_a_job_has_locations_however_they_were_given() -> None:
+    job = BatchJob("in", Named("out"))
+    assert (job.source, job.output) == (Path("in"), Path("out"))
+    assert job == BatchJob(Path("in"), output="out")
+    assert replace(job, output="memory://out").output == UPath("memory://out")
+    assert pickle.loads(pickle.dumps(job)) == job  # noqa: S301 (our own)
+    assert [each.name for each in fields(job)][:2] == ["source", "output"]
+    with pytest.raises(AttributeError):
+        job.source = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError, match="missing 2 required positional arguments: 'source' and 'output'"):
+        BatchJob()
+
+
+def test_files_share_the_deepest_folder_that_holds_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    monkeypatch.chdir(tmp_path)
+    assert folder_of_all([Path("a/b/1.jpg"), Path("a/2.jpg")]) == (tmp_path / "a", frozenset({"b/1.jpg", "2.jpg"}))
+    assert folder_of_all([Path("a/1.jpg"), tmp_path / "a" / "1.jpg"]) == (tmp_path / "a", frozenset({"1.jpg"}))
+    assert folder_of_all([Path("link/../2.jpg"), Path("link/1.jpg")])[1] == {"2.jpg", "b/1.jpg"}
+    assert folder_of_all([Path("1.jpg"), Path("/none/2.jpg")])[0] == Path("/")

@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_args
@@ -14,7 +15,7 @@ from typing_extensions import override
 
 from colorbatch.inference.contract import MAX_SIZE
 from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName
-from colorbatch.location import is_url, location_of, without_secrets
+from colorbatch.location import Location, is_url, location_of, without_secrets
 from colorbatch.shard import Shard
 from colorbatch.text import did_you_mean
 
@@ -51,6 +52,47 @@ class _Location(_Path):
         if isinstance(value, str) and is_url(value) and "\0" not in value:
             return location_of(value)
         return super().convert(value, param, ctx)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is given as SOURCE or OUTPUT of a run."""
+
+    location: Location | None
+    """``None``: a dash, for stdin or stdout."""
+    is_folder: bool = False
+    """Whether it ends with a slash."""
+
+
+class _Place(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
+    """A path, the URL of a store, or a dash."""
+
+    name = "place"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        if isinstance(value, Place):
+            return value
+        if value == "-":
+            return Place(None)
+        return Place(LOCATION.convert(value, param, ctx), str(value).endswith(("/", os.sep)))
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return LOCATION.shell_complete(ctx, param, incomplete)
+
+
+def refuse_too_few(ctx: click.Context, param: click.Parameter, places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """Check that a source and an output are given.
+
+    Raises:
+        click.MissingParameter: one of them is not.
+
+    """
+    if len(places) < 2 and not ctx.resilient_parsing:
+        missing = "'OUTPUT'" if places else "'SOURCE'"
+        raise click.MissingParameter(ctx=ctx, param=param, param_hint=missing, param_type="argument")
+    return places
 
 
 class Choice(click.Choice):  # type: ignore[type-arg] # not generic in older releases
@@ -163,6 +205,7 @@ class _Hint(click.ParamType):  # type: ignore[type-arg] # not generic in older r
 PATH = _Path(path_type=Path)
 HINT = _Hint()
 LOCATION = _Location(path_type=Path)
+PLACE = _Place()
 MODEL = _Model()
 WORKING_SIZE = click.IntRange(1, MAX_SIZE)
 VIVIDNESS = FiniteRange(0, 1)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +10,7 @@ from typing import Any, get_args
 import click
 from click.core import ParameterSource
 
-from colorbatch.cli import options, run_summary, terminal
+from colorbatch.cli import one_file, options, run_summary, terminal
 from colorbatch.cli.config import config_option, effective_config, effective_settings
 from colorbatch.cli.help import GroupedCommand
 from colorbatch.errors import ExitCode, UsageError
@@ -22,7 +23,7 @@ from colorbatch.job import (
     JpegLuma,
     RayOptions,
 )
-from colorbatch.location import shown
+from colorbatch.location import Location, shown
 from colorbatch.text import printable
 from colorbatch.version import __version__
 
@@ -34,7 +35,7 @@ _GROUPS = {
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
         *("--jpeg-luma", "--convert-profile", "--retouch", "--no-retouch", "--preserve-times", "--trust-times"),
-        "--fail-fast",
+        *("--fail-fast", "--overwrite"),
     ),
     "Speed, and many machines": (
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
@@ -45,8 +46,7 @@ _GROUPS = {
 
 
 @click.command("run", cls=GroupedCommand, groups=_GROUPS)
-@click.argument("source", type=options.LOCATION)
-@click.argument("output", type=options.LOCATION)
+@click.argument("places", nargs=-1, type=options.PLACE, metavar="SOURCE... OUTPUT", callback=options.refuse_too_few)
 @options.model_option
 @options.provider_option
 @options.color_options
@@ -139,6 +139,7 @@ _GROUPS = {
     help="Do not read files again whose sizes and times are unchanged.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first picture that fails.")
+@click.option("--overwrite", is_flag=True, help="Write over an OUTPUT that is a file.")
 @click.option(
     "--max-megapixels",
     type=options.FiniteRange(min=0, min_open=True),
@@ -191,7 +192,9 @@ def command(
     ctx: click.Context,
     /,
     *,
+    places: tuple[options.Place, ...],
     color: ColorOptions,
+    overwrite: bool,
     digital_source_type: DigitalSourceType,
     mark: bool,
     only_list: Path | None,
@@ -206,14 +209,17 @@ def command(
     verbose: bool,
     **settings: Any,  # noqa: ANN401 (the fields of BatchJob)
 ) -> None:
-    """Colour every picture below SOURCE, a folder or one file. The outputs get the same paths below OUTPUT.
+    """Colour every picture below SOURCE, a folder or files. The outputs get the same paths below OUTPUT.
 
     SOURCE is never modified, and a damaged picture does not stop the run. OUTPUT/colorbatch-manifest.jsonl records
     what happened to every file; a second run does only what is left. Both may be URLs, such as s3://bucket/photos.
 
+    One file with an OUTPUT such as coloured.jpg makes that file and nothing else; - is stdin or stdout.
+
     \b
     Example:
       colorbatch run old_photos/ out/            # colour everything
+      colorbatch run photo.jpg coloured.jpg      # colour one file
       colorbatch run -n old_photos/ out/         # only say what would happen
       colorbatch run --report --vividness 0.5 old_photos/ out/
     """
@@ -225,7 +231,13 @@ def command(
     keep_freed_memory()
     if settings["retouch"] is not None and settings["ignore_retouch"]:
         raise UsageError("--retouch and --no-retouch exclude each other", advice="Remove one of them.")
+    asked = one_file.asked_for(places)
+    one_file.refuse_unfit_options(ctx, asked)
+    source, output, files = one_file.job_places(places, asked)
     job = BatchJob(
+        source,
+        output,
+        files=files,
         options=color,
         digital_source_type=digital_source_type if mark else None,
         only=None if only_list is None else read_list(only_list),
@@ -234,6 +246,12 @@ def command(
     )
     if log_file is not None:
         _refuse_unsafe_log(log_file, job)
+    if asked is not None:
+        one_file.refuse_streams(asked, job, as_json=as_json)
+        terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
+        _log_start(ctx, job, quiet=quiet)
+        one_file.make(asked, job, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        return
     if report and job.shard is not None:
         raise UsageError("a single shard cannot have a report", advice="Run colorbatch report after colorbatch merge.")
     if report and not isinstance(job.output, Path):
@@ -252,12 +270,7 @@ def command(
         from colorbatch.report import refuse_foreign_folder
 
         refuse_foreign_folder(job.output)
-    config = effective_config(ctx)
-    if config is not None and not quiet:
-        terminal.say(f"Options from {printable(str(config))}")
-    logger.info("colorbatch %s: %s to %s", __version__, printable(shown(job.source)), printable(shown(job.output)))
-    for name, (value, origin) in effective_settings(ctx).items():
-        logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
+    _log_start(ctx, job, quiet=quiet)
     with terminal.interruptible() as interruption, reporter(quiet=quiet) as progress:
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
@@ -266,17 +279,32 @@ def command(
     if report and not interruption.exit_code and isinstance(job.output, Path):
         from colorbatch.cli.report import write
 
-        source = job.source if isinstance(job.source, Path) else None
-        write(job.output, source, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
+        folder = job.source if isinstance(job.source, Path) and job.files is None else None
+        write(job.output, folder, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
     if summary.stopped and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
+
+
+def _log_start(ctx: click.Context, job: BatchJob, *, quiet: bool) -> None:
+    """Log what is asked for, and where options come from."""
+    config = effective_config(ctx)
+    if config is not None and not quiet:
+        terminal.say(f"Options from {printable(str(config))}")
+    logger.info("colorbatch %s: %s to %s", __version__, printable(shown(job.source)), printable(shown(job.output)))
+    for name, (value, origin) in effective_settings(ctx).items():
+        logger.log(logging.INFO if origin != "default" else logging.DEBUG, "%s = %s (%s)", name, value, origin)
 
 
 def _has_ray_options(ctx: click.Context) -> bool:
     """Return whether an option for Ray was given, even with its default value."""
     names = ("ray_address", "cpus_per_worker", "num_gpus_per_worker")
     return any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in names)
+
+
+def _sources(job: BatchJob) -> Sequence[Location]:
+    """Return the folder or the files that a job reads."""
+    return [job.source] if job.files is None else [job.source / name for name in sorted(job.files)]
 
 
 def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
@@ -289,7 +317,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
     from colorbatch.store.intersect import contains
 
     for folder, name, reason in (
-        (job.source, "source", "The source is never written to."),
+        *((source, "source", "The source is never written to.") for source in _sources(job)),
         (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
     ):
         if not isinstance(folder, Path):

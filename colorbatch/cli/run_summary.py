@@ -50,7 +50,8 @@ def _next_step(summary: BatchSummary, job: BatchJob) -> list[str]:
     """Return the command that shows the outputs, if there are some that a report can show."""
     if summary.stopped or not summary.done or job.shard is not None or not isinstance(job.output, Path):
         return []
-    source = f" --source {_argument(job.source)}" if isinstance(job.source, Path) else ""
+    has_folder = isinstance(job.source, Path) and job.files is None
+    source = f" --source {_argument(job.source)}" if has_folder else ""
     return [f"See them before and after: colorbatch report {_argument(job.output)}{source} --open"]
 
 

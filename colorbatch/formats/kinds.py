@@ -48,6 +48,8 @@ decoded."""
 
 PICTURE_EXTENSIONS = frozenset(extension for kind in KINDS.values() for extension in kind.extensions)
 """Lower-case extensions of the formats that are read."""
+_WRITTEN = tuple(kind for kind in KINDS.values() if kind.name == kind.written_as)
+"""Kinds of which outputs are."""
 _UNSUPPORTED_EXTENSIONS = frozenset(
     {
         *(".xcf", ".kra", ".afphoto", ".ora", ".raw", ".srf"),
@@ -130,6 +132,11 @@ def output_extension(kind: Kind, extension: str) -> str:
     """Return the extension to append to the name of an output; empty if ``extension`` fits its format."""
     written = KINDS[kind.written_as]
     return "" if extension.lower() in written.extensions else written.extensions[0]
+
+
+def format_written_as(extension: str) -> str | None:
+    """Return the format of which a file with an extension is written; ``None``: none that is written."""
+    return next((each.name for each in _WRITTEN if extension.lower() in each.extensions), None)
 
 
 def picture_files(folder: Path) -> list[Path]:

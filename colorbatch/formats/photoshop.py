@@ -38,6 +38,11 @@ def only(resources: bytes, numbers: Container[int]) -> bytes:
     return b"".join(resources[start:end] for number, start, _, end in _blocks(resources) if number in numbers)
 
 
+def resource(number: int, content: bytes) -> bytes:
+    """Return an image resource without a name."""
+    return struct.pack(">4sHHI", b"8BIM", number, 0, len(content)) + content + bytes(len(content) % 2)
+
+
 def _without_preview(resources: bytes, start: int, content: int, end: int) -> bytes:
     """Return a block without the preview in its IPTC data."""
     (size,) = struct.unpack_from(">I", resources, content - 4)

@@ -20,6 +20,7 @@ from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.image import Stored, refuse_too_large
 from colorbatch.formats.photoshop import resources_in
 from colorbatch.formats.psd_metadata import metadata_of_psd
+from colorbatch.pixels.color import rounded_to_8_bits
 from colorbatch.pixels.picture import Pixels
 
 _PSB = 2
@@ -302,7 +303,7 @@ def _rgb_of_lab(planes: Pixels) -> Pixels:
     rgb: Pixels = imagecodecs.cms_transform(
         deep, _lab_profile(), srgb_profile(), colorspace="lab", outcolorspace="rgb", outdtype=np.uint16
     )
-    return rgb if planes.dtype == np.uint16 else np.round(rgb / 257).astype(np.uint8)
+    return rgb if planes.dtype == np.uint16 else rounded_to_8_bits(rgb.astype(np.uint16, copy=False))
 
 
 @lru_cache(maxsize=1)

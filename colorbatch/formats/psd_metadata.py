@@ -4,10 +4,8 @@ import math
 import struct
 from dataclasses import replace
 
-from colorbatch.errors import UnreadablePictureError
-from colorbatch.formats import iptc, photoshop
-from colorbatch.formats.tiff_directory import layout_of, pages_of
-from colorbatch.formats.tiff_metadata import PageTags, metadata_of, said_in_srgb
+from colorbatch.formats import exif_tags, iptc, photoshop
+from colorbatch.formats.tiff_metadata import said_in_srgb
 from colorbatch.pixels.metadata import Metadata
 
 _RESOLUTION, _IPTC, _PROFILE, _EXIF, _XMP = 1005, 1028, 1039, 1058, 1060
@@ -30,7 +28,7 @@ def metadata_of_psd(stored: bytes, warnings: list[str]) -> Metadata:
     """
     resources = dict(photoshop.resources_in(stored))
     metadata = replace(
-        _exif_of(resources.get(_EXIF, b""), warnings),
+        exif_tags.tags_of(resources.get(_EXIF, b""), warnings),
         xmp=resources.get(_XMP, b""),
         tiff_resolution=_resolution_of(resources.get(_RESOLUTION, b"")),
         has_profile=bool(resources.get(_PROFILE)),
@@ -43,19 +41,6 @@ def metadata_of_psd(stored: bytes, warnings: list[str]) -> Metadata:
     tags = {tag: (_UNDEFINED, len(content), content) for tag, content in blocks.items() if content}
     metadata = replace(metadata, tiff_tags={**metadata.tiff_tags, **tags})
     return said_in_srgb(metadata) if metadata.has_profile else metadata
-
-
-def _exif_of(block: bytes, warnings: list[str]) -> Metadata:
-    """Return the metadata in an EXIF block, which is a TIFF without pixels."""
-    if not block:
-        return Metadata()
-    try:
-        layout = layout_of(block)
-        first, *_ = pages_of(block, layout, salvage=True)
-    except (UnreadablePictureError, ValueError, struct.error) as error:
-        warnings.append(f"damaged EXIF was dropped: {error}")
-        return Metadata()
-    return replace(metadata_of(PageTags(block, first, layout), block, None, warnings), tiff_subfile_type=0)
 
 
 def _resolution_of(content: bytes) -> tuple[tuple[int, int], tuple[int, int], int] | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, overload
 
 import numpy as np
+from PIL import Image
 
 from colorbatch.errors import UsageError
 from colorbatch.inference.contract import COLORS_STRIDE, ModelContract
@@ -262,33 +263,73 @@ def open_model(
         UsageError: the options do not fit the model.
 
     """
-    return Colorizer(Session(read_model_file(os.fspath(model)), provider, threads), options)
+    return Colorizer(Session(read_model_file(model), provider, threads), options)
 
 
 @overload
 def colorize(picture: Picture, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Picture: ...
 @overload
+def colorize(picture: Image.Image, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Image.Image: ...
+@overload
 def colorize(picture: Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Pixels: ...
-def colorize(picture: Picture | Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Picture | Pixels:
-    """Colour one picture, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
+def colorize(
+    picture: Picture | Image.Image | Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()
+) -> Picture | Image.Image | Pixels:
+    """Colour one picture, one image of Pillow, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
+
+    An image of Pillow is coloured as its pixels lie in memory: its orientation (EXIF) and its ICC profile are not
+    applied, and its metadata is not in the result. :func:`colorbatch.colorize_file` does all of that.
 
     Args:
-        picture: what to colour.
+        picture: what to colour; an image must have the mode ``L``, ``RGB`` or ``I;16``.
         model: from :func:`open_model`; ``None`` opens the built-in one, which takes time at every call.
         hints: colours that are known, for a model that supports them; of a picture with several frames, for the first.
 
     Returns:
-        A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array.
+        A picture for a picture, RGB ``[H, W, 3]`` of the same type for an array. For an image, one of the mode ``RGB``:
+        8 bits, also for ``I;16``, since Pillow has no RGB of 16 bits.
 
     Raises:
-        UsageError: the array is not grey or RGB of 8 or 16 bits.
+        UsageError: the array is not grey or RGB of 8 or 16 bits, or the image has another mode.
         InferenceError: the model failed on it, or does not support hints.
 
     """
     colorizer = model or open_model()
     if isinstance(picture, Picture):
         return colorizer.colorize(picture, hints)
-    is_grey, is_rgb = picture.ndim == 2, picture.ndim == 3 and picture.shape[2] == 3
-    if picture.dtype not in (np.uint8, np.uint16) or not (is_grey or is_rgb) or picture.size == 0:
-        raise UsageError(f"expected uint8 or uint16 [H, W] or [H, W, 3], got {picture.dtype} {list(picture.shape)}")
-    return colorizer.colorize(Picture((Frame(picture),)), hints).first.pixels
+    if isinstance(picture, Image.Image):
+        pixels = _colorize_pixels(_pixels_of(picture), colorizer, hints)
+        return Image.fromarray(
+            pixels if pixels.dtype == np.uint8 else color.rounded_to_8_bits(pixels.astype(np.uint16))
+        )
+    return _colorize_pixels(picture, colorizer, hints)
+
+
+def _colorize_pixels(pixels: Pixels, colorizer: Colorizer, hints: Sequence[Hint]) -> Pixels:
+    """Return RGB of the same type.
+
+    Raises:
+        UsageError: the pixels are not grey or RGB of 8 or 16 bits.
+
+    """
+    is_grey, is_rgb = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] == 3
+    if pixels.dtype not in (np.uint8, np.uint16) or not (is_grey or is_rgb) or pixels.size == 0:
+        raise UsageError(f"expected uint8 or uint16 [H, W] or [H, W, 3], got {pixels.dtype} {list(pixels.shape)}")
+    return colorizer.colorize(Picture((Frame(pixels),)), hints).first.pixels
+
+
+def _pixels_of(image: Image.Image) -> Pixels:
+    """Return the pixels of an image of Pillow.
+
+    Raises:
+        UsageError: its mode is not supported.
+
+    """
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode not in ("L", "RGB"):
+        raise UsageError(
+            f"expected an image of the mode L, RGB or I;16, got {image.mode}",
+            advice='Convert it first, with image.convert("L") or image.convert("RGB").',
+        )
+    return np.asarray(image)

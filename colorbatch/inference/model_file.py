@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -37,13 +38,14 @@ def built_in_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
 
 
-def read_model_file(name_or_path: str) -> ModelFile:
+def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
     """Read a built-in model by its name, or a model file by its path.
 
     Raises:
         ModelRefusedError: it does not exist, is not ONNX, has external data, or does not fulfil the contract.
 
     """
+    name_or_path = os.fspath(given)
     path = built_in_models().get(name_or_path, Path(name_or_path))
     _refuse_unknown_name(name_or_path, path)
     try:

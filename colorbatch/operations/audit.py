@@ -12,7 +12,7 @@ import numpy as np
 
 from colorbatch.errors import PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
-from colorbatch.location import Location
+from colorbatch.location import LocationLike
 from colorbatch.machine import usable_cores
 from colorbatch.operations.jpeg_luma import is_luma_copied
 from colorbatch.operations.second_reader import luma_of_file
@@ -82,8 +82,8 @@ class Audit:
 
 
 def audit_batch(
-    folder: Location,
-    source: Location | None = None,
+    folder: LocationLike,
+    source: LocationLike | None = None,
     *,
     jobs: int | None = None,
     retouch: Path | None = None,

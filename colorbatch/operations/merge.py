@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from colorbatch.location import Location
+from colorbatch.location import LocationLike
 from colorbatch.records.manifest import Manifest, read_rows, refuse_without_rows, state_files_for
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.records.state_folder import StateFile
@@ -35,7 +35,7 @@ class Joined:
         return not self.missing and not self.stopped
 
 
-def join_shards(folder: Location) -> Joined:
+def join_shards(folder: LocationLike) -> Joined:
     """Write the manifest of an output folder from the records of its shards.
 
     While shards are missing, their sources have the rows of earlier runs, if any, and the records are kept for the next

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from colorbatch.errors import UsageError, reason_of
 from colorbatch.formats import jpeg
+from colorbatch.location import LocationLike, as_path
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import refuse_without_rows, rows_of
 from colorbatch.records.row import Row
@@ -27,7 +28,9 @@ class Restored:
     """Outputs that were not restored, each with the reason."""
 
 
-def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | None = None) -> Restored:
+def restore_batch(
+    folder: LocationLike, destination: LocationLike, progress: ProgressReporter | None = None
+) -> Restored:
     """Write a grey JPEG below ``destination`` for each output of a run that holds the coded luma of its source.
 
     Each is named like its source, and decodes to the same levels; the metadata of the source is in the coloured output,
@@ -39,6 +42,7 @@ def restore_batch(folder: Path, destination: Path, progress: ProgressReporter | 
 
     """
     progress = progress or SilentProgress()
+    folder, destination = as_path(folder), as_path(destination)
     output = LocalStore(folder)
     refuse_without_rows(output)
     refuse_intersection(folder, destination)

@@ -116,6 +116,12 @@ def to_8_bits(pixels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
     return (pixels >> (8 * (pixels.dtype.itemsize - 1))).astype(np.uint8, copy=False)
 
 
+def rounded_to_8_bits(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Return the nearest levels of 8 bits, same shape: 65,535 is 257 times 255."""
+    nearest = np.round(np.arange(2**16) / 257).astype(np.uint8)
+    return nearest[pixels]
+
+
 def chroma_levels(offsets: Plane, darkest: Plane, lightest: Plane) -> NDArray[np.uint8]:
     """Return Cb and Cr ``[2, H, W]`` as JFIF stores them, in levels around 128, scaled so that no channel clips.
 

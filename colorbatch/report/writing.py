@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorbatch.errors import UsageError
+from colorbatch.location import LocationLike, as_path
 from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import is_unfinished, is_unmerged, refuse_without_rows, rows_of
@@ -40,8 +41,8 @@ class Report:
 
 
 def write_report(
-    folder: Path,
-    source: Path | None = None,
+    folder: LocationLike,
+    source: LocationLike | None = None,
     *,
     jobs: int | None = None,
     memory_limit: int | None = None,
@@ -64,6 +65,7 @@ def write_report(
 
     """
     progress = progress or SilentProgress()
+    folder, source = as_path(folder), None if source is None else as_path(source)
     output = LocalStore(folder)
     refuse_without_rows(output)
     if source is not None and not source.exists():

@@ -28,7 +28,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.stages import StageTimer
-from colorbatch.store import open_store
+from colorbatch.store import open_source, open_store
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def run_batch(
     progress = progress or SilentProgress()
     stop = stop or threading.Event()
     started = time.perf_counter()
-    source, output = open_store(job.source), open_store(job.output)
+    source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
@@ -97,7 +97,7 @@ def run_batch(
                     row, kept = outcome.row, isinstance(outcome, Kept)
                     record.append(row, is_durable=isinstance(outcome, Made))
                     _report(row, progress, kept=kept)
-                    _count(summary, row, kept=kept)
+                    count(summary, row, kept=kept)
                     if row.status == "failed" and job.fail_fast:
                         stop.set()
                     progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
@@ -116,7 +116,7 @@ def run_batch(
             "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
         )
     for row in remaining:
-        _count(summary, row, kept=True)
+        count(summary, row, kept=True)
     summary.provider = engine.provider
     summary.stages = stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
@@ -166,7 +166,8 @@ def _not_reached(planned: PlannedPicture, run: Run) -> Row:
     return with_earlier_output(row_of(planned, "skipped", NOT_REACHED), earlier, run.output)
 
 
-def _count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+def count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
+    """Count a row of a run in its summary; ``kept``: nothing was made for it now."""
     match row.status:
         case "done":
             summary.done += 1

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
-from colorbatch.errors import InferenceError, UsageError
-from colorbatch.formats import decode, encode, mark, with_coded_luma
+from colorbatch.errors import InferenceError, UnsupportedPictureError, UsageError
+from colorbatch.formats import converted, decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, ColorOptions, Luma, Status
@@ -36,6 +36,8 @@ class Recipe:
     model: ModelFile
     options: ColorOptions
     """Options of the job, with the contract's values for those that it leaves open."""
+    format: str = ""
+    """Format of the output; empty: as the kind of the source requires."""
 
     @cached_property
     def settings_sha256(self) -> str:
@@ -48,6 +50,8 @@ class Recipe:
         }
         if self.job.convert_profile:  # not in the hashes of older versions, whose outputs are kept
             settings["convert_profile"] = True
+        if self.format:  # nor this one, which no batch has
+            settings["format"] = self.format
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -90,6 +94,8 @@ def colorize_source(
     with stages.timed("decode") as cost:
         picture = decode(data, job.max_megapixels, salvage=job.salvage)
         cost.megabytes = sum(frame.pixels.nbytes for frame in picture.frames) / 1e6
+    if recipe.format:
+        picture = converted(picture, recipe.format)
     input_sha256 = hashlib.sha256(data).hexdigest()
     row = replace(
         row_of(planned, "done"),
@@ -119,6 +125,11 @@ def colorize_source(
     if all(in_color):
         if job.already_color == "skip":
             return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
+        if recipe.format:
+            raise UnsupportedPictureError(
+                f"{IN_COLOR}, and a copy of it cannot become {recipe.format}",
+                advice="Give the output the extension of the source, or --already-color recolor.",
+            )
         row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
         name, content = planned.input, data
     else:

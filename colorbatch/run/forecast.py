@@ -19,7 +19,7 @@ from colorbatch.run.parts import parts_of
 from colorbatch.run.plan import PlannedPicture, plan_batch
 from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outputs
 from colorbatch.stages import StageTimer
-from colorbatch.store import open_store
+from colorbatch.store import open_source, open_store
 
 _MAX_TRIALS = 12
 """Maximum number of pictures coloured in memory for the estimate."""
@@ -67,7 +67,7 @@ def forecast(job: BatchJob) -> Forecast:
         ColorbatchError: as :func:`colorbatch.run.batch.run_batch`.
 
     """
-    source, output = open_store(job.source), open_store(job.output)
+    source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())

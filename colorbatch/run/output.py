@@ -270,7 +270,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         hashes = Hashes(planned, source.content, run.output, trust_times=job.trust_times)
         decision = decide(planned, earlier, run.recipe, hashes)
         if isinstance(decision, Keep):
-            row = _with_time(_with_etags(decision.row, planned, run), planned, run)
+            row = with_time(_with_etags(decision.row, planned, run), planned, job, run.output)
             row = replace(row, is_input_trusted=hashes.is_source_trusted)
             return Kept(_with_sizes_and_time(row, planned, run, started) if job.trust_times else row)
         content = source.content()
@@ -284,7 +284,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
-        row = _with_time(_with_etags(row, planned, run), planned, run)
+        row = with_time(_with_etags(row, planned, run), planned, job, run.output)
         return Made(_with_sizes_and_time(row, planned, run, started))
 
 
@@ -315,15 +315,15 @@ def _with_sizes_and_time(row: Row, planned: PlannedPicture, run: Run, started: f
     )
 
 
-def _with_time(row: Row, planned: PlannedPicture, run: Run) -> Row:
+def with_time(row: Row, planned: PlannedPicture, job: BatchJob, output: Store) -> Row:
     """Give the output of a row the time of its source, if requested; return the row, with a warning if that failed."""
-    if not run.recipe.job.preserve_times or row.output is None or planned.modified is None:
+    if not job.preserve_times or row.output is None or planned.modified is None:
         return row
     warnings = tuple(each for each in row.warnings if not each.startswith(_TIME_NOT_SET))
-    state = run.output.state(row.output)
+    state = output.state(row.output)
     if state is None or not is_same_time(state.modified, planned.modified):
         try:
-            run.output.set_modified(row.output, planned.modified)
+            output.set_modified(row.output, planned.modified)
         except (OSError, OverflowError, ValueError) as error:
             warnings = (*warnings, f"{_TIME_NOT_SET}: {reason_of(error)}")
     return replace(row, warnings=warnings)

@@ -1,5 +1,6 @@
 """The parts of a run: the sources of each model, since what a person said of a source may name another model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,10 +30,11 @@ def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
         UsageError: the options of the run do not fit another model.
 
     """
-    by_model: dict[str, list[PlannedPicture]] = {recipe.job.model: []}
+    own = os.fspath(recipe.job.model)
+    by_model: dict[str, list[PlannedPicture]] = {own: []}
     for each in plan:
         model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
-        by_model.setdefault(model or recipe.job.model, []).append(each)
+        by_model.setdefault(model or own, []).append(each)
     first, *others = by_model.items()
     return [Part(recipe, first[1]), *(Part(_with_model(recipe, model), sources) for model, sources in others)]
 

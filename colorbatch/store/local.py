@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
@@ -279,6 +280,42 @@ class LocalStore(Store):
         return UsageError(f"cannot access {self.path}: {error}")
 
 
+class LocalFiles(LocalStore):
+    """Some files below a local folder, which is not searched for others."""
+
+    def __init__(self, path: Path, names: AbstractSet[str]) -> None:
+        super().__init__(path)
+        self._names = names
+
+    @override
+    def refuse_intersection(self, output: Store) -> None:
+        if not isinstance(output, LocalStore):
+            return
+        try:
+            for path in map(self._at, sorted(self._names)):
+                if path.exists() and output.path.exists() and output.path.samefile(path.resolve().parent):
+                    raise UsageError(f"the output {output.path} is the folder of the source {path.name}")
+        except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop
+            raise self._access_error(error) from error
+
+    @override
+    def walk(self, avoid: Store) -> Iterator[Entry]:
+        try:
+            real_root = self.path.resolve()
+            for name in self._names:
+                path = self._at(name)
+                if not os.path.lexists(path):
+                    raise UsageError(f"the source {path} does not exist")
+                if path.is_dir():
+                    raise UsageError(
+                        f"the source {path} is a folder, and there are others",
+                        advice="Give one folder alone, or files alone.",
+                    )
+                yield Entry(name, name, problem=_problem_of(real_root, path, path))
+        except (OSError, RuntimeError) as error:
+            raise self._access_error(error) from error
+
+
 class LocalNotes(Notes):
     """A file that is opened for each line, so that adding a line fails once it was deleted."""
 
@@ -308,7 +345,7 @@ class LocalNotes(Notes):
         self._path.unlink(missing_ok=True)
 
 
-def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str]") -> str:
+def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str] | Path") -> str:
     """Return why an entry that is not a folder cannot be a source; empty if it can."""
     if entry.is_symlink():
         target = Path(os.path.realpath(path))  # unlike resolve, it tolerates symlink loops

@@ -49,7 +49,7 @@ def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
 
 def _read_model(source: Path) -> LoadedCheckpoint:
     """Return the weights that a model contains; those stored in float16 are converted to float32."""
-    model_file = read_model_file(str(source))
+    model_file = read_model_file(source)
     contract = model_file.contract
     if contract.precision == "int8":
         raise CheckpointRefusedError(

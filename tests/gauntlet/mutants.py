@@ -120,6 +120,10 @@ MUTANTS = (
         *("if not parent:", ("test_paths.py", "written_through")),
     ),
     Mutant(
+        *("one file over its source", "colorbatch/operations/one_file.py", "and output.samefile(source):"),
+        *("and not output:", ("test_paths.py", "one_file_is_made")),
+    ),
+    Mutant(
         *(
             "anything read",
             "colorbatch/store/regular_files.py",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gauntlet.arena import Arena, grey, mounted, needs_root
-from gauntlet.facts import MANIFEST, STATE
+from gauntlet.arena import Arena, grey, mounted, needs_root, unprivileged
+from gauntlet.facts import MANIFEST, STATE, sha256
 
 Prepare = Callable[[Arena], str]
 
@@ -236,6 +236,59 @@ def test_sockets_and_devices_in_the_source_are_not_read(arena: Arena) -> None:
     }
     for name in ("zero.png", "disk.tif", "socket.jpg"):
         arena.run(codes={1, 2}, source=arena.source / name, output=arena.root / "place" / name)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        lambda arena: f"{arena.source}/a.png",
+        lambda arena: f"{arena.elsewhere}/../source/a.png",
+        lambda arena: by_a_link(arena, arena.source) + "/a.png",
+        lambda arena: by_a_link(arena, arena.source / "a.png") and named(arena, "link", "link.png"),
+        lambda arena: f"{arena.elsewhere}/secret.png",
+        lambda arena: by_a_link(arena, arena.elsewhere / "secret.png") and named(arena, "link", "link.png"),
+    ],
+)
+def test_one_file_is_made_over_no_other_one(arena: Arena, output: Prepare) -> None:
+    source = arena.add("a.png")
+    target = output(arena)
+    arena.command("run", "--model", arena.model, source, target, codes={2})
+    if not Path(target).samefile(arena.elsewhere / "secret.png"):
+        arena.command("run", "--model", arena.model, "--overwrite", source, target, codes={2})
+
+
+def named(arena: Arena, name: str, new: str) -> str:
+    return str((arena.root / name).rename(arena.root / new))
+
+
+def test_one_file_where_it_may_not_look_or_write_is_refused(arena: Arena) -> None:
+    source, locked = arena.add("a.png"), arena.elsewhere / "locked"
+    locked.mkdir()
+    for mode, codes in ((0o000, {2}), (0o555, {4})):
+        locked.chmod(mode)
+        for output in (locked / "b.png", locked / "new" / "b.png"):
+            arena.command("run", "--model", arena.model, source, output, codes=codes, begin=unprivileged())
+    locked.chmod(0o755)
+    secret = locked / "c.png"
+    shutil.copy(source, secret)
+    (arena.source / "link.png").symlink_to(secret)
+    locked.chmod(0o000)
+    for places in ((secret, arena.scratch / "c.png"), (secret, source, arena.output)):
+        arena.command("run", "--model", arena.model, *places, codes={2}, begin=unprivileged())
+    places = (arena.source / "link.png", source, arena.output)
+    arena.command("run", "--model", arena.model, *places, codes={2}, begin=unprivileged())
+    locked.chmod(0o755)
+
+
+def test_one_file_and_nothing_else_is_made(arena: Arena) -> None:
+    arena.fill(5)
+    place = arena.output.parent
+    for name, content in arena.straight().items():
+        output = place / "one" / Path(name).name
+        arena.command("run", "--model", arena.model, arena.source / name, output, codes={0}, writes=(place,))
+        assert sha256(output) == content or "/" in name  # the mark names the path
+        assert os.listdir(output.parent) == [output.name]
+        output.unlink()
 
 
 def test_no_two_sources_meet_in_one_output(arena: Arena) -> None:

@@ -174,3 +174,33 @@ def _shapes_seen(colorizer: Colorizer) -> list[tuple[int, ...]]:
 
     colorizer.session.predict = noting  # type: ignore[method-assign]
     return seen
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_image_of_pillow_gives_one(colorizer: Colorizer, ramp: NDArray[np.uint8], mode: str) -> None:
+    image = Image.fromarray(ramp).convert(mode)
+    found = colorbatch.colorize(image, colorizer)
+    assert (found.mode, found.size) == ("RGB", image.size)
+    np.testing.assert_array_equal(np.asarray(found), colorbatch.colorize(np.asarray(image), colorizer))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_an_image_of_16_bits_gives_one_of_8(colorizer: Colorizer, mode: str) -> None:
+    levels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    image = Image.frombytes(mode, (64, 64), levels.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
+    found = colorbatch.colorize(image, colorizer)
+    assert found.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(found), np.rint(colorbatch.colorize(levels, colorizer) / 257))
+
+
+def test_an_image_is_coloured_as_it_lies_in_memory(colorizer: Colorizer) -> None:
+    image = Image.linear_gradient("L").resize((60, 40))
+    image.getexif()[0x0112] = 6
+    assert colorbatch.colorize(image, colorizer).size == (60, 40)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "I", "F"])
+def test_other_modes_are_refused(colorizer: Colorizer, mode: str) -> None:
+    with pytest.raises(UsageError, match=f"mode L, RGB or I;16, got {mode}") as refused:
+        colorbatch.colorize(Image.new(mode, (8, 8)), colorizer)
+    assert "image.convert" in refused.value.advice

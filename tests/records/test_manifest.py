@@ -31,7 +31,7 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
         *("width", "height", "bits", "frames", "model", "model_sha256", "settings_sha256", "provider", "warnings"),
         *("confidence", "seconds", "finished_at", "version", "digital_source_type", "input_etag", "output_etag"),
         "luma",
-        *("input_modified", "is_input_trusted", "output_bytes"),
+        *("input_modified", "is_input_trusted", "output_bytes", "settings", "retouch_sha256"),
     }
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
 

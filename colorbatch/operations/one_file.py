@@ -1,0 +1,235 @@
+"""Colour one file into one file, by the code of a run, without a manifest."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, reason_of
+from colorbatch.formats import format_written_as, sniff
+from colorbatch.formats.kinds import KINDS, SNIFFED
+from colorbatch.inference.colorizer import Colorizer, open_model
+from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
+from colorbatch.location import LocationLike, as_path
+from colorbatch.pixels.hint import Hint
+from colorbatch.records.retouch import Retouch, RetouchLine
+from colorbatch.records.row import Row
+from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
+from colorbatch.run.engines.local import open_session
+from colorbatch.run.engines.provider_choice import choose_provider
+from colorbatch.run.output import with_time
+from colorbatch.run.plan import PlannedPicture
+from colorbatch.stages import StageTimer
+from colorbatch.store import open_store
+from colorbatch.store.local import LocalStore
+
+_WRITTEN = " ".join(kind.extensions[0] for kind in KINDS.values() if format_written_as(kind.extensions[0]))
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was read."""
+
+    name: str
+    """Its name, which the mark of the output states."""
+    content: bytes
+    modified: float | None = None
+    """Time of its last change, in seconds since 1970; ``None``: unknown."""
+
+
+def colorize_file(
+    source: LocationLike,
+    output: LocationLike,
+    model: Colorizer | None = None,
+    *,
+    hints: Sequence[Hint] = (),
+    already_color: AlreadyColor = BatchJob.already_color,
+    salvage: bool = BatchJob.salvage,
+    jpeg_luma: JpegLuma = BatchJob.jpeg_luma,
+    convert_profile: bool = BatchJob.convert_profile,
+    digital_source_type: DigitalSourceType | None = BatchJob.digital_source_type,
+    max_megapixels: float = BatchJob.max_megapixels,
+    preserve_times: bool = BatchJob.preserve_times,
+    overwrite: bool = False,
+) -> Row:
+    """Colour a picture file into another file, as ``colorbatch run SOURCE OUTPUT`` does, with metadata and mark.
+
+    The extension of the output decides its format. If that is the format of a run over a folder, so are the bytes.
+
+    Args:
+        source: a file on this machine, or in a store.
+        output: the file to write, on this machine; its folder is created if necessary.
+        model: from :func:`colorbatch.open_model`; ``None`` opens the built-in one, which takes time at every call.
+        hints: colours that are known, for a model that supports them; for all pages.
+        already_color: as in :class:`colorbatch.BatchJob`, like the following ones.
+        salvage: likewise.
+        jpeg_luma: likewise.
+        convert_profile: likewise.
+        digital_source_type: likewise.
+        max_megapixels: likewise.
+        preserve_times: likewise.
+        overwrite: whether to replace an existing file that differs from what is to be written.
+
+    Returns:
+        The row that a manifest would have. With the status ``skipped``, nothing was written, for the ``reason`` in it:
+        the picture is in colour already.
+
+    Raises:
+        PictureError: the source cannot be coloured, or the format cannot hold it.
+        UsageError: the source is missing; the output exists, is the source, or has another extension.
+        OutputUnwritableError: the output cannot be written.
+        ModelRefusedError, EnvironmentFailure: as :func:`colorbatch.open_model`.
+
+    """
+    started = time.perf_counter()
+    path = as_path(output)
+    job = BatchJob(
+        source,
+        path,
+        already_color=already_color,
+        salvage=salvage,
+        jpeg_luma=jpeg_luma,
+        convert_profile=convert_profile,
+        digital_source_type=digital_source_type,
+        max_megapixels=max_megapixels,
+        preserve_times=preserve_times,
+    )
+    refuse_output(job.source, path)
+    file = read_source(job.source)
+    result = colorize_one(file, path.name, job, model or open_model(), hints)
+    row = write(result, file, job, overwrite=overwrite) if isinstance(result, Encoded) else result.row
+    return replace(row, seconds=round(time.perf_counter() - started, 4))
+
+
+def open_colorizer(job: BatchJob) -> Colorizer:
+    """Open the model of a job for one picture, which may use all cores.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract.
+        EnvironmentFailure: ONNX Runtime or the provider is missing.
+        UsageError: the options do not fit the model.
+
+    """
+    provider, _ = choose_provider(job, 1)
+    return Colorizer(open_session(replace(job, provider=provider, jobs=1)), job.options, timeout=job.timeout)
+
+
+def refuse_output(source: LocationLike | None, output: Path) -> None:
+    """Check that an output can be written without looking at what it would be.
+
+    Args:
+        source: the file that it is made from; ``None``: stdin.
+        output: the file.
+
+    Raises:
+        UsageError: it has the extension of no format that is written, is a folder or the source, or cannot be accessed.
+
+    """
+    if format_written_as(output.suffix) is None:
+        folder = "" if source is None else ", or give a folder: the output gets the name of its source there"
+        raise UsageError(
+            f"the extension of the output {output} is none that is written", advice=f"Write one of {_WRITTEN}{folder}."
+        )
+    already_exists = LocalStore(output).is_itself_a_file()
+    if output.is_dir():
+        raise UsageError(f"the output {output} is a folder", advice="Give the name of a file.")
+    if already_exists and isinstance(source, Path) and source.exists() and output.samefile(source):
+        raise UsageError(
+            f"the output {output} is the source, or a link to it", advice="Choose another name for the output."
+        )
+
+
+def read_source(source: LocationLike) -> SourceFile:
+    """Read a file.
+
+    Raises:
+        UsageError: there is none, or it is a folder, a pipe or a device.
+        UnreadablePictureError: it cannot be read.
+        StoreUnavailableError: its store does not respond, or denies access.
+
+    """
+    store = open_store(source)
+    if not store.is_itself_a_file() or not store.is_file(""):
+        raise UsageError(f"the source {store.shown} is no regular file")
+    try:
+        head = store.head("", SNIFFED)
+        return SourceFile(store.base_name, store.read("", head.size), head.modified)
+    except OSError as error:
+        advice = "Check its permissions and the disk."
+        raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
+
+
+def colorize_one(
+    source: SourceFile,
+    output_name: str,
+    job: BatchJob,
+    colorizer: Colorizer,
+    hints: Sequence[Hint] = (),
+    stages: StageTimer | None = None,
+) -> Encoded | NoOutput:
+    """Return the output of a file, and its row.
+
+    Args:
+        source: the file.
+        output_name: name of the output, whose extension decides the format; without one, the kind of the source does.
+        job: the settings; its source and its output are not looked at.
+        colorizer: the model.
+        hints: colours that are known.
+        stages: receives where the time was spent.
+
+    Raises:
+        PictureError: the source cannot be coloured, or the format cannot hold it.
+
+    """
+    kind, wanted = sniff(source.content[:SNIFFED]), format_written_as(Path(output_name).suffix)
+    other = wanted if wanted is not None and kind is not None and wanted != kind.written_as else ""
+    recipe = Recipe(job, colorizer.session.model, colorizer.options, other)
+    planned = PlannedPicture(
+        "",
+        source.name,
+        output_name,
+        bytes=len(source.content),
+        modified=source.modified,
+        retouch=Retouch((RetouchLine(source.name, hints=tuple(hints)),)) if hints else None,
+    )
+    try:
+        result = colorize_source(source.content, planned, recipe, colorizer, stages or StageTimer())
+    except MemoryError as error:
+        raise PictureError("not enough memory") from error
+    return replace(result, row=replace(result.row, output=output_name)) if isinstance(result, Encoded) else result
+
+
+def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool) -> Row:
+    """Write an output to ``job.output``; return its row.
+
+    Raises:
+        UsageError: another file exists there, and is not to be overwritten.
+        OutputUnwritableError: it cannot be written.
+
+    """
+    output = cast("Path", job.output)
+    store = LocalStore(output.parent)
+    try:
+        if overwrite or store.state(output.name) is None:
+            store.write(output.name, result.content, may_replace=overwrite)
+        else:
+            _refuse_other(store, output, result)
+    except FileExistsError:  # it has been made meanwhile
+        _refuse_other(store, output, result)
+    planned = PlannedPicture("", source.name, output.name, modified=source.modified)
+    return with_time(result.row, planned, job, store)
+
+
+def _refuse_other(store: LocalStore, output: Path, result: Encoded) -> None:
+    """Check that an existing file is what would be written.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    if store.sha256(output.name) != result.row.output_sha256 or store.is_link(output.name):
+        raise UsageError(
+            f"{output} already exists, and is not what would be written",
+            advice="Choose another name, or write over it with --overwrite.",
+        )
