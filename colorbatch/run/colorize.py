@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
+from operator import or_
 
 from colorbatch.formats import decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
@@ -14,7 +15,7 @@ from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.own_color import find_own_color
 from colorbatch.pixels.picture import Frame, Picture
-from colorbatch.records.row import Row
+from colorbatch.records.row import MIGHT_BE_COLOR, Row
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 from colorbatch.text import to_utf_8
@@ -45,6 +46,8 @@ class Recipe:
         }
         if self.job.convert_profile:  # not in the hashes of older versions, whose outputs are kept
             settings["convert_profile"] = True
+        if self.job.doubtful_color != "color":  # likewise
+            settings["doubtful_color"] = self.job.doubtful_color
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -93,17 +96,24 @@ def colorize_source(
     )
     own_colors = [find_own_color(frame.pixels) for frame in picture.frames]
     in_color = [found.is_widespread and job.already_color != "recolor" for found in own_colors]
-    if all(in_color):
-        if job.already_color == "skip":
-            return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
-        row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
+    doubtful = [found.is_doubtful and job.already_color != "recolor" for found in own_colors]
+    doubtful_kept = [each and job.doubtful_color != "color" for each in doubtful]
+    if all(map(or_, in_color, doubtful_kept)):
+        is_certain = all(in_color)
+        reason = IN_COLOR if is_certain else MIGHT_BE_COLOR
+        if (job.already_color if is_certain else job.doubtful_color) == "skip":
+            return NoOutput(replace(row, status="skipped", reason=reason, warnings=picture.warnings))
+        row = replace(row, reason=f"{reason}, copied unchanged")
         name, content = planned.input, data
     else:
         picture = _with_objects_kept([found.objects for found in own_colors], picture)
         with stages.timed("network") as cost:
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _keep_color_pages(in_color, picture, coloured)
+        coloured = _with_pages_kept(in_color, picture, coloured, "already in colour and kept unchanged: page")
+        picture = _with_pages_kept(doubtful_kept, picture, coloured, "perhaps in colour and kept unchanged: page")
+        if job.doubtful_color == "color":
+            picture = _with_doubt_stated(doubtful, picture)
         with stages.timed("encode"):
             if _copies_luma(job, picture):
                 picture = with_coded_luma(picture, data)
@@ -155,25 +165,38 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _keep_color_pages(in_color: Sequence[bool], source: Picture, coloured: Picture) -> Picture:
-    """Return the coloured picture, with the source's own frames where they are already in colour."""
-    if not any(in_color):
+def _with_pages_kept(is_kept: Sequence[bool], source: Picture, coloured: Picture, warning: str) -> Picture:
+    """Return the coloured picture with some of the source's own frames, and a warning that ends with their numbers."""
+    if not any(is_kept):
         return coloured
-    pairs = zip(in_color, source.frames, coloured.frames, strict=True)
-    pages = ", ".join(str(number) for number, is_in_color in enumerate(in_color, start=1) if is_in_color)
+    triples = zip(is_kept, source.frames, coloured.frames, strict=True)
     return replace(
         coloured,
-        frames=tuple(before if is_in_color else after for is_in_color, before, after in pairs),
-        warnings=(*coloured.warnings, f"already in colour and kept unchanged: page {pages}"),
+        frames=tuple(before if kept else after for kept, before, after in triples),
+        warnings=(*coloured.warnings, f"{warning} {_numbers(is_kept)}"),
     )
+
+
+def _with_doubt_stated(doubtful: Sequence[bool], picture: Picture) -> Picture:
+    """Return the picture, with a warning if it, or one of its pages, might be a colour photograph."""
+    if not any(doubtful):
+        return picture
+    where = f" (page {_numbers(doubtful)})" if len(doubtful) > 1 else ""
+    advice = "with --doubtful-color skip or copy, such pictures are not coloured"
+    return replace(picture, warnings=(*picture.warnings, f"{MIGHT_BE_COLOR}{where}; {advice}"))
+
+
+def _numbers(is_one: Sequence[bool]) -> str:
+    """Return the numbers of some pages, counted from 1."""
+    return ", ".join(str(number) for number, is_this in enumerate(is_one, start=1) if is_this)
 
 
 def _with_objects_kept(objects: Sequence[Plane | None], picture: Picture) -> Picture:
     """Return the source, with the weights of what is in colour beside or on black-and-white photographs."""
-    pages = [str(number) for number, weights in enumerate(objects, start=1) if weights is not None]
-    if not pages:
+    has_objects = [weights is not None for weights in objects]
+    if not any(has_objects):
         return picture
-    where = f": page {', '.join(pages)}" if len(picture.frames) > 1 else ""
+    where = f": page {_numbers(has_objects)}" if len(objects) > 1 else ""
     return replace(
         picture,
         frames=tuple(replace(frame, own_color=each) for frame, each in zip(picture.frames, objects, strict=True)),
