@@ -223,14 +223,16 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, default=800, help="photographs per row; a quarter with objects")
     arguments = parser.parse_args()
-    print(f"{'':32} pictures  by tone alone  in colour  objects kept")
+    print(f"{'':32} pictures  by tone alone  in colour  might be  objects kept")
     with Pool() as pool:
         for name, kind, paths in rows(arguments):
             found = pool.map(partial(examine, kind), enumerate(paths))
             by_tone = np.mean([measure.is_color for measure, _ in found])
             in_color = np.mean([own.is_widespread for _, own in found])
             kept = np.mean([own.objects is not None for _, own in found])
-            print(f"{name:32} {len(found):8} {by_tone:14.1%} {in_color:10.1%} {kept:13.1%}", flush=True)
+            doubtful = np.mean([own.is_doubtful for _, own in found])
+            shares = f"{by_tone:14.1%} {in_color:10.1%} {doubtful:9.1%} {kept:13.1%}"
+            print(f"{name:32} {len(found):8} {shares}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from colorbatch.stages import Stage, StageCost
 ProviderName = Literal["auto", "cpu", "cuda"]
 AlreadyColor = Literal["skip", "copy", "recolor"]
 """``copy``: unchanged, byte for byte; ``recolor``: coloured from its luma, like any other."""
+DoubtfulColor = Literal["color", "skip", "copy"]
+"""``color``: coloured like a toned picture, with a warning; ``copy``: unchanged, byte for byte."""
 DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"]
 """IPTC NewsCode by which the output says that its colours were made by a model."""
 JpegLuma = Literal["exact", "reencoded"]
@@ -79,6 +81,8 @@ class BatchJob:
     """Maximum number of bytes of GPU memory to use; ``None``: as much as needed."""
     already_color: AlreadyColor = "skip"
     """What to do with a picture that is already in colour."""
+    doubtful_color: DoubtfulColor = "color"
+    """What to do with a picture that might be in colour; without effect if ``already_color`` is ``recolor``."""
     max_megapixels: float = 500.0
     """Maximum size of a frame; larger ones fail before they are decoded."""
     timeout: float | None = 300.0
@@ -132,6 +136,8 @@ class BatchSummary:
     """Outputs of an earlier run whose source, model and settings have not changed."""
     copied: int = 0
     """Outputs of this run that are copies of colour pictures; also counted in ``done``."""
+    doubtful: int = 0
+    """Pictures coloured in this run that might be colour photographs."""
     skipped: int = 0
     skip_reasons: dict[str, int] = field(default_factory=dict)
     """Number of sources skipped for each reason."""

@@ -19,6 +19,7 @@ from colorbatch.job import (
     BatchJob,
     ColorOptions,
     DigitalSourceType,
+    DoubtfulColor,
     EngineName,
     JpegLuma,
     RayOptions,
@@ -30,7 +31,16 @@ from colorbatch.version import __version__
 logger = logging.getLogger(__name__)
 
 _GROUPS = {
-    "Everyday options": ("--model", "--vividness", "--already-color", "--report", "--dry-run", "--quiet", "--verbose"),
+    "Everyday options": (
+        "--model",
+        "--vividness",
+        "--already-color",
+        "--doubtful-color",
+        "--report",
+        "--dry-run",
+        "--quiet",
+        "--verbose",
+    ),
     "Colour": ("--strength", "--working-size", "--tta"),
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
@@ -74,6 +84,13 @@ _GROUPS = {
     default=BatchJob.already_color,
     show_default=True,
     help="What to do with pictures in colour; toned ones do not count.",
+)
+@click.option(
+    "--doubtful-color",
+    type=options.Choice(get_args(DoubtfulColor)),
+    default=BatchJob.doubtful_color,
+    show_default=True,
+    help="What to do with pictures that might be in colour, or only toned.",
 )
 @click.option(
     "--include",

@@ -31,6 +31,8 @@ def show(summary: BatchSummary, job: BatchJob, *, quiet: bool, verbose: bool, wa
             last.append(f"  and {summary.failed - len(named)} more, all in the manifest")
     if summary.luma:
         last.append(luma_sentence(summary.luma))
+    if summary.doubtful:
+        last.append(doubt_sentence(summary.doubtful))
     if summary.stopped:
         last.append(f"Stopped: {summary.not_reached} left. Run the same command again to resume.")
     if job.shard is None:
@@ -84,6 +86,18 @@ def luma_sentence(numbers: Mapping[Luma, int]) -> str:
     return "; ".join(sentences)
 
 
+def doubt_sentence(count: int) -> str:
+    """Return how many of the pictures that were coloured might be colour photographs, and what to do."""
+    if count == 1:
+        found = "1 coloured picture might be a colour photograph: see its warning, or the report, which begins with it"
+    else:
+        found = (
+            f"{count} coloured pictures might be colour photographs: see their warnings, or the report, which begins "
+            "with them"
+        )
+    return f"{found}; with --doubtful-color skip or copy, such pictures are not coloured"
+
+
 def _table(summary: BatchSummary) -> dict[str, str]:
     """Return the result of a run as a table, for a terminal."""
     counts = {
@@ -109,9 +123,9 @@ def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[st
         with_hints: name the option that changes it.
 
     """
-    from colorbatch.records.row import NOT_REACHED
-    from colorbatch.run.colorize import IN_COLOR
+    from colorbatch.records.row import MIGHT_BE_COLOR, NOT_REACHED
     from colorbatch.run.plan import NOT_SUPPORTED
+    from colorbatch.run.treatment import IN_COLOR
 
     reasons = {reason: count for reason, count in summary.skip_reasons.items() if reason != NOT_REACHED}
     lines = []
@@ -123,6 +137,8 @@ def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[st
         detail = f" ({', '.join(kinds)})" if reason == NOT_SUPPORTED else ""
         if with_hints and reason == IN_COLOR:
             detail = " (--already-color recolor colours them too)"
+        if with_hints and reason == MIGHT_BE_COLOR:
+            detail = " (--doubtful-color color colours them too)"
         lines.append(f"  {count} skipped: {printable(reason).removeprefix('it is ')}{detail}")
         if reason == NOT_SUPPORTED:
             lines += _advice_for(summary.unsupported)

@@ -249,7 +249,9 @@ def _describe_common(word: str, variants: Sequence[_Variant]) -> str:
 def _label_of(frame: Frame, own_color: OwnColor) -> list[str]:
     if frame.pixels.ndim == 2:
         return ["the original"]
-    return [f"the original's luma{' (already in colour)' if own_color.is_widespread else ''}"]
+    if own_color.is_widespread:
+        return ["the original's luma (already in colour)"]
+    return [f"the original's luma{' (might be in colour)' if own_color.is_doubtful else ''}"]
 
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:

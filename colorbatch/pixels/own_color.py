@@ -59,6 +59,8 @@ class OwnColor:
 
     is_widespread: bool = False
     """Whether the picture as a whole is in colour."""
+    is_doubtful: bool = False
+    """Whether it is close to the limits of that: it counts as toned, but might be a colour photograph."""
     objects: Plane | None = None
     """Weight in 0..1, ``[h, w]``, small, of what is in colour in a picture of one tone; ``None``: nothing is."""
 
@@ -76,7 +78,8 @@ def find_own_color(pixels: Pixels) -> OwnColor:
         if beside.along <= MAX_ALONG and beside.across <= MAX_ACROSS_BESIDE:
             return OwnColor(objects=_weights(pixels, tone, _objects(distance)))
     picture = _without_mount(chroma, np.zeros_like(near))
-    return OwnColor(is_widespread=_tone_within(picture, luma, chroma).is_color)
+    found = _tone_within(picture, luma, chroma)
+    return OwnColor(is_widespread=found.is_color, is_doubtful=found.is_doubtful)
 
 
 class _Tone:

@@ -23,6 +23,9 @@ MAX_NEUTRAL = 2.0
 """Limit of the chroma of a neutral picture at that size, in 8-bit levels: less cannot be seen."""
 MAX_ALONG, MAX_ACROSS = 5.0, 1.5
 """Limits of the two measures; a picture beyond either is in colour."""
+DOUBTFUL_ALONG, DOUBTFUL_ACROSS = 4.5, 1.1
+"""A picture beyond either, but within the limits, might be in colour. ``benchmarks/README.md`` says how many toned
+photographs are, and how many of the colour photographs within the limits."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class ToneMeasure:
     def is_color(self) -> bool:
         """Whether the distance is too large for a toned photograph."""
         return self.along > MAX_ALONG or self.across > MAX_ACROSS
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the distance is unusual for a toned photograph, but not too large."""
+        return not self.is_color and (self.along > DOUBTFUL_ALONG or self.across > DOUBTFUL_ACROSS)
 
 
 def measure_tone(luma: Plane, chroma: Plane) -> ToneMeasure:

@@ -13,6 +13,8 @@ from colorbatch.text import to_locale, to_utf_8
 SCHEMA = 1
 NOT_REACHED = "not reached: the run was stopped before it"
 """Reason in the row of a source that is left for the next run."""
+MIGHT_BE_COLOR = "it might be a colour photograph"
+"""Reason in the row of a source that is not coloured for that; beginning of the warning of one that is."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
@@ -77,6 +79,11 @@ class Row:
     def is_salvaged(self) -> bool:
         """Whether parts of the source could not be read."""
         return any(warning.startswith(SALVAGED) for warning in self.warnings)
+
+    @property
+    def might_be_color(self) -> bool:
+        """Whether it was coloured, but might have been a colour photograph."""
+        return any(warning.startswith(MIGHT_BE_COLOR) for warning in self.warnings)
 
     def with_output_of(self, earlier: "Row") -> "Row":
         """Return the row with the output of an earlier row."""

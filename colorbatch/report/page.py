@@ -50,17 +50,19 @@ class Shown:
     def first_look(self) -> tuple[int, float, float, str]:
         """Sort key of the order "look at this first".
 
-        Failures come first, then rows with damaged or altered files, then all measured ones by score and confidence,
-        then the rest.
+        Failures come first, then rows with damaged or altered files, then pictures that might be colour photographs,
+        then all measured ones by score and doubt, then the rest.
         """
         if self.row.status == "failed":
             group = 0
         elif self.preview.notes or self.row.is_salvaged:
             group = 1
+        elif self.row.might_be_color:
+            group = 2
         else:
-            group = 2 if self.preview.measures else 3
-        certain = 1.0 if self.row.confidence is None else self.row.confidence
-        return group, -scores.score(self.concerns), certain, self.row.input
+            group = 3 if self.preview.measures else 4
+        doubt = scores.doubt(self.preview.measures, self.row.confidence) if self.preview.measures else 0.0
+        return group, -scores.score(self.concerns), -doubt, self.row.input
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,6 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
             "score": round(100 * scores.score(each.concerns)),
         }
         if preview.measures:
-            facts |= {"contrast": round(preview.measures.contrast, 3)}
             facts |= {"colourfulness": round(preview.measures.colourfulness, 1)}
         if printable(row.input) != facts["input"]:
             facts["name"] = printable(row.input)

@@ -29,7 +29,7 @@ SMALL_SIDE, LARGE_SIDE = 384, 1024
 _QUALITY = 75
 _EFFORT = 1
 """Effort of the WebP encoder, 0 to 6: 1 takes a third of the time of 4, for files that are a seventh larger."""
-_VERSION = 1
+_VERSION = 2
 """Version of previews and measures; a change makes all previews again."""
 _COPIES = 2
 """Copies of a decoded picture in memory: as read, and in 8 bits on its way to the preview."""

@@ -173,6 +173,7 @@ def count(summary: BatchSummary, row: Row, *, kept: bool) -> None:
             summary.done += 1
             summary.kept += kept
             summary.copied += _is_copy(row) and not kept
+            summary.doubtful += row.might_be_color and not kept
             summary.megapixels += 0.0 if kept else _megapixels_of(row)
             if row.luma and not kept:
                 _add(summary.luma, row.luma)

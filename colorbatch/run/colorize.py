@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -13,18 +13,22 @@ from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.color import Plane
-from colorbatch.pixels.own_color import find_own_color
 from colorbatch.pixels.picture import Frame, Picture
 from colorbatch.records.retouch import Retouch, RetouchLine
-from colorbatch.records.row import Row
+from colorbatch.records.row import MIGHT_BE_COLOR, Row
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.treatment import PageAction, Treatment, lines_of, treatment_of
 from colorbatch.stages import StageTimer
 from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
-IN_COLOR = "it is in colour already"
-LEFT_GREY = "left grey, as the retouch record says"
 OBJECTS_KEPT = "something in colour, such as a stamp or a colour chart, was kept as it is"
+_KEPT: Mapping[PageAction, str] = {
+    "in colour": "already in colour and kept unchanged: page",
+    "perhaps in colour": "perhaps in colour and kept unchanged: page",
+    "left grey": "left grey, as the retouch record says: page",
+}
+"""Warnings of pictures with pages that are not coloured, before the numbers of the pages."""
 UNMARKED = "without a mark, as requested with --no-mark"
 
 
@@ -50,6 +54,8 @@ class Recipe:
         }
         if self.job.convert_profile:  # not in the hashes of older versions, whose outputs are kept
             settings["convert_profile"] = True
+        if self.job.doubtful_color != "color":  # likewise
+            settings["doubtful_color"] = self.job.doubtful_color
         if self.format:  # nor this one, which no batch has
             settings["format"] = self.format
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -58,7 +64,7 @@ class Recipe:
     def chosen_settings(self) -> Mapping[str, object]:
         """The options that determine the outcome of a source and were not left at their defaults."""
         defaults = BatchJob(self.job.source, self.job.output)
-        names = ("already_color", "jpeg_luma", "digital_source_type", "convert_profile")
+        names = ("already_color", "doubtful_color", "jpeg_luma", "digital_source_type", "convert_profile")
         found = {name: getattr(self.job, name) for name in names if getattr(self.job, name) != getattr(defaults, name)}
         options = asdict(self.job.options)
         return found | {name: value for name, value in options.items() if value != getattr(ColorOptions, name)}
@@ -111,34 +117,25 @@ def colorize_source(
         settings=recipe.chosen_settings,
         retouch_sha256=None if retouch is None else retouch.sha256,
     )
-    lines = _lines_of(retouch, planned, picture)
-    if all(line.leave_grey for line in lines):
-        name = planned.output_name
-        content = data if name == planned.input else encode(picture)
-        row = replace(row, reason=LEFT_GREY, output=name, output_sha256=hashlib.sha256(content).hexdigest())
-        return Encoded(replace(row, warnings=picture.warnings), content)
-    own_colors = [find_own_color(frame.pixels) for frame in picture.frames]
-    in_color = [
-        found.is_widespread and job.already_color != "recolor" and not line.hints
-        for found, line in zip(own_colors, lines, strict=True)
-    ]
-    if all(in_color):
-        if job.already_color == "skip":
-            return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
-        if recipe.format:
+    treatment = treatment_of([frame.pixels for frame in picture.frames], retouch, job)
+    row = replace(row, reason=treatment.reason)
+    if treatment.action == "skip":
+        return NoOutput(replace(row, status="skipped", warnings=picture.warnings))
+    if treatment.action in ("copy", "leave"):
+        is_copy = treatment.action == "copy" or planned.output_name == planned.input
+        if is_copy and recipe.format:
             raise UnsupportedPictureError(
-                f"{IN_COLOR}, and a copy of it cannot become {recipe.format}",
+                f"{treatment.reason.partition(',')[0]}, and a copy of it cannot become {recipe.format}",
                 advice="Give the output the extension of the source, or --already-color recolor.",
             )
-        row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
-        name, content = planned.input, data
+        name, content = (planned.input, data) if is_copy else (planned.output_name, encode(picture))
     else:
-        picture = _with_objects_kept([found.objects for found in own_colors], picture)
-        is_kept = [is_colored or line.leave_grey for is_colored, line in zip(in_color, lines, strict=True)]
+        lines = lines_of(retouch, len(picture.frames))
+        picture = _with_objects_kept(treatment.objects, picture)
         with stages.timed("network") as cost:
-            coloured = _predicted(picture, is_kept, lines, colorizer)
-            cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _with_pages_named(in_color, lines, coloured, retouch)
+            picture = _predicted(picture, treatment, lines, colorizer)
+            cost.megabytes = sum(frame.chroma.nbytes for frame in picture.frames if frame.chroma is not None) / 1e6
+        picture = _with_pages_named(treatment, picture, retouch)
         with stages.timed("encode"):
             if _copies_luma(job, picture):
                 picture = with_coded_luma(picture, data)
@@ -192,25 +189,16 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _lines_of(retouch: Retouch | None, planned: PlannedPicture, picture: Picture) -> Sequence[RetouchLine]:
-    """Return what a person said about each frame; empty lines where that is nothing."""
-    if retouch is None:
-        return [RetouchLine(planned.input)] * len(picture.frames)
-    return [retouch.of_page(number) for number, _ in enumerate(picture.frames, start=1)]
-
-
-def _predicted(
-    picture: Picture, is_kept: Sequence[bool], lines: Sequence[RetouchLine], colorizer: Colorizer
-) -> Picture:
-    """Return the picture with chroma for each frame that is not kept, as a person said.
+def _predicted(picture: Picture, treatment: Treatment, lines: Sequence[RetouchLine], colorizer: Colorizer) -> Picture:
+    """Return the picture with chroma for each page that is coloured, as a person said.
 
     Raises:
         InferenceError: the model failed on it, or does not support what a person said.
 
     """
     frames = []
-    for keep, frame, line in zip(is_kept, picture.frames, lines, strict=True):
-        if keep:
+    for action, frame, line in zip(treatment.pages, picture.frames, lines, strict=True):
+        if action != "colour":
             frames.append(frame)
             continue
         try:
@@ -221,21 +209,24 @@ def _predicted(
     return replace(picture, frames=tuple(frames))
 
 
-def _with_pages_named(
-    in_color: Sequence[bool], lines: Sequence[RetouchLine], picture: Picture, retouch: Retouch | None
-) -> Picture:
-    """Return the picture with warnings that name the pages that are not coloured, and those that do not exist."""
+def _with_pages_named(treatment: Treatment, picture: Picture, retouch: Retouch | None) -> Picture:
+    """Return the picture with warnings that name pages: kept ones, doubtful ones, and those that do not exist."""
     warnings = list(picture.warnings)
-    for kept, found in (
-        ("already in colour and kept unchanged: page ", in_color),
-        (f"{LEFT_GREY}: page ", [line.leave_grey for line in lines]),
-    ):
-        if any(found):
-            pages = ", ".join(str(number) for number, is_found in enumerate(found, start=1) if is_found)
-            warnings.append(f"{kept}{pages}")
+    for action, kept in _KEPT.items():
+        if action in treatment.pages:
+            warnings.append(f"{kept} {_numbers(each == action for each in treatment.pages)}")
+    if any(treatment.doubted):
+        where = f" (page {_numbers(treatment.doubted)})" if len(treatment.doubted) > 1 else ""
+        advice = "with --doubtful-color skip or copy, such pictures are not coloured"
+        warnings.append(f"{MIGHT_BE_COLOR}{where}; {advice}")
     if retouch is not None and retouch.last_page > len(picture.frames):
         warnings.append(f"the retouch record names page {retouch.last_page}; the last one is {len(picture.frames)}")
     return replace(picture, warnings=tuple(warnings))
+
+
+def _numbers(is_one: Iterable[bool]) -> str:
+    """Return the numbers of some pages, counted from 1."""
+    return ", ".join(str(number) for number, is_this in enumerate(is_one, start=1) if is_this)
 
 
 def _with_objects_kept(objects: Sequence[Plane | None], picture: Picture) -> Picture:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from colorbatch.records.row import Row
-from colorbatch.run.colorize import IN_COLOR, Recipe
+from colorbatch.records.row import MIGHT_BE_COLOR, Row
+from colorbatch.run.colorize import Recipe
 from colorbatch.run.plan import EarlierOutput, PlannedPicture
+from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store.store import Store
 
 RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
@@ -83,7 +84,7 @@ def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bo
     if earlier.is_salvaged and not recipe.job.salvage:
         return False
     if earlier.status == "skipped":
-        return earlier.reason == IN_COLOR
+        return earlier.reason in (IN_COLOR, MIGHT_BE_COLOR)
     has_output = earlier.output in (planned.output_name, planned.input) and earlier.output_sha256 is not None
     return earlier.status == "done" and has_output
 

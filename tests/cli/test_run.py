@@ -98,6 +98,33 @@ def test_a_terminal_is_told_how_to_colour_what_was_skipped_in_colour() -> None:
     ]
 
 
+def test_pictures_that_might_be_in_colour_are_counted_with_what_to_do(
+    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.full((64, 64, 3), 128, np.uint8)
+    pixels[:32] += np.array([0, 254, 8], np.uint8)  # Cb 4.7 levels above the mean, and as much below
+    pixels[32:] += np.array([0, 2, 248], np.uint8)
+    Image.fromarray(pixels).save(source / "c.png")
+    assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
+    stdout, stderr = capsys.readouterr()
+    assert json.loads(stdout)["doubtful"] == 1
+    sentence = (
+        "1 coloured picture might be a colour photograph: see its warning, or the report, which begins with it; "
+        "with --doubtful-color skip or copy, such pictures are not coloured"
+    )
+    assert sentence in stderr.splitlines()
+    assert command_line("run", "--json", "--model", model_path, source, tmp_path / "out") == 0
+    assert json.loads(capsys.readouterr().out)["doubtful"] == 0  # kept
+    options = ("--doubtful-color", "skip", "--model", model_path)
+    assert command_line("run", "--json", *options, source, tmp_path / "other") == 0
+    stdout, stderr = capsys.readouterr()
+    assert json.loads(stdout)["skip_reasons"] == {"it might be a colour photograph": 1}
+    assert "  1 skipped: it might be a colour photograph" in stderr.splitlines()
+    assert skipped_lines(BatchSummary(skip_reasons={"it might be a colour photograph": 3}), with_hints=True) == [
+        "  3 skipped: it might be a colour photograph (--doubtful-color color colours them too)"
+    ]
+
+
 @pytest.mark.parametrize("is_dry", [False, True])
 def test_strict_match_is_exit_2_and_writes_nothing(
     command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_dry: bool

@@ -124,7 +124,10 @@ def test_bombs_fail_by_themselves_in_2_gib_of_address_space(arena: Arena, megapi
     assert {f"{name}.tif" for name in lying} <= set(failed(ended))
 
 
-@pytest.mark.parametrize("options", [("--salvage",), ("--already-color", "copy"), ("--already-color", "recolor")])
+@pytest.mark.parametrize(
+    "options",
+    [("--salvage",), ("--already-color", "copy"), ("--already-color", "recolor"), ("--doubtful-color", "copy")],
+)
 def test_nor_do_other_options_let_broken_pictures_through_as_bugs(arena: Arena, options: tuple[str, ...]) -> None:
     placed(arena, dict(kinds.flips({**kinds.whole(), **kinds.refused()}, 130, 77)))
     arena.run(*options, codes={0, 1})

@@ -146,6 +146,16 @@ def test_of_a_picture_with_colours_the_luma_is_shown(
     assert np.abs(original.image.astype(int) - expected[..., None]).max() <= 1
 
 
+def test_of_a_picture_that_might_be_in_colour_the_label_says_so(
+    model_path: Path, sheets: list[tuple[Sequence[str], list[list[Cell]]]]
+) -> None:
+    pixels = np.full((64, 64, 3), 128, np.uint8)
+    pixels[:32] += np.array([0, 254, 8], np.uint8)  # Cb 4.7 levels above the mean, and as much below
+    pixels[32:] += np.array([0, 2, 248], np.uint8)
+    preview(png_of(Image.fromarray(pixels)), "a.png", Choices([str(model_path)]), provider="cpu")
+    assert sheets[0][1][0][0].label == ["the original's luma (might be in colour)"]
+
+
 def test_something_in_colour_is_kept_as_in_a_run(
     model_path: Path, sheets: list[tuple[Sequence[str], list[list[Cell]]]]
 ) -> None:

@@ -84,3 +84,35 @@ def test_the_measures_of_a_picture_worked_by_hand() -> None:
     found = measure_tone(luma.ravel(), chroma.reshape(2, -1))
     assert found.along == pytest.approx(10, abs=0.5)
     assert found.across == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("cb", "expected"),
+    [(4.2, (False, False)), (4.7, (False, True)), (5.4, (True, False))],  # the limits are 4.5 and 5
+)
+def test_a_picture_near_the_limit_is_doubtful(cb: float, expected: tuple[bool, bool]) -> None:
+    """Half of one luma is Cb +x, half Cb -x (in levels): x is left, all along one line."""
+    offset = np.array([0.0, -0.344136 * cb, 1.772 * cb])
+    pixels = np.full((64, 64, 3), 128 * 257.0)
+    pixels[:32] += offset * 257
+    pixels[32:] -= offset * 257
+    found = find_own_color(np.round(pixels).astype(np.uint16))
+    assert (found.is_widespread, found.is_doubtful) == expected
+
+
+def test_a_second_direction_of_chroma_makes_a_picture_doubtful_sooner() -> None:
+    """Four quarters of one luma: Cb +2 or -2, Cr +x or -x: x across, below 1.1, up to 1.5, and beyond."""
+    for cr, expected in ((1.0, (False, False)), (1.3, (False, True)), (1.7, (True, False))):
+        pixels = np.full((64, 64, 3), 128 * 257.0)
+        for rows, sign in ((slice(32), 1), (slice(32, 64), -1)):
+            pixels[rows] += sign * np.array([0.0, -0.344136 * 2, 1.772 * 2]) * 257
+        for columns, sign in ((slice(32), 1), (slice(32, 64), -1)):
+            pixels[:, columns] += sign * np.array([1.402 * cr, -0.714136 * cr, 0.0]) * 257
+        found = find_own_color(np.round(pixels).astype(np.uint16))
+        assert (found.is_widespread, found.is_doubtful) == expected
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_an_evenly_toned_photograph_is_not_doubtful(photograph: Image.Image, tone: str) -> None:
+    black, middle, white = TONES[tone]
+    assert not find_own_color(np.asarray(ImageOps.colorize(photograph, black, white, middle))).is_doubtful

@@ -25,7 +25,7 @@ from colorbatch.inference.session import Session
 from colorbatch.operations.audit import audit_batch
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.state_folder import STATE_FOLDER
-from colorbatch.run import batch, colorize
+from colorbatch.run import batch, colorize, treatment
 from colorbatch.run.engines import local
 
 
@@ -225,7 +225,7 @@ def test_pictures_in_colour_are_left_alone(colour_source: Path, tmp_path: Path, 
     summary = batch.run_batch(job)
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, 0)
     found = rows(job.output)
-    assert found["colour.png"]["reason"] == colorize.IN_COLOR
+    assert found["colour.png"]["reason"] == treatment.IN_COLOR
     assert found["colour.png"]["input_sha256"] is not None
     assert list(tree(job.output)) == ["grey.png"]
     before = (job.output / MANIFEST_NAME).read_bytes()

@@ -198,6 +198,7 @@ def test_an_altered_output_is_made_again_with_a_warning(job: LocalJob) -> None:
         {"options": ColorOptions(working_size=64)},
         {"options": ColorOptions(tta=True)},
         {"already_color": "recolor"},
+        {"doubtful_color": "skip"},
         {"digital_source_type": "algorithmicallyEnhanced"},
         {"digital_source_type": None},
         {"jpeg_luma": "reencoded"},

@@ -1,6 +1,7 @@
 """One source to its output in memory."""
 
 import hashlib
+import json
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -8,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 
 from colorbatch.errors import UnsupportedPictureError
 from colorbatch.formats import mark
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.job import BatchJob
-from colorbatch.run.colorize import IN_COLOR, OBJECTS_KEPT, UNMARKED, Encoded, NoOutput, Recipe, colorize_source
+from colorbatch.records.row import MIGHT_BE_COLOR
+from colorbatch.run.colorize import OBJECTS_KEPT, UNMARKED, Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.treatment import IN_COLOR
 from colorbatch.stages import StageTimer
 
 PLANNED = PlannedPicture("scan.png", "scan.png", "scan.png")
@@ -29,6 +33,14 @@ def in_color() -> bytes:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:32, :, 0], pixels[32:, :, 1], pixels[:, 32:, 2] = 200, 102, 90
     return encoded(Image.fromarray(pixels))
+
+
+def doubtful() -> NDArray[np.uint8]:
+    """A picture of one luma whose Cb is 4.7 levels above or below the mean: between 4.5 and 5."""
+    pixels = np.full((64, 64, 3), 128, np.uint8)
+    pixels[:32] += np.array([0, 254, 8], np.uint8)  # 254 is -2
+    pixels[32:] += np.array([0, 2, 248], np.uint8)
+    return pixels
 
 
 def encoded(image: Image.Image) -> bytes:
@@ -74,6 +86,57 @@ def test_a_picture_in_colour_is_skipped_copied_or_coloured_again(colorizer: Colo
     again = colorize_source(in_color(), PLANNED, recipe_of(colorizer, already_color="recolor"), colorizer, StageTimer())
     assert isinstance(again, Encoded)
     assert again.content != in_color()
+
+
+def test_a_picture_that_might_be_in_colour_is_coloured_with_a_warning_skipped_or_copied(colorizer: Colorizer) -> None:
+    source = encoded(Image.fromarray(doubtful()))
+
+    def result_with(**changes: object) -> Encoded | NoOutput:
+        return colorize_source(source, PLANNED, recipe_of(colorizer, **changes), colorizer, StageTimer())
+
+    warning = "it might be a colour photograph; with --doubtful-color skip or copy, such pictures are not coloured"
+    for already in ("skip", "copy"):
+        coloured = result_with(already_color=already)
+        assert isinstance(coloured, Encoded)
+        assert coloured.content != source
+        assert (coloured.row.status, coloured.row.reason, coloured.row.warnings) == ("done", "", (warning,))
+        assert coloured.row.might_be_color
+    skipped = result_with(doubtful_color="skip", already_color="copy")
+    assert isinstance(skipped, NoOutput)
+    assert (skipped.row.status, skipped.row.reason) == ("skipped", "it might be a colour photograph")
+    copied = result_with(doubtful_color="copy")
+    assert isinstance(copied, Encoded)
+    assert copied.content == source
+    assert copied.row.reason == "it might be a colour photograph, copied unchanged"
+    for unasked in (result_with(already_color="recolor"), result_with(already_color="recolor", doubtful_color="skip")):
+        assert isinstance(unasked, Encoded)
+        assert unasked.content != source
+        assert not unasked.row.might_be_color
+    assert not any(result.row.might_be_color for result in (skipped, copied))
+
+
+def test_of_a_tiff_the_pages_that_might_be_in_colour_are_named_or_kept(colorizer: Colorizer) -> None:
+    buffer = BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(doubtful()[..., 1], photometric="minisblack", metadata=None)
+        writer.write(doubtful(), photometric="rgb", metadata=None)
+    planned = PlannedPicture("scan.tif", "scan.tif", "scan.tif")
+    found = {
+        choice: colorize_source(
+            buffer.getvalue(), planned, recipe_of(colorizer, doubtful_color=choice), colorizer, StageTimer()
+        )
+        for choice in ("color", "skip", "copy")
+    }
+    for choice, warning in {
+        "color": f"{MIGHT_BE_COLOR} (page 2); with --doubtful-color skip or copy, such pictures are not coloured",
+        "skip": "perhaps in colour and kept unchanged: page 2",
+        "copy": "perhaps in colour and kept unchanged: page 2",
+    }.items():
+        result = found[choice]
+        assert isinstance(result, Encoded)
+        assert result.row.warnings == (warning,)
+        with tifffile.TiffFile(BytesIO(result.content)) as output:
+            assert np.array_equal(output.pages[1].asarray(), doubtful()) is (choice != "color")
 
 
 def stamped() -> Image.Image:
@@ -133,6 +196,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(colorizer:
     ("changes", "is_other"),
     [
         ({"already_color": "copy"}, True),
+        ({"doubtful_color": "copy"}, True),
         ({"jpeg_luma": "reencoded"}, True),
         ({"digital_source_type": None}, True),
         ({"jobs": 7}, False),
@@ -146,3 +210,19 @@ def test_settings_are_those_that_decide_an_output(
 ) -> None:
     usual, other = recipe_of(colorizer), recipe_of(colorizer, **changes)
     assert (usual.settings_sha256 != other.settings_sha256) is is_other
+
+
+def test_the_default_settings_have_the_hash_of_older_versions(colorizer: Colorizer) -> None:
+    """Options that came later are hashed only where they are used, so that older outputs are kept."""
+    recipe = recipe_of(colorizer)
+    settings = {
+        "working_size": recipe.options.working_size,
+        "vividness": recipe.options.vividness,
+        "strength": 1.0,
+        "tta": False,
+        "already_color": "skip",
+        "jpeg_luma": "exact",
+        "digital_source_type": "compositeWithTrainedAlgorithmicMedia",
+    }
+    expected = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    assert recipe.settings_sha256 == expected

@@ -211,12 +211,13 @@ def test_a_source_is_not_read_where_the_recipe_or_its_etag_decides(executor: Thi
     assert decide(planned, row, executor.recipe, evidence) == Remake("recipe")
 
 
-def test_a_decision_that_there_is_no_output_is_kept(executor: ThisProcess) -> None:
+@pytest.mark.parametrize("reason", ["it is in colour already", "it might be a colour photograph"])
+def test_a_decision_that_there_is_no_output_is_kept(executor: ThisProcess, reason: str) -> None:
     planned = PlannedPicture("a.png", "a.png", "a.png", bytes=5)
     row = Row(
         "a.png",
         status="skipped",
-        reason="it is in colour already",
+        reason=reason,
         input_sha256="0" * 64,
         input_bytes=5,
         model_sha256=executor.recipe.model.sha256,

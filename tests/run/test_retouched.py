@@ -24,8 +24,8 @@ from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.merge import join_shards
 from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.run.batch import run_batch
-from colorbatch.run.colorize import LEFT_GREY
 from colorbatch.run.forecast import forecast
+from colorbatch.run.treatment import LEFT_GREY
 from colorbatch.shard import Shard
 
 GREEN = {"x": 0.5, "y": 0.5, "radius": 0.5, "color": "#00a000"}

@@ -21,9 +21,9 @@ const MARKS = {
 };
 const CONCERNS = {
   "unsure of its colours": "the model is unsure of its colours",
-  "low contrast": "low contrast",
+  purple: "purple: the mean of red and blue, if the model hesitated between them",
+  stains: "colours that change where nothing else does",
   "more colourful than the rest": "more colourful than the rest",
-  "paler than the rest": "paler than the rest",
   "colours cut off": "strong colours clipped at the limits of RGB",
   "flat colour": "a large area of one strong colour",
 };
@@ -393,7 +393,6 @@ function factsOf(picture) {
     ["Size", size && `${size}${picture.frames > 1 ? `, page 1 of ${picture.frames}` : ""}`],
     ["Bit depth", picture.bits && `${picture.bits} bits per channel`],
     ["File size of the source", picture.input_bytes && bytes(picture.input_bytes)],
-    ["Contrast", picture.contrast],
     ["Colourfulness", picture.colourfulness],
     ["Confidence", picture.confidence],
     ["Model", maker.model],
