@@ -1,12 +1,21 @@
 """Picture files: recognised by their content, decoded into frames, and encoded without losing their metadata."""
 
-from colorbatch.formats.codec import SALVAGED, decode, decoded_bytes, encode, needs_transcoder, with_coded_luma
+from colorbatch.formats.codec import (
+    SALVAGED,
+    decode,
+    decode_reduced,
+    decoded_bytes,
+    encode,
+    needs_transcoder,
+    with_coded_luma,
+)
 from colorbatch.formats.kinds import PICTURE_EXTENSIONS, output_extension, sniff
 
 __all__ = [
     "PICTURE_EXTENSIONS",
     "SALVAGED",
     "decode",
+    "decode_reduced",
     "decoded_bytes",
     "encode",
     "needs_transcoder",

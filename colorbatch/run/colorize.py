@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
+from typing import Literal
 
 from colorbatch.formats import decode, encode, mark, with_coded_luma
 from colorbatch.inference.colorizer import Colorizer
@@ -13,7 +14,7 @@ from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.own_color import find_own_color
-from colorbatch.pixels.picture import Frame, Picture
+from colorbatch.pixels.picture import Frame, Picture, Pixels
 from colorbatch.records.row import Row
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
@@ -21,6 +22,7 @@ from colorbatch.text import to_utf_8
 from colorbatch.version import __version__
 
 IN_COLOR = "it is in colour already"
+COPIED = f"{IN_COLOR}, copied unchanged"
 OBJECTS_KEPT = "something in colour, such as a stamp or a colour chart, was kept as it is"
 UNMARKED = "without a mark, as requested with --no-mark"
 
@@ -65,6 +67,30 @@ class NoOutput:
     """Row that states the reason."""
 
 
+Action = Literal["colour", "copy", "skip"]
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What becomes of a decoded source, given the colours that it has."""
+
+    action: Action
+    in_color: Sequence[bool]
+    """Whether each page is in colour, so that it is not coloured."""
+    objects: Sequence[Plane | None]
+    """Weights of what is in colour on each page, as :class:`~colorbatch.pixels.own_color.OwnColor` has them."""
+
+
+def treatment_of(pages: Sequence[Pixels], job: BatchJob) -> Treatment:
+    """Decide what becomes of a source with these pages, grey ``[H, W]`` or RGB ``[H, W, 3]``."""
+    found = [find_own_color(pixels) for pixels in pages]
+    objects = [each.objects for each in found]
+    if job.already_color == "recolor":
+        return Treatment("colour", [False] * len(found), objects)
+    in_color = [each.is_widespread for each in found]
+    return Treatment(job.already_color if all(in_color) else "colour", in_color, objects)
+
+
 def colorize_source(
     data: bytes, planned: PlannedPicture, recipe: Recipe, colorizer: Colorizer, stages: StageTimer
 ) -> Encoded | NoOutput:
@@ -91,19 +117,18 @@ def colorize_source(
         model_sha256=recipe.model.sha256,
         settings_sha256=recipe.settings_sha256,
     )
-    own_colors = [find_own_color(frame.pixels) for frame in picture.frames]
-    in_color = [found.is_widespread and job.already_color != "recolor" for found in own_colors]
-    if all(in_color):
-        if job.already_color == "skip":
-            return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
-        row = replace(row, reason=f"{IN_COLOR}, copied unchanged")
+    treatment = treatment_of([frame.pixels for frame in picture.frames], job)
+    if treatment.action == "skip":
+        return NoOutput(replace(row, status="skipped", reason=IN_COLOR, warnings=picture.warnings))
+    if treatment.action == "copy":
+        row = replace(row, reason=COPIED)
         name, content = planned.input, data
     else:
-        picture = _with_objects_kept([found.objects for found in own_colors], picture)
+        picture = _with_objects_kept(treatment.objects, picture)
         with stages.timed("network") as cost:
             coloured = colorizer.predict(picture)
             cost.megabytes = sum(frame.chroma.nbytes for frame in coloured.frames if frame.chroma is not None) / 1e6
-        picture = _keep_color_pages(in_color, picture, coloured)
+        picture = _keep_color_pages(treatment.in_color, picture, coloured)
         with stages.timed("encode"):
             if _copies_luma(job, picture):
                 picture = with_coded_luma(picture, data)
