@@ -23,7 +23,7 @@ from colorbatch.store.store import Store
 
 SHORT_SIDE = 128
 """Minimum short side in pixels of a reduced picture."""
-CHROMA_FACTORS = 0.6, 0.85, 1.15
+CHROMA_FACTORS = 0.6, 1.25
 """Factors of chroma with which a reduced picture has to decide alike. Weaker colours are tried further, since the
 decision changes twice on the way to grey where something small is in colour (:mod:`colorbatch.pixels.own_color`)."""
 _COPIES = 2

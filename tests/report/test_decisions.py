@@ -62,7 +62,7 @@ def test_marks_become_lines_for_each_page_with_names_of_any_kind(browser: Browse
             mark(page, name, "grey").click()
         mark(page, "a.png", "redo").click()
         mark(page, "b.png", "good").click()
-        expect(page.locator("#decided")).to_have_text("7 not yet saved in the output folder.")
+        expect(page.locator("#decided")).to_have_text("7 decisions not yet in the output folder.")
         found = entries(saved(page))
     assert found.pop(("a.png", 1)) == {"schema": 1, "input": "a.png", "page": 1, "vividness": 0.4}
     pages = {(name, 1) for name in INPUTS[2:]} | {("c.tif", 2)}

@@ -201,7 +201,8 @@ function bytesOf(text) {
 
 function showDecisions() {
   const { pictureCount } = decided();
-  byId("decided").textContent = `${numbers.format(pictureCount)} not yet saved in the output folder.`;
+  const noun = pictureCount === 1 ? "decision" : "decisions";
+  byId("decided").textContent = `${numbers.format(pictureCount)} ${noun} not yet in the output folder.`;
   byId("decisions-command").textContent = commandOf();
   byId("decisions").hidden = pictureCount === 0;
 }
