@@ -173,7 +173,7 @@ function decided() {
     for (const page of pagesOf(picture)) {
       const record = recordOfPage.get(keyOf(picture.input, page));
       const before = record?.entry ?? { schema: SCHEMA, input: picture.input, page };
-      if (decision.every(([name, value]) => before[name] === value)) continue;
+      if (decision.every(([name, value]) => (before[name] ?? false) === value)) continue;
       isChanged = true;
       const line = asciiOf({ ...before, ...Object.fromEntries(decision) });
       if (record) changed.set(record, line);
