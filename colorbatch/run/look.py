@@ -21,8 +21,8 @@ from colorbatch.run.output import read_source
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.store.store import Store
 
-SHORT_SIDE = 128
-"""Minimum short side in pixels of a reduced picture."""
+SHORT_SIDE = 256
+"""Minimum short side in pixels of a reduced picture: of smaller ones, deciding takes longer than decoding the whole."""
 CHROMA_FACTORS = 0.6, 1.25
 """Factors of chroma with which a reduced picture has to decide alike. Weaker colours are tried further, since the
 decision changes twice on the way to grey where something small is in colour (:mod:`colorbatch.pixels.own_color`)."""

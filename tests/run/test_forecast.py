@@ -8,7 +8,7 @@ from helpers import LocalJob
 from PIL import Image
 
 from colorbatch.job import AlreadyColor, ColorOptions
-from colorbatch.run import batch
+from colorbatch.run import batch, look
 from colorbatch.run.forecast import forecast
 
 
@@ -57,8 +57,9 @@ def test_pictures_that_cannot_be_coloured_do_not_spoil_it(job: LocalJob) -> None
 
 
 @pytest.fixture
-def mixed(tmp_path: Path, model_path: Path) -> LocalJob:
+def mixed(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalJob:
     """Sources in colour, toned, grey and broken, of several formats; the large ones are looked at reduced."""
+    monkeypatch.setattr(look, "SHORT_SIDE", 128)
     source = tmp_path / "mixed"
     source.mkdir()
     small = np.random.default_rng(1).integers(60, 196, (4, 5, 3), dtype=np.uint8)

@@ -74,6 +74,11 @@ def decoded_whole(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return seen
 
 
+@pytest.fixture(autouse=True)
+def small_are_reduced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "SHORT_SIDE", 128)
+
+
 def test_clear_cases_are_decided_without_decoding_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = decoded_whole(monkeypatch)
     assert look.action_for(jpeg(colors(1)), JOB) == "skip"
