@@ -113,6 +113,7 @@ def test_a_look_says_which_pictures_are_in_colour_or_broken(
     assert failed.startswith("failed\tc.png\tdamaged or truncated")
     assert stderr.startswith("3 sources: 1 to colour, 0 to colour again because they or the settings changed, 0 kept, ")
     assert "\n  This is as far as a look finds: " in stderr
+    assert "look = " not in stderr
     assert command_line(*command, "--json", "--already-color", "copy") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["looked_at"] is True
