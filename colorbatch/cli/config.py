@@ -36,6 +36,10 @@ def effective_config(ctx: click.Context) -> Path | None:
     return path
 
 
+_NO_SETTINGS = ("dry_run", "look")
+"""Options that are no settings of a run."""
+
+
 def effective_settings(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
     """Return the value and the origin of every option of a command."""
     words = {ParameterSource.COMMANDLINE: "command line", ParameterSource.DEFAULT_MAP: "config file"}
@@ -45,7 +49,7 @@ def effective_settings(ctx: click.Context) -> Mapping[str, tuple[str, str]]:
             words.get(ctx.get_parameter_source(option.name), "default"),  # type: ignore[arg-type]
         )
         for option in _options(ctx)
-        if option.name in ctx.params and option.name != "dry_run"
+        if option.name in ctx.params and option.name not in _NO_SETTINGS
     }
 
 

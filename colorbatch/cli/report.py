@@ -38,7 +38,8 @@ def command(
     """Write OUTPUT/colorbatch-report/index.html: every picture before and after, with its row and what failed.
 
     OUTPUT is an output folder of colorbatch run, which may still be running. The page needs no network and no server.
-    It shows which pictures to check first and keeps your marks, which you can save as lists for colorbatch run --only.
+    It shows which pictures to check first and keeps your marks, which you can save as decisions that every later run
+    follows, or as lists for colorbatch run --only.
 
     \b
     Example:

@@ -38,6 +38,7 @@ _GROUPS = {
         "--doubtful-color",
         "--report",
         "--dry-run",
+        "--look",
         "--quiet",
         "--verbose",
     ),
@@ -199,6 +200,9 @@ _GROUPS = {
 )
 @click.option("--report", is_flag=True, help="Write a page that shows each picture before and after.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and how long it would take; write nothing.")
+@click.option(
+    "--look", is_flag=True, help="With --dry-run: open every picture, to find those in colour and broken ones."
+)
 @options.log_file_option
 @config_option
 @options.json_option
@@ -220,6 +224,7 @@ def command(
     num_gpus_per_worker: float | None,
     report: bool,
     dry_run: bool,
+    look: bool,
     log_file: Path | None,
     as_json: bool,
     quiet: bool,
@@ -276,11 +281,13 @@ def command(
             "a report cannot be written to an object store",
             advice="Copy the output to a local folder, and run colorbatch report there.",
         )
+    if look and not dry_run:
+        raise UsageError("--look needs --dry-run", advice="A run looks at every picture anyway.")
     if dry_run:
         from colorbatch.cli.plan import show_plan
 
         terminal.set_up_logging(verbose=verbose, quiet=quiet)
-        show_plan(job, effective_settings(ctx), as_json=as_json, quiet=quiet)
+        show_plan(job, effective_settings(ctx), look=look, as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
     if report and isinstance(job.output, Path):

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import tifffile
@@ -24,7 +25,7 @@ from colorbatch.formats import (
     tiff_directory,
     webp,
 )
-from colorbatch.formats.decoders import DECODERS, decode_image, open_image
+from colorbatch.formats.decoders import DECODERS, REDUCTION, Decoder, decode_image, decode_jpeg, open_image
 from colorbatch.formats.kinds import SNIFFED, Kind, sniff
 from colorbatch.formats.outdated import REGIONS_DROPPED
 from colorbatch.formats.tiff_metadata import PageTags
@@ -49,6 +50,42 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
         UnsupportedPictureError: a kind that would lose something, or more pixels than allowed.
 
     """
+    kind = _kind_of(data)
+    return _decode_or_salvage(data, kind, DECODERS.get(kind.name, decode_image), max_megapixels, salvage=salvage)
+
+
+def decode_reduced(
+    data: bytes, short_side: int, max_megapixels: float = BatchJob.max_megapixels, *, salvage: bool = False
+) -> Picture | None:
+    """Decode a file at a reduced size, only to look at it; ``None``: its format or its size does not allow that.
+
+    A large JPEG is decoded at an eighth of its size. All of its coded data is read, so that the same files fail as with
+    :func:`decode`. Other formats are not: the reduced pages of a TIFF are pictures of their own, which need not be like
+    the whole.
+
+    Args:
+        data: the file.
+        short_side: minimum short side of the result in pixels.
+        max_megapixels: as for :func:`decode`.
+        salvage: as for :func:`decode`.
+
+    Raises:
+        UnreadablePictureError, UnsupportedPictureError: as :func:`decode`.
+
+    """
+    kind = _kind_of(data)
+    if kind.name != "JPEG" or jpeg.short_side_of(data) < short_side * REDUCTION:
+        return None
+    return _decode_or_salvage(data, kind, partial(decode_jpeg, is_reduced=True), max_megapixels, salvage=salvage)
+
+
+def _kind_of(data: bytes) -> Kind:
+    """Return the kind of a picture file.
+
+    Raises:
+        UnreadablePictureError, UnsupportedPictureError: it is of none.
+
+    """
     if not data:
         raise UnreadablePictureError("the file is empty", advice=UnreadablePictureError.without_salvage)
     kind = sniff(data[:SNIFFED])
@@ -56,15 +93,19 @@ def decode(data: bytes, max_megapixels: float = BatchJob.max_megapixels, *, salv
         raise UnreadablePictureError("the file has only zero bytes")
     if kind is None:
         raise _not_a_picture(data[:TYPE_SNIFFED])
+    return kind
+
+
+def _decode_or_salvage(data: bytes, kind: Kind, decoder: Decoder, max_megapixels: float, *, salvage: bool) -> Picture:
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower; ours is checked before a pixel is decoded
     try:
         with TRUNCATED_SWITCH.off():
-            return _decode(data, kind, max_megapixels)
+            return _decode(data, kind, decoder, max_megapixels)
     except UnreadablePictureError as error:
         if not salvage:
             raise
         with TRUNCATED_SWITCH.on():
-            picture = _decode(data, kind, max_megapixels)
+            picture = _decode(data, kind, decoder, max_megapixels)
         jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
         return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
 
@@ -81,9 +122,9 @@ def _not_a_picture(head: bytes) -> PictureError:
     )
 
 
-def _decode(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+def _decode(data: bytes, kind: Kind, decoder: Decoder, max_megapixels: float) -> Picture:
     try:
-        return DECODERS.get(kind.name, decode_image)(data, kind, max_megapixels)
+        return decoder(data, kind, max_megapixels)
     except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError as error:

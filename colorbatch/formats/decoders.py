@@ -37,6 +37,8 @@ from colorbatch.pixels.metadata import Metadata, Turn, current_exif, oriented_ex
 from colorbatch.pixels.picture import Frame, JpegOrigin, MaskPage, Picture, Pixels
 from colorbatch.pixels.toning import is_neutral
 
+REDUCTION = 8
+"""Divisor of the size of a reduced JPEG."""
 _JPEG_BITS = 8
 """Most bits per channel of a JPEG that is decoded, and of those that are written."""
 
@@ -64,7 +66,8 @@ def decode_image(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
     return Picture((make_frame(stored, warnings),), kind.written_as, warnings=tuple(warnings))
 
 
-def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
+def decode_jpeg(data: bytes, kind: Kind, max_megapixels: float, *, is_reduced: bool = False) -> Picture:
+    """Decode a JPEG, in full or at an eighth of its size: of each block, libjpeg then computes the mean alone."""
     warnings: list[str] = []
     if (bits := jpeg.bits_of(data)) > _JPEG_BITS:
         raise UnsupportedPictureError(f"a JPEG of {bits} bits", advice="Convert a copy to TIFF or PNG.")
@@ -74,6 +77,8 @@ def _decode_jpeg(data: bytes, kind: Kind, max_megapixels: float) -> Picture:
             image.decodermaxblock = len(data)  # libjpeg reads such codes only in one piece
         elif not ImageFile.LOAD_TRUNCATED_IMAGES and jpeg_end.has_lost_data(_jpeg_without_metadata(data)):
             raise UnreadablePictureError("damaged or truncated: zero bytes stand in place of a part of its coded data")
+        if is_reduced:
+            image.draft(None, (image.width // REDUCTION, image.height // REDUCTION))
         image.load()
         pixels, alpha = planes_of(image)
         table = jpeg.luma_table_of(image)
@@ -279,8 +284,11 @@ def _jpeg_without_metadata(data: bytes) -> bytes:
     return jpeg_end.with_height(jpeg_metadata.without_metadata(data))
 
 
-DECODERS: dict[str, Callable[[bytes, Kind, float], Picture]] = {
-    "JPEG": _decode_jpeg,
+Decoder = Callable[[bytes, Kind, float], Picture]
+"""Decodes a file of a kind, of no more than so many megapixels."""
+
+DECODERS: dict[str, Decoder] = {
+    "JPEG": decode_jpeg,
     "PNG": _decode_png,
     "TIFF": _decode_tiff,
     "RAW": _decode_raw,

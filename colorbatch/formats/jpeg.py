@@ -36,6 +36,8 @@ _FINE_QUALITY = 99
 """Quality of libjpeg whose table also has no step of more than 2."""
 _DAMAGES = (ValueError, IndexError, OSError, struct.error, imagecodecs.Jpeg8Error)
 """What reading a damaged file raises."""
+_FRAME_SIZE = 5
+"""Bytes of the header of a frame up to its height and width."""
 _MAX_SEGMENT_BYTES = 65_533
 _MAX_XMP_BYTES = 65_400
 """Maximum number of bytes of a packet, or of a part of one, in a segment that also holds its header."""
@@ -66,6 +68,12 @@ def bits_of(data: bytes) -> int:
     """Return the bits per sample of a JPEG file (ITU-T T.81, section B.2.2); 8 if that is unreadable."""
     _, content = _frame_of(data)
     return content[0] if content else 8
+
+
+def short_side_of(data: bytes) -> int:
+    """Return the shorter side of a JPEG file in pixels (ITU-T T.81, section B.2.2); 0 if its frame does not say it."""
+    _, content = _frame_of(data)
+    return min(struct.unpack_from(">HH", content, 1)) if len(content) >= _FRAME_SIZE else 0
 
 
 def has_chroma(data: bytes) -> bool:

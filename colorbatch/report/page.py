@@ -12,8 +12,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from colorbatch.inference.model_file import built_in_models
+from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.records.row import Row
 from colorbatch.report import previews, scores
+from colorbatch.report.decisions import OWN_MODEL
 from colorbatch.report.overview import Overview
 from colorbatch.report.previews import Preview
 from colorbatch.text import printable, to_utf_8
@@ -76,6 +79,10 @@ class Subject:
     """Relative reference from the page to the sources; ``None``: not given."""
     shell_paths: Mapping[str, str]
     """Absolute paths, quoted for the shell, of the ``output`` and of the ``source`` if it is given."""
+    model: str
+    """Value of ``--model`` for a run with the model of the batch; empty: it need not be given."""
+    retouch_lines: Sequence[str]
+    """Lines of the retouch record of the output folder."""
     unfinished: bool
     """Whether a run is in progress or was killed."""
     without_row: int | None
@@ -131,6 +138,10 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
         "batch": subject.batch,
         "title": printable(subject.title),
         "shell_paths": subject.shell_paths,
+        "model": subject.model,
+        "models": sorted(built_in_models()),
+        "is_windows": os.name == "nt",
+        "retouch": subject.retouch_lines,
         "makers": [dict(zip(_SHARED_FIELDS, maker, strict=True)) for maker in makers],
         "pictures": pictures,
     }
@@ -145,6 +156,8 @@ def render(shown: Sequence[Shown], overview: Overview, subject: Subject) -> byte
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # and unsorted keys
     page = environment.get_template("index.html").render(
         subject=subject,
+        retouch_name=RETOUCH_NAME,
+        own_model=OWN_MODEL,
         overview=overview,
         failures=overview.failures[:_FAILURES_SHOWN],
         data=data_of(shown, subject),

@@ -12,7 +12,7 @@ from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import is_unfinished, is_unmerged, refuse_without_rows, rows_of
 from colorbatch.records.row import Row
-from colorbatch.report import page, previews
+from colorbatch.report import decisions, page, previews
 from colorbatch.report.folder import held_folder, remove_all_but
 from colorbatch.report.overview import overview_of
 from colorbatch.report.previews import Place, Preview
@@ -59,7 +59,8 @@ def write_report(
         progress: receives updates.
 
     Raises:
-        UsageError: a folder does not exist, has no manifest, or has something else in the place of the report.
+        UsageError: a folder does not exist, has no manifest, has something else in the place of the report, or a
+            retouch record that cannot be read.
         OutputInUseError: another report is being written there.
         OutputUnwritableError: the report cannot be written.
 
@@ -81,6 +82,8 @@ def write_report(
             batch=batch,
             source=None if source is None else page.source_reference(source, report),
             shell_paths=_shell_paths(folder, source),
+            model=decisions.model_of(rows),
+            retouch_lines=decisions.retouch_lines(folder),
             unfinished=is_unfinished(output) or is_unmerged(output),
             without_row=None if planned is None else len(planned - {row.input for row in rows}),
         )

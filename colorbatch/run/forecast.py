@@ -3,17 +3,20 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from colorbatch.errors import PictureError
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.job import BatchJob
+from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import rows_of
 from colorbatch.records.retouch import retouches_of
 from colorbatch.run.colorize import Encoded, Recipe, colorize_source
-from colorbatch.run.engines.local import open_session, workers_of
+from colorbatch.run.engines.local import budgets_of, open_session, waiting_threads, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
+from colorbatch.run.look import Seen, look_at
 from colorbatch.run.output import Run, refuse_unsupported_times
 from colorbatch.run.parts import parts_of
 from colorbatch.run.plan import PlannedPicture, plan_batch
@@ -26,17 +29,22 @@ _MAX_TRIALS = 12
 _TRIAL_SECONDS = 10.0
 """Time after which no further trial is started."""
 
-Prospect = Literal["colour", "again", "kept", "skipped", "failed"]
-"""``again``: an output of another model, other settings, or another state of the source exists."""
+Prospect = Literal["colour", "again", "copied", "kept", "skipped", "failed"]
+"""``again``: an output of another model, other settings, or another state of the source exists; ``copied``: the source
+is in colour, which only a look finds, or left grey."""
+_TO_COLOR = ("colour", "again")
+_Prospective = tuple[PlannedPicture, Prospect]
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What a run would do."""
 
-    pictures: Sequence[tuple[PlannedPicture, Prospect]]
+    pictures: Sequence[_Prospective]
+    is_looked_at: bool
+    """Whether the sources to colour were looked at, so that those in colour and broken ones are known."""
     bytes_to_read: int
-    """Total size of the sources to colour."""
+    """Total size of the sources to colour or to copy."""
     tried: int
     """Number of pictures that the estimate is based on."""
     seconds: float | None
@@ -57,11 +65,16 @@ class _Trial:
     bytes_written: int
 
 
-def forecast(job: BatchJob) -> Forecast:
+def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | None = None) -> Forecast:
     """Plan a run, and colour a few of its pictures in memory to estimate how long it would take.
 
     Whether an earlier output would be kept is determined from the manifest and from sizes and times of files, without
     reading them.
+
+    Args:
+        job: the run.
+        look: open every source to colour, to find those that are in colour or cannot be read.
+        progress: receives updates while sources are looked at.
 
     Raises:
         ColorbatchError: as :func:`colorbatch.run.batch.run_batch`.
@@ -87,13 +100,16 @@ def forecast(job: BatchJob) -> Forecast:
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
     recipes = {each.input: part.recipe for part in parts_of(run.recipe, plan) for each in part.plan}
     pictures = [_with_prospect(each, replace(run, recipe=recipes[each.input])) for each in plan]
-    to_color = [each for each, prospect in pictures if prospect in ("colour", "again")]
+    if look:
+        pictures = _looked_at(pictures, run, progress or SilentProgress())
+    to_color = [each for each, prospect in pictures if prospect in (*_TO_COLOR, "copied")]
     to_read = sum(each.bytes for each in to_color)
     trials = list(_trials(to_color, run, colorizer))
     trial_bytes = sum(each.bytes_read for each in trials)
     seconds = sum(each.seconds for each in trials) / workers_of(job)
     return Forecast(
         pictures=pictures,
+        is_looked_at=look,
         bytes_to_read=to_read,
         tried=len(trials),
         seconds=seconds * to_read / trial_bytes if trial_bytes else None,
@@ -105,7 +121,7 @@ def forecast(job: BatchJob) -> Forecast:
     )
 
 
-def _with_prospect(planned: PlannedPicture, run: Run) -> tuple[PlannedPicture, Prospect]:
+def _with_prospect(planned: PlannedPicture, run: Run) -> _Prospective:
     if planned.verdict != "colour":
         return planned, planned.verdict
     match decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output)):
@@ -115,6 +131,47 @@ def _with_prospect(planned: PlannedPicture, run: Run) -> tuple[PlannedPicture, P
             return planned, "kept"
         case Remake(reason):
             return planned, "colour" if reason == "new" else "again"
+
+
+def _looked_at(pictures: Sequence[_Prospective], run: Run, progress: ProgressReporter) -> list[_Prospective]:
+    """Return the pictures with what a look at those to colour finds."""
+    workers = workers_of(run.recipe.job)
+    threads = workers + waiting_threads(workers, is_remote=run.source.is_remote)
+    memory, _ = budgets_of(run)
+    to_see = [planned for planned, prospect in pictures if prospect in _TO_COLOR]
+
+    def look(planned: PlannedPicture) -> Seen:
+        with progress.working_on(planned.input):
+            return look_at(planned, run.source, run.recipe.job, memory)
+
+    seen: dict[str, Seen] = {}
+    progress.begin(len(to_see), "Looking", sum(each.bytes for each in to_see))
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+    try:
+        for planned, found in zip(to_see, pool.map(look, to_see), strict=True):
+            seen[planned.input] = found
+            progress.advance(weight=planned.bytes)
+    finally:
+        progress.end()
+        pool.shutdown(cancel_futures=True)
+    return [_with_look(each, seen.get(each[0].input)) for each in pictures]
+
+
+def _with_look(picture: _Prospective, seen: Seen | None) -> _Prospective:
+    """Return a picture with what a look has found; ``None``: it was not looked at."""
+    planned, prospect = picture
+    if seen is None or seen.action == "colour":
+        return planned, prospect
+    planned = replace(planned, reason=seen.reason)
+    match seen.action:
+        case "copy":
+            return replace(planned, output_name=planned.input), "copied"
+        case "leave":
+            return planned, "copied"
+        case "skip":
+            return planned, "skipped"
+        case "fail":
+            return planned, "failed"
 
 
 def _trials(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[_Trial]:

@@ -250,15 +250,26 @@ class _Source:
         store, planned = self._work.run.source, self._planned
         if store.is_remote:
             self._open.enter_context(self._work.reading.taken(planned.bytes))
-        try:
-            with self._work.stages.timed("read") as cost:
-                content = store.read(planned.key, planned.bytes)
-                cost.megabytes = len(content) / 1e6
-        except OSError as error:
-            store.refuse_lost()
-            advice = "Run the same command again" if store.is_remote else None
-            raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
+        with self._work.stages.timed("read") as cost:
+            content = read_source(planned, store)
+            cost.megabytes = len(content) / 1e6
         return content
+
+
+def read_source(planned: PlannedPicture, store: Store) -> bytes:
+    """Return the content of a source.
+
+    Raises:
+        UnreadablePictureError: it cannot be read.
+        StoreUnavailableError: neither can any other.
+
+    """
+    try:
+        return store.read(planned.key, planned.bytes)
+    except OSError as error:
+        store.refuse_lost()
+        advice = "Run the same command again" if store.is_remote else None
+        raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
 
 
 def _process(planned: PlannedPicture, work: Work) -> Outcome:

@@ -89,7 +89,7 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
     ]
     assert "Estimate from 2 of them" in stderr
     assert stderr.startswith("3 sources: up to 2 to colour, 0 to colour again ")
-    assert "\n  Pictures in colour are found while running.\n" in stderr
+    assert "\n  Pictures in colour are found while running, or with --look.\n" in stderr
     assert re.search(r"them: about \d+ s and ", stderr)
     assert "default" not in stderr.partition("Settings, besides the defaults:")[2]
     assert f"model = {model_path} (command line)" in stderr
@@ -98,6 +98,42 @@ def test_a_dry_run_prints_a_line_for_each_source_and_its_settings(
     assert capsys.readouterr().err.startswith("3 sources: 2 to colour, ")
     assert command_line("run", "-q", "--dry-run", "--model", model_path, source, "out") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_look_says_which_pictures_are_in_colour_or_broken(
+    command_line: CommandLine, source: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.merge("RGB", [Image.linear_gradient("L").rotate(angle) for angle in (0, 90, 180)]).save(source / "b.png")
+    (source / "c.png").write_bytes((source / "a.png").read_bytes()[:-30])
+    command = ("run", "--dry-run", "--look", "--model", model_path, source, "out")
+    assert command_line(*command) == 0
+    stdout, stderr = capsys.readouterr()
+    colored, skipped, failed = stdout.splitlines()
+    assert (colored, skipped) == ("colour\ta.png\ta.png", "skipped\tb.png\tit is in colour already")
+    assert failed.startswith("failed\tc.png\tdamaged or truncated")
+    assert stderr.startswith("3 sources: 1 to colour, 0 to colour again because they or the settings changed, 0 kept, ")
+    assert "\n  This is as far as a look finds: " in stderr
+    assert "look = " not in stderr
+    assert command_line(*command, "--json", "--already-color", "copy") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["looked_at"] is True
+    assert answer["counts"] == {"colour": 1, "copied": 1, "failed": 1}
+    assert answer["pictures"][1] == {
+        "input": "b.png",
+        "prospect": "copied",
+        "output": "b.png",
+        "reason": "it is in colour already, copied unchanged",
+    }
+    assert command_line(*command, "--already-color", "copy") == 0
+    assert " or the settings changed, 1 copied unchanged, 0 kept, " in capsys.readouterr().err
+
+
+def test_a_look_without_a_dry_run_is_exit_2(
+    command_line: CommandLine, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line("run", "--look", source, "out") == 2
+    assert "--look needs --dry-run" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_a_run_says_that_it_read_a_config_file(

@@ -244,6 +244,22 @@ def test_a_dry_run_says_what_would_be_redone(hinted: LocalJob) -> None:
     assert {name for name, prospect in prospects.items() if prospect == "again"} == {"a.jpg", "d.webp"}
 
 
+def test_a_look_knows_what_a_person_said(hinted: LocalJob, colour_source: Path) -> None:
+    for name in ("colour.png", "colour.bmp"):
+        shutil.copy(colour_source / name, hinted.source)
+    say(hinted, {"input": "colour.bmp", "hints": [GREEN]}, {"input": "a.jpg", "leave_grey": True})
+    prospects = {planned.input: prospect for planned, prospect in forecast(hinted, look=True).pictures}
+    run_batch(hinted)
+    assert {name: prospects.pop(name) for name in ("colour.png", "colour.bmp", "a.jpg")} == {
+        "colour.png": "skipped",
+        "colour.bmp": "colour",
+        "a.jpg": "copied",
+    }
+    assert set(prospects.values()) == {"colour"}
+    found = rows(hinted.output)
+    assert [found[name]["status"] for name in ("colour.png", "colour.bmp", "a.jpg")] == ["skipped", "done", "done"]
+
+
 def test_hints_colour_a_picture_that_counts_as_in_colour(hinted: LocalJob, colour_source: Path) -> None:
     shutil.copy(colour_source / "colour.png", hinted.source)
     run_batch(hinted)

@@ -10,7 +10,7 @@ const MARKS = {
     word: "Redo",
     key: "r",
     list: "redo.txt",
-    use: "--only redo.txt --vividness 0.4",
+    use: "--only redo.txt",
   },
   grey: {
     word: "Leave grey",
@@ -67,21 +67,205 @@ function readMarks() {
 }
 
 const marks = readMarks();
+const NONE = "none"; // a mark that was taken away, though a decision is on record
+
+function markMadeHere(picture) {
+  const [mark, output] = marks.get(picture.input) ?? [];
+  return output === (picture.output_sha256 ?? "") && (mark === NONE || Object.hasOwn(MARKS, mark)) ? mark : "";
+}
 
 function markOf(picture) {
-  const [mark, output] = marks.get(picture.input) ?? [];
-  return output === (picture.output_sha256 ?? "") && Object.hasOwn(MARKS, mark) ? mark : "";
+  const mark = markMadeHere(picture) || markOnRecord(picture);
+  return mark === NONE ? "" : mark;
 }
 
 function setMark(picture, mark) {
-  if (mark) marks.set(picture.input, [mark, picture.output_sha256 ?? ""]);
+  if (mark || markOnRecord(picture)) marks.set(picture.input, [mark || NONE, picture.output_sha256 ?? ""]);
   else marks.delete(picture.input);
+  keep(STORE, Object.fromEntries(marks));
+  showLists();
+}
+
+function keep(name, value) {
   try {
-    localStorage.setItem(STORE, JSON.stringify(Object.fromEntries(marks)));
+    localStorage.setItem(name, JSON.stringify(value));
   } catch {
     byId("count").textContent = "This browser cannot store marks. Save the lists before you close the page.";
   }
-  showLists();
+}
+
+// --- decisions: lines of colorbatch-retouch.jsonl, which a run reads ---
+
+const RETOUCH_NAME = "colorbatch-retouch.jsonl";
+const SCHEMA = 1;
+const SETTINGS = {
+  vividness: { word: "Vividness", min: 0, max: 1 },
+  strength: { word: "Strength", min: 0, max: 2 },
+  model: { word: "Model" },
+};
+
+// A line that cannot be read has no entry; it is saved as it is.
+const onRecord = DATA.retouch.map((line) => ({ line, entry: entryOf(line) }));
+const ALL = null; // in the place of a page: a line for all pages that have none of their own
+const recordOfPage = new Map(); // of several lines for a page, the last one
+for (const record of onRecord) {
+  if (record.entry) recordOfPage.set(keyOf(record.entry.input, record.entry.page ?? ALL), record);
+}
+
+function entryOf(line) {
+  try {
+    const entry = JSON.parse(line);
+    return typeof entry?.input === "string" ? entry : null;
+  } catch {
+    return null;
+  }
+}
+
+function keyOf(input, page) {
+  return JSON.stringify([input, page]);
+}
+
+function pagesOf(picture) {
+  return Array.from({ length: picture.frames ?? 1 }, (_, place) => place + 1);
+}
+
+function recordOf(picture, page) {
+  return recordOfPage.get(keyOf(picture.input, page));
+}
+
+// What is on record for each page.
+function entriesOf(picture) {
+  return pagesOf(picture).flatMap((page) => (recordOf(picture, page) ?? recordOf(picture, ALL))?.entry ?? []);
+}
+
+// The lines for all pages of a picture; undefined: one that does not exist yet.
+function recordsOf(picture) {
+  const own = pagesOf(picture).flatMap((page) => recordOf(picture, page) ?? []);
+  return own.length === pagesOf(picture).length ? own : [...own, recordOf(picture, ALL)];
+}
+
+function markOnRecord(picture) {
+  const greyPages = entriesOf(picture).filter((entry) => entry.leave_grey === true).length;
+  return greyPages === pagesOf(picture).length ? "grey" : "";
+}
+
+function wordsOnRecord(picture) {
+  const [entry] = entriesOf(picture);
+  if (!entry) return "";
+  const settings = Object.entries(SETTINGS).filter(([name]) => (entry[name] ?? null) !== null);
+  const words = settings.map(([name, { word }]) => `${word.toLowerCase()} ${entry[name]}`);
+  if (entry.leave_grey === true) words.unshift("leave grey");
+  if (entry.hints?.length) words.push(entry.hints.length === 1 ? "1 hint" : `${entry.hints.length} hints`);
+  return [...words, ...(entry.note ? [entry.note] : [])].join(", ");
+}
+
+// What the mark of a picture changes in its lines.
+function decisionOf(picture) {
+  const isGrey = entriesOf(picture).some((entry) => entry.leave_grey === true);
+  switch (markMadeHere(picture)) {
+    case "grey":
+      return { leave_grey: true };
+    case "redo":
+      return { ...(isGrey && { leave_grey: false }), ...settingsOfRedo() };
+    case NONE:
+      return isGrey ? { leave_grey: false } : {};
+    default:
+      return {};
+  }
+}
+
+// The lines with all decisions, each as text, and how many pictures they change.
+function decided() {
+  const changed = new Map();
+  const added = [];
+  let pictureCount = 0;
+  for (const picture of pictures) {
+    const decision = Object.entries(decisionOf(picture));
+    let isChanged = false;
+    for (const record of recordsOf(picture)) {
+      const before = record?.entry ?? { schema: SCHEMA, input: picture.input };
+      if (decision.every(([name, value]) => (before[name] ?? false) === value)) continue;
+      isChanged = true;
+      const line = asciiOf({ ...before, ...Object.fromEntries(decision) });
+      if (record) changed.set(record, line);
+      else added.push(line);
+    }
+    if (isChanged) pictureCount += 1;
+  }
+  return { lines: [...onRecord.map((record) => changed.get(record) ?? record.line), ...added.sort()], pictureCount };
+}
+
+function asciiOf(entry) {
+  return JSON.stringify(entry).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+// Bytes of a line on record that are not UTF-8 are surrogates here, and become the same bytes again.
+function bytesOf(text) {
+  const parts = text.split(/([\udc80-\udcff])/).filter(Boolean);
+  return parts.map((part) =>
+    /^[\udc80-\udcff]$/.test(part) ? new Uint8Array([part.charCodeAt(0) - 0xdc00]) : new TextEncoder().encode(part),
+  );
+}
+
+function showDecisions() {
+  const { pictureCount } = decided();
+  const noun = pictureCount === 1 ? "decision" : "decisions";
+  byId("decided").textContent = `${numbers.format(pictureCount)} ${noun} not yet in the output folder.`;
+  byId("decisions-command").textContent = commandOf();
+  byId("decisions").hidden = pictureCount === 0;
+}
+
+function settingsOfRedo() {
+  const inputs = [...redoSettings.querySelectorAll("input")].filter((input) => input.value && input.checkValidity());
+  return Object.fromEntries(inputs.map((input) => [input.name, input.type === "number" ? input.valueAsNumber : input.value]));
+}
+
+function readSettings() {
+  try {
+    return JSON.parse(localStorage.getItem(`${STORE}:redo`)) ?? { vividness: "0.4" };
+  } catch {
+    return { vividness: "0.4" };
+  }
+}
+
+const redoSettings = makeRedoSettings();
+
+function makeRedoSettings() {
+  const values = readSettings();
+  const fields = Object.entries(SETTINGS).map(([name, { word, min, max }]) => {
+    const kind = max ? { type: "number", min, max, step: "any" } : { type: "text", list: "models", spellcheck: "false" };
+    const input = make("input", { name, value: values[name], placeholder: "as before", autocomplete: "off", ...kind });
+    return make("label", {}, `${word} `, input);
+  });
+  const models = DATA.models.map((name) => make("option", { value: name }));
+  const element = make("span", { class: "settings" }, ...fields, make("datalist", { id: "models" }, ...models));
+  element.addEventListener("change", (event) => {
+    event.target.reportValidity();
+    const inputs = [...element.querySelectorAll("input")];
+    keep(`${STORE}:redo`, Object.fromEntries(inputs.map((input) => [input.name, input.value])));
+    document.querySelector('[data-command="redo"]').textContent = commandOf("redo");
+    showDecisions();
+  });
+  return element;
+}
+
+function shellQuoted(text) {
+  if (/^[\w.:/\\-]+$/.test(text) && !(text.includes("\\") && !DATA.is_windows)) return text;
+  return DATA.is_windows ? `"${text}"` : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function commandOf(mark) {
+  const { source = "SOURCE", output } = DATA.shell_paths;
+  const { model = DATA.model, ...others } = mark === "redo" ? settingsOfRedo() : {};
+  const options = [
+    ...(mark ? [MARKS[mark].use] : []),
+    ...Object.entries(others).map(([name, value]) => `--${name} ${value}`),
+    ...(model ? [`--model ${shellQuoted(model)}`] : []),
+  ];
+  return ["colorbatch run", ...options, source, output].join(" ");
 }
 
 // A line of a list: the path, or a JSON string where a plain line could be misread. colorbatch/run/only_list.py reads it.
@@ -90,7 +274,7 @@ function lineOf(path) {
 }
 
 function listOf(mark) {
-  const paths = pictures.filter((picture) => markOf(picture) === mark).map((picture) => picture.input);
+  const paths = pictures.filter((picture) => markMadeHere(picture) === mark).map((picture) => picture.input);
   return [
     `# ${MARKS[mark].word}: ${paths.length} of ${pictures.length} in the report of ${DATA.title}`,
     ...paths.sort().map(lineOf),
@@ -98,30 +282,28 @@ function listOf(mark) {
   ].join("\n");
 }
 
-function save(mark) {
-  const link = make("a", {
-    href: URL.createObjectURL(new Blob([listOf(mark)], { type: "text/plain" })),
-    download: MARKS[mark].list,
-  });
+function save(name, parts) {
+  const link = make("a", { href: URL.createObjectURL(new Blob(parts, { type: "text/plain" })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
 function showLists() {
-  const { source = "SOURCE", output } = DATA.shell_paths;
   const lists = Object.entries(MARKS).map(([mark, { word, list, use }]) => {
-    const count = pictures.filter((picture) => markOf(picture) === mark).length;
+    const count = pictures.filter((picture) => markMadeHere(picture) === mark).length;
     if (count === 0) return null;
     const button = make("button", { type: "button", "data-save": mark }, `Save ${list}`);
-    button.addEventListener("click", () => save(mark));
+    button.addEventListener("click", () => save(list, [listOf(mark)]));
     const name = make("span", { class: "name" }, make("strong", {}, numbers.format(count)), ` ${word.toLowerCase()}`);
-    const command = make("span", { class: "command" }, make("code", {}, `colorbatch run ${use} ${source} ${output}`));
-    return make("li", {}, name, button, use && withCopyButton(command));
+    const code = make("code", { "data-command": mark }, commandOf(mark));
+    const command = use && withCopyButton(make("span", { class: "command" }, code));
+    return make("li", {}, name, button, mark === "redo" ? redoSettings : null, command);
   });
   const shown = lists.filter((list) => list);
   const top = byId("pictures").getBoundingClientRect().top;
   byId("lists").replaceChildren(...shown);
   byId("marks").hidden = shown.length === 0;
+  showDecisions();
   scrollBy(0, byId("pictures").getBoundingClientRect().top - top); // the pictures stay where they are
 }
 
@@ -268,7 +450,13 @@ function comparison(picture, size, open) {
 // --- the contact sheet ---
 
 function remarksOf(picture) {
-  return [...(picture.reason ? [picture.reason] : []), ...(picture.notes ?? []), ...(picture.warnings ?? [])];
+  const words = wordsOnRecord(picture);
+  return [
+    ...(words ? [`decided: ${words}`] : []),
+    ...(picture.reason ? [picture.reason] : []),
+    ...(picture.notes ?? []),
+    ...(picture.warnings ?? []),
+  ];
 }
 
 function concernsOf(picture) {
@@ -383,6 +571,7 @@ function factsOf(picture) {
   return [
     ["Status", picture.status],
     ["Reason", picture.reason],
+    ["Decided", wordsOnRecord(picture)],
     ["Files", (picture.notes ?? []).join("; ")],
     ["Warnings", (picture.warnings ?? []).join("; ")],
     ["Check for", concernsOf(picture).join("; ")],
@@ -457,6 +646,9 @@ byId("earlier").addEventListener("click", () => turn(-1));
 byId("later").addEventListener("click", () => turn(1));
 byId("filters").hidden = false;
 for (const command of document.querySelectorAll(".command")) withCopyButton(command);
+byId("save-decisions").addEventListener("click", () =>
+  save(RETOUCH_NAME, decided().lines.flatMap((line) => bytesOf(`${line}\n`))),
+);
 showFolders();
 showLists();
 choose();
