@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from colorbatch.formats.trial import Trial
     from colorbatch.operations.doctor import Diagnosis
 
-_EXTRAS = ("heif",)
-"""Extras that add something to what a user sees: kinds of pictures."""
+_EXTRAS = {"heif": "HEIC", "raw": "raw"}
+"""Extras without which a kind of pictures is not read, and that kind."""
 
 
 @click.command("doctor")
@@ -63,14 +63,12 @@ def _short_facts(found: "Diagnosis") -> Iterator[dict[str, str]]:
         f"model {each.name}": f"{decimal(each.bytes)}: {printable(each.problem) or 'works'}" for each in found.models
     }
     yield {**_providers(found), **models}
-    sound = sum(not each.problem for each in found.codecs)
-    failing = {each.kind: _codec_state(each) for each in found.codecs if each.problem}
-    yield {"kinds of pictures": f"{sound} of {len(found.codecs)} work", **failing}
-    yield {
-        f"extra {each.name}": f"not installed: {each.pip}"
-        for each in found.extras
-        if each.name in _EXTRAS and each.missing
-    }
+    missing = [each for each in found.extras if each.name in _EXTRAS and each.missing]
+    expected = [each for each in found.codecs if each.kind not in {_EXTRAS[extra.name] for extra in missing}]
+    sound = sum(not each.problem for each in expected)
+    failing = {each.kind: _codec_state(each) for each in expected if each.problem}
+    yield {"kinds of pictures": f"{sound} of {len(expected)} work", **failing}
+    yield {f"{_EXTRAS[each.name]} files": f"not read; to have them read: {each.pip}" for each in missing}
     yield _folder(found)
 
 
