@@ -20,6 +20,7 @@ _SHORT_HELP = {
     "run": "Colour a folder of pictures.",
     "merge": "Merge the shards of a job into one manifest.",
     "report": "Write a page that shows each picture before and after.",
+    "retouch": "Open a page to correct colours in, by a few clicks.",
     "audit": "Prove that nothing is missing and only colour was added.",
     "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
     "train": "Train a network on colour pictures.",

@@ -135,9 +135,9 @@ def concerns(measures: Measures, batch: Typical, confidence: float | None) -> di
 
 def score(found: Mapping[Any, float]) -> float:
     """Return the combined score of concerns, 0 to 1."""
-    return float(1 - np.prod([1 - value for value in found.values()]))
+    return 1 - math.prod(1 - value for value in found.values())
 
 
 def _ramp(value: float, start: float, end: float) -> float:
     """Return 0 up to ``start``, 1 from ``end`` on, and a linear interpolation between."""
-    return float(np.clip((value - start) / (end - start), 0, 1))
+    return min(1.0, max(0.0, (value - start) / (end - start)))
