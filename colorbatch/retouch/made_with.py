@@ -1,6 +1,5 @@
 """The model and the settings that the outputs of a folder were made with, so that a retouch changes nothing else."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -79,13 +78,11 @@ def job_of(source: Path, output: Path, rows: Iterable[Row], choices: Choices) ->
 
 def _usual(rows: Sequence[Row]) -> Row | None:
     """Return a row with the most frequent model and settings; ``None``: there are no rows."""
-    kinds: Counter[str] = Counter()
-    example: dict[str, Row] = {}
-    for row in rows:
-        kind = json.dumps([row.model_sha256, row.settings], sort_keys=True)
-        kinds[kind] += 1
-        example.setdefault(kind, row)
-    return example[kinds.most_common(1)[0][0]] if kinds else None
+    kinds = Counter((row.model_sha256, row.settings_sha256) for row in rows)
+    if not kinds:
+        return None
+    ((usual, _),) = kinds.most_common(1)
+    return next(row for row in rows if (row.model_sha256, row.settings_sha256) == usual)
 
 
 def _checked(settings: Mapping[str, object]) -> Mapping[str, object]:
