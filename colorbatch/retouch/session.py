@@ -245,7 +245,8 @@ class RetouchSession:
             raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice="") from error
         kind = sniff(head.start)
         appended = output_extension(kind, PurePosixPath(name).suffix) if kind else ""
-        is_same_kind = planned.output_name.endswith(appended) if appended else planned.output_name == name
+        is_renamed = planned.output_name != name
+        is_same_kind = is_renamed == bool(appended) and planned.output_name.endswith(appended)
         if planned.verdict == "colour" and not is_same_kind:
             raise UnsafeOutputError(
                 f"{printable(name)} is another kind of picture than before", advice="Run colorbatch run first."
