@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 MAX_COPIES = 1000
 """Maximum number of pictures to which hints or settings are copied at once."""
 _LONGEST_CLIENT = 100
+_OF_A_PICTURE = ("picture", "before", "thumb")
+"""Names of what is read of one picture, whose number follows."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ class Api:
             body: JSON of a ``POST``.
 
         """
-        name, _, number = path.partition("/")
+        name, slash, number = path.partition("/")
         values: dict[str, Any] = dict(parameters)
-        if number:
+        if slash:
             values["id"] = number
         handler = (self._write if method == "POST" else self._read).get(name)
-        if handler is None:
+        if handler is None or (name in _OF_A_PICTURE) != bool(slash):
             return failure(404, "there is nothing here")
         try:
             return handler(_parsed(body) if method == "POST" else values)

@@ -107,6 +107,7 @@ def serve(api: Api, address: Address, stop: threading.Event) -> None:
         lifespan="off",
         loop="asyncio",
         log_config=None,
+        log_level="critical",  # a request that is cut off at the end is no error
         access_log=False,
         server_header=False,
         proxy_headers=False,

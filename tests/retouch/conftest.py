@@ -1,20 +1,18 @@
 """Jobs to retouch, by a model that gives each hint its colour and leaves the rest grey."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from helpers import LocalJob, hinted_model
 from PIL import Image
+from retouching import OpenSession
 
 from colorbatch.retouch.api import Api
 from colorbatch.retouch.made_with import Choices
 from colorbatch.retouch.session import RetouchSession
 from colorbatch.run.batch import run_batch
-
-OpenSession = Callable[..., RetouchSession]
-"""Opens a session over a job, without its source if ``has_source`` is false."""
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import OpenSession
 from helpers import LocalJob
 from PIL import Image
+from retouching import OpenSession
 
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
 from colorbatch.records.state_folder import STATE_FOLDER

@@ -2,12 +2,14 @@ import io
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import OpenSession
 from helpers import SAMPLES, LocalJob
+from numpy.typing import NDArray
 from PIL import Image
+from retouching import OpenSession
 
 from colorbatch.formats import decode
 from colorbatch.inference.colorizer import Colorizer, open_model
@@ -25,7 +27,7 @@ def default() -> Colorizer:
     return open_model(provider="cpu", threads=1)
 
 
-def levels_of(data: bytes, size: tuple[int, int]) -> np.ndarray:  # type: ignore[type-arg]
+def levels_of(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
     pixels = decode(data).first.pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
@@ -128,7 +130,7 @@ def test_lab_is_that_of_scikit_image() -> None:
     assert np.abs(found - skimage.rgb2lab(rgb[None])[0]).max() < 0.02
 
 
-def test_a_place_at_the_edge_has_a_colour(colorizer: Colorizer, ramp: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_a_place_at_the_edge_has_a_colour(colorizer: Colorizer, ramp: NDArray[np.uint8]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, "PNG")
     (page,) = preview.open_pages(buffer.getvalue(), [colorizer], 500)

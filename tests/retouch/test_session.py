@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import OpenSession
 from helpers import LocalJob, hinted_model
 from PIL import Image
+from retouching import OpenSession
 
 from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError
 from colorbatch.job import ColorOptions
