@@ -71,9 +71,9 @@ def test_measures_of_a_report_are_used(job: LocalJob, open_session: OpenSession)
     write_report(job.output, job.source)
     session = open_session(job)
     assert session.pictures[0].input == "flat.png"
-    assert session.pictures[0].concerns == ("low contrast",)
+    assert list(session.pictures[0].concerns) == ["low contrast"]
     session.save([RetouchLine("flat.png", 1, strength=0.5)], 1)
-    assert session.pictures[0].concerns == ()
+    assert list(session.pictures[0].concerns) == []
 
 
 def test_a_picture_says_what_its_model_can(api: Api) -> None:
