@@ -1,5 +1,6 @@
 """``colorbatch retouch``: a page on this machine on which a person says what the network cannot know."""
 
+import threading
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,19 @@ def _serve(source: Path | None, output: Path, choices: Any, port: int | None, *,
         interruption.is_at_work = True
         try:
             terminal.answer(address.url)
-            if opens and not webbrowser.open(address.url):
-                terminal.say("No browser could be started. Open this address in one.")
+            if opens:  # in a thread, since a browser in a terminal returns only when it is left
+                threading.Thread(target=_open, args=(address.url,), daemon=True).start()
             if not quiet:
                 terminal.say(f"{len(session.pictures):,} pictures in {printable(str(output))}. Ctrl-C ends it.")
             serve(Api(session), address, interruption.event)
         finally:
             session.close()
     return session.has_saved
+
+
+def _open(url: str) -> None:
+    if not webbrowser.open(url):
+        terminal.say("No browser could be started. Open this address in one.")
 
 
 def _update_report(output: Path, source: Path, *, quiet: bool) -> None:

@@ -19,6 +19,7 @@ from colorbatch.job import (
 )
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.row import Row
+from colorbatch.run.colorize import Recipe
 from colorbatch.text import printable
 
 _CHOICES: Mapping[str, Sequence[object]] = {
@@ -44,14 +45,61 @@ class Choices:
     tta: bool | None = None
     provider: ProviderName = "auto"
 
+    @property
+    def has_options(self) -> bool:
+        """Whether the user chose how to colour."""
+        return any(getattr(self, name) is not None for name in _OPTIONS)
+
     def options(self, made: Mapping[str, object]) -> ColorOptions:
         """Return the options of the outputs, with those that the user chose in their place."""
         chosen = {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) is not None}
         return ColorOptions(**{name: made[name] for name in _OPTIONS & made.keys()} | chosen)  # type: ignore[arg-type]
 
 
-def job_of(source: Path, output: Path, rows: Iterable[Row], choices: Choices) -> BatchJob:
+def usual_row(rows: Iterable[Row]) -> Row | None:
+    """Return a row with the most frequent model and settings; ``None``: no output was coloured.
+
+    Outputs about which a person said something count only if there are no others: they may have another model.
+    """
+    done = [row for row in rows if row.status == "done" and row.model_sha256 is not None]
+    counted = [row for row in done if row.retouch_sha256 is None] or done
+    kinds = Counter((row.model_sha256, row.settings_sha256) for row in counted)
+    if not kinds:
+        return None
+    ((usual, _),) = kinds.most_common(1)
+    return next(row for row in counted if (row.model_sha256, row.settings_sha256) == usual)
+
+
+def refuse_other_settings(recipe: Recipe, usual: Row | None, choices: Choices) -> None:
+    """Check that what is saved will be made as the other outputs were, unless the user chose otherwise.
+
+    Args:
+        recipe: that of the session.
+        usual: from :func:`usual_row`.
+        choices: what the user chose.
+
+    Raises:
+        UsageError: the rows do not tell all settings, as those of older versions.
+
+    """
+    if usual is None or usual.model_sha256 != recipe.model.sha256 or choices.has_options:
+        return
+    if usual.settings_sha256 != recipe.settings_sha256:
+        raise UsageError(
+            f"{MANIFEST_NAME} does not tell all settings that the outputs were made with",
+            advice="Give those of the run, such as --vividness, or run the job again with this version first.",
+        )
+
+
+def job_of(source: Path, output: Path, rows: Iterable[Row], usual: Row | None, choices: Choices) -> BatchJob:
     """Return the job of a session: that with which most outputs were made, with what the user chose in its place.
+
+    Args:
+        source: of the job.
+        output: likewise.
+        rows: those of the output folder.
+        usual: from :func:`usual_row`.
+        choices: what the user chose.
 
     Raises:
         UsageError: the outputs were made by a model that is not known by a name, or with settings that this version
@@ -59,8 +107,7 @@ def job_of(source: Path, output: Path, rows: Iterable[Row], choices: Choices) ->
         ModelRefusedError: a built-in model does not keep the contract.
 
     """
-    done = [row for row in rows if row.status == "done" and row.model_sha256 is not None]
-    usual = _usual([row for row in done if row.retouch_sha256 is None] or done)
+    done = [row for row in rows if row.status == "done"]
     made = {} if usual is None else _checked(usual.settings)
     others = {name: value for name, value in made.items() if name not in _OPTIONS}
     largest = max(((row.width or 0) * (row.height or 0) * _MARGIN / 1e6 for row in done), default=0.0)
@@ -74,15 +121,6 @@ def job_of(source: Path, output: Path, rows: Iterable[Row], choices: Choices) ->
         max_megapixels=max(BatchJob.max_megapixels, largest),
         **others,  # type: ignore[arg-type]
     )
-
-
-def _usual(rows: Sequence[Row]) -> Row | None:
-    """Return a row with the most frequent model and settings; ``None``: there are no rows."""
-    kinds = Counter((row.model_sha256, row.settings_sha256) for row in rows)
-    if not kinds:
-        return None
-    ((usual, _),) = kinds.most_common(1)
-    return next(row for row in rows if (row.model_sha256, row.settings_sha256) == usual)
 
 
 def _checked(settings: Mapping[str, object]) -> Mapping[str, object]:

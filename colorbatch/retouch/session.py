@@ -15,7 +15,7 @@ from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_ro
 from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, parsed_retouches, record_in
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.retouch.lines import line_in, with_line
-from colorbatch.retouch.made_with import Choices, job_of
+from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, usual_row
 from colorbatch.retouch.pictures import Listed, NotFoundError, listed, without_concerns
 from colorbatch.run.colorize import Recipe, row_of
 from colorbatch.run.engines.local import ThisProcess, open_session
@@ -89,9 +89,11 @@ class RetouchSession:
             self._rows = {} if is_new else dict(self._record.previous)
             self._plan_of = {each.input: each for each in self._plan()}
             self.retouches: Retouches = parsed_retouches(record_in(self.output), RETOUCH_NAME)
-            job = job_of(source or output, output, self._rows.values(), choices)
+            usual = usual_row(self._rows.values())
+            job = job_of(source or output, output, self._rows.values(), usual, choices)
             self.job = replace(job, provider=choose_provider(job, 1)[0])
             self._base = self._opened(None)
+            refuse_other_settings(self._base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
                 self._record = undo.enter_context(Manifest(self.output))
             self.pictures = list(listed(self._rows.values(), self._plan_of.values(), output))

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import webbrowser
@@ -34,10 +35,16 @@ def folders(tmp_path: Path, model_path: Path, command_line: CommandLine) -> tupl
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Addresses that a browser was asked to open; nothing is served."""
+    """Addresses that a browser was asked to open; what is served ends once one was."""
     urls: list[str] = []
+
+    def served(*_: object) -> None:
+        for thread in threading.enumerate():
+            if thread.daemon and thread.name.endswith("(_open)"):
+                thread.join(20)
+
     monkeypatch.setattr(webbrowser, "open", lambda url: urls.append(url) or True)  # type: ignore[func-returns-value]
-    monkeypatch.setattr(server, "serve", lambda *_: None)
+    monkeypatch.setattr(server, "serve", served)
     return urls
 
 

@@ -204,6 +204,37 @@ def test_a_setting_that_is_not_known_is_refused(job: LocalJob, open_session: Ope
         open_session(job)
 
 
+def test_rows_that_do_not_tell_their_settings_need_them_as_options(job: LocalJob, open_session: OpenSession) -> None:
+    run_batch(replace(job, options=ColorOptions(strength=0.4)))
+    manifest = job.output / MANIFEST_NAME
+    manifest.write_text(manifest.read_text().replace('"settings": {"strength": 0.4}', '"settings": {}'))
+    with pytest.raises(UsageError, match="does not tell all settings"):
+        open_session(job)
+    assert open_session(job, strength=0.4).job.options == ColorOptions(strength=0.4)
+
+
+@pytest.mark.parametrize("has_line_of_all", [True, False])
+def test_a_page_of_a_tiff_is_retouched_alone(
+    job: LocalJob, open_session: OpenSession, *, has_line_of_all: bool
+) -> None:
+    pages = [Image.linear_gradient("L").resize((64, 48)) for _ in range(3)]
+    pages[0].save(job.source / "c.tif", save_all=True, append_images=pages[1:])
+    run_batch(job)
+    if has_line_of_all:
+        (job.output / RETOUCH_NAME).write_bytes(RetouchLine("c.tif", strength=0.5).to_json())
+    session = open_session(job)
+    session.save([RetouchLine("c.tif", 2, hints=(RED,))], 3)
+    session.close()
+    reds = []
+    with Image.open(job.output / "c.tif") as image:
+        for number in range(3):
+            image.seek(number)
+            red, _, blue = np.asarray(image.convert("RGB"))[24, 32].astype(int)
+            reds.append(red - blue > 60)
+    assert reds == [False, True, False]
+    assert run_batch(job).kept == 3
+
+
 def test_shards_have_to_be_merged_first(new_job: LocalJob, open_session: OpenSession) -> None:
     run_batch(replace(new_job, shard=Shard(1, 2)))
     with pytest.raises(UsageError, match="not merged"):
