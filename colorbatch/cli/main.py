@@ -122,10 +122,11 @@ def main() -> None:
         code = ExitCode.SIGINT
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
+    code = code if isinstance(code, int) else ExitCode.OK
     _close_streams()
     if _has_workers():
         os._exit(code)  # work that could not be aborted writes nothing any more, so do not wait for it
-    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+    sys.exit(code)
 
 
 def _has_workers() -> bool:

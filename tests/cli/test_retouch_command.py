@@ -14,6 +14,7 @@ import pytest
 from helpers import CommandLine
 from PIL import Image
 
+from colorbatch.job import WORKER_NAME
 from colorbatch.records.manifest import Manifest
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
 from colorbatch.report import write_report
@@ -66,6 +67,25 @@ def test_the_address_is_what_was_asked_for(
     assert stdout.startswith("http://127.0.0.1:")
     assert f"2 pictures in {output}. Ctrl-C ends it." in stderr
     assert len(opened) == 1
+
+
+def test_it_ends_though_a_picture_is_still_being_decoded(
+    command_line: CommandLine,
+    folders: tuple[Path, Path],
+    model_path: Path,
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits for a decoder, which cannot be stopped: the process ends with its thread."""
+    ended = threading.Event()
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    thread = threading.Thread(target=ended.wait, args=(20,), name=f"{WORKER_NAME}_0")
+    thread.start()
+    assert command_line("retouch", "-q", "--model", model_path, *folders) == 0
+    assert thread.is_alive()
+    assert len(opened) == 1
+    ended.set()
+    thread.join()
 
 
 def test_a_browser_that_does_not_start_is_told_of(
