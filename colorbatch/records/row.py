@@ -114,11 +114,12 @@ class Row:
             raise ValueError(f"not a manifest row of schema {SCHEMA}")
         _refuse_invalid(values)
         output = values.get("output")
-        found = {name: value for name, value in values.items() if name in _known_names()}
-        found["input"] = to_locale(values["input"])
-        found["output"] = output and to_locale(output)
-        found["warnings"] = tuple(values.get("warnings", ()))
-        return cls(**found)
+        for unknown in values.keys() - _known_names():
+            del values[unknown]
+        values["input"] = to_locale(values["input"])
+        values["output"] = output and to_locale(output)
+        values["warnings"] = tuple(values.get("warnings", ()))
+        return cls(**values)
 
 
 def _refuse_invalid(values: Mapping[str, object]) -> None:

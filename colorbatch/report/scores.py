@@ -129,8 +129,8 @@ def concerns(measures: Measures, batch: Typical, confidence: float | None) -> di
         "colours cut off": _ramp(measures.cut_off, *_CUT_OFF),
         "flat colour": _ramp(measures.flat, *_FLAT),
     }
-    strongest_first = sorted(found.items(), key=lambda each: -each[1])
-    return {concern: value for concern, value in strongest_first if value > 0}
+    strongest_first = sorted([each for each in found.items() if each[1] > 0], key=lambda each: -each[1])
+    return dict(strongest_first)
 
 
 def score(found: Mapping[Any, float]) -> float:

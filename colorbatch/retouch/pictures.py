@@ -15,6 +15,7 @@ from colorbatch.text import printable, to_utf_8
 
 _ORDINARY_CONTRAST = 1.0
 """A contrast that is no concern."""
+_NOTHING = Preview()
 
 
 class NotFoundError(Exception):
@@ -50,8 +51,11 @@ def listed(rows: Iterable[Row], plan: Iterable[PlannedPicture], output: Path) ->
     kept = previews.read_kept(output / REPORT_FOLDER / previews.KEPT_NAME)
     measured = [_measured(row, kept) for row in shown]
     colourful = [each.measures.colourfulness for each in measured if each.measures]
-    typical = scores.typical(colourful)
-    with_all = [each if each.measures else _unmeasured(row, typical) for row, each in zip(shown, measured, strict=True)]
+    unmeasured = _unmeasured(scores.typical(colourful))
+    with_all = [
+        unmeasured if each.measures is None and row.status == "done" and row.confidence is not None else each
+        for row, each in zip(shown, measured, strict=True)
+    ]
     return [
         Listed(each.row.input, tuple(each.concerns), round(scores.score(each.concerns), 3))
         for each in page.with_concerns(shown, with_all)
@@ -65,15 +69,15 @@ def _is_picture(row: Row) -> bool:
 
 def _measured(row: Row, kept: Mapping[str, tuple[list[Any], Preview]]) -> Preview:
     """Return the preview of a report with its measures, if they are of the present output."""
-    stamp, preview = kept.get(to_utf_8(row.input), ([], Preview()))
+    if not kept:
+        return _NOTHING
+    stamp, preview = kept.get(to_utf_8(row.input), ([], _NOTHING))
     is_current = previews.is_of_output(stamp, row)
-    return Preview(measures=preview.measures, notes=preview.notes) if is_current else Preview()
+    return Preview(measures=preview.measures, notes=preview.notes) if is_current else _NOTHING
 
 
-def _unmeasured(row: Row, typical: scores.Typical) -> Preview:
+def _unmeasured(typical: scores.Typical) -> Preview:
     """Return a preview whose only possible concern is the confidence of the model."""
-    if row.status != "done" or row.confidence is None:
-        return Preview()
     return Preview(measures=scores.Measures(_ORDINARY_CONTRAST, typical.median**2, 0.0, 0.0))
 
 
