@@ -18,7 +18,17 @@ from colorbatch.cli.main import main
 from colorbatch.inference.colorizer import Colorizer, open_model
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
     from stores import S3, Bucket
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Debian's chromium."""
+    from browsers import launched
+
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
