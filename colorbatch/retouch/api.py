@@ -53,6 +53,7 @@ class Api:
             "retouch.css": lambda _: Answer(asset("retouch.css"), "text/css"),
             "pictures": self._pictures,
             "picture": self._picture,
+            "can": lambda values: _json(self._can(values.get("model"))),
             "before": self._before,
             "thumb": self._thumb,
             "palette": self._palette,
@@ -119,7 +120,7 @@ class Api:
         pages, session = self._viewer.pages(name), self._session
         page = self._viewer.page(name, number)
         line = session.line(name, number)
-        contract, options = session.engine(line.model).recipe.model.contract, session.engine(None).recipe.options
+        options = session.engine(None).recipe.options
         return _json(
             {
                 "id": session.number_of(name),
@@ -134,13 +135,18 @@ class Api:
                     "strength": options.strength,
                     "model": session.job.model,
                 },
-                "can": {
-                    "hints": contract.hints,
-                    "vividness": contract.vividness is not None,
-                    "colors": contract.colors is not None,
-                },
+                "can": self._can(line.model),
             }
         )
+
+    def _can(self, model: str | None) -> Mapping[str, bool]:
+        """Return what a model takes and says; ``None``: that of the session."""
+        contract = self._session.engine(model).recipe.model.contract
+        return {
+            "hints": contract.hints,
+            "vividness": contract.vividness is not None,
+            "colors": contract.colors is not None,
+        }
 
     def _before(self, values: Values) -> Answer:
         return Answer(self._viewer.before(self._name(values), _page_of(values)), "image/jpeg")

@@ -92,6 +92,13 @@ def test_a_picture_says_what_its_model_can(api: Api) -> None:
     assert found["defaults"]["strength"] == 1
 
 
+def test_what_another_model_can_is_known_before_it_is_used(api: Api) -> None:
+    assert got(api, "can") == {"hints": True, "vividness": False, "colors": True}
+    assert got(api, "can", model="unet") == {"hints": False, "vividness": False, "colors": False}
+    assert got(api, "can", model="fast") == {"hints": True, "vividness": True, "colors": True}
+    assert api.answer("GET", "can", {"model": "../../model.onnx"}, b"").status == 400
+
+
 def test_a_preview_is_a_jpeg_with_the_colour_of_the_hint(api: Api, tmp_path: Path) -> None:
     answer = answered(api, "preview", id=0, page=1, line={"hints": [HINT]})
     assert (answer.status, answer.media_type) == (200, "image/jpeg")
