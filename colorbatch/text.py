@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 def printable(text: str) -> str:
     """Return ``text`` with everything escaped that could break a line, control a terminal or fail to encode."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
@@ -46,9 +48,13 @@ def _escaped(character: str) -> str:
 
 def to_utf_8(name: str) -> str:
     """Return a file name decoded as UTF-8, so that the manifest does not depend on the locale."""
+    if name.isascii():
+        return name
     return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def to_locale(name: str) -> str:
     """Return a file name decoded in the locale, from one decoded as UTF-8."""
+    if name.isascii():
+        return name
     return os.fsdecode(name.encode("utf-8", "surrogateescape"))

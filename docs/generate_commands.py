@@ -24,6 +24,8 @@ _BEGINNING = """\
 | `colorbatch merge OUTPUT` | merges the shards of a job that ran on several machines | [many machines](scale.md) |
 | `colorbatch report OUTPUT` | writes a page that shows every picture before and after, and which to check first | \
 [the report](report.md) |
+| `colorbatch retouch SOURCE OUTPUT` | opens a page on which you say which colours are right; later runs keep them | \
+[retouch](retouch.md) |
 | `colorbatch audit OUTPUT` | proves that nothing is missing and only colour was added | \
 [for archives](archives.md#audit) |
 | `colorbatch restore OUTPUT DESTINATION` | restores grey JPEGs, bit for bit | [for archives](archives.md#how-to-undo) |

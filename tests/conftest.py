@@ -19,6 +19,7 @@ from colorbatch.cli.main import main
 from colorbatch.inference.colorizer import Colorizer, open_model
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
     from stores import S3, Bucket
 
 
@@ -32,6 +33,15 @@ def _same_logging() -> Iterator[None]:
         handler.close()
     logger.handlers[:], level, logger.propagate = before
     logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Debian's chromium."""
+    from browsers import launched
+
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ _SHORT_HELP = {
     "run": "Colour a folder of pictures.",
     "merge": "Merge the shards of a job into one manifest.",
     "report": "Write a page that shows each picture before and after.",
+    "retouch": "Open a page to correct colours in, by a few clicks.",
     "audit": "Prove that nothing is missing and only colour was added.",
     "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
     "train": "Train a network on colour pictures.",
@@ -121,10 +122,11 @@ def main() -> None:
         code = ExitCode.SIGINT
     except Exception as error:  # noqa: BLE001 (the last resort: a bug must not show its traceback)
         code = _report_bug(error)
+    code = code if isinstance(code, int) else ExitCode.OK
     _close_streams()
     if _has_workers():
         os._exit(code)  # work that could not be aborted writes nothing any more, so do not wait for it
-    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+    sys.exit(code)
 
 
 def _has_workers() -> bool:

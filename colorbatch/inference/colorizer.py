@@ -93,7 +93,11 @@ class Colorizer:
         return replace(frame, chroma=prediction.chroma, confidence=prediction.confidence)
 
     def predict_hinted(
-        self, pixels: Pixels | Plane, hints: Sequence[Hint] = (), deadline: float | None = None
+        self,
+        pixels: Pixels | Plane,
+        hints: Sequence[Hint] = (),
+        deadline: float | None = None,
+        plain: "PixelPrediction | None" = None,
     ) -> "PixelPrediction":
         """Return chroma with the effect of hints on the things that they are on, and the confidence of the model.
 
@@ -101,16 +105,17 @@ class Colorizer:
             pixels: as for :meth:`predict_pixels`.
             hints: of a person; with some, the model runs twice.
             deadline: time of ``time.monotonic``, in seconds.
+            plain: the prediction without hints, if it is known; it saves one of the runs.
 
         Raises:
             InferenceError: the model failed on it, took too long, or does not support hints.
 
         """
+        plain = plain or self.predict_pixels(pixels, deadline)
         if not hints:
-            return self.predict_pixels(pixels, deadline)
+            return plain
         planes = hint_planes(hints, self.network_size(*pixels.shape[:2]), self.options.strength)
         hinted = self.predict_pixels(pixels, deadline, planes)
-        plain = self.predict_pixels(pixels, deadline)
         return hinted._replace(chroma=kept_local(plain.chroma, hinted.chroma, hints, planes[2]))
 
     def predict_pixels(

@@ -205,6 +205,19 @@ def lines_of(content: bytes, name: str) -> Sequence[RetouchLine]:
     return found
 
 
+def line_of(values: Mapping[str, object]) -> RetouchLine:
+    """Return the line with these values, as they are in JSON, of the fields of a record.
+
+    Raises:
+        ValueError: one is not valid; the message begins with the name of the field.
+
+    """
+    if "input" not in values:
+        raise ValueError("input: missing")
+    found = {name: _field(name, value, _FIELDS) for name, value in values.items()}
+    return RetouchLine(**{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]
+
+
 def _numbered(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield number and text of each line that is not empty."""
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
@@ -250,10 +263,7 @@ def _parsed(line: bytes) -> RetouchLine:
     schema = values.pop("schema", None)
     if schema != SCHEMA or isinstance(schema, bool):
         raise ValueError(f"schema: expected {SCHEMA}, found {_short(schema)}")
-    if "input" not in values:
-        raise ValueError("input: missing")
-    found = {name: _field(name, value, _FIELDS) for name, value in values.items()}
-    return RetouchLine(**{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]
+    return line_of(values)
 
 
 def _parsed_hint(value: object) -> Hint:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import PurePath
 from typing import get_args
 
@@ -11,6 +12,10 @@ from colorbatch.job import Luma, Status
 from colorbatch.text import to_locale, to_utf_8
 
 SCHEMA = 1
+_STATUSES = get_args(Status)
+_UNSURE_STARTS = ("", ".", "/", "\\")
+_UNSURE = ("..", ":", "\0")
+"""Starts and parts of names that may lead out of a folder; for all others, nothing has to be taken apart."""
 NOT_REACHED = "not reached: the run was stopped before it"
 """Reason in the row of a source that is left for the next run."""
 MIGHT_BE_COLOR = "it might be a colour photograph"
@@ -99,8 +104,9 @@ class Row:
 
     def to_json(self) -> bytes:
         """Return the row as one line of ASCII JSON."""
-        row = replace(self, input=to_utf_8(self.input), output=self.output and to_utf_8(self.output))
-        return json.dumps(asdict(row), ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
+        output = self.output and to_utf_8(self.output)
+        values = {**vars(self), "input": to_utf_8(self.input), "output": output}
+        return json.dumps(values, ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
 
     @classmethod
     def from_json(cls, line: bytes) -> "Row":
@@ -113,26 +119,52 @@ class Row:
         values = json.loads(line)
         if not isinstance(values, dict) or values.get("schema") != SCHEMA or not isinstance(values.get("input"), str):
             raise ValueError(f"not a manifest row of schema {SCHEMA}")
-        known = {field.name for field in fields(cls)}
-        row = cls(**{key: value for key, value in values.items() if key in known})
-        texts = [getattr(row, name) for name in _TEXTS]
-        if row.status not in get_args(Status) or not all(isinstance(text, str | None) for text in texts):
-            raise ValueError("a field has the wrong type")
-        numbers = [getattr(row, name) for name in _NUMBERS]
-        if not all(number is None or (isinstance(number, int | float) and 0 <= number < 2**63) for number in numbers):
-            raise ValueError("a field is not a number")
-        if not (row.input_modified is None or _is_time(row.input_modified)):
-            raise ValueError("a time is not a number")
-        if not isinstance(row.is_input_trusted, bool):
-            raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
-        if not isinstance(row.settings, dict):
-            raise ValueError("its settings are not an object")  # noqa: TRY004
-        if not all(isinstance(text, str) for text in row.warnings):
-            raise ValueError("its warnings are not strings")
-        if not all(_is_inside(name) for name in (row.input, row.output) if name is not None):
-            raise ValueError("it names a file outside its folder")
-        output = row.output and to_locale(row.output)
-        return replace(row, input=to_locale(row.input), output=output, warnings=tuple(row.warnings))
+        _refuse_invalid(values)
+        output = values.get("output")
+        for unknown in values.keys() - _known_names():
+            del values[unknown]
+        values["input"] = to_locale(values["input"])
+        values["output"] = output and to_locale(output)
+        values["warnings"] = tuple(values.get("warnings", ()))
+        return cls(**values)
+
+
+def _refuse_invalid(values: Mapping[str, object]) -> None:
+    """Raise unless the fields of a row have values of their kinds; those that are left out have their defaults.
+
+    Raises:
+        ValueError: one has not.
+
+    """
+    texts = [values.get(name) for name in _TEXTS]
+    if values.get("status", "skipped") not in _STATUSES or not all(_is_text(text) for text in texts):
+        raise ValueError("a field has the wrong type")
+    if not all(_is_number(values.get(name)) for name in _NUMBERS):
+        raise ValueError("a field is not a number")
+    if not (values.get("input_modified") is None or _is_time(values["input_modified"])):
+        raise ValueError("a time is not a number")
+    if not isinstance(values.get("is_input_trusted", False), bool):
+        raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
+    if not isinstance(values.get("settings", {}), dict):
+        raise ValueError("its settings are not an object")  # noqa: TRY004
+    warnings = values.get("warnings", ())
+    if not isinstance(warnings, list | tuple) or not all(isinstance(text, str) for text in warnings):
+        raise ValueError("its warnings are not strings")
+    if not all(_is_inside(str(name)) for name in (values["input"], values.get("output")) if name is not None):
+        raise ValueError("it names a file outside its folder")
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    return frozenset(each.name for each in fields(Row))
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and 0 <= value < 2**63)
 
 
 def _is_time(value: object) -> bool:
@@ -142,5 +174,7 @@ def _is_time(value: object) -> bool:
 
 def _is_inside(name: str) -> bool:
     """Return whether a name from an untrusted manifest stays below its folder."""
+    if name[:1] not in _UNSURE_STARTS and not any(each in name for each in _UNSURE):
+        return True
     path = PurePath(name)
     return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name

@@ -24,6 +24,8 @@ from colorbatch.report.scores import Measures, measure
 from colorbatch.store import atomic
 from colorbatch.store.regular_files import read_regular
 
+KEPT_NAME = "previews.json"
+"""Stamps and previews for the next report; written even if a report is stopped."""
 SMALL_SIDE, LARGE_SIDE = 384, 1024
 """Longest sides in pixels: on the contact sheet, and of an opened picture."""
 _QUALITY = 75
@@ -31,6 +33,8 @@ _EFFORT = 1
 """Effort of the WebP encoder, 0 to 6: 1 takes a third of the time of 4, for files that are a seventh larger."""
 _VERSION = 2
 """Version of previews and measures; a change makes all previews again."""
+_OUTPUT_HASH = 3
+"""Position of the hash of the output in a stamp."""
 _COPIES = 2
 """Copies of a decoded picture in memory: as read, and in 8 bits on its way to the preview."""
 
@@ -88,6 +92,11 @@ def stamp_of(row: Row, place: Place) -> list[Any]:
     """Return everything that a preview depends on; files by size and time, so that they need not be read."""
     files = [_stat_of(path) for path in (place.path_of_output(row), place.path_of_source(row))]
     return [_VERSION, row.status, row.output, row.output_sha256, row.input_sha256, row.is_salvaged, *files]
+
+
+def is_of_output(stamp: Sequence[Any], row: Row) -> bool:
+    """Return whether a stamp is that of the output that a row names, whatever became of the file since."""
+    return len(stamp) > _OUTPUT_HASH and row.output_sha256 is not None and stamp[_OUTPUT_HASH] == row.output_sha256
 
 
 def read_kept(path: Path) -> Mapping[str, tuple[list[Any], Preview]]:

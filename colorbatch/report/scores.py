@@ -212,15 +212,15 @@ def concerns(measures: Measures, batch: Typical, confidence: float | None) -> di
         "colours cut off": _ramp(measures.cut_off, *_CUT_OFF),
         "flat colour": _ramp(measures.flat, *_FLAT),
     }
-    strongest_first = sorted(found.items(), key=lambda each: -each[1])
-    return {concern: value for concern, value in strongest_first if value > 0}
+    strongest_first = sorted([each for each in found.items() if each[1] > 0], key=lambda each: -each[1])
+    return dict(strongest_first)
 
 
 def score(found: Mapping[Any, float]) -> float:
     """Return the combined score of concerns, 0 to 1."""
-    return float(1 - np.prod([1 - value for value in found.values()]))
+    return 1 - math.prod(1 - value for value in found.values())
 
 
 def _ramp(value: float, start: float, end: float) -> float:
     """Return 0 up to ``start``, 1 from ``end`` on, and a linear interpolation between."""
-    return float(np.clip((value - start) / (end - start), 0, 1))
+    return min(1.0, max(0.0, (value - start) / (end - start)))

@@ -21,9 +21,6 @@ from colorbatch.store import atomic
 from colorbatch.store.local import LocalStore
 from colorbatch.text import shell_quoted, to_utf_8
 
-_KEPT_NAME = "previews.json"
-"""Stamps and previews for the next report; written even if this one is stopped."""
-
 
 @dataclass(frozen=True)
 class Report:
@@ -122,7 +119,7 @@ def _make_previews(
     rows: Sequence[Row], place: Place, threads: int, progress: ProgressReporter
 ) -> list[_StampedPreview]:
     """Return the preview of each row, and store them for the next report."""
-    kept = previews.read_kept(place.report / _KEPT_NAME)
+    kept = previews.read_kept(place.report / previews.KEPT_NAME)
     found: list[_StampedPreview] = []
     progress.begin(len(rows), "Making previews")
     try:
@@ -135,7 +132,7 @@ def _make_previews(
         names = [to_utf_8(row.input) for row in rows]
         finished = {name: (each.stamp, each.preview) for name, each in zip(names, found, strict=False)}
         not_reached = {name: kept[name] for name in names if name in kept and name not in finished}
-        atomic.write_bytes(place.report / _KEPT_NAME, previews.to_json(finished | not_reached))
+        atomic.write_bytes(place.report / previews.KEPT_NAME, previews.to_json(finished | not_reached))
     return found
 
 

@@ -36,10 +36,10 @@ def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
         model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
         by_model.setdefault(model or own, []).append(each)
     first, *others = by_model.items()
-    return [Part(recipe, first[1]), *(Part(_with_model(recipe, model), sources) for model, sources in others)]
+    return [Part(recipe, first[1]), *(Part(with_model(recipe, model), sources) for model, sources in others)]
 
 
-def _with_model(recipe: Recipe, name: str) -> Recipe:
+def with_model(recipe: Recipe, name: str) -> Recipe:
     """Return the recipe with another model; a vividness that it does not support is left out.
 
     Raises:

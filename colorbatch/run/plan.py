@@ -74,10 +74,10 @@ class PlannedPicture:
 
 @dataclass(frozen=True)
 class EarlierOutput:
-    """The output that an earlier run made from a source with an ETag."""
+    """The output that an earlier run made from a source."""
 
-    etag: str
-    """ETag of the source."""
+    etag: str | None
+    """ETag of the source; ``None``: a local file, whose content is taken to be of the same kind still."""
     name: str
     """Name of the output."""
 

@@ -16,6 +16,7 @@ from colorbatch.errors import ExitCode
 from colorbatch.inference.contract import PREFIX, ModelContract, Parity
 from colorbatch.job import BatchSummary
 from colorbatch.operations.audit import Audit
+from colorbatch.records import retouch
 from colorbatch.records.row import Row
 
 if sys.version_info >= (3, 11):
@@ -99,3 +100,16 @@ def test_every_public_name_is_in_the_reference() -> None:
     told = [line.removeprefix("::: colorbatch.") for line in lines if line.startswith(":::")]
     assert differences(told, colorbatch.__all__) == []
     assert differences(listed(DOCS / "python.md", "name"), colorbatch.__all__) == []
+
+
+def test_every_field_of_the_retouch_record_is_told_of() -> None:
+    assert differences(listed(DOCS / "retouch.md", "field"), ["schema", *retouch._FIELDS]) == []  # noqa: SLF001
+    assert differences(listed(DOCS / "retouch.md", "field of a hint"), [*retouch._HINT_FIELDS]) == []  # noqa: SLF001
+
+
+def test_the_line_of_the_retouch_record_that_is_shown_is_valid() -> None:
+    (line,) = [
+        block.text for block in blocks((DOCS / "retouch.md").read_text(encoding="utf-8")) if block.language == "json"
+    ]
+    (found,) = retouch.parsed_retouches(line.encode(), "docs/retouch.md").values()
+    assert found.of_page(1).hints[0].color == "#7a8b3c"

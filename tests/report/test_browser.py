@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from browsers import faults
 from helpers import CommandLine, LocalJob
 from playwright.sync_api import Browser, Locator, Page, expect
 from reports import HOSTILE, ODD_NAMES, finished_job, opened
@@ -39,16 +39,6 @@ def line_at(card: Locator) -> float:
     assert picture is not None
     assert line is not None
     return (line["x"] + line["width"] / 2 - picture["x"]) / picture["width"]
-
-
-def faults(page: Page) -> list[tuple[str, str, list[str]]]:
-    """Return what axe finds; its style sheets are not fetched again, which the page forbids.
-
-    What it finds in order is told of one element each, or there are megabytes of it.
-    """
-    options = {"preload": False, "resultTypes": ["violations"]}
-    found = Axe().run(page, options=options).response["violations"]
-    return [(each["id"], each["impact"], [node["html"] for node in each["nodes"]]) for each in found]
 
 
 def test_every_source_is_on_the_page_and_its_pictures_load(page: Page) -> None:

@@ -1,0 +1,280 @@
+"""The requests of the page, and their answers: JSON and pictures in, JSON and pictures out. Docs: docs/retouch.md."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from colorbatch.errors import ColorbatchError
+from colorbatch.records.retouch import RetouchLine
+from colorbatch.retouch.lines import copied, parsed_line, values_of
+from colorbatch.retouch.page import asset, rendered_page
+from colorbatch.retouch.palette import parsed_palette, read_palette, write_palette
+from colorbatch.retouch.pictures import NotFoundError, described
+from colorbatch.retouch.session import RetouchSession
+from colorbatch.retouch.viewer import StaleError, Viewer
+
+logger = logging.getLogger(__name__)
+
+MAX_COPIES = 1000
+"""Maximum number of pictures to which hints or settings are copied at once."""
+_LONGEST_CLIENT = 100
+_OF_A_PICTURE = ("picture", "before", "thumb")
+"""Names of what is read of one picture, whose number follows."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request."""
+
+    body: bytes = b""
+    media_type: str = "application/json"
+    status: int = 200
+    milliseconds: float | None = None
+    """Time that it took, where the page shows it."""
+
+
+Values = Mapping[str, Any]
+"""The body of a request, or the parameters of its address."""
+
+
+class Api:
+    """Answers requests about one session. May be used from several threads at once."""
+
+    def __init__(self, session: RetouchSession) -> None:
+        self._session = session
+        self._viewer = Viewer(session)
+        self._read: Mapping[str, Callable[[Values], Answer]] = {
+            "": self._page,
+            "retouch.js": lambda _: Answer(asset("retouch.js"), "text/javascript"),
+            "retouch.css": lambda _: Answer(asset("retouch.css"), "text/css"),
+            "pictures": self._pictures,
+            "picture": self._picture,
+            "can": lambda values: _json(self._can(values.get("model"))),
+            "before": self._before,
+            "thumb": self._thumb,
+            "palette": self._palette,
+            "alive": lambda _: _json({"ok": True}),
+        }
+        self._write: Mapping[str, Callable[[Values], Answer]] = {
+            "preview": self._preview,
+            "suggest": self._suggest,
+            "color": self._color,
+            "save": self._save,
+            "copy": self._copy,
+            "palette": self._keep_palette,
+        }
+
+    def answer(self, method: str, path: str, parameters: Mapping[str, str], body: bytes) -> Answer:
+        """Return the answer to a request, an error included.
+
+        Args:
+            method: ``GET`` or ``POST``.
+            path: after the token, without slashes around it: a name, or a name and the number of a picture.
+            parameters: of the address.
+            body: JSON of a ``POST``.
+
+        """
+        name, slash, number = path.partition("/")
+        values: dict[str, Any] = dict(parameters)
+        if slash:
+            values["id"] = number
+        handler = (self._write if method == "POST" else self._read).get(name)
+        if handler is None or (name in _OF_A_PICTURE) != bool(slash):
+            return failure(404, "there is nothing here")
+        try:
+            return handler(_parsed(body) if method == "POST" else values)
+        except StaleError:
+            return Answer(status=204)
+        except (NotFoundError, ValueError) as error:
+            return failure(404 if isinstance(error, NotFoundError) else 400, str(error))
+        except ColorbatchError as error:
+            return failure(409, str(error), error.advice)
+        except Exception as error:
+            logger.exception("A bug in colorbatch, met at %s", name)
+            return failure(500, f"a bug in colorbatch: {type(error).__name__}", "The terminal says more.")
+
+    def _page(self, _: Values) -> Answer:
+        return Answer(rendered_page(self._session.output.path), "text/html; charset=utf-8")
+
+    def _pictures(self, _: Values) -> Answer:
+        session = self._session
+        return _json(
+            {
+                "folder": session.output.path.resolve().name,
+                "has_source": session.source is not None,
+                "models": list(session.models),
+                "pictures": [self._described(each.input) for each in session.pictures],
+            }
+        )
+
+    def _described(self, name: str) -> Mapping[str, Any]:
+        session = self._session
+        return described(session.number_of(name), session.listed(name), session.row(name), session.retouches.get(name))
+
+    def _picture(self, values: Values) -> Answer:
+        name, number = self._name(values), _page_of(values)
+        pages, session = self._viewer.pages(name), self._session
+        page = self._viewer.page(name, number)
+        line = session.line(name, number)
+        options = session.engine(None).recipe.options
+        return _json(
+            {
+                "id": session.number_of(name),
+                "page": number,
+                "pages": len(pages),
+                "width": page.width,
+                "height": page.height,
+                "screen": list(page.screen),
+                "line": values_of(line),
+                "defaults": {
+                    "vividness": options.vividness,
+                    "strength": options.strength,
+                    "model": session.job.model,
+                },
+                "can": self._can(line.model),
+            }
+        )
+
+    def _can(self, model: str | None) -> Mapping[str, bool]:
+        """Return what a model takes and says; ``None``: that of the session."""
+        contract = self._session.engine(model).recipe.model.contract
+        return {
+            "hints": contract.hints,
+            "vividness": contract.vividness is not None,
+            "colors": contract.colors is not None,
+        }
+
+    def _before(self, values: Values) -> Answer:
+        return Answer(self._viewer.before(self._name(values), _page_of(values)), "image/jpeg")
+
+    def _thumb(self, values: Values) -> Answer:
+        return Answer(self._viewer.thumb(self._name(values)), "image/webp")
+
+    def _preview(self, values: Values) -> Answer:
+        started = time.perf_counter()
+        name, line = self._name_and_line(values)
+        client = str(values.get("client", f"{values['id']}/{line.page}"))[:_LONGEST_CLIENT]
+        body = self._viewer.preview(name, line, client)
+        return Answer(body, "image/jpeg", milliseconds=1000 * (time.perf_counter() - started))
+
+    def _suggest(self, values: Values) -> Answer:
+        name, line = self._name_and_line(values)
+        found = self._viewer.suggestions(name, line, _share(values, "x"), _share(values, "y"))
+        return _json({"colors": [asdict(each) for each in found]})
+
+    def _color(self, values: Values) -> Answer:
+        name, line = self._name_and_line(values)
+        return _json({"color": self._viewer.color_at(name, line, _share(values, "x"), _share(values, "y"))})
+
+    def _save(self, values: Values) -> Answer:
+        name, line = self._name_and_line(values)
+        pages = len(self._viewer.pages(name))
+        if line.page is not None and line.page > pages:
+            raise NotFoundError(f"there is no page {line.page}; the last one is {pages}")
+        saved = self._session.save([line], pages)
+        return _json(
+            {
+                "picture": self._described(name),
+                "milliseconds": saved.milliseconds,
+                "made": saved.made,
+                "message": saved.message,
+            }
+        )
+
+    def _copy(self, values: Values) -> Answer:
+        origin, targets = values.get("from"), values.get("to")
+        if not isinstance(origin, dict) or not isinstance(targets, list) or len(targets) > MAX_COPIES:
+            raise ValueError(f"copy: expected from, and a list of up to {MAX_COPIES:,} numbers")
+        said = self._session.line(self._name(origin), _page_of(origin))
+        names = [self._session.name_of(each) for each in targets]
+        hints, settings = values.get("hints") is True, values.get("settings") is True
+        return _json({"pictures": [self._copied(said, each, hints=hints, settings=settings) for each in names]})
+
+    def _copied(self, origin: RetouchLine, name: str, *, hints: bool, settings: bool) -> Mapping[str, Any]:
+        """Return a picture after it got the hints or settings of another; if it cannot be made, with the reason."""
+        session = self._session
+        message = "not reached: the session ends" if session.stop.is_set() else ""
+        if not message:
+            try:
+                pages = len(self._viewer.pages(name))
+                present = [session.line(name, number) for number in range(1, pages + 1)]
+                lines = [copied(origin, each, hints=hints, settings=settings) for each in present]
+                message = session.save(lines, pages).message
+            except (ColorbatchError, ValueError) as error:
+                message = str(error)
+        return {**self._described(name), "message": message}
+
+    def _palette(self, _: Values) -> Answer:
+        return _json({"colors": [asdict(each) for each in read_palette(self._session.output)]})
+
+    def _keep_palette(self, values: Values) -> Answer:
+        write_palette(self._session.output, parsed_palette(values.get("colors")))
+        return self._palette(values)
+
+    def _name(self, values: Values) -> str:
+        number = values.get("id")
+        is_text = isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 10
+        return self._session.name_of(int(str(number)) if is_text else number)
+
+    def _name_and_line(self, values: Values) -> tuple[str, RetouchLine]:
+        name = self._name(values)
+        return name, parsed_line(name, _page_of(values), values.get("line", {}))
+
+
+def failure(status: int, error: str, advice: str = "") -> Answer:
+    """Return the answer that says what is wrong."""
+    return Answer(json.dumps({"error": error, "advice": advice}).encode(), status=status)
+
+
+def _json(values: object) -> Answer:
+    return Answer(json.dumps(values, separators=(",", ":")).encode())
+
+
+def _parsed(body: bytes) -> Values:
+    """Return the body of a request.
+
+    Raises:
+        ValueError: it is not a JSON object.
+
+    """
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the request is not JSON") from error
+    if not isinstance(values, dict):
+        raise ValueError("the request is not a JSON object")  # noqa: TRY004 (as for all others)
+    return values
+
+
+def _page_of(values: Values) -> int:
+    """Return the number of a page.
+
+    Raises:
+        ValueError: it is not a number from 1.
+
+    """
+    page = values.get("page", 1)
+    if isinstance(page, str) and page.isascii() and page.isdigit() and len(page) < 8:
+        page = int(page)
+    if page is None:
+        return 1
+    if not isinstance(page, int) or isinstance(page, bool) or page < 1:
+        raise ValueError("page: expected a whole number from 1")
+    return page
+
+
+def _share(values: Values, name: str) -> float:
+    """Return a place, as a share of width or height.
+
+    Raises:
+        ValueError: it is not a number from 0 to 1.
+
+    """
+    value = values.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1")
+    return float(value)

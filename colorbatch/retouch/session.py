@@ -1,0 +1,303 @@
+"""A session over an output folder: it holds the folder as a run does, and makes outputs by the code of runs."""
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from colorbatch.errors import UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
+from colorbatch.formats.kinds import SNIFFED, output_extension, sniff
+from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.model_file import built_in_models
+from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_rows
+from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, parsed_retouches, record_in
+from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.retouch.lines import line_in, with_line
+from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, usual_row
+from colorbatch.retouch.pictures import Listed, NotFoundError, listed, without_concerns
+from colorbatch.run.colorize import Recipe, row_of
+from colorbatch.run.engines.local import ThisProcess, open_session
+from colorbatch.run.engines.provider_choice import choose_provider
+from colorbatch.run.output import Made, Run, Work, make
+from colorbatch.run.parts import with_model
+from colorbatch.run.plan import EarlierOutput, PlannedPicture, plan_batch
+from colorbatch.store.local import LocalStore
+from colorbatch.text import printable, shell_quoted
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What became of a picture whose line was written."""
+
+    made: bool
+    """Whether its output is now as the line says."""
+    message: str
+    """Why not; empty if it is."""
+    milliseconds: int
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An opened model: it makes outputs, and colours previews."""
+
+    executor: ThisProcess
+    colorizer: Colorizer
+
+    @property
+    def recipe(self) -> Recipe:
+        """The model and the settings of outputs."""
+        return self.executor.recipe
+
+
+class RetouchSession:
+    """An output folder, held until :meth:`close`. May be used from several threads at once."""
+
+    def __init__(self, source: Path | None, output: Path, choices: Choices) -> None:
+        """Open the folder, the model and the record; nothing is written yet.
+
+        Args:
+            source: folder or file of the photographs; ``None``: only the record is written.
+            output: folder of the outputs; without a source, that of a run.
+            choices: what the user chose.
+
+        Raises:
+            UsageError: a folder cannot be used, a line of the record is not valid, or the model of the outputs is not
+                known.
+            ModelRefusedError: the model does not keep the contract.
+            EnvironmentFailure: ONNX Runtime is missing, or the output folder cannot be written.
+            OutputInUseError: a run, or another session, is using the folder.
+
+        """
+        self.output = LocalStore(output)
+        self.source = None if source is None else LocalStore(source)
+        self._saving = threading.RLock()
+        self._opening = threading.Lock()
+        self._is_closed = False
+        self.has_saved = False
+        """Whether an output was made, or was to be made."""
+        self._engines: dict[str, Engine] = {}
+        self._announced: dict[str, str] = {}
+        self.stop = threading.Event()
+        """Set when no further picture of several is to be made."""
+        with ExitStack() as undo:
+            self._refuse_unusable()
+            is_new = not _has_rows(self.output)
+            if not is_new:
+                self._record = undo.enter_context(Manifest(self.output))
+            self._rows = {} if is_new else dict(self._record.previous)
+            self._plan_of = {each.input: each for each in self._plan()}
+            self.retouches: Retouches = parsed_retouches(record_in(self.output), RETOUCH_NAME)
+            usual = usual_row(self._rows.values())
+            job = job_of(source or output, output, self._rows.values(), usual, choices)
+            self.job = replace(job, provider=choose_provider(job, 1)[0])
+            self._base = self._opened(None)
+            refuse_other_settings(self._base.recipe, usual, choices)
+            if is_new:  # a folder that is new is made only now, when nothing else can be wrong
+                self._record = undo.enter_context(Manifest(self.output))
+            self.pictures = list(listed(self._rows.values(), self._plan_of.values(), output))
+            self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
+            self._until_closed = undo.pop_all()
+
+    def _refuse_unusable(self) -> None:
+        if self.output.is_itself_a_file():
+            raise UsageError(f"the output {self.output.shown} is not a folder")
+        if self.source is None:
+            refuse_without_rows(self.output)
+        elif not self.source.is_reachable():
+            raise UsageError(f"the source {self.source.shown} does not exist")
+        if is_unmerged(self.output):
+            raise UsageError(
+                f"{self.output.shown} has shards that are not merged yet",
+                advice=f"Run: colorbatch merge {shell_quoted(self.output.shown)}",
+            )
+
+    def _plan(self) -> Sequence[PlannedPicture]:
+        """Return the sources; those that have an output keep its name, and are not read yet."""
+        if self.source is None:
+            return []
+        known = {name: EarlierOutput(None, row.output) for name, row in self._rows.items() if row.output is not None}
+        return plan_batch(self.source, self.output, earlier=known)
+
+    def name_of(self, number: object) -> str:
+        """Return the input of a picture by its number in the list.
+
+        Raises:
+            NotFoundError: there is none.
+
+        """
+        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < len(self.pictures):
+            return self.pictures[number].input
+        raise NotFoundError(f"there is no picture {str(number)[:20]}")
+
+    def listed(self, name: str) -> Listed:
+        """Return a picture of the list."""
+        return self.pictures[self._numbers[name]]
+
+    def number_of(self, name: str) -> int:
+        """Return the number of a picture in the list."""
+        return self._numbers[name]
+
+    def row(self, name: str) -> Row | None:
+        """Return the row of a source; ``None``: no run has reached it."""
+        return self._rows.get(name)
+
+    def key_of(self, name: str) -> str:
+        """Return the name by which a source is read from its store."""
+        planned = self._plan_of.get(name)
+        return name if planned is None else planned.key
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the models that a line may name: built-in ones, that of the session, those in the record."""
+        named = [each.model for each in self.retouches.values() if each.model is not None]
+        return list(dict.fromkeys([*built_in_models(), os.fspath(self.job.model), *named]))
+
+    def engine(self, model: str | None) -> Engine:
+        """Return the engine of a model, opened on first use; ``None``: that of the session.
+
+        Raises:
+            ValueError: a line may not name it.
+            ModelRefusedError: it does not keep the contract.
+            UsageError: the options of the session do not fit it.
+
+        """
+        if model in (None, self.job.model):
+            return self._base
+        if model not in self.models:
+            raise ValueError(f"model: unknown; known are {', '.join(map(printable, self.models))}")
+        with self._opening:
+            name = str(model)
+            if name not in self._engines:
+                self._engines[name] = self._opened(name)
+            return self._engines[name]
+
+    @property
+    def colorizers(self) -> Sequence[Colorizer]:
+        """Those of all models opened so far."""
+        return [self._base.colorizer, *(each.colorizer for each in list(self._engines.values()))]
+
+    def _opened(self, model: str | None) -> Engine:
+        job = self.job if model is None else with_model(self._base.recipe, model).job
+        session = open_session(job)
+        return Engine(ThisProcess(session, job, 1), Colorizer(session, job.options, timeout=job.timeout))
+
+    def line(self, name: str, page: int) -> RetouchLine:
+        """Return what the record says of a page; an empty line if that is nothing."""
+        return line_in(record_in(self.output), name, page)
+
+    def save(self, lines: Sequence[RetouchLine], pages: int) -> Saved:
+        """Write what a person says of pages of a source into the record, and make its output.
+
+        Args:
+            lines: of one source, at least one, each with the number of its page.
+            pages: number of pages of the source.
+
+        Raises:
+            UsageError: the record is not valid any more, the session has ended, or an option does not fit the model.
+            ValueError: a line does not fit its model.
+            PictureError: the source cannot be read any more; nothing was changed.
+            EnvironmentFailure: the record or the output cannot be written.
+
+        """
+        started = time.perf_counter()
+        for line in lines:
+            self._refuse_unfit(line)
+        with self._saving:
+            if self._is_closed:
+                raise UsageError("the session has ended", advice="Start colorbatch retouch again.")
+            planned = None if self.source is None else self._planned(lines[0].input)
+            changed = content = record_in(self.output)
+            for line in lines:
+                changed = with_line(changed, line, pages)
+            retouches = parsed_retouches(changed, RETOUCH_NAME)
+            if changed != content:
+                self.output.write(RETOUCH_NAME, changed, may_replace=True)
+            self.retouches = retouches
+            message = self._not_made() if planned is None else self._make(planned)
+        return Saved(not message, message, round(1000 * (time.perf_counter() - started)))
+
+    def _refuse_unfit(self, line: RetouchLine) -> None:
+        engine = self.engine(line.model)
+        contract = engine.recipe.model.contract
+        if line.hints and not contract.hints:
+            raise ValueError(f"hints: the model {contract.name} does not support them")
+        engine.colorizer.with_options(vividness=line.vividness, strength=line.strength)
+
+    def _not_made(self) -> str:
+        place = shell_quoted(self.output.shown)
+        return f"Saved. The output is made by the next run: colorbatch run SOURCE {place}"
+
+    def _planned(self, name: str) -> PlannedPicture:
+        """Return the plan for a source as it is now.
+
+        Raises:
+            UnreadablePictureError: it cannot be read.
+            UnsafeOutputError: it is of another kind now, so that its output would need another name.
+
+        """
+        assert self.source is not None
+        planned = self._plan_of.get(name)
+        if planned is None:
+            raise UnreadablePictureError(f"{printable(name)} is not in {self.source.shown} any more", advice="")
+        try:
+            head = self.source.head(planned.key, SNIFFED)
+        except OSError as error:
+            raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice="") from error
+        kind = sniff(head.start)
+        appended = output_extension(kind, PurePosixPath(name).suffix) if kind else ""
+        is_renamed = planned.output_name != name
+        is_same_kind = is_renamed == bool(appended) and planned.output_name.endswith(appended)
+        if planned.verdict == "colour" and not is_same_kind:
+            raise UnsafeOutputError(
+                f"{printable(name)} is another kind of picture than before", advice="Run colorbatch run first."
+            )
+        return replace(planned, bytes=head.size, modified=head.modified)
+
+    def _make(self, planned: PlannedPicture) -> str:
+        """Make the output of a source by the code of a run; return why it was not made, or nothing."""
+        assert self.source is not None
+        retouch = self.retouches.get(planned.input)
+        engine = self.engine(None if retouch is None else retouch.model)
+        run = Run(engine.recipe, self.source, self.output, self._rows, self._record.outputs)
+        work = Work(run, engine.executor, self._record.announce, announced=self._announced)
+        outcome = make(replace(planned, retouch=retouch), work)
+        self._record.append(outcome.row, is_durable=isinstance(outcome, Made))
+        self._rows[planned.input] = outcome.row
+        self.has_saved = True
+        if isinstance(outcome, Made):
+            number = self._numbers[planned.input]
+            self.pictures[number] = without_concerns(self.pictures[number])
+        return "" if outcome.row.status == "done" else outcome.row.reason
+
+    def close(self) -> None:
+        """Wait for a picture that is being made, write the manifest if one was, and release the folder.
+
+        Raises:
+            OutputUnwritableError: the manifest cannot be written; the next run continues from the journal.
+
+        """
+        self.stop.set()
+        with self._saving, self._until_closed:
+            if not self._is_closed and self.has_saved:
+                self._record.finish(self._remaining())
+            self._is_closed = True
+
+    def _remaining(self) -> Iterable[Row]:
+        """Return the rows of the sources of which this session made nothing: they stay, or say why there is none."""
+        new = [each for name, each in self._plan_of.items() if name not in self._rows]
+        return [
+            *self._rows.values(),
+            *(row_of(each, "skipped", NOT_REACHED) for each in new if each.verdict == "colour"),
+            *(row_of(each, each.verdict, each.reason) for each in new if each.verdict != "colour"),
+        ]
+
+
+def _has_rows(output: LocalStore) -> bool:
+    try:
+        refuse_without_rows(output)
+    except UsageError:
+        return False
+    return True

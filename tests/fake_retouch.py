@@ -1,0 +1,236 @@
+"""The server of ``colorbatch retouch`` as its page sees it, answered from memory: no sockets, and answers that wait."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from helpers import ROOT
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+from playwright.sync_api import Browser, Page, Request, Route, ViewportSize
+
+Json = dict[str, Any]
+Scheme = Literal["light", "dark"]
+FILES = ROOT / "colorbatch" / "retouch" / "static"
+ADDRESS = "http://retouch.test/token/"
+EMPTY: Json = {
+    "hints": [],
+    "vividness": None,
+    "strength": None,
+    "model": None,
+    "leave_grey": False,
+    "note": "",
+}
+ALL = ("hints", "vividness", "colors")
+LIKELY = ("#6a8c4b", "#8c6a4b", "#4b6a8c", "#8c4b6a", "#707070", "#9c5a3b")
+PICKED = "#3b5f8a"
+NAMES = ("1910/frame 01.tif", "1910/frame 02.tif", "1910/frame 03.tif", "cat.jpg")
+
+
+def encoded(image: Image.Image, form: str = "WEBP") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+def grey_slope(width: int, height: int) -> Image.Image:
+    """Return grey from black on the left to white on the right."""
+    return Image.fromarray(np.linspace(0, 255, width, dtype=np.uint8)[None].repeat(height, axis=0))
+
+
+@dataclass
+class FakeServer:
+    """Answers requests of the page, and records them."""
+
+    names: Sequence[str] = NAMES
+    pages: int = 1
+    width: int = 300
+    height: int = 200
+    can: Sequence[str] = ALL
+    """Of the model of the run; another one can all."""
+    palette: list[dict[str, str]] = field(default_factory=list)
+    facts: Json = field(default_factory=dict)
+    """Facts about every picture other than the usual ones."""
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    """Path and body of each request."""
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Status and sentence for a path."""
+    has_source: bool = True
+    not_made: dict[int, str] = field(default_factory=dict)
+    """Why an output is not made, by the number of its picture."""
+    is_gone: bool = False
+    held: set[str] = field(default_factory=set)
+    """Paths whose requests wait for ``release``."""
+    waiting: list[Route] = field(default_factory=list)
+    lines: dict[tuple[int, int], Json] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+
+    def __call__(self, route: Route, request: Request) -> None:
+        parts = urlsplit(request.url)
+        path = parts.path.removeprefix("/token/")
+        body = json.loads(request.post_data) if request.post_data else None
+        if path not in {"", "retouch.js", "retouch.css"}:
+            if body is not None:
+                assert request.headers["content-type"] == "application/json"
+            self.asked.append((path, body))
+        if self.is_gone and path not in {"", "retouch.js", "retouch.css"}:
+            route.abort("connectionrefused")
+        elif path in self.held:
+            self.waiting.append(route)
+        else:
+            self._answer(route, path, body, parse_qs(parts.query))
+
+    def release(self) -> None:
+        """Answer the oldest request that waits."""
+        route = self.waiting.pop(0)
+        body = json.loads(route.request.post_data) if route.request.post_data else None
+        self._answer(route, urlsplit(route.request.url).path.removeprefix("/token/"), body, {})
+
+    def bodies(self, path: str) -> list[Any]:
+        """Return what was sent to a path."""
+        return [body for each, body in self.asked if each == path]
+
+    def line(self, picture: int = 0, page: int = 1) -> Json:
+        """Return what is kept for a picture."""
+        return self.lines.get((picture, page), EMPTY)
+
+    def _answer(self, route: Route, path: str, body: Json | None, query: Mapping[str, Sequence[str]]) -> None:
+        name, _, number = path.partition("/")
+        if path in self.refused:
+            status, sentence = self.refused[path]
+            route.fulfill(status=status, json={"error": sentence, "advice": "Try another."})
+        elif name in {"retouch.js", "retouch.css"}:
+            kind = "text/javascript" if name.endswith("js") else "text/css"
+            route.fulfill(body=(FILES / name).read_bytes(), content_type=kind)
+        elif name == "":
+            route.fulfill(body=page_of("out"), content_type="text/html; charset=utf-8")
+        elif name in {"thumb", "before"}:
+            route.fulfill(body=encoded(grey_slope(self.width, self.height)), content_type="image/webp")
+        elif name == "preview":
+            assert body is not None
+            route.fulfill(body=encoded(self._preview(body["line"])), content_type="image/webp")
+        elif name == "picture":
+            route.fulfill(json=self._info(int(number), int(query["page"][0])))
+        elif name == "can":
+            route.fulfill(json=self._can(query.get("model", [""])[0]))
+        else:
+            route.fulfill(json=self._facts(name, body or {}))
+
+    def _facts(self, name: str, body: Json) -> Json:
+        handlers: Mapping[str, Callable[[Json], Json]] = {
+            "pictures": self._pictures,
+            "suggest": self._suggest,
+            "color": lambda _: {"color": PICKED},
+            "save": self._save,
+            "copy": self._copy,
+            "palette": self._palette,
+            "alive": lambda _: {"ok": True},
+        }
+        return handlers[name](body)
+
+    def _preview(self, line: Json) -> Image.Image:
+        """Return a picture in the colour of the last hint."""
+        color = line["hints"][-1]["color"] if line["hints"] and not line["leave_grey"] else "#808080"
+        return Image.new("RGB", (self.width, self.height), color)
+
+    def _suggest(self, _: Json) -> Json:
+        shares = (0.41, 0.2, 0.12, 0.08, 0.05, 0.02)
+        return {"colors": [{"color": color, "share": share} for color, share in zip(LIKELY, shares, strict=True)]}
+
+    def _palette(self, body: Json) -> Json:
+        self.palette = body.get("colors", self.palette)
+        return {"colors": self.palette}
+
+    def _pictures(self, _: Json) -> Json:
+        pictures = [self._picture(number) for number in range(len(self.names))]
+        return {"folder": "out", "has_source": self.has_source, "models": ["default", "fast"], "pictures": pictures}
+
+    def _picture(self, number: int) -> Json:
+        usual = {
+            "id": number,
+            "input": self.names[number],
+            "status": "done",
+            "reason": "",
+            "pages": self.pages,
+            "width": self.width,
+            "height": self.height,
+            "warnings": [],
+            "concerns": [],
+            "score": 0.3,
+            "retouched": any(each == number and line != EMPTY for (each, _), line in self.lines.items()),
+            "leave_grey": self.line(number)["leave_grey"],
+            "version": f"v{self.versions.get(number, 0)}",
+        }
+        return usual | self.facts
+
+    def _info(self, number: int, page: int) -> Json:
+        return {
+            "id": number,
+            "page": page,
+            "pages": self.pages,
+            "width": self.width,
+            "height": self.height,
+            "screen": [self.width, self.height],
+            "line": self.line(number, page),
+            "defaults": {"vividness": 0.5, "strength": 1.0, "model": "default"},
+            "can": self._can(self.line(number, page)["model"] or ""),
+        }
+
+    def _can(self, model: str) -> Json:
+        words = ALL if model == "fast" else self.can
+        return {word: word in words for word in ALL}
+
+    def _save(self, body: Json) -> Json:
+        number = body["id"]
+        self.lines[number, body["page"]] = body["line"]
+        self.versions[number] = self.versions.get(number, 0) + 1
+        message = self.not_made.get(number, "")
+        return {"picture": self._picture(number), "milliseconds": 812, "made": not message, "message": message}
+
+    def _copy(self, body: Json) -> Json:
+        kept = self.line(body["from"]["id"], body["from"]["page"])
+        self.lines |= {(number, 1): kept for number in body["to"]}
+        return {
+            "pictures": [{**self._picture(each), "message": self.not_made.get(each, "")} for each in body["to"]],
+        }
+
+
+def page_of(title: str) -> bytes:
+    environment = Environment(loader=PackageLoader("colorbatch.retouch"), autoescape=True, undefined=StrictUndefined)
+    names = ("retouch.css", "retouch.js")
+    page = environment.get_template("index.html")
+    return page.render(title=title, version="1", assets={name: name for name in names}).encode()
+
+
+@contextmanager
+def retouching(
+    browser: Browser,
+    server: FakeServer,
+    size: tuple[int, int] = (1440, 900),
+    scheme: Scheme = "light",
+    *,
+    has_touch: bool = False,
+) -> Iterator[Page]:
+    """Open the page of a server; at its end, nothing may have gone wrong on it, and nothing been fetched elsewhere."""
+    viewport: ViewportSize = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=has_touch)
+    context.set_default_timeout(5000)
+    page = context.new_page()
+    trouble: list[str] = []
+    requests: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(f"{error}\n{error.stack}"))
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("request", lambda request: requests.append(request.url))
+    page.route("**/*", server)
+    page.goto(ADDRESS)
+    yield page
+    context.close()
+    answers = [text for text in trouble if not text.startswith("Failed to load resource")]
+    assert answers == [], answers
+    elsewhere = [url for url in requests if not url.startswith(ADDRESS)]
+    assert elsewhere == [], elsewhere

@@ -1,0 +1,59 @@
+"""Jobs to retouch, by a model that gives each hint its colour and leaves the rest grey."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from helpers import LocalJob, hinted_model
+from PIL import Image
+from retouching import OpenSession
+
+from colorbatch.retouch.api import Api
+from colorbatch.retouch.made_with import Choices
+from colorbatch.retouch.session import RetouchSession
+from colorbatch.run.batch import run_batch
+
+
+@pytest.fixture
+def new_job(tmp_path: Path) -> LocalJob:
+    """Return a job that no run has touched: two grey pictures, and a text."""
+    source = tmp_path / "in"
+    for number, name in enumerate(("a.png", "sub/b.jpg")):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").rotate(90 * number).resize((64, 48)).save(path)
+    (source / "notes.txt").write_text("no picture")
+    model = tmp_path / "hinted.onnx"
+    model.write_bytes(hinted_model().SerializeToString())
+    return LocalJob(source, tmp_path / "out", model=str(model))
+
+
+@pytest.fixture
+def job(new_job: LocalJob) -> LocalJob:
+    """Return the same job, finished."""
+    run_batch(new_job)
+    return new_job
+
+
+@pytest.fixture
+def open_session() -> Iterator[OpenSession]:
+    with ExitStack() as opened:
+
+        def open_one(job: LocalJob, *, has_source: bool = True, **choices: object) -> RetouchSession:
+            chosen = Choices(**({"model": job.model} | choices))  # type: ignore[arg-type]
+            session = RetouchSession(job.source if has_source else None, job.output, chosen)
+            opened.callback(session.close)
+            return session
+
+        yield open_one
+
+
+@pytest.fixture
+def session(job: LocalJob, open_session: OpenSession) -> RetouchSession:
+    return open_session(job)
+
+
+@pytest.fixture
+def api(session: RetouchSession) -> Api:
+    return Api(session)
