@@ -95,22 +95,23 @@ def _serve(source: Path | None, output: Path, choices: Any, port: int | None, *,
         ColorbatchError: the folder, the model or the port cannot be used.
 
     """
-    from colorbatch.retouch.api import Api
+    from colorbatch.retouch.opening import Opening
     from colorbatch.retouch.server import held_address, serve
-    from colorbatch.retouch.session import RetouchSession
 
     with terminal.interruptible() as interruption, held_address(port) as address:
-        session = RetouchSession(source, output, choices)
-        interruption.is_at_work = True
+        opening = Opening(source, output, choices, failed=interruption.event)
         try:
+            opening.wait()
+            interruption.is_at_work = True
             terminal.answer(address.url)
             if opens:  # in a thread, since a browser in a terminal returns only when it is left
                 threading.Thread(target=_open, args=(address.url,), daemon=True).start()
             if not quiet:
-                terminal.say(f"{len(session.pictures):,} pictures in {printable(str(output))}. Ctrl-C ends it.")
-            serve(Api(session), address, interruption.event)
+                terminal.say(f"The pictures of {printable(str(output))} are at this address. Ctrl-C ends it.")
+            serve(opening, address, interruption.event)
+            session = opening.session()
         finally:
-            session.close()
+            opening.close()
     return session.has_saved
 
 

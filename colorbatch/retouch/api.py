@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from colorbatch.errors import ColorbatchError
@@ -48,9 +49,9 @@ class Api:
         self._session = session
         self._viewer = Viewer(session)
         self._read: Mapping[str, Callable[[Values], Answer]] = {
-            "": self._page,
-            "retouch.js": lambda _: Answer(asset("retouch.js"), "text/javascript"),
-            "retouch.css": lambda _: Answer(asset("retouch.css"), "text/css"),
+            "": lambda _: page_answer("", session.output.path),
+            "retouch.js": lambda _: page_answer("retouch.js", session.output.path),
+            "retouch.css": lambda _: page_answer("retouch.css", session.output.path),
             "pictures": self._pictures,
             "picture": self._picture,
             "can": lambda values: _json(self._can(values.get("model"))),
@@ -96,9 +97,6 @@ class Api:
         except Exception as error:
             logger.exception("A bug in colorbatch, met at %s", name)
             return failure(500, f"a bug in colorbatch: {type(error).__name__}", "The terminal says more.")
-
-    def _page(self, _: Values) -> Answer:
-        return Answer(rendered_page(self._session.output.path), "text/html; charset=utf-8")
 
     def _pictures(self, _: Values) -> Answer:
         session = self._session
@@ -223,6 +221,13 @@ class Api:
     def _name_and_line(self, values: Values) -> tuple[str, RetouchLine]:
         name = self._name(values)
         return name, parsed_line(name, _page_of(values), values.get("line", {}))
+
+
+def page_answer(path: str, output: Path) -> Answer:
+    """Return the page for an output folder, or its script or style sheet by their names."""
+    if not path:
+        return Answer(rendered_page(output), "text/html; charset=utf-8")
+    return Answer(asset(path), "text/javascript" if path.endswith(".js") else "text/css")
 
 
 def failure(status: int, error: str, advice: str = "") -> Answer:

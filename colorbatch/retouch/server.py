@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from colorbatch.errors import EnvironmentFailure, reason_of
 from colorbatch.extras import needs_extra
 from colorbatch.job import WORKER_NAME
-from colorbatch.retouch.api import Answer, Api
+from colorbatch.retouch.api import Answer
 from colorbatch.retouch.guard import Guard
 
 if TYPE_CHECKING:
@@ -89,7 +89,14 @@ def held_address(port: int | None) -> Iterator[Address]:
         yield Address(listening, secrets.token_urlsafe(_TOKEN_BYTES))
 
 
-def serve(api: Api, address: Address, stop: threading.Event) -> None:
+class Answering(Protocol):
+    """What answers requests."""
+
+    def answer(self, method: str, path: str, parameters: Mapping[str, str], body: bytes) -> Answer:
+        """Return the answer to a request, as :meth:`colorbatch.retouch.api.Api.answer` does."""
+
+
+def serve(api: Answering, address: Address, stop: threading.Event) -> None:
     """Answer requests until ``stop`` is set.
 
     Raises:
@@ -134,7 +141,7 @@ def _stoppable(config: "uvicorn.Config", stop: threading.Event) -> "uvicorn.Serv
     return Server(config)
 
 
-def _application(api: Api, pool: ThreadPoolExecutor) -> "Starlette":
+def _application(api: Answering, pool: ThreadPoolExecutor) -> "Starlette":
     """Return the application that answers requests in threads."""
     from starlette.applications import Starlette
     from starlette.responses import Response

@@ -89,7 +89,7 @@ class RetouchSession:
                 self._record = undo.enter_context(Manifest(self.output))
             self._rows = {} if is_new else dict(self._record.previous)
             self._plan_of = {each.input: each for each in self._plan()}
-            self.retouches: Retouches = parsed_retouches(record_in(self.output), RETOUCH_NAME)
+            self.retouches: Retouches = _parsed(record_in(self.output))
             usual = usual_row(self._rows.values())
             job = job_of(source or output, output, self._rows.values(), usual, choices)
             self.job = replace(job, provider=choose_provider(job, 1)[0])
@@ -212,7 +212,7 @@ class RetouchSession:
             changed = content = record_in(self.output)
             for line in lines:
                 changed = with_line(changed, line, pages)
-            retouches = parsed_retouches(changed, RETOUCH_NAME)
+            retouches = _parsed(changed)
             if changed != content:
                 self.output.write(RETOUCH_NAME, changed, may_replace=True)
             self.retouches = retouches
@@ -293,6 +293,19 @@ class RetouchSession:
             *(row_of(each, "skipped", NOT_REACHED) for each in new if each.verdict == "colour"),
             *(row_of(each, each.verdict, each.reason) for each in new if each.verdict != "colour"),
         ]
+
+
+def _parsed(record: bytes) -> Retouches:
+    """Return the retouches of a record.
+
+    Raises:
+        UsageError: a line is not valid.
+
+    """
+    try:
+        return parsed_retouches(record, RETOUCH_NAME)
+    except UsageError as error:
+        raise UsageError(str(error), advice="Correct or remove these lines. Nothing was changed.") from error
 
 
 def _has_rows(output: LocalStore) -> bool:

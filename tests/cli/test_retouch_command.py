@@ -19,7 +19,7 @@ from colorbatch.records.manifest import Manifest
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
 from colorbatch.report import write_report
 from colorbatch.retouch import server
-from colorbatch.retouch.api import Api
+from colorbatch.retouch.opening import Opening
 from colorbatch.retouch.server import Address
 from colorbatch.store import open_store
 
@@ -65,7 +65,7 @@ def test_the_address_is_what_was_asked_for(
     assert command_line("retouch", output, "--source", source, "--no-open", "--model", model_path) == 0
     stdout, stderr = capsys.readouterr()
     assert stdout.startswith("http://127.0.0.1:")
-    assert f"2 pictures in {output}. Ctrl-C ends it." in stderr
+    assert f"The pictures of {output} are at this address. Ctrl-C ends it." in stderr
     assert len(opened) == 1
 
 
@@ -109,8 +109,8 @@ def test_what_is_saved_is_in_the_report_afterwards(
     write_report(output, source)
     page = (output / "colorbatch-report/index.html").read_text()
 
-    def save(api: Api, _address: Address, _stop: object) -> None:
-        api._session.save([RetouchLine("a.png", 1, strength=0.5)], 1)  # noqa: SLF001
+    def save(opening: Opening, _address: Address, _stop: object) -> None:
+        opening.session().save([RetouchLine("a.png", 1, strength=0.5)], 1)
 
     monkeypatch.setattr(server, "serve", save)
     assert command_line("retouch", "-q", "--no-open", "--model", model_path, source, output) == 0
@@ -173,6 +173,6 @@ def test_a_signal_ends_it_and_what_was_saved_is_in_the_manifest(
         process.send_signal(number)
         assert process.wait(20) == 0
         assert time.monotonic() - started < 5
-        assert process.stderr.read() == f"2 pictures in {output}. Ctrl-C ends it.\n"
+        assert process.stderr.read() == f"The pictures of {output} are at this address. Ctrl-C ends it.\n"
     assert (output / RETOUCH_NAME).is_file()
     assert not (output / ".colorbatch").exists()

@@ -144,6 +144,14 @@ MUTANTS = (
         ),
         *("for _ in range(1):", ("test_interruption.py", "child_process")),
     ),
+    Mutant(
+        *("page for any name", "colorbatch/retouch/guard.py", "len(hosts) != 1 or hosts[0] not in self._hosts"),
+        *("len(hosts) != 1", ("test_retouch_page.py", "strangers")),
+    ),
+    Mutant(
+        *("page without a token", "colorbatch/retouch/guard.py", "hmac.compare_digest(first.encode(), self._token)"),
+        *("first", ("test_retouch_page.py", "strangers")),
+    ),
 )
 """The first ten were asked for; the others are faults that the gauntlet found, or that stand for its other areas."""
 

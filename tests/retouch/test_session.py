@@ -163,8 +163,9 @@ def test_a_record_that_is_not_valid_is_refused_at_the_start_and_left_alone_later
         session.save([RetouchLine("a.png", 1, hints=(RED,))], 1)
     assert (job.output / RETOUCH_NAME).read_bytes() == broken
     session.close()
-    with pytest.raises(UsageError, match="line 1: vividness"):
+    with pytest.raises(UsageError, match="line 1: vividness") as error:
         open_session(job)
+    assert error.value.advice == "Correct or remove these lines. Nothing was changed."
 
 
 def test_what_another_program_wrote_into_the_record_meanwhile_is_kept(job: LocalJob, session: RetouchSession) -> None:
