@@ -85,8 +85,10 @@ class FakeServer:
         else:
             self._answer(route, path, body, parse_qs(parts.query))
 
-    def release(self) -> None:
-        """Answer the oldest request that waits."""
+    def release(self, page: Page) -> None:
+        """Answer the oldest request that waits, or the next one of the page."""
+        while not self.waiting:
+            page.wait_for_timeout(20)
         route = self.waiting.pop(0)
         body = json.loads(route.request.post_data) if route.request.post_data else None
         self._answer(route, urlsplit(route.request.url).path.removeprefix("/token/"), body, {})

@@ -14,7 +14,7 @@ from colorbatch.retouch.session import RetouchSession
 
 
 def opened(job: LocalJob, failed: threading.Event | None = None) -> Opening:
-    return Opening(job.source, job.output, Choices(model=job.model), failed or threading.Event())
+    return Opening(job.source, job.output, Choices(model=str(job.model)), failed or threading.Event())
 
 
 @pytest.fixture

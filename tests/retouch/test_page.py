@@ -331,7 +331,7 @@ def test_the_pages_of_a_picture_are_read_again_after_one_is_saved(browser: Brows
         page.locator("#page").select_option("2")
         settled(page)
         server.lines[0, 2] = EMPTY | {"model": "fast"}  # as the server keeps it: all pages have one model
-        server.release()
+        server.release(page)
         expect(page.get_by_role("combobox", name="Model")).to_have_value("fast")
         settled(page)
         set_hint(page)
@@ -428,12 +428,12 @@ def test_while_one_preview_runs_only_the_newest_state_waits(page: Page, server: 
         page.locator("#likely button").nth(place).click()
     wait_for_requests(page, server, before + 1)  # of the first state; of the three after it, only the newest waits
     grey = color_in_the_middle(page)
-    server.release()
+    server.release(page)
     wait_for_requests(page, server, before + 2)
     assert color_in_the_middle(page) == grey  # the first answer came too late
     asked = [body["line"]["hints"][0]["color"] for body in server.bodies("preview")[before:]]
     assert asked == [LIKELY[0], LIKELY[3]]
-    server.release()
+    server.release(page)
     settled(page)
     assert color_in_the_middle(page) != grey
     assert len(server.bodies("preview")) == before + 2
@@ -543,7 +543,7 @@ def test_changes_during_a_save_are_still_unsaved(page: Page, server: FakeServer)
     page.keyboard.press("s")
     expect(page.locator("#save")).to_have_text("Saving…")
     page.locator("#likely button").nth(1).click()
-    server.release()
+    server.release(page)
     expect(page.locator("#save")).to_have_text("Save")
     expect(page.locator("#save")).to_be_enabled()
     assert server.line()["hints"][0]["color"] == LIKELY[0]
@@ -691,10 +691,10 @@ def test_many_are_applied_a_few_at_a_time_and_can_be_stopped(browser: Browser) -
         page.get_by_role("button", name="Select all that are shown").click()
         page.get_by_role("button", name="Apply", exact=True).click()
         expect(page.locator("#copy-said")).to_have_text("0 of 10 made…")
-        server.release()
+        server.release(page)
         expect(page.locator("#copy-said")).to_have_text("4 of 10 made…")
         page.get_by_role("button", name="Stop").click()
-        server.release()
+        server.release(page)
         expect(page.locator("#copy-said")).to_have_text("Applied to 8 pictures.")
         assert [body["to"] for body in server.bodies("copy")] == [[1, 2, 3, 4], [5, 6, 7, 8]]
         expect(page.locator("#copy-count")).to_contain_text("2 selected")
