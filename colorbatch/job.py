@@ -1,15 +1,17 @@
 """What one batch run is asked to do, and its outcome."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from colorbatch.location import LocationField
+from colorbatch.errors import UsageError
+from colorbatch.location import LocationField, as_path
 from colorbatch.shard import Shard
 from colorbatch.stages import Stage, StageCost
+from colorbatch.text import did_you_mean
 
 ProviderName = Literal["auto", "cpu", "cuda"]
 AlreadyColor = Literal["skip", "copy", "recolor"]
@@ -124,6 +126,36 @@ class BatchJob:
     pictures on the CPU; ``ray``: at most ``jobs`` workers of a cluster."""
     ray: RayOptions | None = None
     """Options of the engine ``ray``, refused for all others; ``None``: the defaults."""
+
+    def __post_init__(self) -> None:
+        """Check the words, and what a text may be taken for.
+
+        Raises:
+            UsageError: a word is unknown, or a text is given where a list is expected.
+
+        """
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            if value not in words:
+                known = ", ".join(map(str, words))
+                raise UsageError(
+                    f"{name} is {value!r}; known are: {known}", advice=did_you_mean(str(value), map(str, words))
+                )
+        for name in ("include", "exclude", "only", "files"):
+            if isinstance(getattr(self, name), str):
+                raise UsageError(f"{name} is a text, and must be a list", advice="Put it in brackets.")
+        if self.retouch is not None:
+            object.__setattr__(self, "retouch", as_path(self.retouch))
+
+
+_WORDS: Mapping[str, Sequence[object]] = {
+    "already_color": get_args(AlreadyColor),
+    "doubtful_color": get_args(DoubtfulColor),
+    "digital_source_type": (*get_args(DigitalSourceType), None),
+    "jpeg_luma": get_args(JpegLuma),
+    "engine": get_args(EngineName),
+}
+"""Words that fields of a job may have."""
 
 
 @dataclass

@@ -32,6 +32,7 @@ from colorbatch.text import printable
     metavar="FILE",
     help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
 )
+@click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
 @options.json_option
 @options.quiet_option
 @click.pass_context
@@ -43,6 +44,7 @@ def command(
     jobs: int | None,
     retouch: Path | None,
     *,
+    ignore_retouch: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -61,7 +63,9 @@ def command(
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
     with reporter(quiet=quiet) as progress:
-        found = audit_batch(output, source, jobs=jobs, retouch=retouch, progress=progress)
+        found = audit_batch(
+            output, source, jobs=jobs, retouch=retouch, ignore_retouch=ignore_retouch, progress=progress
+        )
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"sound": found.is_sound}))
     elif not quiet or not found.is_sound:

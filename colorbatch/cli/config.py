@@ -1,7 +1,7 @@
 """Options from a file: ``colorbatch.toml`` in the working folder, or the one that ``--config`` names."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,7 +82,7 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
     known = {name: found for name, found in known.items() if len(name) > 1 and name not in ("config", "help")}
     unknown = set(tables) - _TABLES or (set(table) - set(known) if isinstance(table, dict) else {command})
     if unknown:
-        meant = [did_you_mean(each, {*known, *_TABLES}) for each in sorted(unknown)]
+        meant = [_meant_by(each, command, known) for each in sorted(unknown)]
         there = f"The table [{command}] may have these options: {', '.join(sorted(known))}."
         raise UsageError(
             f"the config file {path} has unknown options: {', '.join(sorted(unknown))}",
@@ -104,6 +104,13 @@ def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -
         values[str(option.name)] = not value if is_opposite else value
     ctx.default_map = values
     ctx.meta[_EFFECTIVE] = path
+
+
+def _meant_by(name: str, command: str, known: Collection[str]) -> str:
+    """Return advice for an unknown name of a config file."""
+    if name in known:
+        return f"Put {name} below a line [{command}]."
+    return did_you_mean(name, {*known, *_TABLES})
 
 
 def _parsed(text: str) -> dict[str, Any]:

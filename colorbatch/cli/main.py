@@ -18,20 +18,20 @@ from colorbatch.version import __version__
 
 _SHORT_HELP = {
     "run": "Colour a folder of pictures.",
-    "merge": "Merge the shards of a job into one manifest.",
     "report": "Write a page that shows each picture before and after.",
     "retouch": "Open a page to correct colours in, by a few clicks.",
     "audit": "Prove that nothing is missing and only colour was added.",
+    "models": "List the built-in models.",
+    "preview": "Show one picture coloured in several ways, side by side.",
+    "doctor": "Test what works on this machine.",
     "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
+    "merge": "Merge the shards of a job into one manifest.",
     "train": "Train a network on colour pictures.",
     "average": "Average several checkpoints.",
     "export": "Export a checkpoint as an ONNX model.",
     "verify": "Compare a model with its checkpoint.",
     "evaluate": "Measure a model on colour pictures.",
     "inspect": "Show the contract of a model file.",
-    "models": "List the built-in models.",
-    "preview": "Show one picture coloured in several ways, side by side.",
-    "doctor": "Test what works on this machine.",
 }
 """What each command does; it stands here so that the list of commands imports none of them."""
 COMMANDS = tuple(_SHORT_HELP)

@@ -113,8 +113,12 @@ class Choice(click.Choice):  # type: ignore[type-arg] # not generic in older rel
 class FiniteRange(click.FloatRange):
     """A range of numbers without infinity and NaN."""
 
+    name = "number"
+
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"\d*,\d+", value.strip()):
+            self.fail(f"{value!r} is not a number: write it with a point, {value.replace(',', '.')}", param, ctx)
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)

@@ -55,7 +55,7 @@ _CELL, _CELL_OF_CARD = 640, 1080
     metavar="N",
     help=f"Longest side in pixels of each picture. [default: {_CELL}; on a card: {_CELL_OF_CARD}]",
 )
-@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.option("--overwrite", is_flag=True, help="Write over an existing file.")
 @options.quiet_option
 def command(
     file: Path,
@@ -69,7 +69,7 @@ def command(
     cell: int | None,
     *,
     card: bool,
-    force: bool,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Colour FILE with every combination of the given models, levels, strengths and working sizes, on one sheet.
@@ -92,7 +92,9 @@ def command(
     from colorbatch.store import atomic
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    _refuse_output(file, output, force=force)
+    _refuse_output(file, output, overwrite=overwrite)
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", advice="Give one picture; colorbatch run colours a folder.")
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -105,14 +107,14 @@ def command(
     except PictureError as error:
         raise type(error)(f"{file}: {error}", advice=error.advice) from error
     encoded = encode(replace(sheet, format=_FORMATS[output.suffix.lower()]))
-    _refuse_output(file, output, force=force)
+    _refuse_output(file, output, overwrite=overwrite)
     atomic.write_bytes(output, encoded)
     if not quiet:
         made = "Card" if card else "Sheet"
         terminal.say(f"{made}: {printable(str(output))}, {sheet.first.width} x {sheet.first.height} pixels")
 
 
-def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
+def _refuse_output(file: Path, output: Path, *, overwrite: bool) -> None:
     """Check that the sheet can be written.
 
     Raises:
@@ -127,5 +129,5 @@ def _refuse_output(file: Path, output: Path, *, force: bool) -> None:
         raise UsageError(f"the sheet {output} would overwrite the picture", advice="Choose another name for the sheet.")
     if output.is_dir():
         raise UsageError(f"the sheet {output} is a folder", advice="Give the name of a file.")
-    if not force:
-        raise UsageError(f"{output} already exists", advice="Choose another name, or write over it with --force.")
+    if not overwrite:
+        raise UsageError(f"{output} already exists", advice="Choose another name, or write over it with --overwrite.")

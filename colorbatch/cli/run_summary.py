@@ -143,7 +143,11 @@ def skipped_lines(summary: BatchSummary, *, with_hints: bool = False) -> list[st
         if reason == NOT_SUPPORTED:
             lines += _advice_for(summary.unsupported)
     others = len(reasons) - len(shown_reasons)
-    return [*lines, f"  and for {others} other reasons, all in the manifest"] if others else lines
+    return (
+        [*lines, f"  and for {others} other {'reason' if others == 1 else 'reasons'}, all in the manifest"]
+        if others
+        else lines
+    )
 
 
 def _advice_for(unsupported: Mapping[str, int]) -> list[str]:

@@ -272,13 +272,21 @@ def open_model(
 
 
 @overload
-def colorize(picture: Picture, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Picture: ...
-@overload
-def colorize(picture: Image.Image, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Image.Image: ...
-@overload
-def colorize(picture: Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()) -> Pixels: ...
 def colorize(
-    picture: Picture | Image.Image | Pixels, model: Colorizer | None = None, hints: Sequence[Hint] = ()
+    picture: Picture, model: Colorizer | str | os.PathLike[str] | None = None, hints: Sequence[Hint] = ()
+) -> Picture: ...
+@overload
+def colorize(
+    picture: Image.Image, model: Colorizer | str | os.PathLike[str] | None = None, hints: Sequence[Hint] = ()
+) -> Image.Image: ...
+@overload
+def colorize(
+    picture: Pixels, model: Colorizer | str | os.PathLike[str] | None = None, hints: Sequence[Hint] = ()
+) -> Pixels: ...
+def colorize(
+    picture: Picture | Image.Image | Pixels,
+    model: Colorizer | str | os.PathLike[str] | None = None,
+    hints: Sequence[Hint] = (),
 ) -> Picture | Image.Image | Pixels:
     """Colour one picture, one image of Pillow, or one array of 8 or 16 bits, grey ``[H, W]`` or RGB ``[H, W, 3]``.
 
@@ -287,7 +295,7 @@ def colorize(
 
     Args:
         picture: what to colour; an image must have the mode ``L``, ``RGB`` or ``I;16``.
-        model: from :func:`open_model`; ``None`` opens the built-in one, which takes time at every call.
+        model: from :func:`open_model`; a name or a path, or ``None`` for the built-in one, is opened at every call.
         hints: colours that are known, for a model that supports them; of a picture with several frames, for the first.
 
     Returns:
@@ -299,7 +307,7 @@ def colorize(
         InferenceError: the model failed on it, or does not support hints.
 
     """
-    colorizer = model or open_model()
+    colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
     if isinstance(picture, Picture):
         return colorizer.colorize(picture, hints)
     if isinstance(picture, Image.Image):

@@ -28,10 +28,11 @@ from colorbatch.records.manifest import (
     rows_of,
 )
 from colorbatch.records.retouch import RETOUCH_NAME, Retouch, Retouches, retouches_of
-from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.records.row import MIGHT_BE_COLOR, NOT_REACHED, Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.plan import plan_batch
 from colorbatch.run.resume import earlier_outputs
+from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store import open_store
 from colorbatch.store.report_folder import REPORT_LOCK, is_part_of_report
 from colorbatch.store.store import Store
@@ -44,6 +45,7 @@ _JPEG_TOLERANCE = 0.5
 """A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
 source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
 _CHECKED_AT_ONCE = 256
+_OUTDATED = "its source is skipped now, and this is the output of an earlier run: delete it"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def audit_batch(
     *,
     jobs: int | None = None,
     retouch: Path | None = None,
+    ignore_retouch: bool = False,
     progress: ProgressReporter | None = None,
 ) -> Audit:
     """Compare an output folder with its manifest and its retouch record, and with its source if that is given.
@@ -95,6 +98,7 @@ def audit_batch(
         folder: folder of the outputs.
         source: folder or file that they were made from; ``None``: luma is not compared.
         retouch: file of the retouch record; ``None``: that in the output folder.
+        ignore_retouch: whether the outputs were made without one.
         jobs: number of pictures checked at the same time; ``None``: one per core.
         progress: receives updates.
 
@@ -108,7 +112,7 @@ def audit_batch(
     refuse_without_rows(output)
     rows = rows_of(output)
     sources = None if source is None else _Sources(open_store(source), output, rows)
-    retouches = retouches_of(output, retouch)
+    retouches = {} if ignore_retouch else retouches_of(output, retouch)
     found = Audit(rows=len(rows))
     has_shards = is_unmerged(output)
     if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
@@ -126,7 +130,8 @@ def audit_batch(
     found.findings += _without_retouch(rows, retouches)
     if sources is not None:
         found.findings += _without_row(sources.inputs, rows)
-    outputs = [row for row in rows.values() if row.output is not None]
+    found.findings += [Finding(str(row.output), _OUTDATED) for row in rows.values() if _is_outdated(row)]
+    outputs = [row for row in rows.values() if row.output is not None and not _is_outdated(row)]
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
@@ -330,6 +335,11 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
             yield Finding(name, "it is not in the manifest")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {reason_of(error)}")
+
+
+def _is_outdated(row: Row) -> bool:
+    """Return whether a source was skipped for its colours, and has an output of an earlier run."""
+    return row.status == "skipped" and row.reason in (IN_COLOR, MIGHT_BE_COLOR) and row.output is not None
 
 
 def _without_retouch(rows: Mapping[str, Row], retouches: Retouches) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Colour one file into one file, by the code of a run, without a manifest."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, 
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, open_model
-from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
+from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import Retouch, RetouchLine
@@ -41,7 +42,7 @@ class SourceFile:
 def colorize_file(
     source: LocationLike,
     output: LocationLike,
-    model: Colorizer | None = None,
+    model: Colorizer | str | os.PathLike[str] | None = None,
     *,
     hints: Sequence[Hint] = (),
     already_color: AlreadyColor = BatchJob.already_color,
@@ -60,7 +61,8 @@ def colorize_file(
     Args:
         source: a file on this machine, or in a store.
         output: the file to write, on this machine; its folder is created if necessary.
-        model: from :func:`colorbatch.open_model`; ``None`` opens the built-in one, which takes time at every call.
+        model: from :func:`colorbatch.open_model`; a name or a path, or ``None`` for the built-in one, is opened at every
+            call.
         hints: colours that are known, for a model that supports them; for all pages.
         already_color: as in :class:`colorbatch.BatchJob`, like the following ones.
         salvage: likewise.
@@ -97,7 +99,8 @@ def colorize_file(
     )
     refuse_output(job.source, path)
     file = read_source(job.source)
-    result = colorize_one(file, path.name, job, model or open_model(), hints)
+    colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
+    result = colorize_one(file, path.name, job, colorizer, hints)
     row = write(result, file, job, overwrite=overwrite) if isinstance(result, Encoded) else result.row
     return replace(row, seconds=round(time.perf_counter() - started, 4))
 

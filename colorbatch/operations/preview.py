@@ -26,7 +26,7 @@ from colorbatch.pixels.picture import Frame, Picture, Pixels
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.text import printable
 
-_VIVIDNESS_LEVELS = (0.0, 0.4, 1.0)
+_VIVIDNESS_LEVELS = (0.0, 0.2, 0.8, 1.0)
 """Levels of vividness that are shown, besides the model's own, if no choices are given."""
 _STRENGTHS = (0.6, 1.0, 1.4)
 """Strengths that are shown instead for a model without vividness."""
@@ -250,8 +250,8 @@ def _label_of(frame: Frame, own_color: OwnColor) -> list[str]:
     if frame.pixels.ndim == 2:
         return ["the original"]
     if own_color.is_widespread:
-        return ["the original's luma (already in colour)"]
-    return [f"the original's luma{' (might be in colour)' if own_color.is_doubtful else ''}"]
+        return ["the original in grey (already in colour)"]
+    return [f"the original in grey{' (might be in colour)' if own_color.is_doubtful else ''}"]
 
 
 def _shrunk(pixels: Pixels, frame: Frame, side: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ writes it.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,8 +18,12 @@ from colorbatch.pixels.hint import DEFAULT_RADIUS, Hint
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_locale, to_utf_8
 
+logger = logging.getLogger(__name__)
+
 SCHEMA = 1
 RETOUCH_NAME = "colorbatch-retouch.jsonl"
+_NAMES_OF_BROWSERS = ("colorbatch-retouch (1).jsonl", "colorbatch-retouch(1).jsonl", "colorbatch-retouch-2.jsonl")
+"""Names that browsers give a second file that they save in the same folder."""
 MAX_HINTS = 1000
 """Maximum number of hints in a line."""
 MAX_NOTE = 10_000
@@ -51,6 +56,11 @@ class RetouchLine:
     def has_effect(self) -> bool:
         """Whether it changes the output."""
         return replace(self, note="") != RetouchLine(self.input, self.page)
+
+    @property
+    def wants_color(self) -> bool:
+        """Whether a person said how it is to be coloured, so that it is coloured even if it is in colour already."""
+        return bool(self.hints) or any(each is not None for each in (self.vividness, self.strength, self.model))
 
     def to_json(self) -> bytes:
         """Return the line as ASCII JSON, with the fields that say something."""
@@ -114,6 +124,9 @@ def retouches_of(output: Store, path: Path | None = None) -> Retouches:
 
     """
     if path is None:
+        for name in () if output.is_remote else _NAMES_OF_BROWSERS:
+            if output.state(name) is not None:
+                logger.warning("%s in %s is not read: rename it to %s", name, output.shown, RETOUCH_NAME)
         return parsed_retouches(record_in(output), RETOUCH_NAME)
     try:
         content = path.read_bytes()

@@ -182,7 +182,7 @@ def preview(
         UsageError: vividness or strength do not fit the model.
 
     """
-    if line.leave_grey or (page.is_in_color and not recolors and not line.hints):
+    if line.leave_grey or (page.is_in_color and not recolors and not line.wants_color):
         return Preview(Image.fromarray(page.levels if page.own_levels is None else page.own_levels))
     retouched = colorizer.with_options(vividness=line.vividness, strength=line.strength)
     luma = seen_luma(page, retouched)

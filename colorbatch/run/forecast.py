@@ -160,10 +160,12 @@ def _looked_at(pictures: Sequence[_Prospective], run: Run, progress: ProgressRep
 def _with_look(picture: _Prospective, seen: Seen | None) -> _Prospective:
     """Return a picture with what a look has found; ``None``: it was not looked at."""
     planned, prospect = picture
-    if seen is None or seen.action == "colour":
+    if seen is None:
         return planned, prospect
     planned = replace(planned, reason=seen.reason)
     match seen.action:
+        case "colour":
+            return planned, prospect
         case "copy":
             return replace(planned, output_name=planned.input), "copied"
         case "leave":

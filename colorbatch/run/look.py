@@ -17,6 +17,7 @@ from colorbatch.machine import MemoryBudget
 from colorbatch.pixels import color
 from colorbatch.pixels.picture import Pixels
 from colorbatch.records.retouch import Retouch
+from colorbatch.records.row import MIGHT_BE_COLOR
 from colorbatch.run.output import read_source
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.treatment import Action, treatment_of
@@ -37,7 +38,7 @@ class Seen:
 
     action: Action | Literal["fail"]
     reason: str
-    """Reason for it, as the row of the run would have it; empty if the source would be coloured."""
+    """Reason for it, as the row of the run would have it; of a source that would be coloured, the doubt about it."""
 
 
 def look_at(planned: PlannedPicture, source: Store, job: BatchJob, memory: MemoryBudget) -> Seen:
@@ -81,7 +82,8 @@ def seen_in(content: bytes, retouch: Retouch | None, job: BatchJob) -> Seen:
 
 def _seen(pages: Sequence[Pixels], retouch: Retouch | None, job: BatchJob) -> Seen:
     treatment = treatment_of(pages, retouch, job)
-    return Seen(treatment.action, treatment.reason)
+    is_doubted = any(treatment.doubted) and job.doubtful_color == "color"
+    return Seen(treatment.action, MIGHT_BE_COLOR if is_doubted else treatment.reason)
 
 
 def _with_other_chroma(pixels: Pixels) -> Iterator[Pixels]:

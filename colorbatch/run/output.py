@@ -290,6 +290,8 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
             result = work.executor.colorize(content, planned, work.stages)
         if isinstance(result, NoOutput):
             row = with_earlier_output(result.row, earlier, run.output)
+            if row.output is not None:
+                row = replace(row, warnings=(*row.warnings, "the output of an earlier run is still there"))
             return Skipped(_with_sizes_and_time(_with_etags(row, planned, run), planned, run, started))
         row = result.row
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):

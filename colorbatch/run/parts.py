@@ -4,10 +4,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from colorbatch.errors import ModelRefusedError
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.text import printable
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,23 @@ def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
         model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
         by_model.setdefault(model or own, []).append(each)
     first, *others = by_model.items()
-    return [Part(recipe, first[1]), *(Part(with_model(recipe, model), sources) for model, sources in others)]
+    return [Part(recipe, first[1]), *(Part(_of_record(recipe, model, sources), sources) for model, sources in others)]
+
+
+def _of_record(recipe: Recipe, name: str, sources: Sequence[PlannedPicture]) -> Recipe:
+    """Return the recipe with a model that the retouch record names for some sources.
+
+    Raises:
+        ModelRefusedError: the model does not keep the contract; the message names the record and the first source.
+        UsageError: the other options do not fit it.
+
+    """
+    try:
+        return with_model(recipe, name)
+    except ModelRefusedError as error:
+        raise ModelRefusedError(
+            f"the retouch record, {printable(sources[0].input)}: {error}", advice=error.advice
+        ) from error
 
 
 def with_model(recipe: Recipe, name: str) -> Recipe:

@@ -36,6 +36,7 @@ NOT_SUPPORTED = "not a supported kind"
 RAW_NOT_READ = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
 """Reasons of sources whose extensions are not those of a kind that is read; the last two are pictures."""
 _NAMES_SHOWN = 3
+_LENIENT = "Without --strict-match, this is only a warning."
 _HEADS_AT_ONCE = 16
 """Number of sources of a remote store whose first bytes are read concurrently: small requests that mostly wait."""
 _CHUNK = 1000
@@ -121,9 +122,10 @@ def plan_batch(
     found = sorted(map(_planned, source.walk(output)), key=lambda each: each.input)
     for problem in _nothing_found(source, include, exclude, found):
         if strict_match:
-            raise UsageError(problem, advice="Without --strict-match, this is only a warning.")
+            raise UsageError(problem, advice=_LENIENT)
         logger.warning("%s", problem)
-    found = [_selected(each, include, exclude) for each in _retouched(found, retouches or {}, source)]
+    retouched = _retouched(found, retouches or {}, source, strict_match=strict_match)
+    found = [_selected(each, include, exclude) for each in retouched]
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
@@ -172,11 +174,21 @@ def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], sou
         )
 
 
-def _retouched(found: Sequence[PlannedPicture], retouches: Retouches, source: Store) -> list[PlannedPicture]:
-    """Return the plan with what a person said about each source."""
+def _retouched(
+    found: Sequence[PlannedPicture], retouches: Retouches, source: Store, *, strict_match: bool
+) -> list[PlannedPicture]:
+    """Return the plan with what a person said about each source.
+
+    Raises:
+        UsageError: that names files that do not exist, and ``strict_match`` is given.
+
+    """
     unknown = sorted(retouches.keys() - {each.input for each in found})
     if unknown:
-        logger.warning("the retouch record names files that are not in %s: %s", source.shown, _some(unknown))
+        problem = f"the retouch record names files that are not in {source.shown}: {_some(unknown)}"
+        if strict_match:
+            raise UsageError(problem, advice=_LENIENT)
+        logger.warning("%s", problem)
     return [replace(each, retouch=retouches.get(each.input)) for each in found]
 
 

@@ -48,7 +48,7 @@ def treatment_of(pages: Sequence[Pixels], retouch: Retouch | None, job: BatchJob
     found = [OwnColor() if line.leave_grey else find_own_color(page) for page, line in zip(pages, lines, strict=True)]
     actions = [_page_action(own, line, job) for own, line in zip(found, lines, strict=True)]
     doubted = [
-        own.is_doubtful and action == "colour" and job.already_color != "recolor" and not line.hints
+        own.is_doubtful and action == "colour" and job.already_color != "recolor" and not line.wants_color
         for own, action, line in zip(found, actions, lines, strict=True)
     ]
     action, reason = _action_of(actions, job)
@@ -65,7 +65,7 @@ def lines_of(retouch: Retouch | None, pages: int) -> Sequence[RetouchLine]:
 def _page_action(own: OwnColor, line: RetouchLine, job: BatchJob) -> PageAction:
     if line.leave_grey:
         return "left grey"
-    if line.hints or job.already_color == "recolor":
+    if line.wants_color or job.already_color == "recolor":
         return "colour"
     if own.is_widespread:
         return "in colour"

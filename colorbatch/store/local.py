@@ -305,7 +305,7 @@ class LocalFiles(LocalStore):
             for name in self._names:
                 path = self._at(name)
                 if not os.path.lexists(path):
-                    raise UsageError(f"the source {path} does not exist")
+                    raise UsageError(f"the source {path} does not exist", advice="Put names with spaces in quotes.")
                 if path.is_dir():
                     raise UsageError(
                         f"the source {path} is a folder, and there are others",

@@ -86,9 +86,9 @@ def test_a_file_that_is_there_is_left_alone_unless_forced(
     output = tmp_path / "mine.png"
     output.write_bytes(b"mine")
     assert command_line("preview", scan, "-o", output, "--model", model_path) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     assert output.read_bytes() == b"mine"
-    assert command_line("preview", scan, "-o", output, "--model", model_path, "--force") == 0
+    assert command_line("preview", scan, "-o", output, "--model", model_path, "--overwrite") == 0
     assert output.read_bytes().startswith(b"\x89PNG")
 
 
@@ -99,7 +99,7 @@ def test_the_picture_itself_is_never_written_over(
     link = tmp_path / "link.png"
     link.symlink_to(scan)
     for output in (scan, scan.parent / ".." / "in" / "scan.png", link):
-        assert command_line("preview", scan, "-o", output, "--model", model_path, "--force") == 2
+        assert command_line("preview", scan, "-o", output, "--model", model_path, "--overwrite") == 2
     assert scan.read_bytes() == before
 
 

@@ -63,8 +63,8 @@ def test_without_choices_levels_of_vividness_are_shown(
     preview(grey, "scan.png", Choices(models=[vivid_path]), provider="cpu")
     title, rows = sheets[0]
     assert labels_of(rows) == [
-        [["the original"], ["vividness 0"], ["vividness 0.25 (the default)"]],
-        [["vividness 0.4"], ["vividness 1"]],
+        [["the original"], ["vividness 0"], ["vividness 0.2"]],
+        [["vividness 0.25 (the default)"], ["vividness 0.8"], ["vividness 1"]],
     ]
     assert title[0] == "scan.png, 60 x 40 pixels; the colours were made by a model"
     assert title[1] == f"model {vivid_path}, strength 1 (the default), working size 32 (the default)"
@@ -127,7 +127,7 @@ def test_large_pictures_are_shrunk_and_small_ones_are_not_enlarged(
 
 @pytest.mark.parametrize(
     ("colour", "label"),
-    [(True, "the original's luma (already in colour)"), (False, "the original's luma")],
+    [(True, "the original in grey (already in colour)"), (False, "the original in grey")],
 )
 def test_of_a_picture_with_colours_the_luma_is_shown(
     colour: bool,  # noqa: FBT001 (pytest passes it by name)
@@ -153,7 +153,7 @@ def test_of_a_picture_that_might_be_in_colour_the_label_says_so(
     pixels[:32] += np.array([0, 254, 8], np.uint8)  # Cb 4.7 levels above the mean, and as much below
     pixels[32:] += np.array([0, 2, 248], np.uint8)
     preview(png_of(Image.fromarray(pixels)), "a.png", Choices([str(model_path)]), provider="cpu")
-    assert sheets[0][1][0][0].label == ["the original's luma (might be in colour)"]
+    assert sheets[0][1][0][0].label == ["the original in grey (might be in colour)"]
 
 
 def test_something_in_colour_is_kept_as_in_a_run(
@@ -163,7 +163,7 @@ def test_something_in_colour_is_kept_as_in_a_run(
     image.paste((200, 30, 40), (20, 140, 120, 150))
     preview(png_of(image), "a.png", Choices([str(model_path)], strengths=[1.0]), provider="cpu", side=5000)
     original, *cells = [cell for row in sheets[0][1] for cell in row]
-    assert original.label == ["the original's luma"]
+    assert original.label == ["the original in grey"]
     for cell in cells:
         np.testing.assert_array_equal(cell.image[142:, 22:118], np.asarray(image)[142:, 22:118])
 
