@@ -61,7 +61,7 @@ def colorize_file(
     Args:
         source: a file on this machine, or in a store.
         output: the file to write, on this machine; its folder is created if necessary.
-        model: from :func:`colorbatch.open_model`; a name or a path, or ``None`` for the built-in one, is opened at every
+        model: from :func:`colorbatch.open_model`; a name or a path, or ``None`` for the built-in one, is opened at each
             call.
         hints: colours that are known, for a model that supports them; for all pages.
         already_color: as in :class:`colorbatch.BatchJob`, like the following ones.

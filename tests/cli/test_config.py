@@ -49,6 +49,7 @@ def test_a_named_file_is_read_instead(
         ("[run]\nvividnes = 1\n", "has unknown options: vividnes"),
         ("[run]\nalready-colour = 'copy'\n", "Did you mean already-color?"),
         ("[rum]\n", "Did you mean run?"),
+        ("vividness = 1\n", "Put vividness below a line [run]."),
         ("[rum]\n", "has unknown options: rum"),
         ("run = 3\n", "has unknown options: run"),
         ("[run]\nstrength = 9\n", "colorbatch.toml, strength: 9.0 is not in the range"),

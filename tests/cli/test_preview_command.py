@@ -140,3 +140,17 @@ def test_each_failure_has_its_exit_code_and_leaves_nothing(
     assert told in stderr
     assert "Traceback" not in stderr
     assert [each.name for each in out.iterdir()] == ["folder.png"]
+
+
+def test_a_number_with_a_comma_is_told_how_to_be_written(
+    command_line: CommandLine, capsys: pytest.CaptureFixture[str], scan: Path, tmp_path: Path
+) -> None:
+    assert command_line("preview", scan, "-o", tmp_path / "x.png", "--vividness", "0,8") == 2
+    assert "'0,8' is not a number: write it with a point, 0.8" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_picture(
+    command_line: CommandLine, capsys: pytest.CaptureFixture[str], scan: Path, tmp_path: Path
+) -> None:
+    assert command_line("preview", scan.parent, "-o", tmp_path / "x.png") == 2
+    assert "is a folder" in capsys.readouterr().err

@@ -25,6 +25,7 @@ TOOLS = ("jq", "make", "parallel", "sha256sum")
 """Programs that examples call and that need not be on every machine: where one is missing, its block is only parsed."""
 OPTIONS_OF_OTHERS = {
     "--array",
+    "--force",
     "--force-reinstall",
     "--joblog",
     "--reinstall",

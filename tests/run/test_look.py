@@ -13,7 +13,9 @@ from PIL import Image
 from colorbatch.errors import PictureError
 from colorbatch.formats import decode
 from colorbatch.job import AlreadyColor, BatchJob
+from colorbatch.pixels.own_color import OwnColor
 from colorbatch.pixels.picture import Frame, Picture, Pixels
+from colorbatch.records.row import MIGHT_BE_COLOR
 from colorbatch.run import look
 from colorbatch.run.treatment import treatment_of
 
@@ -92,6 +94,14 @@ def test_clear_cases_are_decided_without_decoding_the_whole(monkeypatch: pytest.
     assert action_for(jpeg(colors(0)[..., 0]), JOB) == "colour"
     assert [action_for(jpeg(toned(tint)), JOB) for tint in TINTS.values()] == ["colour", "colour"]
     assert whole == []
+
+
+def test_a_doubt_about_what_would_be_coloured_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colorbatch.run.treatment.find_own_color", lambda _: OwnColor(is_doubtful=True))
+    content = jpeg(toned(TINTS["sepia"]))
+    assert look.seen_in(content, None, JOB) == look.Seen("colour", MIGHT_BE_COLOR)
+    assert look.seen_in(content, None, replace(JOB, doubtful_color="skip")) == look.Seen("skip", MIGHT_BE_COLOR)
+    assert look.seen_in(content, None, replace(JOB, already_color="recolor")) == look.Seen("colour", "")
 
 
 def test_doubtful_ones_are_decided_by_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,8 @@ def test_what_is_left_grey_takes_the_place_of_an_output_in_another_format(job: L
     Image.fromarray(levels).save(job.source / "old.gif")
     run_batch(job)
     say(job, {"input": "old.gif", "leave_grey": True})
-    run_batch(job)
+    summary = run_batch(job)
+    assert (summary.coloured, summary.copied, summary.kept) == (0, 1, 5)
     with Image.open(job.output / "old.gif.png") as output:
         assert np.array_equal(np.asarray(output.convert("L")), levels)
     assert not chroma_of(job.output / "old.gif.png").any()
@@ -204,7 +205,7 @@ def test_what_the_model_does_not_support_fails_that_picture_alone(
 
 def test_a_missing_model_is_refused_before_anything_is_written(job: LocalJob) -> None:
     say(job, {"input": "a.jpg", "model": "none.onnx"})
-    with pytest.raises(ModelRefusedError, match="none"):
+    with pytest.raises(ModelRefusedError, match=r"the retouch record, a\.jpg: .*none\.onnx"):
         run_batch(job)
     assert set(tree(job.output)) == {RETOUCH_NAME}
 
@@ -223,6 +224,19 @@ def test_a_file_that_does_not_exist_is_a_warning(job: LocalJob, caplog: pytest.L
     assert run_batch(job).done == 5
     (told,) = [record.getMessage() for record in caplog.records if "retouch" in record.getMessage()]
     assert told == f"the retouch record names files that are not in {job.source}: sub/y.jpg, x.jpg"
+    with pytest.raises(UsageError, match="the retouch record names files"):
+        run_batch(replace(job, strict_match=True))
+
+
+@pytest.mark.parametrize("name", ["colorbatch-retouch (1).jsonl", "colorbatch-retouch-2.jsonl"])
+def test_a_record_that_a_browser_has_named_otherwise_is_told_of(
+    job: LocalJob, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Names as Chromium and Safari give them to a second download."""
+    say(job)
+    (job.output / name).write_bytes(b"")
+    run_batch(job)
+    assert f"{name} in {job.output} is not read: rename it to {RETOUCH_NAME}" in caplog.messages
 
 
 def test_another_record_and_none(hinted: LocalJob, tmp_path: Path) -> None:
@@ -235,6 +249,8 @@ def test_another_record_and_none(hinted: LocalJob, tmp_path: Path) -> None:
     assert audit_batch(hinted.output, retouch=other).is_sound
     assert {each.path for each in audit_batch(hinted.output).findings} == {"a.jpg", "sub/b.png"}
     assert redone(replace(hinted, ignore_retouch=True)) == {"sub/b.png"}
+    assert {each.path for each in audit_batch(hinted.output).findings} == {"a.jpg"}
+    assert audit_batch(hinted.output, ignore_retouch=True).is_sound
 
 
 def test_a_dry_run_says_what_would_be_redone(hinted: LocalJob) -> None:
@@ -260,13 +276,33 @@ def test_a_look_knows_what_a_person_said(hinted: LocalJob, colour_source: Path) 
     assert [found[name]["status"] for name in ("colour.png", "colour.bmp", "a.jpg")] == ["skipped", "done", "done"]
 
 
-def test_hints_colour_a_picture_that_counts_as_in_colour(hinted: LocalJob, colour_source: Path) -> None:
+@pytest.mark.parametrize("said", [{"hints": [GREEN]}, {"strength": 1.0}])
+def test_what_a_person_says_colours_a_picture_that_counts_as_in_colour(
+    hinted: LocalJob, colour_source: Path, said: dict[str, object]
+) -> None:
     shutil.copy(colour_source / "colour.png", hinted.source)
     run_batch(hinted)
     assert rows(hinted.output)["colour.png"]["status"] == "skipped"
-    say(hinted, {"input": "colour.png", "hints": [GREEN]})
+    say(hinted, {"input": "colour.png"} | said)
     assert redone(hinted) == {"colour.png"}
     assert rows(hinted.output)["colour.png"]["status"] == "done"
+
+
+def test_an_output_whose_source_is_skipped_again_is_told_of(hinted: LocalJob, colour_source: Path) -> None:
+    shutil.copy(colour_source / "colour.png", hinted.source)
+    say(hinted, {"input": "colour.png", "hints": [GREEN]})
+    run_batch(hinted)
+    (hinted.output / RETOUCH_NAME).unlink()
+    run_batch(hinted)
+    row = rows(hinted.output)["colour.png"]
+    assert (row["status"], row["output"]) == ("skipped", "colour.png")
+    assert row["warnings"] == ["the output of an earlier run is still there"]
+    for source in (None, hinted.source):
+        (finding,) = audit_batch(hinted.output, source).findings
+        assert (finding.path, finding.problem.endswith("delete it")) == ("colour.png", True)
+    (hinted.output / "colour.png").unlink()
+    run_batch(hinted)
+    assert audit_batch(hinted.output, hinted.source).is_sound
 
 
 def test_the_mark_says_how_many_hints_a_person_gave(hinted: LocalJob) -> None:
