@@ -1,5 +1,6 @@
 """``colorbatch retouch``: a page on this machine on which a person says what the network cannot know."""
 
+import sys
 import threading
 import webbrowser
 from pathlib import Path
@@ -99,11 +100,12 @@ def _serve(source: Path | None, output: Path, choices: Any, port: int | None, *,
     from colorbatch.retouch.server import held_address, serve
 
     with terminal.interruptible() as interruption, held_address(port) as address:
+        stdout = sys.stdout  # opening a model hides it from what ONNX Runtime prints, in all threads
         opening = Opening(source, output, choices, failed=interruption.event)
         try:
             opening.wait()
             interruption.is_at_work = True
-            terminal.answer(address.url)
+            terminal.answer(address.url, stdout)
             if opens:  # in a thread, since a browser in a terminal returns only when it is left
                 threading.Thread(target=_open, args=(address.url,), daemon=True).start()
             if not quiet:

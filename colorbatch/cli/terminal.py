@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 import click
 
@@ -39,18 +40,23 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def answer(text: str) -> None:
+def answer(text: str, stream: TextIO | None = None) -> None:
     """Print a requested result on stdout; the work continues if its reader has closed the pipe.
+
+    Args:
+        text: the result.
+        stream: stdout as it was before a thread began that may replace it meanwhile; ``None``: as it is.
 
     Raises:
         OutputUnwritableError: stdout is full or closed.
 
     """
-    if sys.stdout is None:
+    stream = stream or sys.stdout
+    if stream is None:
         raise OutputUnwritableError("cannot write the result to stdout: it is closed", advice="")
     try:
         with suppress(BrokenPipeError):
-            click.echo(text)
+            click.echo(text, stream)
     except (OSError, ValueError) as error:
         raise OutputUnwritableError(f"cannot write the result to stdout: {error}", advice="") from error
 

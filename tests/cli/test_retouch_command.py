@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -67,6 +68,20 @@ def test_the_address_is_what_was_asked_for(
     assert stdout.startswith("http://127.0.0.1:")
     assert f"The pictures of {output} are at this address. Ctrl-C ends it." in stderr
     assert len(opened) == 1
+
+
+def test_the_address_is_printed_even_while_a_model_is_being_opened(
+    command_line: CommandLine,
+    folders: tuple[Path, Path],
+    model_path: Path,
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Meanwhile stdout is replaced, in all threads, by what swallows the prints of ONNX Runtime."""
+    monkeypatch.setattr(Opening, "wait", lambda _: monkeypatch.setattr(sys, "stdout", io.StringIO()))
+    assert command_line("retouch", "-q", "--model", model_path, *folders) == 0
+    assert capsys.readouterr().out == f"{opened[0]}\n"
 
 
 def test_it_ends_though_a_picture_is_still_being_decoded(
