@@ -7,6 +7,7 @@ writes it.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -340,6 +341,16 @@ def _name(value: object) -> str:
     raise ValueError(f"expected a path below the source, found {_short(value)}")
 
 
+def _model(value: object) -> str:
+    text = _text(value)
+    try:
+        if os.fsencode(text) and "\0" not in text:
+            return text
+    except UnicodeError:
+        pass
+    raise ValueError(f"expected the name or the path of a model, found {_short(value)}")
+
+
 def _page(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
         raise ValueError(f"expected a whole number from 1, found {_short(value)}")
@@ -375,7 +386,7 @@ _FIELDS: Mapping[str, Callable[[object], object]] = {
     "hints": _hints,
     "vividness": _optional(_number(0, 1)),
     "strength": _optional(_number(0, MAX_STRENGTH)),
-    "model": _optional(_text),
+    "model": _optional(_model),
     "leave_grey": _flag,
     "note": lambda value: _text(value, MAX_NOTE),
 }

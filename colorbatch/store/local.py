@@ -292,9 +292,12 @@ class LocalFiles(LocalStore):
         if not isinstance(output, LocalStore):
             return
         try:
-            for path in map(self._at, sorted(self._names)):
-                if path.exists() and output.path.exists() and output.path.samefile(path.resolve().parent):
-                    raise UsageError(f"the output {output.path} is the folder of the source {path.name}")
+            folders = {output.path, *((output.path / name).parent for name in self._names)}
+            found = {intersect.identity(each.stat()): each for each in sorted(folders) if each.exists()}
+            for path in filter(Path.exists, map(self._at, sorted(self._names))):
+                for folder in (path.parent, path.resolve().parent):
+                    if (place := found.get(intersect.identity(folder.stat()))) is not None:
+                        raise UsageError(f"the output {place} is the folder of the source {path.name}")
         except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop
             raise self._access_error(error) from error
 

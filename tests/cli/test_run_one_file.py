@@ -301,6 +301,27 @@ def test_several_files_of_the_folder_in_which_the_output_lies(
     assert command_line("run", "--dry-run", "--model", model_path, "in/a.jpg", "in/d.png", "in/out") == 0
 
 
+@pytest.mark.parametrize("output", ["in", "link", "other"])
+def test_several_files_are_no_outputs_of_themselves(
+    command_line: CommandLine, here: Path, model_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    """A copy of a picture in colour would be the source itself, and the next run would write over it."""
+    colors = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    sources = [here / "in" / "a" / "x.png", here / "in" / "b" / "y.png"]
+    for path in sources:
+        path.parent.mkdir(parents=True)
+        Image.fromarray(colors).resize((80, 60)).save(path)
+    (here / "link").symlink_to("in")
+    (here / "other").mkdir()
+    (here / "other" / "b").symlink_to(here / "in" / "b")
+    before = [path.read_bytes() for path in sources]
+    for choice in ("copy", "recolor"):
+        places = ("in/a/x.png", "in/b/y.png", output)
+        assert command_line("run", "--model", model_path, "--already-color", choice, *places) == 2
+        assert "is the folder of the source" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sources] == before
+
+
 def test_several_files_are_not_searched_for(
     command_line: CommandLine, here: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
