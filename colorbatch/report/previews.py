@@ -1,4 +1,4 @@
-"""Previews: small pictures of an output and of its source's luma, reused as long as the files do not change."""
+"""Previews: small pictures of an output and of its source before, reused as long as the files do not change."""
 
 import hashlib
 import io
@@ -31,15 +31,16 @@ SMALL_SIDE, LARGE_SIDE = 384, 1024
 _QUALITY = 75
 _EFFORT = 1
 """Effort of the WebP encoder, 0 to 6: 1 takes a third of the time of 4, for files that are a seventh larger."""
-_VERSION = 2
+_VERSION = 3
 """Version of previews and measures; a change makes all previews again."""
 _OUTPUT_HASH = 3
 """Position of the hash of the output in a stamp."""
 _COPIES = 2
 """Copies of a decoded picture in memory: as read, and in 8 bits on its way to the preview."""
 
-Before = Literal["source", "output"] | None
-"""File whose luma is shown as the picture before; ``None``: nothing was coloured."""
+Before = Literal["source", "source in colour", "output"] | None
+"""What is shown as the picture before: the luma of a file, or the source as it is; ``None``: nothing was coloured."""
+_BEFORE: tuple[Before, ...] = ("source", "source in colour", "output", None)
 _Part = Literal["before", "after"]
 _Levels = NDArray[np.uint8]
 
@@ -91,7 +92,16 @@ def file_name(name: str, part: _Part, *, is_large: bool) -> str:
 def stamp_of(row: Row, place: Place) -> list[Any]:
     """Return everything that a preview depends on; files by size and time, so that they need not be read."""
     files = [_stat_of(path) for path in (place.path_of_output(row), place.path_of_source(row))]
-    return [_VERSION, row.status, row.output, row.output_sha256, row.input_sha256, row.is_salvaged, *files]
+    return [
+        _VERSION,
+        row.status,
+        row.output,
+        row.output_sha256,
+        row.input_sha256,
+        row.is_salvaged,
+        row.might_be_color,
+        *files,
+    ]
 
 
 def is_of_output(stamp: Sequence[Any], row: Row) -> bool:
@@ -116,7 +126,7 @@ def _preview_of(values: Mapping[str, Any]) -> Preview:
 
     """
     name, before, measures = values["name"], values["before"], values["measures"]
-    if (name is not None and not re.fullmatch("[0-9a-f]{32}", name)) or before not in ("source", "output", None):
+    if (name is not None and not re.fullmatch("[0-9a-f]{32}", name)) or before not in _BEFORE:
         raise ValueError("no preview")
     if measures is not None:
         measures = Measures(**{key: float(value) for key, value in measures.items()})
@@ -155,13 +165,21 @@ def make_preview(row: Row, place: Place) -> Preview:
     if place.source is not None and (is_colored or output is None):
         source = _shrunk(place.path_of_source(row), place.source, "source", row, notes, place)
     if is_colored and output is not None:
-        before: Before = "output" if source is None else "source"
-        luma = color.to_levels(color.luma_of(output if source is None else source))
-        return _written(row, {"after": output, "before": luma}, before, place, notes)
+        before, shown = _before(row, source, output)
+        return _written(row, {"after": output, "before": shown}, before, place, notes)
     alone = source if output is None and not is_colored else output
     if alone is None:
         return Preview(notes=tuple(notes))
     return _written(row, {"after": alone}, None, place, notes)
+
+
+def _before(row: Row, source: _Levels | None, output: _Levels) -> tuple[Before, _Levels]:
+    """Return what is shown before: luma, except that a source that might be in colour is shown in its colours."""
+    if source is None:
+        return "output", color.to_levels(color.luma_of(output))
+    if row.might_be_color:
+        return "source in colour", source
+    return "source", color.to_levels(color.luma_of(source))
 
 
 def _written(

@@ -26,7 +26,7 @@ OBJECTS_KEPT = "something in colour, such as a stamp or a colour chart, was kept
 _KEPT: Mapping[PageAction, str] = {
     "in colour": "already in colour and kept unchanged: page",
     "perhaps in colour": "perhaps in colour and kept unchanged: page",
-    "left grey": "left grey, as the retouch record says: page",
+    "left as it is": "left as it is, as the retouch record says: page",
 }
 """Warnings of pictures with pages that are not coloured, before the numbers of the pages."""
 UNMARKED = "without a mark, as requested with --no-mark"

@@ -31,7 +31,7 @@ _TRIAL_SECONDS = 10.0
 
 Prospect = Literal["colour", "again", "copied", "kept", "skipped", "failed"]
 """``again``: an output of another model, other settings, or another state of the source exists; ``copied``: the source
-is in colour, which only a look finds, or left grey."""
+is in colour, which only a look finds, or left as it is."""
 _TO_COLOR = ("colour", "again")
 _Prospective = tuple[PlannedPicture, Prospect]
 

@@ -12,11 +12,11 @@ from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.records.row import MIGHT_BE_COLOR
 
 IN_COLOR = "it is in colour already"
-LEFT_GREY = "left grey, as the retouch record says"
+LEFT_AS_IT_IS = "left as it is, as the retouch record says"
 
 Action = Literal["colour", "copy", "leave", "skip"]
 """``copy``: the output is the source, which is in colour; ``leave``: the same, since a person said so."""
-PageAction = Literal["colour", "in colour", "perhaps in colour", "left grey"]
+PageAction = Literal["colour", "in colour", "perhaps in colour", "left as it is"]
 """``colour``: the page is coloured; the others say why it is kept as it is."""
 
 
@@ -64,7 +64,7 @@ def lines_of(retouch: Retouch | None, pages: int) -> Sequence[RetouchLine]:
 
 def _page_action(own: OwnColor, line: RetouchLine, job: BatchJob) -> PageAction:
     if line.leave_grey:
-        return "left grey"
+        return "left as it is"
     if line.wants_color or job.already_color == "recolor":
         return "colour"
     if own.is_widespread:
@@ -77,8 +77,8 @@ def _action_of(pages: Sequence[PageAction], job: BatchJob) -> tuple[Action, str]
     kinds = set(pages)
     if "colour" in kinds:
         return "colour", ""
-    if kinds == {"left grey"}:
-        return "leave", LEFT_GREY
+    if kinds == {"left as it is"}:
+        return "leave", LEFT_AS_IT_IS
     is_certain = "perhaps in colour" not in kinds
     reason = IN_COLOR if is_certain else MIGHT_BE_COLOR
     if (job.already_color if is_certain else job.doubtful_color) == "skip":

@@ -187,6 +187,7 @@ def test_marks_are_kept_and_what_is_exported_is_what_run_takes(page: Page, tmp_p
     expect(card(page, "a.png").locator('[data-mark="good"]')).to_have_attribute("aria-pressed", "true")
     page.locator("#mark").select_option("good")
     expect(page.locator("#count")).to_have_text("1 of 11 sources")
+    page.locator("#marks summary").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save redo.txt").click()
     path = tmp_path / "redo.txt"
@@ -215,14 +216,15 @@ def test_commands_are_copied_with_the_paths_of_the_folders(
 ) -> None:
     if not has_clipboard:  # as on a page from a server without TLS
         failed.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    failed.locator('[data-mark="grey"]').first.click()
+    failed.locator('[data-mark="redo"]').first.click()
+    failed.locator("#marks summary").click()
     failed.locator("#marks").get_by_role("button", name="Copy").click()
     expect(failed.get_by_role("button", name="Copied")).to_be_visible()
     failed.get_by_label("File name").focus()
     failed.keyboard.press("Control+V")
     pasted = failed.get_by_label("File name").input_value()
     folders = [str(tmp_path / "$HOME"), str(tmp_path / "Ann's photos & more")]
-    options = ["--only", "leave-grey.txt", "--strength", "0", "--no-mark"]
+    options = ["--only", "redo.txt", "--vividness", "0.2"]
     assert shlex.split(pasted) == ["colorbatch", "run", *options, *folders]
 
 
@@ -230,10 +232,11 @@ def test_where_nothing_can_be_copied_the_command_is_selected(failed: Page) -> No
     failed.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     failed.evaluate("document.execCommand = () => false")
     failed.locator('[data-mark="redo"]').first.click()
+    failed.locator("#marks summary").click()
     failed.locator("#marks").get_by_role("button", name="Copy").click()
     expect(failed.locator("#copied")).to_have_text("Selected: copy it with the keyboard")
     selected = failed.evaluate("String(getSelection())")
-    assert selected.startswith("colorbatch run --only redo.txt --vividness 0.4 '/")
+    assert selected.startswith("colorbatch run --only redo.txt --vividness 0.2 '/")
 
 
 def test_without_the_source_its_place_in_a_command_is_named(browser: Browser, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import faults
 from helpers import LocalJob
 from playwright.sync_api import Browser, Locator, Page, expect
 from reports import HOSTILE, ODD_NAMES, opened
@@ -65,9 +66,9 @@ def test_marks_become_lines_with_names_of_any_kind(browser: Browser, output: Pat
             mark(page, name, "grey").click()
         mark(page, "a.png", "redo").click()
         mark(page, "b.png", "good").click()
-        expect(page.locator("#decided")).to_have_text("7 decisions not yet in the output folder.")
+        expect(page.locator("#decided")).to_have_text("7 decisions to save.")
         found = entries(saved(page))
-    assert found.pop("a.png") == {"schema": 1, "input": "a.png", "vividness": 0.4}
+    assert found.pop("a.png") == {"schema": 1, "input": "a.png", "vividness": 0.2}
     assert found == {name: {"schema": 1, "input": name, "leave_grey": True} for name in INPUTS[2:]}
 
 
@@ -95,20 +96,86 @@ def test_redo_has_the_settings_that_were_chosen(browser: Browser, output: Path, 
         assert command == ["colorbatch", "run", "--only", "redo.txt", *chosen, *folders]
         decisions = page.locator("#decisions-command").text_content() or ""
         assert shlex.split(decisions) == ["colorbatch", "run", *folders]
-        expect(page.locator("#decisions")).to_contain_text(f"in {shlex.quote(str(output))}, in the place")
+        expect(page.locator("#steps")).to_contain_text(f"into {shlex.quote(str(output))}. If there is")
         page.reload()
         expect(page.get_by_label("Strength")).to_have_value("1.2")
 
 
-@pytest.mark.parametrize(("label", "value"), [("Vividness", "1.5"), ("Strength", "-1"), ("Vividness", "")])
-def test_a_value_that_is_not_allowed_is_not_saved(browser: Browser, output: Path, label: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("label", "value", "said"),
+    [
+        ("Vividness", "1.5", "Vividness must be a number from 0 to 1, such as 0.2."),
+        ("Strength", "-1", "Strength must be a number from 0 to 2, such as 0.7."),
+        ("Strength", "1e", "Strength must be a number from 0 to 2, such as 0.7."),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_not_saved_but_told(
+    browser: Browser, output: Path, label: str, value: str, said: str
+) -> None:
+    with opened(browser, write_report(output).index) as page:
+        mark(page, "a.png", "redo").click()
+        mark(page, "b.png", "grey").click()
+        page.get_by_label("Vividness").fill("")
+        page.get_by_label(label).press_sequentially(value)
+        page.get_by_label(label).press("Tab")
+        expect(page.locator("#decisions")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_text(said)
+        expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_role("button", name="Save decisions")).to_be_disabled()
+        expect(page.locator("#marks code")).to_contain_text("colorbatch run --only redo.txt SOURCE ")
+        page.get_by_label(label).fill("0.5")
+        page.get_by_label(label).press("Tab")
+        expect(page.get_by_role("alert")).to_have_text("")
+        expect(page.locator("#decided")).to_have_text("2 decisions to save.")
+        assert entries(saved(page))["a.png"] == {"schema": 1, "input": "a.png", label.lower(): 0.5}
+
+
+def test_redo_without_a_setting_asks_for_one(browser: Browser, output: Path) -> None:
     with opened(browser, write_report(output).index) as page:
         mark(page, "a.png", "redo").click()
         page.get_by_label("Vividness").fill("")
-        page.get_by_label(label).fill(value)
-        page.get_by_label(label).press("Tab")
+        page.get_by_label("Vividness").press("Tab")
+        expect(page.locator("#decided")).to_have_text("Redo changes nothing yet: choose a setting.")
+        expect(page.get_by_role("button", name="Save decisions")).to_be_disabled()
+        mark(page, "a.png", "redo").click()
         expect(page.locator("#decisions")).to_be_hidden()
-        expect(page.locator("#marks code")).to_contain_text("colorbatch run --only redo.txt SOURCE ")
+
+
+def test_what_was_saved_is_told_with_the_next_steps_until_more_is_decided(browser: Browser, output: Path) -> None:
+    with opened(browser, write_report(output).index) as page:
+        mark(page, "a.png", "grey").click()
+        expect(page.locator("#redo-settings")).to_be_hidden()
+        expect(page.locator("#steps")).to_be_hidden()
+        saved(page)
+        said = page.locator("#decisions").get_by_role("status")
+        expect(said).to_have_text(f"The browser saved {RETOUCH_NAME}, with 1 decision.")
+        expect(page.locator("#decided")).to_have_text("")
+        steps = page.locator("#steps > ol > li")
+        expect(steps).to_have_count(2)
+        expect(steps.first).to_contain_text(shlex.quote(str(output)))
+        expect(steps.first).to_contain_text("colorbatch-retouch (1).jsonl")
+        expect(steps.last.locator("code")).to_have_text(f"colorbatch run SOURCE {shlex.quote(str(output))}")
+        assert faults(page) == []
+        page.reload()
+        expect(said).to_contain_text("The browser saved")
+        mark(page, "b.png", "grey").click()
+        expect(said).to_have_text("")
+        expect(page.locator("#decided")).to_have_text("2 decisions to save.")
+        expect(page.locator("#steps")).to_be_hidden()
+
+
+def test_the_lists_are_for_scripts_and_that_of_what_is_left_has_no_command(browser: Browser, output: Path) -> None:
+    with opened(browser, write_report(output).index) as page:
+        mark(page, "a.png", "grey").click()
+        expect(page.get_by_role("button", name="Save leave-as-it-is.txt")).to_be_hidden()
+        page.get_by_text("Lists of marked pictures, for scripts").click()
+        expect(page.get_by_role("button", name="Save leave-as-it-is.txt")).to_be_visible()
+        expect(page.locator("#marks code")).to_have_count(0)
+        assert faults(page) == []
+        decisions, lists = page.locator("#decisions").bounding_box(), page.locator("#marks").bounding_box()
+        assert decisions is not None
+        assert lists is not None
+        assert decisions["y"] < lists["y"]
 
 
 def test_lines_on_record_are_kept_and_only_what_was_decided_changes(browser: Browser, output: Path) -> None:
@@ -132,7 +199,7 @@ def test_lines_on_record_are_kept_and_only_what_was_decided_changes(browser: Bro
         found = saved(page).split(b"\n")
     assert [line for line in found if line in kept] == kept
     assert [json.loads(line) for line in (found[2], found[3], found[4], *found[8:-1])] == [
-        {**a, "vividness": 0.4},
+        {**a, "vividness": 0.2},
         {**bad, "leave_grey": False},
         {**first_page, "leave_grey": True},
         {"schema": 1, "input": "c.tif", "leave_grey": True},  # for page 2
@@ -161,6 +228,8 @@ def test_what_is_on_record_is_shown(browser: Browser, output: Path) -> None:
         expect(page.locator(".card", has_text="b.png").locator(".remarks")).to_contain_text(
             "decided: vividness 0.4, model fast, 2 hints, <b>dress"
         )
+        expect(page.locator(".card", has_text="a.png").locator(".remarks")).to_contain_text("decided: leave as it is")
+        expect(mark(page, "a.png", "grey")).to_have_text("Leave as it is")
         mark(page, "a.png", "grey").click()
         expect(mark(page, "a.png", "grey")).to_have_attribute("aria-pressed", "false")
         page.reload()
@@ -176,7 +245,7 @@ def test_the_odd_names_of_a_real_run_are_those_of_its_manifest(browser: Browser,
             mark(page, name, "grey").click()
         found = entries(saved(page))
         expect(page.locator("#decisions-command")).to_contain_text(f"colorbatch run --model {OWN_MODEL} ")
-        expect(page.locator("#decisions")).to_contain_text(f"in the place of {OWN_MODEL}")
+        expect(page.locator("#steps")).to_contain_text(f"in the place of {OWN_MODEL}")
     assert set(found) == set(ODD_NAMES)
 
 
@@ -189,7 +258,7 @@ def test_a_run_with_another_model_than_the_default_is_repeated_with_it(browser: 
     assert model_of(rows) == other
     with opened(browser, write_report(output).index) as page:
         page.evaluate("setMark(pictures[0], 'redo')")
-        expect(page.locator("#marks code")).to_contain_text(f"redo.txt --vividness 0.4 --model {other} SOURCE ")
+        expect(page.locator("#marks code")).to_contain_text(f"redo.txt --vividness 0.2 --model {other} SOURCE ")
         expect(page.locator("#decisions-command")).to_contain_text(f"colorbatch run --model {other} SOURCE ")
         expect(page.locator("#marks")).not_to_contain_text(OWN_MODEL)
 

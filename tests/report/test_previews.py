@@ -115,6 +115,19 @@ def test_of_a_toned_source_its_luma_is_shown(job: LocalJob) -> None:
     assert preview(job, "sepia.png", "before").std(axis=2).max() <= 1
 
 
+def test_a_source_that_might_be_in_colour_is_shown_in_its_colours(job: LocalJob) -> None:
+    """Of one luma, with Cb 4.7 levels above and below the mean, which is between the limits of 4.5 and 5."""
+    own = np.full((64, 64, 3), (128, 126, 136), np.uint8)
+    own[32:] = (128, 130, 120)
+    Image.fromarray(own).save(job.source / "pale.png")
+    run_batch(job)
+    index = write_report(job.output, job.source).index
+    assert pictures_of(index)["pale.png"]["warnings"][0].startswith("it might be a colour photograph")
+    assert pictures_of(index)["pale.png"]["before"] == "source in colour"
+    assert np.abs(preview(job, "pale.png", "before").astype(int) - own).mean() < 2
+    assert "the picture before is the source as it is, in colour" in index.read_text()
+
+
 @pytest.mark.parametrize("already_color", ["skip", "copy"])
 def test_what_was_in_colour_already_is_shown_by_itself(job: LocalJob, already_color: str) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 4, 3), np.uint8)).resize((64, 64), 0).save(

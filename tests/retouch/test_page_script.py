@@ -256,7 +256,7 @@ def test_keys_set_move_colour_resize_and_delete_a_hint(page: Page, server: FakeS
     assert server.line()["hints"] == []
 
 
-def test_keys_open_other_pictures_show_the_one_before_and_leave_grey(page: Page, server: FakeServer) -> None:
+def test_keys_open_other_pictures_show_the_one_before_and_leave_one_as_it_is(page: Page, server: FakeServer) -> None:
     press = page.keyboard.press
     press("n")
     expect(page.locator("#title")).to_have_text(NAMES[1])
@@ -386,10 +386,10 @@ def test_in_an_enlarged_picture_a_click_is_still_where_it_is(page: Page, server:
     assert hint["y"] == pytest.approx((y - box["y"]) / box["height"], abs=0.002)
 
 
-def test_a_picture_that_is_left_grey_says_so_in_the_list(page: Page) -> None:
-    page.get_by_label("Leave this picture grey").check()
+def test_a_picture_that_is_left_as_it_is_says_so_in_the_list(page: Page) -> None:
+    page.get_by_label("Leave this picture as it is").check()
     page.keyboard.press("s")
-    expect(page.locator(".row").first).to_contain_text("left grey")
+    expect(page.locator(".row").first).to_contain_text("left as it is")
     page.locator("#status").select_option("grey")
     expect(page.locator(".row")).to_have_count(1)
 

@@ -75,7 +75,7 @@ def test_a_preview_has_the_colours_of_the_output(kind: str, tmp_path: Path, open
     assert np.abs(found - expected).mean() < 1.0
 
 
-def test_what_is_left_grey_or_in_colour_already_is_shown_as_it_is(colorizer: Colorizer) -> None:
+def test_what_is_left_or_in_colour_already_is_shown_as_it_is(colorizer: Colorizer) -> None:
     rng = np.random.default_rng(0)
     picture = Image.fromarray(rng.integers(0, 256, (40, 60, 3)).astype(np.uint8)).resize((240, 160))
     buffer = io.BytesIO()

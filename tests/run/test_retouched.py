@@ -25,7 +25,7 @@ from colorbatch.operations.merge import join_shards
 from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.run.batch import run_batch
 from colorbatch.run.forecast import forecast
-from colorbatch.run.treatment import LEFT_GREY
+from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.shard import Shard
 
 GREEN = {"x": 0.5, "y": 0.5, "radius": 0.5, "color": "#00a000"}
@@ -126,17 +126,17 @@ def test_shards_and_their_merge_honour_it(hinted: LocalJob, tmp_path: Path) -> N
     assert audit_batch(sharded.output, sharded.source).is_sound
 
 
-def test_what_is_left_grey_is_the_source_itself(job: LocalJob) -> None:
+def test_what_is_left_as_it_is_is_the_source(job: LocalJob) -> None:
     run_batch(job)
     say(job, {"input": "a.jpg", "leave_grey": True})
     run_batch(job)
     assert (job.output / "a.jpg").read_bytes() == (job.source / "a.jpg").read_bytes()
     row = rows(job.output)["a.jpg"]
-    assert (row["status"], row["reason"], row["digital_source_type"]) == ("done", LEFT_GREY, None)
+    assert (row["status"], row["reason"], row["digital_source_type"]) == ("done", LEFT_AS_IT_IS, None)
     assert audit_batch(job.output, job.source).is_sound
 
 
-def test_what_is_left_grey_takes_the_place_of_an_output_in_another_format(job: LocalJob) -> None:
+def test_what_is_left_as_it_is_takes_the_place_of_an_output_in_another_format(job: LocalJob) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(levels).save(job.source / "old.gif")
     run_batch(job)
@@ -163,7 +163,7 @@ def test_a_page_has_a_line_of_its_own(hinted: LocalJob) -> None:
     is_green = [abs(chroma_of(hinted.output / "pages.tif", page)[20, 30]).max() > 20 for page in range(3)]
     assert is_green == [True, False, True]
     assert rows(hinted.output)["pages.tif"]["warnings"] == [
-        f"{LEFT_GREY}: page 2",
+        f"{LEFT_AS_IT_IS}: page 2",
         "the retouch record names page 7; the last one is 3",
     ]
     assert audit_batch(hinted.output, hinted.source).is_sound

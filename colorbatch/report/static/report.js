@@ -6,18 +6,8 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const ON_A_PAGE = 60;
 const MARKS = {
   good: { word: "Good", key: "g", list: "good.txt", use: "" },
-  redo: {
-    word: "Redo",
-    key: "r",
-    list: "redo.txt",
-    use: "--only redo.txt",
-  },
-  grey: {
-    word: "Leave grey",
-    key: "l",
-    list: "leave-grey.txt",
-    use: "--only leave-grey.txt --strength 0 --no-mark",
-  },
+  redo: { word: "Redo", key: "r", list: "redo.txt", use: "--only redo.txt" },
+  grey: { word: "Leave as it is", key: "l", list: "leave-as-it-is.txt", use: "" },
 };
 const CONCERNS = {
   "unsure of its colours": "the model is unsure of its colours",
@@ -83,7 +73,7 @@ function setMark(picture, mark) {
   if (mark || markOnRecord(picture)) marks.set(picture.input, [mark || NONE, picture.output_sha256 ?? ""]);
   else marks.delete(picture.input);
   keep(STORE, Object.fromEntries(marks));
-  showLists();
+  showInPlace(showLists);
 }
 
 function keep(name, value) {
@@ -99,8 +89,8 @@ function keep(name, value) {
 const RETOUCH_NAME = "colorbatch-retouch.jsonl";
 const SCHEMA = 1;
 const SETTINGS = {
-  vividness: { word: "Vividness", min: 0, max: 1 },
-  strength: { word: "Strength", min: 0, max: 2 },
+  vividness: { word: "Vividness", min: 0, max: 1, example: "0.2" },
+  strength: { word: "Strength", min: 0, max: 2, example: "0.7" },
   model: { word: "Model" },
 };
 
@@ -154,7 +144,7 @@ function wordsOnRecord(picture) {
   if (!entry) return "";
   const settings = Object.entries(SETTINGS).filter(([name]) => (entry[name] ?? null) !== null);
   const words = settings.map(([name, { word }]) => `${word.toLowerCase()} ${entry[name]}`);
-  if (entry.leave_grey === true) words.unshift("leave grey");
+  if (entry.leave_grey === true) words.unshift("leave as it is");
   if (entry.hints?.length) words.push(entry.hints.length === 1 ? "1 hint" : `${entry.hints.length} hints`);
   return [...words, ...(entry.note ? [entry.note] : [])].join(", ");
 }
@@ -210,46 +200,93 @@ function bytesOf(text) {
   );
 }
 
+// What is saved but was not on record when the page was written.
+function newLinesOf(lines) {
+  const old = new Set(DATA.retouch);
+  return lines.filter((line) => !old.has(line));
+}
+
 function showDecisions() {
-  const { pictureCount } = decided();
-  const noun = pictureCount === 1 ? "decision" : "decisions";
-  byId("decided").textContent = `${numbers.format(pictureCount)} ${noun} not yet in the output folder.`;
+  const { lines, pictureCount } = decided();
+  const hasRedo = pictures.some((picture) => markMadeHere(picture) === "redo");
+  const wrong = hasRedo ? wrongSettings() : [];
+  const isSaved = pictureCount > 0 && !wrong.length && readSaved() === newLinesOf(lines).join("\n");
+  byId("decided").textContent = isSaved ? "" : wordsOfUnsaved(pictureCount, hasRedo);
+  byId("saved").textContent = isSaved ? `The browser saved ${RETOUCH_NAME}, with ${decisions(pictureCount)}.` : "";
+  byId("wrong").textContent = wrong.join(" ");
+  byId("steps").hidden = !isSaved;
+  byId("redo-settings").hidden = !hasRedo;
+  byId("save-decisions").disabled = pictureCount === 0 || wrong.length > 0;
   byId("decisions-command").textContent = commandOf();
-  byId("decisions").hidden = pictureCount === 0;
+  byId("decisions").hidden = pictureCount === 0 && !hasRedo;
 }
 
-function settingsOfRedo() {
-  const inputs = [...redoSettings.querySelectorAll("input")].filter((input) => input.value && input.checkValidity());
-  return Object.fromEntries(inputs.map((input) => [input.name, input.type === "number" ? input.valueAsNumber : input.value]));
+function decisions(count) {
+  return `${numbers.format(count)} ${count === 1 ? "decision" : "decisions"}`;
 }
 
-function readSettings() {
+function wordsOfUnsaved(pictureCount, hasRedo) {
+  if (pictureCount > 0) return `${decisions(pictureCount)} to save.`;
+  if (hasRedo && !Object.keys(settingsOfRedo()).length) return "Redo changes nothing yet: choose a setting.";
+  return "All decisions are in the output folder already.";
+}
+
+function saveDecisions() {
+  const { lines } = decided();
+  save(
+    RETOUCH_NAME,
+    lines.flatMap((line) => bytesOf(`${line}\n`)),
+  );
+  lastSaved = newLinesOf(lines).join("\n");
+  keep(`${STORE}:saved`, lastSaved);
+  showInPlace(showDecisions);
+}
+
+let lastSaved = null; // for browsers that cannot store it
+
+function readSaved() {
+  return lastSaved ?? readStored("saved");
+}
+
+function readStored(name) {
   try {
-    return JSON.parse(localStorage.getItem(`${STORE}:redo`)) ?? { vividness: "0.4" };
+    return JSON.parse(localStorage.getItem(`${STORE}:${name}`));
   } catch {
-    return { vividness: "0.4" };
+    return null; // storage is disabled, or contains something else
   }
 }
 
-const redoSettings = makeRedoSettings();
+const inputsOfRedo = () => [...byId("redo-settings").querySelectorAll("input")];
+
+function settingsOfRedo() {
+  const inputs = inputsOfRedo().filter((input) => input.value && input.validity.valid);
+  return Object.fromEntries(inputs.map((input) => [input.name, input.type === "number" ? input.valueAsNumber : input.value]));
+}
+
+// What to correct, in words.
+function wrongSettings() {
+  const wrong = inputsOfRedo().filter((input) => !input.validity.valid);
+  for (const input of inputsOfRedo()) input.setAttribute("aria-invalid", String(wrong.includes(input)));
+  return wrong.map((input) => {
+    const { word, min, max, example } = SETTINGS[input.name];
+    return `${word} must be a number from ${min} to ${max}, such as ${example}.`;
+  });
+}
 
 function makeRedoSettings() {
-  const values = readSettings();
+  const values = readStored("redo") ?? { vividness: "0.2" };
   const fields = Object.entries(SETTINGS).map(([name, { word, min, max }]) => {
     const kind = max ? { type: "number", min, max, step: "any" } : { type: "text", list: "models", spellcheck: "false" };
-    const input = make("input", { name, value: values[name], placeholder: "as before", autocomplete: "off", ...kind });
-    return make("label", {}, `${word} `, input);
+    const asBefore = { placeholder: "as before", autocomplete: "off", "aria-describedby": "wrong" };
+    return make("label", {}, `${word} `, make("input", { name, value: values[name], ...asBefore, ...kind }));
   });
   const models = DATA.models.map((name) => make("option", { value: name }));
-  const element = make("span", { class: "settings" }, ...fields, make("datalist", { id: "models" }, ...models));
-  element.addEventListener("change", (event) => {
-    event.target.reportValidity();
-    const inputs = [...element.querySelectorAll("input")];
-    keep(`${STORE}:redo`, Object.fromEntries(inputs.map((input) => [input.name, input.value])));
+  byId("redo-settings").append(...fields, make("datalist", { id: "models" }, ...models));
+  byId("redo-settings").addEventListener("change", () => {
+    keep(`${STORE}:redo`, Object.fromEntries(inputsOfRedo().map((input) => [input.name, input.value])));
+    showInPlace(showDecisions);
     document.querySelector('[data-command="redo"]').textContent = commandOf("redo");
-    showDecisions();
   });
-  return element;
 }
 
 function shellQuoted(text) {
@@ -297,14 +334,19 @@ function showLists() {
     const name = make("span", { class: "name" }, make("strong", {}, numbers.format(count)), ` ${word.toLowerCase()}`);
     const code = make("code", { "data-command": mark }, commandOf(mark));
     const command = use && withCopyButton(make("span", { class: "command" }, code));
-    return make("li", {}, name, button, mark === "redo" ? redoSettings : null, command);
+    return make("li", {}, name, button, command || null);
   });
   const shown = lists.filter((list) => list);
-  const top = byId("pictures").getBoundingClientRect().top;
   byId("lists").replaceChildren(...shown);
   byId("marks").hidden = shown.length === 0;
   showDecisions();
-  scrollBy(0, byId("pictures").getBoundingClientRect().top - top); // the pictures stay where they are
+}
+
+// The pictures stay where they are, whatever appears above them.
+function showInPlace(show) {
+  const top = byId("pictures").getBoundingClientRect().top;
+  show();
+  scrollBy(0, byId("pictures").getBoundingClientRect().top - top);
 }
 
 // --- commands to copy ---
@@ -463,6 +505,11 @@ function concernsOf(picture) {
   return Object.keys(picture.concerns ?? {}).map((concern) => CONCERNS[concern] ?? concern);
 }
 
+// A text whose options are not broken after their hyphens.
+function withOptions(text) {
+  return text.split(/(--[a-z-]+)/).map((part, place) => (place % 2 ? make("span", { class: "option" }, part) : part));
+}
+
 function card(picture) {
   const item = make("li", { class: `card ${picture.status}`, "data-input": picture.input });
   const open = () => openLarge(picture);
@@ -477,7 +524,7 @@ function card(picture) {
     frame,
     make("h3", {}, title),
     make("p", { class: "folder" }, state, state && picture.folder ? " · " : null, picture.folder),
-    remarks.length ? make("ul", { class: "remarks" }, ...remarks.map((remark) => make("li", {}, remark))) : "",
+    remarks.length ? make("ul", { class: "remarks" }, ...remarks.map((remark) => make("li", {}, ...withOptions(remark)))) : "",
     picture.preview || picture.status === "failed" ? markButtons(picture) : "",
   );
   return item;
@@ -551,7 +598,7 @@ function showFolders() {
 
 // --- one picture, large ---
 
-const KEYS = "Keys: N next, P previous, G good, R redo, L leave grey, arrows move the slider, Escape closes.";
+const KEYS = "Keys: N next, P previous, G good, R redo, L leave as it is, arrows move the slider, Escape closes.";
 const large = byId("large");
 let opened = null;
 
@@ -567,7 +614,11 @@ function factsOf(picture) {
   const link = (text, address) =>
     address ? make("a", { href: address, target: "_blank", rel: "noopener" }, text) : text;
   const size = picture.width && `${numbers.format(picture.width)} × ${numbers.format(picture.height)} pixels`;
-  const before = { source: "luma of the source", output: "luma of the output, which equals the source's" };
+  const before = {
+    source: "the source in grey",
+    "source in colour": "the source as it is, in colour",
+    output: "the output in grey, which is the source in grey",
+  };
   return [
     ["Status", picture.status],
     ["Reason", picture.reason],
@@ -604,7 +655,7 @@ function openLarge(picture) {
     picture.preview ? comparison(picture, "-large", null) : make("p", { class: "nothing" }, "nothing to show"),
   );
   const rows = factsOf(picture).map(([term, value]) =>
-    make("div", {}, make("dt", {}, term), make("dd", {}, typeof value === "object" ? value : String(value))),
+    make("div", {}, make("dt", {}, term), make("dd", {}, ...(typeof value === "object" ? [value] : withOptions(String(value))))),
   );
   byId("facts").replaceChildren(markButtons(picture), make("dl", {}, ...rows), make("p", { class: "quiet" }, KEYS));
   const place = chosen.indexOf(picture);
@@ -646,9 +697,8 @@ byId("earlier").addEventListener("click", () => turn(-1));
 byId("later").addEventListener("click", () => turn(1));
 byId("filters").hidden = false;
 for (const command of document.querySelectorAll(".command")) withCopyButton(command);
-byId("save-decisions").addEventListener("click", () =>
-  save(RETOUCH_NAME, decided().lines.flatMap((line) => bytesOf(`${line}\n`))),
-);
+byId("save-decisions").addEventListener("click", saveDecisions);
+makeRedoSettings();
 showFolders();
 showLists();
 choose();

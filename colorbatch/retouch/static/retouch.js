@@ -867,7 +867,7 @@ function fillRow(button, picture) {
 }
 
 function remarksOf({ status, reason, leave_grey, concerns, warnings }) {
-  return [status === "done" ? "" : status, leave_grey ? "left grey" : "", reason, ...concerns, ...warnings].filter(
+  return [status === "done" ? "" : status, leave_grey ? "left as it is" : "", reason, ...concerns, ...warnings].filter(
     Boolean,
   );
 }
