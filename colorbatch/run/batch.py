@@ -27,7 +27,7 @@ from colorbatch.run.resume import (
     rows_of_other_sources,
     with_earlier_output,
 )
-from colorbatch.run.treatment import LEFT_GREY
+from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
 from colorbatch.text import printable
@@ -193,7 +193,7 @@ def _add(counts: dict[_Name, int], name: _Name) -> None:
 
 
 def _is_copy(row: Row) -> bool:
-    return row.output_sha256 == row.input_sha256 or row.reason == LEFT_GREY
+    return row.output_sha256 == row.input_sha256 or row.reason == LEFT_AS_IT_IS
 
 
 def _megapixels_of(row: Row) -> float:
