@@ -301,6 +301,7 @@ def test_pictures_marked_redo_are_done_again_and_lose_the_mark(
         expect(page.locator('#facts [data-mark="redo"]')).to_have_attribute("aria-pressed", "true")
         page.keyboard.press("Escape")
         card(page, "a.png").locator('[data-mark="grey"]').click()
+        page.locator("#marks summary").click()
         for mark, name in (("redo", "redo.txt"), ("grey", "leave-grey.txt")):
             with page.expect_download() as download:
                 page.locator(f'[data-save="{mark}"]').click()

@@ -282,11 +282,13 @@ function makeRedoSettings() {
   });
   const models = DATA.models.map((name) => make("option", { value: name }));
   byId("redo-settings").append(...fields, make("datalist", { id: "models" }, ...models));
-  byId("redo-settings").addEventListener("change", () => {
+  const show = () => {
     keep(`${STORE}:redo`, Object.fromEntries(inputsOfRedo().map((input) => [input.name, input.value])));
     showInPlace(showDecisions);
     document.querySelector('[data-command="redo"]').textContent = commandOf("redo");
-  });
+  };
+  byId("redo-settings").addEventListener("change", show);
+  byId("redo-settings").addEventListener("focusout", show); // a text that is no number leaves the value as it was
 }
 
 function shellQuoted(text) {
