@@ -85,7 +85,7 @@ def test_run_writes_the_report_at_its_end(
     assert "Report: " in stderr
     page = (output / "colorbatch-report" / "index.html").read_text()
     assert "broken.png" in page
-    assert "The picture before is the luma of the source" in page
+    assert "The picture before is the source in grey" in page
 
 
 def test_a_run_that_is_stopped_writes_no_report(

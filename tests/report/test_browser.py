@@ -302,13 +302,13 @@ def test_pictures_marked_redo_are_done_again_and_lose_the_mark(
         page.keyboard.press("Escape")
         card(page, "a.png").locator('[data-mark="grey"]').click()
         page.locator("#marks summary").click()
-        for mark, name in (("redo", "redo.txt"), ("grey", "leave-grey.txt")):
+        for mark, name in (("redo", "redo.txt"), ("grey", "leave-as-it-is.txt")):
             with page.expect_download() as download:
                 page.locator(f'[data-save="{mark}"]').click()
             download.value.save_as(tmp_path / name)
         command = ("run", "-q", "--report", "--model", model_path, "--provider", "cpu", job.source, job.output)
         assert command_line(*command, "--only", tmp_path / "redo.txt", "--strength", 0.5) == 0
-        assert command_line(*command, "--only", tmp_path / "leave-grey.txt", "--strength", 0, "--no-mark") == 0
+        assert command_line(*command, "--only", tmp_path / "leave-as-it-is.txt", "--strength", 0, "--no-mark") == 0
         after = (job.output / MANIFEST_NAME).read_bytes().splitlines()
         changed = [json.loads(new)["input"] for old, new in zip(before, after, strict=True) if old != new]
         assert changed == [HOSTILE, "a.png"]
@@ -412,3 +412,18 @@ def test_without_scripts_the_page_says_what_failed(browser: Browser, reported: L
     expect(page.locator(".failures")).to_contain_text("broken.jpg")
     expect(page.get_by_text(re.compile("scripts are disabled"))).to_be_visible()
     context.close()
+
+
+def test_no_option_is_broken_after_its_hyphens(browser: Browser, tmp_path: Path) -> None:
+    warning = "it might be a colour photograph; with --doubtful-color skip or copy, such pictures are not coloured"
+    rows = [Row("a.jpg", status="failed", reason="broken", warnings=(warning,))]
+    (tmp_path / MANIFEST_NAME).write_bytes(b"".join(row.to_json() for row in rows))
+    with opened(browser, write_report(tmp_path).index) as page:
+        remark = page.locator(".remarks li").last
+        expect(remark).to_have_text(warning)
+        page.locator(".title").click()
+        expect(page.locator("#facts")).to_contain_text(warning)
+        page.keyboard.press("Escape")
+        for width in range(100, 300, 7):
+            remark.evaluate("(remark, width) => { remark.style.width = `${width}px` }", width)
+            assert page.locator(".remarks .option").evaluate("option => option.getClientRects().length") == 1

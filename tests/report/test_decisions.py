@@ -149,6 +149,7 @@ def test_what_was_saved_is_told_with_the_next_steps_until_more_is_decided(browse
         saved(page)
         said = page.locator("#decisions").get_by_role("status")
         expect(said).to_have_text(f"The browser saved {RETOUCH_NAME}, with 1 decision.")
+        expect(said).to_be_in_viewport()
         expect(page.locator("#decided")).to_have_text("")
         steps = page.locator("#steps > ol > li")
         expect(steps).to_have_count(2)

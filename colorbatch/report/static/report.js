@@ -211,7 +211,7 @@ function showDecisions() {
   const hasRedo = pictures.some((picture) => markMadeHere(picture) === "redo");
   const wrong = hasRedo ? wrongSettings() : [];
   const isSaved = pictureCount > 0 && !wrong.length && readSaved() === newLinesOf(lines).join("\n");
-  byId("decided").textContent = isSaved ? "" : wordsOfUnsaved(pictureCount, hasRedo);
+  byId("decided").textContent = isSaved || wrong.length ? "" : wordsOfUnsaved(pictureCount, hasRedo);
   byId("saved").textContent = isSaved ? `The browser saved ${RETOUCH_NAME}, with ${decisions(pictureCount)}.` : "";
   byId("wrong").textContent = wrong.join(" ");
   byId("steps").hidden = !isSaved;
@@ -239,7 +239,7 @@ function saveDecisions() {
   );
   lastSaved = newLinesOf(lines).join("\n");
   keep(`${STORE}:saved`, lastSaved);
-  showInPlace(showDecisions);
+  showDecisions();
 }
 
 let lastSaved = null; // for browsers that cannot store it
@@ -282,13 +282,15 @@ function makeRedoSettings() {
   });
   const models = DATA.models.map((name) => make("option", { value: name }));
   byId("redo-settings").append(...fields, make("datalist", { id: "models" }, ...models));
-  const show = () => {
-    keep(`${STORE}:redo`, Object.fromEntries(inputsOfRedo().map((input) => [input.name, input.value])));
-    showInPlace(showDecisions);
-    document.querySelector('[data-command="redo"]').textContent = commandOf("redo");
-  };
-  byId("redo-settings").addEventListener("change", show);
-  byId("redo-settings").addEventListener("focusout", show); // a text that is no number leaves the value as it was
+  // A text that is no number changes no value, so that only the end of the focus tells of it.
+  for (const kind of ["change", "focusout"]) byId("redo-settings").addEventListener(kind, takeSettings);
+}
+
+function takeSettings() {
+  keep(`${STORE}:redo`, Object.fromEntries(inputsOfRedo().map((input) => [input.name, input.value])));
+  const command = document.querySelector('[data-command="redo"]');
+  if (command) command.textContent = commandOf("redo");
+  showDecisions();
 }
 
 function shellQuoted(text) {
