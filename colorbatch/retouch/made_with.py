@@ -14,6 +14,7 @@ from colorbatch.job import (
     BatchJob,
     ColorOptions,
     DigitalSourceType,
+    DoubtfulColor,
     JpegLuma,
     ProviderName,
 )
@@ -24,6 +25,7 @@ from colorbatch.text import printable
 
 _CHOICES: Mapping[str, Sequence[object]] = {
     "already_color": get_args(AlreadyColor),
+    "doubtful_color": get_args(DoubtfulColor),
     "jpeg_luma": get_args(JpegLuma),
     "digital_source_type": (*get_args(DigitalSourceType), None),
     "convert_profile": (False, True),

@@ -93,6 +93,8 @@ def run_batch(
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
             for part, run in zip(parts, runs, strict=True):
+                if part is not parts[0] and stop.is_set():
+                    break
                 used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
                 for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
                     row, kept = outcome.row, isinstance(outcome, Kept)

@@ -186,6 +186,24 @@ def test_the_settings_of_the_outputs_are_those_of_the_session(job: LocalJob, ope
     assert session.job.options == ColorOptions(strength=1.5, tta=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("already_color", "copy"),
+        ("doubtful_color", "skip"),
+        ("jpeg_luma", "reencoded"),
+        ("digital_source_type", "algorithmicallyEnhanced"),
+        ("convert_profile", True),
+    ],
+)
+def test_every_setting_that_a_row_tells_is_known(
+    new_job: LocalJob, open_session: OpenSession, name: str, value: object
+) -> None:
+    job = replace(new_job, **{name: value})  # type: ignore[arg-type]
+    run_batch(job)
+    assert getattr(open_session(job).job, name) == value
+
+
 def test_a_model_that_is_not_built_in_has_to_be_given(job: LocalJob, open_session: OpenSession) -> None:
     with pytest.raises(UsageError, match="not built in: small, sha256") as error:
         open_session(job, model=None)
