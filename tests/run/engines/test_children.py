@@ -63,6 +63,13 @@ def job(tmp_path: Path) -> LocalJob:
     return LocalJob(tmp_path / "in", tmp_path / "out", str(model), "cpu", engine="processes", jobs=2)
 
 
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """Return what finds the processes that the test has started, unlike a browser that other tests use."""
+    before = set(descendants(os.getpid()))
+    return lambda: set(descendants(os.getpid())) - before
+
+
 def opening(job: LocalJob) -> Opening:
     return Opening(Recipe(job, read_model_file(job.model), job.options), 1, None, logging.WARNING)
 
@@ -109,28 +116,35 @@ def test_they_ask_the_model_of_this_process_where_it_is_on_a_gpu(
 @linux
 @pytest.mark.parametrize(("engine", "enough", "expected"), [("auto", 5, 2), ("auto", 8, 0), ("threads", 1, 0)])
 def test_they_are_started_where_there_are_pictures_enough(
-    job: LocalJob, monkeypatch: pytest.MonkeyPatch, engine: EngineName, enough: int, expected: int
+    job: LocalJob,
+    children: Callable[[], set[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    engine: EngineName,
+    enough: int,
+    expected: int,
 ) -> None:
     """There are 14 files of pictures, for two jobs."""
     monkeypatch.setattr(engines, "PICTURES_FOR_A_PROCESS", enough)
-    before, seen = set(descendants(os.getpid())), set[int]()
+    seen = set[int]()
 
     def look() -> None:
         time.sleep(0.3)
-        seen.update(descendants(os.getpid()))
+        seen.update(children())
 
     run_batch(replace(job, engine=engine), Foe(look))
-    assert len(seen - before) == expected
-    assert not set(descendants(os.getpid())) - before
+    assert len(seen) == expected
+    assert not children()
 
 
 @linux
-def test_one_that_is_killed_costs_no_picture(job: LocalJob, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_is_killed_costs_no_picture(
+    job: LocalJob, children: Callable[[], set[int]], caplog: pytest.LogCaptureFixture
+) -> None:
     killed: list[int] = []
 
     def kill() -> None:
         if not killed:
-            killed.extend(descendants(os.getpid()))
+            killed.extend(children())
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
@@ -160,17 +174,17 @@ def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.Mon
 
 
 @linux
-def test_a_stop_reaches_an_inference_in_work(job: LocalJob, tmp_path: Path) -> None:
+def test_a_stop_reaches_an_inference_in_work(job: LocalJob, children: Callable[[], set[int]], tmp_path: Path) -> None:
     model = tmp_path / "endless.onnx"
     model.write_bytes(endless_model().SerializeToString())
-    before, stop, begun = set(descendants(os.getpid())), threading.Event(), threading.Event()
+    stop, begun = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_batch, replace(job, model=str(model)), Foe(begun.set), stop)
         assert begun.wait(60)
         time.sleep(0.5)
         stop.set()
         assert running.result(30).stopped
-    assert not set(descendants(os.getpid())) - before
+    assert not children()
     assert run_batch(job).done == PICTURES
 
 
@@ -182,9 +196,9 @@ def test_none_outlives_a_killed_parent(job: LocalJob, tmp_path: Path) -> None:
     with subprocess.Popen([*command, "--model", model, job.source, job.output]) as process:
         wait_until(lambda: len(descendants(process.pid)) == 2)
         time.sleep(0.5)
-        children = descendants(process.pid)
+        started = descendants(process.pid)
         process.kill()
-    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in children))
+    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in started))
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5])
@@ -203,10 +217,10 @@ def test_one_whose_parent_dies_before_it_has_asked_for_anything_ends_in_silence(
 
 
 @linux
-def test_ctrl_c_is_not_for_them(job: LocalJob) -> None:
+def test_ctrl_c_is_not_for_them(job: LocalJob, children: Callable[[], set[int]]) -> None:
     child = ChildProcess()
     child.open(opening(job))
-    (pid,) = descendants(os.getpid())
+    (pid,) = children()
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
     assert os.getsid(pid) != os.getsid(0)
