@@ -128,12 +128,22 @@ def retouches_of(output: Store, path: Path | None = None) -> Retouches:
         for name in () if output.is_remote else _NAMES_OF_BROWSERS:
             if output.state(name) is not None:
                 logger.warning("%s in %s is not read: rename it to %s", name, output.shown, RETOUCH_NAME)
-        return parsed_retouches(record_in(output), RETOUCH_NAME)
+        return newest_retouches(output)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the retouch record {path}: {reason_of(error)}") from error
     return parsed_retouches(content, str(path))
+
+
+def newest_retouches(output: Store) -> Retouches:
+    """Return what the record of an output folder says now; nothing if there is none.
+
+    Raises:
+        UsageError, OutputUnwritableError, StoreUnavailableError: as :func:`retouches_of`.
+
+    """
+    return parsed_retouches(record_in(output), RETOUCH_NAME)
 
 
 def record_in(output: Store) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from colorbatch.errors import UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
+from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.formats.kinds import SNIFFED, output_extension, sniff
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.model_file import built_in_models
@@ -97,6 +97,10 @@ class RetouchSession:
             refuse_other_settings(self._base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
                 self._record = undo.enter_context(Manifest(self.output))
+                if self._record.previous:
+                    raise OutputInUseError(
+                        f"another run has just coloured {self.output.shown}", advice="Run the same command again."
+                    )
             self.pictures = list(listed(self._rows.values(), self._plan_of.values(), output))
             self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
             self._until_closed = undo.pop_all()

@@ -4,21 +4,21 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest, rows_of
-from colorbatch.records.retouch import retouches_of
+from colorbatch.records.retouch import newest_retouches, retouches_of
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
-from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
+from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch, retouched
 from colorbatch.run.resume import (
     Appearance,
     Keep,
@@ -75,15 +75,18 @@ def run_batch(
         None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
     )
-    plan = [each for each in found if each.reason != NOT_SELECTED]
-    pictures, is_remote = _pictures_in(plan), source.is_remote or output.is_remote
-    engine = open_engine(job, pictures, is_remote=is_remote)
-    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
-    stages = StageTimer()
+    pictures, is_remote = _pictures_in(_selected(found)), source.is_remote or output.is_remote
+    engines = _EngineInWork(job, pictures, is_remote=is_remote)
+    summary = BatchSummary(
+        provider_reason=engines.current.provider_reason, model=engines.current.recipe.model.contract.name
+    )
     possible_outputs = {name for each in found for name in each.possible_outputs}
 
-    with closing(engine), ExitStack() as opened, Manifest(output, job.shard, possible_outputs) as record:
-        parts = parts_of(engine.recipe, plan)
+    with closing(engines), Manifest(output, job.shard, possible_outputs) as record:
+        if job.retouch is None and not job.ignore_retouch:  # which only a holder of the folder changes
+            found = retouched(found, newest_retouches(output))
+        plan = _selected(found)
+        parts = parts_of(engines.current.recipe, plan)
         runs = [Run(part.recipe, source, output, record.previous, record.outputs) for part in parts]
         output.remember_folder()
         output.prefetch_listing()
@@ -93,10 +96,11 @@ def run_batch(
         progress.begin(len(plan), "Colouring", sum(weights.values()))
         try:
             for part, run in zip(parts, runs, strict=True):
-                if part is not parts[0] and stop.is_set():
-                    break
-                used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
-                for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
+                if part is not parts[0]:
+                    if stop.is_set():
+                        break
+                    engines.replace(part)
+                for outcome in engines.current.outcomes(Task(part.plan, run, record.announce, stop, progress)):
                     row, kept = outcome.row, isinstance(outcome, Kept)
                     record.append(row, is_durable=isinstance(outcome, Made))
                     _report(row, progress, kept=kept)
@@ -104,8 +108,6 @@ def run_batch(
                     if row.status == "failed" and job.fail_fast:
                         stop.set()
                     progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
-                for stage, cost in used.stages.costs.items():
-                    stages.add(stage, cost)
         finally:
             progress.end()
             output.cleanup()
@@ -120,20 +122,48 @@ def run_batch(
         )
     for row in remaining:
         count(summary, row, kept=True)
-    summary.provider = engine.provider
-    summary.stages = stages.costs
+    summary.provider, summary.stages = engines.provider, engines.stages.costs
     summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
     summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
     return summary
 
 
+class _EngineInWork:
+    """The engine of the part in work, the only one that is open: models take memory."""
+
+    def __init__(self, job: BatchJob, pictures: int, *, is_remote: bool) -> None:
+        self._is_remote = is_remote
+        self._opened = [open_engine(job, pictures, is_remote=is_remote)]
+        self.provider = ""
+        """The execution provider of the first engine, once that is closed."""
+        self.stages = StageTimer()
+        """Time spent in each stage, by all engines that are closed."""
+
+    @property
+    def current(self) -> Engine:
+        return self._opened[0]
+
+    def replace(self, part: Part) -> None:
+        """Close the engine, and open that of another part."""
+        self.close()
+        self._opened.append(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=self._is_remote))
+
+    def close(self) -> None:
+        while self._opened:
+            engine = self._opened.pop()
+            self.provider = self.provider or engine.provider
+            for stage, cost in engine.stages.costs.items():
+                self.stages.add(stage, cost)
+            engine.close()
+
+
+def _selected(found: Sequence[PlannedPicture]) -> Sequence[PlannedPicture]:
+    return [each for each in found if each.reason != NOT_SELECTED]
+
+
 def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
     return sum(each.verdict == "colour" for each in plan)
-
-
-def _engine_of(part: Part, *, is_remote: bool) -> AbstractContextManager[Engine]:
-    return closing(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=is_remote))
 
 
 def _report(row: Row, progress: ProgressReporter, *, kept: bool) -> None:

@@ -124,8 +124,8 @@ def plan_batch(
         if strict_match:
             raise UsageError(problem, advice=_LENIENT)
         logger.warning("%s", problem)
-    retouched = _retouched(found, retouches or {}, source, strict_match=strict_match)
-    found = [_selected(each, include, exclude) for each in retouched]
+    _refuse_unknown(retouches or {}, found, source, strict_match=strict_match)
+    found = [_selected(each, include, exclude) for each in retouched(found, retouches or {})]
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
@@ -174,13 +174,18 @@ def _refuse_missing(only: AbstractSet[str], found: Sequence[PlannedPicture], sou
         )
 
 
-def _retouched(
-    found: Sequence[PlannedPicture], retouches: Retouches, source: Store, *, strict_match: bool
-) -> list[PlannedPicture]:
-    """Return the plan with what a person said about each source.
+def retouched(plan: Sequence[PlannedPicture], retouches: Retouches) -> list[PlannedPicture]:
+    """Return a plan with what a person said about each source, by its input, and nothing else of that kind."""
+    return [replace(each, retouch=retouches.get(each.input)) for each in plan]
+
+
+def _refuse_unknown(
+    retouches: Retouches, found: Sequence[PlannedPicture], source: Store, *, strict_match: bool
+) -> None:
+    """Warn if a person said something about files that do not exist.
 
     Raises:
-        UsageError: that names files that do not exist, and ``strict_match`` is given.
+        UsageError: that is so, and ``strict_match`` is given.
 
     """
     unknown = sorted(retouches.keys() - {each.input for each in found})
@@ -189,7 +194,6 @@ def _retouched(
         if strict_match:
             raise UsageError(problem, advice=_LENIENT)
         logger.warning("%s", problem)
-    return [replace(each, retouch=retouches.get(each.input)) for each in found]
 
 
 def _some(names: Sequence[str]) -> str:

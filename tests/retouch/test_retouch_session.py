@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.retouch.session import RetouchSession
+from colorbatch.run import plan
 from colorbatch.run.batch import run_batch
 from colorbatch.shard import Shard
 
@@ -56,6 +58,21 @@ def test_what_is_saved_is_made_at_once_and_a_run_keeps_it(job: LocalJob, session
     summary = run_batch(job)
     assert (summary.coloured, summary.kept) == (0, 2)
     assert files_of(job.output) == after
+
+
+def test_a_run_that_ends_while_a_session_is_opened_is_not_lost(
+    new_job: LocalJob, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def plan_batch(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        monkeypatch.undo()
+        run_batch(new_job)
+        return plan.plan_batch(*arguments, **options)
+
+    monkeypatch.setattr("colorbatch.retouch.session.plan_batch", plan_batch)
+    with pytest.raises(OutputInUseError, match="another run has just coloured"):
+        open_session(new_job)
+    assert {row["status"] for row in rows_of(new_job.output).values()} == {"done", "skipped"}
 
 
 def test_a_run_from_scratch_with_the_record_makes_the_same_bytes(

@@ -1,9 +1,12 @@
 """What a person said about pictures, in runs."""
 
+import gc
 import json
+import os
 import re
 import shutil
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +118,69 @@ def test_a_run_that_was_stopped_opens_no_other_model(
     assert summary.stopped
     assert opened == [hinted.model]
     assert rows(hinted.output)["a.jpg"]["reason"] == NOT_REACHED
+
+
+def test_what_is_said_until_the_folder_is_held_counts(hinted: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page may save, and end, while a run lists its sources and opens its model."""
+    say(hinted, {"input": "sub/b.png", "strength": 1.5})
+
+    def open_engine(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401
+        say(hinted, {"input": "a.jpg", "hints": [GREEN]})
+        return engines.open_engine(*arguments, **options)
+
+    monkeypatch.setattr("colorbatch.run.batch.open_engine", open_engine)
+    run_batch(hinted)
+    made_with = {name: row["retouch_sha256"] is not None for name, row in rows(hinted.output).items()}
+    assert made_with["a.jpg"]
+    assert not made_with["sub/b.png"]
+    assert audit_batch(hinted.output, hinted.source).is_sound
+
+
+def test_a_line_that_is_broken_when_the_folder_is_held_stops_the_run(
+    hinted: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hinted.output.mkdir()
+
+    def open_engine(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401
+        (hinted.output / RETOUCH_NAME).write_text("broken")
+        return engines.open_engine(*arguments, **options)
+
+    monkeypatch.setattr("colorbatch.run.batch.open_engine", open_engine)
+    with pytest.raises(UsageError, match=f"{RETOUCH_NAME}, line 1: not JSON"):
+        run_batch(hinted)
+    assert [each.name for each in hinted.output.iterdir()] == [RETOUCH_NAME]
+
+
+def test_a_record_that_can_be_read_once_is_read_once(hinted: LocalJob, tmp_path: Path) -> None:
+    """A shell gives the output of a command as a pipe: ``--retouch <(command)``."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    line = json.dumps({"schema": 1, "input": "a.jpg", "hints": [GREEN]})
+    writer = threading.Thread(target=pipe.write_text, args=(line,))
+    writer.start()
+    run_batch(replace(hinted, retouch=pipe))
+    writer.join()
+    assert rows(hinted.output)["a.jpg"]["retouch_sha256"] is not None
+
+
+def test_the_engine_of_a_model_is_gone_before_that_of_the_next_is_opened(
+    hinted: LocalJob, vivid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = shutil.copy(vivid, tmp_path / "third.onnx")
+    say(hinted, {"input": "a.jpg", "model": vivid}, {"input": "sub/b.png", "model": os.fspath(third)})
+    opened: list[weakref.ref[Engine]] = []
+
+    def open_engine(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401
+        gc.collect()
+        assert [each() for each in opened] == [None] * len(opened)
+        engine = engines.open_engine(*arguments, **options)
+        opened.append(weakref.ref(engine))
+        return engine
+
+    monkeypatch.setattr("colorbatch.run.batch.open_engine", open_engine)
+    summary = run_batch(hinted)
+    assert len(opened) == 3
+    assert (summary.done, summary.provider) == (5, "cpu")
 
 
 @pytest.mark.parametrize("engine", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
