@@ -14,12 +14,14 @@ from PIL import Image
 from colorbatch.errors import InferenceError
 from colorbatch.formats import decode
 from colorbatch.inference.colorizer import Colorizer, PixelPrediction
+from colorbatch.job import BatchJob
 from colorbatch.pixels import chroma, color, resize
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.hint import hint_planes
-from colorbatch.pixels.own_color import find_own_color
+from colorbatch.pixels.own_color import OwnColor, find_own_color
 from colorbatch.pixels.picture import Frame
 from colorbatch.records.retouch import RetouchLine
+from colorbatch.run.treatment import page_action
 
 SCREEN_SIDE = 1600
 """Longest side of a preview in pixels."""
@@ -43,10 +45,8 @@ class OpenedPage:
     """Luma at the size of the screen, ``[h, w]``."""
     own_levels: Levels | None
     """The pixels in RGB at that size, ``[h, w, 3]``; ``None``: they are grey."""
-    own_color: Plane | None
-    """Weights with which pixels keep their own colours, of any size; ``None``: nowhere."""
-    is_in_color: bool
-    """Whether the page was in colour already."""
+    own: OwnColor
+    """Where the page has colours of its own."""
     lumas: Mapping[tuple[int, int], Plane]
     """Luma at each size (height, width) at which a network sees the page."""
     plain: dict[Hashable, PixelPrediction] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class OpenedPage:
     @property
     def bytes(self) -> int:
         """Size in memory."""
-        arrays = (self.levels, self.own_levels, self.own_color, *self.lumas.values())
+        arrays = (self.levels, self.own_levels, self.own.objects, *self.lumas.values())
         return sum(each.nbytes for each in arrays if each is not None)
 
     @property
@@ -122,17 +122,14 @@ def open_pages(
 
 
 def _opened(frame: Frame, colorizers: Sequence[Colorizer], *, is_output: bool) -> OpenedPage:
-    pixels = frame.pixels
+    pixels, has_color = frame.pixels, frame.pixels.ndim == 3 and not is_output
     screen = screen_size(frame.height, frame.width)
-    own = None if is_output else find_own_color(pixels)
-    has_color = own is not None and pixels.ndim == 3
     return OpenedPage(
         height=frame.height,
         width=frame.width,
         levels=color.to_8_bits(color.to_levels(resize.shrink_luma(pixels, screen))),
         own_levels=resize.shrink_levels(pixels, screen, Image.Resampling.HAMMING) if has_color else None,
-        own_color=None if own is None else own.objects,
-        is_in_color=own is not None and own.is_widespread,
+        own=find_own_color(pixels) if has_color else OwnColor(),
         lumas={size: resize.shrink_luma(pixels, size) for size in _network_sizes(frame, screen, colorizers)},
     )
 
@@ -165,33 +162,30 @@ def is_kept_for(page: OpenedPage, colorizer: Colorizer) -> bool:
     return _seen_size(colorizer, page.height, page.width, (height, width)) in page.lumas
 
 
-def preview(
-    page: OpenedPage, line: RetouchLine, colorizer: Colorizer, *, recolors: bool, timeout: float | None = None
-) -> Preview:
+def preview(page: OpenedPage, line: RetouchLine, colorizer: Colorizer, job: BatchJob) -> Preview:
     """Return a page as a run would make it.
 
     Args:
         page: the page.
         line: what a person says of it.
         colorizer: that of the model in the line.
-        recolors: whether pages that are in colour already are coloured.
-        timeout: maximum number of seconds for the network.
+        job: the run.
 
     Raises:
         InferenceError: the model failed, or does not support hints.
         UsageError: vividness or strength do not fit the model.
 
     """
-    if line.leave_grey or (page.is_in_color and not recolors and not line.wants_color):
+    if page_action(page.own, line, job) != "colour":
         return Preview(Image.fromarray(page.levels if page.own_levels is None else page.own_levels))
     retouched = colorizer.with_options(vividness=line.vividness, strength=line.strength)
     luma = seen_luma(page, retouched)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if job.timeout is None else time.monotonic() + job.timeout
     key = retouched.session.model.sha256, retouched.options
     plain = _remembered(page.plain, key, lambda: retouched.predict_pixels(luma, deadline))
     colors = retouched.predict_hinted(luma, line.hints, deadline, plain).chroma
-    if page.own_color is not None and page.own_levels is not None:
-        merged = chroma.merged(page.own_levels, colors, page.own_color)
+    if page.own.objects is not None and page.own_levels is not None:
+        merged = chroma.merged(page.own_levels, colors, page.own.objects)
         return Preview(Image.fromarray(merged))
     return Preview(_laid_over(page.levels, colors))
 

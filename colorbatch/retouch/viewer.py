@@ -197,8 +197,7 @@ class Viewer:
         return buffer.getvalue()
 
     def _previewed(self, page: OpenedPage, line: RetouchLine, colorizer: Colorizer) -> Preview:
-        recolors = self._session.job.already_color == "recolor"
-        shown = preview.preview(page, line, colorizer, recolors=recolors, timeout=self._session.job.timeout)
+        shown = preview.preview(page, line, colorizer, self._session.job)
         self._shown = _Shown(page, line, shown)
         return shown
 

@@ -46,7 +46,7 @@ def treatment_of(pages: Sequence[Pixels], retouch: Retouch | None, job: BatchJob
     """
     lines = lines_of(retouch, len(pages))
     found = [OwnColor() if line.leave_grey else find_own_color(page) for page, line in zip(pages, lines, strict=True)]
-    actions = [_page_action(own, line, job) for own, line in zip(found, lines, strict=True)]
+    actions = [page_action(own, line, job) for own, line in zip(found, lines, strict=True)]
     doubted = [
         own.is_doubtful and action == "colour" and job.already_color != "recolor" and not line.wants_color
         for own, action, line in zip(found, actions, lines, strict=True)
@@ -62,7 +62,15 @@ def lines_of(retouch: Retouch | None, pages: int) -> Sequence[RetouchLine]:
     return [retouch.of_page(number) for number in range(1, pages + 1)]
 
 
-def _page_action(own: OwnColor, line: RetouchLine, job: BatchJob) -> PageAction:
+def page_action(own: OwnColor, line: RetouchLine, job: BatchJob) -> PageAction:
+    """Decide what becomes of a page.
+
+    Args:
+        own: where it has colours of its own.
+        line: what a person said about it.
+        job: the run.
+
+    """
     if line.leave_grey:
         return "left as it is"
     if line.wants_color or job.already_color == "recolor":

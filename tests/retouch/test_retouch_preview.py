@@ -1,6 +1,7 @@
 import io
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from retouching import OpenSession
 
 from colorbatch.formats import decode
 from colorbatch.inference.colorizer import Colorizer, open_model
+from colorbatch.job import BatchJob
 from colorbatch.pixels.hint import Hint
-from colorbatch.records.retouch import RetouchLine
+from colorbatch.pixels.own_color import OwnColor
+from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.retouch import preview
 from colorbatch.retouch.viewer import Viewer
+from colorbatch.run.treatment import treatment_of
 
 GREEN = Hint(0.4, 0.5, "#3c8b4c", radius=0.05)
+JOB = BatchJob("in", "out")
 LINE = RetouchLine("x", 1, hints=(GREEN,), vividness=0.8, strength=1.2)
 
 
@@ -81,12 +86,43 @@ def test_what_is_left_or_in_colour_already_is_shown_as_it_is(colorizer: Colorize
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     (page,) = preview.open_pages(buffer.getvalue(), [colorizer], 500)
-    assert page.is_in_color
+    assert page.own.is_widespread
     as_it_is = np.asarray(picture)
-    for line, recolors in ((RetouchLine("x"), False), (RetouchLine("x", leave_grey=True), True)):
-        assert (np.asarray(preview.preview(page, line, colorizer, recolors=recolors).image) == as_it_is).all()
-    recolored = preview.preview(page, RetouchLine("x"), colorizer, recolors=True).image.convert("RGB")
+    recolors = replace(JOB, already_color="recolor")
+    for line, job in ((RetouchLine("x"), JOB), (RetouchLine("x", leave_grey=True), recolors)):
+        assert (np.asarray(preview.preview(page, line, colorizer, job).image) == as_it_is).all()
+    recolored = preview.preview(page, RetouchLine("x"), colorizer, recolors).image.convert("RGB")
     assert np.abs(np.asarray(recolored).astype(int) - as_it_is).mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "is_colored"),
+    [
+        ({}, RetouchLine("x"), True),
+        ({"doubtful_color": "copy"}, RetouchLine("x"), False),
+        ({"doubtful_color": "skip"}, RetouchLine("x"), False),
+        ({"doubtful_color": "skip"}, RetouchLine("x", strength=0.9), True),
+        ({"doubtful_color": "skip", "already_color": "recolor"}, RetouchLine("x"), True),
+    ],
+)
+def test_a_page_that_might_be_in_colour_is_shown_as_a_run_makes_it(
+    options: dict[str, Any],
+    line: RetouchLine,
+    *,
+    is_colored: bool,
+    colorizer: Colorizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in ("colorbatch.retouch.preview", "colorbatch.run.treatment"):
+        monkeypatch.setattr(f"{module}.find_own_color", lambda _: OwnColor(is_doubtful=True))
+    toned = Image.merge("RGB", [Image.linear_gradient("L").point(lambda v, k=k: int(v * k)) for k in (1, 0.9, 0.7)])
+    buffer = io.BytesIO()
+    toned.save(buffer, "PNG")
+    (page,) = preview.open_pages(buffer.getvalue(), [colorizer], 500)
+    job = replace(JOB, **options)
+    shown = np.asarray(preview.preview(page, line, colorizer, job).image.convert("RGB")).astype(int)
+    assert (np.abs(shown - np.asarray(toned)).mean() > 1) == is_colored
+    assert (treatment_of([np.asarray(toned)], Retouch((line,)), job).pages == ["colour"]) == is_colored
 
 
 def test_what_is_kept_of_a_picture_is_small_whatever_its_size(colorizer: Colorizer) -> None:
@@ -134,7 +170,7 @@ def test_a_place_at_the_edge_has_a_colour(colorizer: Colorizer, ramp: NDArray[np
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, "PNG")
     (page,) = preview.open_pages(buffer.getvalue(), [colorizer], 500)
-    shown = preview.preview(page, RetouchLine("x"), colorizer, recolors=False)
+    shown = preview.preview(page, RetouchLine("x"), colorizer, JOB)
     assert all(len(shown.color_at(x, y)) == 7 for x in (0, 1) for y in (0, 1))
 
 
