@@ -86,6 +86,11 @@ class Row:
         return any(warning.startswith(SALVAGED) for warning in self.warnings)
 
     @property
+    def is_copy(self) -> bool:
+        """Whether the output is the source, byte for byte."""
+        return self.output is not None and self.output_sha256 == self.input_sha256
+
+    @property
     def might_be_color(self) -> bool:
         """Whether it was coloured, but might have been a colour photograph."""
         return any(warning.startswith(MIGHT_BE_COLOR) for warning in self.warnings)

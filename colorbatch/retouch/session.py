@@ -24,6 +24,7 @@ from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.output import Made, Run, Work, make
 from colorbatch.run.parts import with_model
 from colorbatch.run.plan import EarlierOutput, PlannedPicture, plan_batch
+from colorbatch.run.resume import has_planned_output
 from colorbatch.store.local import LocalStore
 from colorbatch.text import printable, shell_quoted
 
@@ -122,7 +123,9 @@ class RetouchSession:
         """Return the sources; those that have an output keep its name, and are not read yet."""
         if self.source is None:
             return []
-        known = {name: EarlierOutput(None, row.output) for name, row in self._rows.items() if row.output is not None}
+        known = {
+            name: EarlierOutput(None, str(row.output)) for name, row in self._rows.items() if has_planned_output(row)
+        }
         return plan_batch(self.source, self.output, earlier=known)
 
     def name_of(self, number: object) -> str:

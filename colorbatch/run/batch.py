@@ -225,7 +225,7 @@ def _add(counts: dict[_Name, int], name: _Name) -> None:
 
 
 def _is_copy(row: Row) -> bool:
-    return row.output_sha256 == row.input_sha256 or row.reason == LEFT_AS_IT_IS
+    return row.is_copy or row.reason == LEFT_AS_IT_IS
 
 
 def _megapixels_of(row: Row) -> float:

@@ -297,6 +297,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
+        row = _without_earlier_output(row, planned, work)
         row = with_time(_with_etags(row, planned, run), planned, job, run.output)
         return Made(_with_sizes_and_time(row, planned, run, started))
 
@@ -388,6 +389,29 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
                     "a file that colorbatch did not make exists at the path of the output"
                 ) from error
             run.output.write(name, encoded.content, may_replace=True)
+
+
+def _without_earlier_output(row: Row, planned: PlannedPicture, work: Work) -> Row:
+    """Remove the output of an earlier run under the other name of a source that is copied or coloured now.
+
+    Call it when the new one is in place, and before its row is written: the earlier row is all that says that the file
+    is ours. One that is not as colorbatch made it stays, and is in the warnings of the row that is returned.
+    """
+    output, earlier = work.run.output, work.run.earlier.get(row.input)
+    name = None if earlier is None else earlier.output
+    if earlier is None or name is None or name == row.output or name not in planned.possible_outputs:
+        return row
+    with work.gate.passed():
+        if output.state(name) is None:
+            return row
+        try:
+            if output.sha256(name) == earlier.output_sha256 and not output.is_link(name):
+                output.delete(name)
+                return row
+            problem = "it was altered"
+        except OSError as error:
+            problem = reason_of(error)
+    return replace(row, warnings=(*row.warnings, f"an earlier output, {printable(name)}, was not removed: {problem}"))
 
 
 def _is_output(namesake: str, name: str, work: Work) -> bool:

@@ -215,5 +215,10 @@ def earlier_outputs(rows: Iterable[Row]) -> Mapping[str, EarlierOutput]:
     return {
         row.input: EarlierOutput(row.input_etag, row.output)
         for row in rows
-        if row.status == "done" and row.input_etag is not None and row.output is not None
+        if has_planned_output(row) and row.input_etag is not None and row.output is not None
     }
+
+
+def has_planned_output(row: Row) -> bool:
+    """Return whether the output of a row has the name that is planned for its source: a copy has that of the source."""
+    return row.status == "done" and row.output is not None and not row.is_copy

@@ -16,6 +16,7 @@ from retouching import OpenSession
 
 from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError
 from colorbatch.job import ColorOptions
+from colorbatch.operations.audit import audit_batch
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
@@ -58,6 +59,26 @@ def test_what_is_saved_is_made_at_once_and_a_run_keeps_it(job: LocalJob, session
     summary = run_batch(job)
     assert (summary.coloured, summary.kept) == (0, 2)
     assert files_of(job.output) == after
+
+
+def test_a_picture_that_was_copied_is_coloured_and_copied_again(new_job: LocalJob, open_session: OpenSession) -> None:
+    ramp = Image.linear_gradient("L")
+    Image.merge("RGB", [ramp, ramp.rotate(90), ramp.rotate(180)]).save(new_job.source / "scan.gif")
+    job = replace(new_job, already_color="copy")
+    run_batch(job)
+    outputs = {"a.png", "sub/b.jpg", "scan.gif"}
+    for hints in ((RED,), (), (RED, RED), ()):
+        for is_open in (True, False):
+            session = open_session(job)
+            assert session.save([RetouchLine("scan.gif", 1, hints=hints)], 1).made
+            if not is_open:
+                session.save([RetouchLine("scan.gif", 1)], 1)
+                assert session.save([RetouchLine("scan.gif", 1, hints=hints)], 1).made
+            session.close()
+            expected = outputs - {"scan.gif"} | {"scan.gif.png"} if hints else outputs
+            assert set(files_of(job.output)) - {RETOUCH_NAME} == expected
+            assert audit_batch(job.output, job.source).is_sound
+    assert run_batch(job).kept == 3
 
 
 def test_a_run_that_ends_while_a_session_is_opened_is_not_lost(
@@ -290,6 +311,7 @@ def test_the_output_must_not_be_the_source(new_job: LocalJob, open_session: Open
 _KILLED = """
 import sys
 from pathlib import Path
+from colorbatch.operations.audit import audit_batch
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import RetouchLine
 from colorbatch.retouch.made_with import Choices

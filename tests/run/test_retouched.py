@@ -377,6 +377,55 @@ def test_what_a_person_says_colours_a_picture_that_counts_as_in_colour(
     assert rows(hinted.output)["colour.png"]["status"] == "done"
 
 
+def save_color(path: Path) -> None:
+    """Write a picture that is in colour throughout, and in a format that outputs cannot have."""
+    ramp = Image.linear_gradient("L")
+    Image.merge("RGB", [ramp, ramp.rotate(90), ramp.rotate(180)]).save(path, path.suffix[1:].upper())
+
+
+@pytest.mark.parametrize("shard", [None, Shard(1, 1)])
+def test_the_output_of_a_source_is_one_file_whether_it_is_copied_or_coloured(
+    hinted: LocalJob, shard: Shard | None
+) -> None:
+    shutil.rmtree(hinted.source)
+    hinted.source.mkdir()
+    save_color(hinted.source / "scan.gif")
+    job = replace(hinted, already_color="copy", shard=shard)
+    for color in (None, "#00a000", None, "#a00000", "#00a000"):
+        say(job, *([] if color is None else [{"input": "scan.gif", "hints": [GREEN | {"color": color}]}]))
+        assert run_batch(job).done == 1
+        if shard is not None:
+            join_shards(job.output)
+        name = "scan.gif" if color is None else "scan.gif.png"
+        assert [each for each in tree(job.output) if each.startswith("scan")] == [name]
+        assert (color is None) == ((job.output / name).read_bytes() == (job.source / "scan.gif").read_bytes())
+        assert audit_batch(job.output, job.source).is_sound
+        assert run_batch(job).kept == 1
+
+
+@pytest.mark.parametrize("how", ["altered", "link"])
+def test_an_earlier_output_that_is_not_as_it_was_made_is_not_removed(
+    hinted: LocalJob, tmp_path: Path, how: str
+) -> None:
+    save_color(hinted.source / "scan.gif")
+    job = replace(hinted, already_color="copy")
+    run_batch(job)
+    earlier = job.output / "scan.gif"
+    if how == "link":
+        earlier.replace(tmp_path / "elsewhere.gif")
+        earlier.symlink_to(tmp_path / "elsewhere.gif")
+    else:
+        earlier.write_bytes(earlier.read_bytes() + b"caption")
+    content = earlier.read_bytes()
+    say(job, {"input": "scan.gif", "hints": [GREEN]})
+    run_batch(job)
+    assert earlier.read_bytes() == content
+    assert earlier.is_symlink() == (how == "link")
+    row = rows(job.output)["scan.gif"]
+    assert row["output"] == "scan.gif.png"
+    assert "an earlier output, scan.gif, was not removed: it was altered" in str(row["warnings"])
+
+
 def test_an_output_whose_source_is_skipped_again_is_told_of(hinted: LocalJob, colour_source: Path) -> None:
     shutil.copy(colour_source / "colour.png", hinted.source)
     say(hinted, {"input": "colour.png", "hints": [GREEN]})

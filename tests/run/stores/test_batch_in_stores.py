@@ -1,13 +1,15 @@
 """Whole runs with sources and outputs in a store."""
 
 import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batches_in_stores import HOSTILE, NAMES, OF_OUTPUTS, OF_SOURCES, here, picture, rows, there
-from helpers import LocalJob
+from helpers import LocalJob, hinted_model
+from PIL import Image
 from stores import S3
 from upath import UPath
 
@@ -16,6 +18,7 @@ from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.merge import join_shards
 from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.run import batch
 from colorbatch.run.forecast import forecast
 from colorbatch.shard import Shard
@@ -88,6 +91,23 @@ def test_only_what_changed_is_done_again(s3: S3, job: BatchJob) -> None:
     assert {name for name in good if now[name] == good[name]} == set(good) - {"a.jpg"}
     assert "altered" in rows(s3)["sub/e.png"]["warnings"][0]
     assert s3.proxy.count(r"^GET /archive/in/(d\.gif|sub/deeper/c\.tif)") == 0
+
+
+def test_a_copied_source_is_coloured_under_its_own_name_for_that_and_copied_again(s3: S3, tmp_path: Path) -> None:
+    model = tmp_path / "hinted.onnx"
+    model.write_bytes(hinted_model().SerializeToString())
+    ramp, buffer = Image.linear_gradient("L"), io.BytesIO()
+    Image.merge("RGB", [ramp, ramp.rotate(90), ramp.rotate(180)]).save(buffer, "GIF")
+    s3.bucket.put("in/scan.gif", buffer.getvalue())
+    job = BatchJob(s3.at("in"), s3.at("out"), str(model), "cpu", already_color="copy")
+    line = {"schema": 1, "input": "scan.gif", "hints": [{"x": 0.5, "y": 0.5, "color": "#00a000"}]}
+    for said in (b"", json.dumps(line).encode(), b""):
+        s3.bucket.put(f"out/{RETOUCH_NAME}", said)
+        assert batch.run_batch(job).done == 1
+        name = "scan.gif.png" if said else "scan.gif"
+        assert set(there(s3)) - {RETOUCH_NAME} == {name}
+        assert Image.open(io.BytesIO(there(s3)[name])).format == ("PNG" if said else "GIF")
+    assert audit_batch(job.output, job.source).is_sound
 
 
 def test_a_source_that_was_written_again_as_it_was_is_kept_by_its_hash(s3: S3, job: BatchJob) -> None:
