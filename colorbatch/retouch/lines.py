@@ -33,12 +33,18 @@ def values_of(line: RetouchLine) -> Mapping[str, Any]:
 
 
 def line_in(content: bytes, name: str, page: int) -> RetouchLine:
-    """Return what a record says of a page, a note included; an empty line if that is nothing."""
+    """Return what a record says of a page, a note included; an empty line if that is nothing.
+
+    As in a run, a line without an effect does not hide the one for all pages; only its note does.
+    """
     found = lines_of(content, name)
-    if not found:
-        return RetouchLine(name, page)
-    retouch = Retouch(tuple(found))
-    return replace(retouch.of_page(page), page=page, model=retouch.model)
+    with_effect = tuple(each for each in found if each.has_effect)
+    line = RetouchLine(name, page)
+    if with_effect:
+        retouch = Retouch(with_effect)
+        line = replace(retouch.of_page(page), page=page, model=retouch.model)
+    notes = {each.page: each.note for each in found}
+    return replace(line, note=notes.get(page, notes.get(None, "")))
 
 
 def with_line(content: bytes, line: RetouchLine, pages: int) -> bytes:
@@ -58,12 +64,13 @@ def with_line(content: bytes, line: RetouchLine, pages: int) -> bytes:
     shared = present.get(None)
     if shared is not None and not line.has_effect:  # without a line of its own, the page would get the shared one
         for number in range(1, pages + 1):
-            if number != line.page and number not in present:
-                content = updated(content, replace(shared, page=number))
+            own = present.get(number)
+            if number != line.page and (own is None or not own.has_effect):
+                content = updated(content, replace(shared, page=number, note=shared.note if own is None else own.note))
         content = updated(content, RetouchLine(line.input))
     content = updated(content, line)
     for each in lines_of(content, line.input):
-        if each.page != line.page and each.model != line.model:
+        if each.page != line.page and each.has_effect and each.model != line.model:
             content = updated(content, replace(each, model=line.model))
     return content
 

@@ -57,6 +57,31 @@ def test_a_page_about_which_nothing_is_said_any_more_does_not_get_the_line_of_al
     assert [(line.page, line.strength) for line in retouch.lines] == [(1, 0.5), (3, 0.5)]
 
 
+NOTED = RetouchLine("a.tif", strength=0.5, note="all").to_json() + RetouchLine("a.tif", 2, note="mine").to_json()
+"""As written by hand: a note about a page, and what is said of all pages."""
+
+
+def test_a_note_about_a_page_does_not_hide_the_line_of_all() -> None:
+    """Expected: the effect that a run finds, which ignores notes."""
+    assert parsed_retouches(NOTED, RETOUCH_NAME)["a.tif"].of_page(2).strength == 0.5
+    assert line_in(NOTED, "a.tif", 1) == RetouchLine("a.tif", 1, strength=0.5, note="all")
+    assert line_in(NOTED, "a.tif", 2) == RetouchLine("a.tif", 2, strength=0.5, note="mine")
+    noted = RetouchLine("a.tif", note="all").to_json() + RetouchLine("a.tif", 2, strength=0.5).to_json()
+    assert line_in(noted, "a.tif", 1) == RetouchLine("a.tif", 1, note="all")
+    assert line_in(noted, "a.tif", 2) == RetouchLine("a.tif", 2, strength=0.5)
+
+
+@pytest.mark.parametrize(
+    "line", [RetouchLine("a.tif", 1), RetouchLine("a.tif", 1, model="fast"), RetouchLine("a.tif", 1, (RED,))]
+)
+def test_what_is_saved_of_one_page_leaves_a_page_with_a_note_as_it_was(line: RetouchLine) -> None:
+    content = with_line(NOTED, line, 3)
+    retouch = parsed_retouches(content, RETOUCH_NAME)["a.tif"]
+    assert [retouch.of_page(page).strength for page in (1, 2, 3)] == [None, 0.5, 0.5]
+    assert {retouch.of_page(page).model for page in (2, 3)} == {line.model}
+    assert [line_in(content, "a.tif", page).note for page in (2, 3)] == ["mine", "all"]
+
+
 def test_hints_and_settings_are_copied_and_notes_never() -> None:
     origin = RetouchLine("a.png", 1, (RED,), 0.25, 1.5, "fast", note="theirs")
     target = RetouchLine("b.png", 1, note="mine")
