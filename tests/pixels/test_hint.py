@@ -1,9 +1,12 @@
 """Hints as planes for a network."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from colorbatch.pixels.color import Plane
 from colorbatch.pixels.hint import Hint, hint_planes, kept_local
 
 
@@ -97,3 +100,49 @@ def test_hints_that_change_nothing_are_borne() -> None:
     plain = np.full((2, 8, 8), 0.1, np.float32)
     found = kept_local(plain, plain, [Hint(0.5, 0.5, "#ff0000")], np.zeros((8, 8), np.float32))
     assert np.array_equal(found, plain)
+
+
+def changes(height: int, width: int, *, seed: int = 0) -> tuple[Plane, Plane]:
+    """Return chroma without and with hints: smooth fields."""
+    rng = np.random.default_rng(seed)
+    fields = rng.normal(0, 0.1, (4, 9, 13)).astype(np.float32)
+    large = [np.asarray(Image.fromarray(each).resize((width, height), Image.Resampling.BICUBIC)) for each in fields]
+    return np.stack(large[:2]), np.stack(large[2:])
+
+
+def scattered(count: int) -> list[Hint]:
+    """Return hints, one of them in a corner and one at an edge."""
+    places = np.random.default_rng(1).random((count, 2))
+    places[0], places[1, 0] = (1, 1), 0
+    return [Hint(float(x), float(y), "#a03060") for x, y in places]
+
+
+@pytest.mark.parametrize(("height", "width", "tolerance"), [(300, 500, 0.001), (700, 1100, 0.02), (1300, 600, 0.02)])
+def test_the_change_is_kept_as_by_the_formula_whatever_the_size(height: int, width: int, tolerance: float) -> None:
+    """Expected: the formula for each pixel; the tolerance is in levels of 8 bits."""
+    plain, hinted = changes(height, width)
+    hints = scattered(6)
+    y, x = np.mgrid[:height, :width] + 0.5
+    amount = np.hypot(*(hinted - plain)).astype(np.float64)
+    near, at = [], []
+    for each in hints:
+        squared = ((x - each.x * width) ** 2 + (y - each.y * height) ** 2) / min(height, width) ** 2
+        near.append(1 / (squared + 0.02**2))
+        at.append(amount[np.unravel_index(squared.argmin(), squared.shape)])
+    expected = np.tensordot(at, near, 1) / np.sum(near, axis=0)
+    share = np.clip((amount / expected - 0.1) / 0.4, 0, 1)
+    kept = plain + (hinted - plain) * share**2 * (3 - 2 * share)
+    found = kept_local(plain, hinted, hints, np.zeros((height, width), np.float32))
+    assert np.abs(found - kept).max() * 255 < tolerance
+
+
+def test_many_hints_take_hardly_longer_than_a_few_on_a_large_picture() -> None:
+    plain, hinted = changes(1500, 2000)
+
+    def seconds(count: int) -> float:
+        started = time.process_time()
+        planes = hint_planes(scattered(count), (1500, 2000))
+        kept_local(plain, hinted, scattered(count), planes[2])
+        return time.process_time() - started
+
+    assert min(seconds(32) for _ in range(2)) < 4 * min(seconds(2) for _ in range(2))
