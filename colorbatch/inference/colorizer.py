@@ -247,6 +247,13 @@ def resolved(options: ColorOptions, contract: ModelContract) -> ColorOptions:
     )
 
 
+def chosen_options(colorizer: Colorizer) -> ColorOptions:
+    """Return the options of a colorizer that are not those of its model's contract; all others are left open."""
+    usual = resolved(ColorOptions(), colorizer.session.contract)
+    chosen = {name: value for name, value in vars(colorizer.options).items() if value != getattr(usual, name)}
+    return ColorOptions(**chosen)
+
+
 def open_model(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,

@@ -10,7 +10,7 @@ from typing import cast
 from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, reason_of
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
-from colorbatch.inference.colorizer import Colorizer, open_model
+from colorbatch.inference.colorizer import Colorizer, chosen_options, open_model
 from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
@@ -100,6 +100,7 @@ def colorize_file(
     refuse_output(job.source, path)
     file = read_source(job.source)
     colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
+    job = replace(job, options=chosen_options(colorizer))
     result = colorize_one(file, path.name, job, colorizer, hints)
     row = write(result, file, job, overwrite=overwrite) if isinstance(result, Encoded) else result.row
     return replace(row, seconds=round(time.perf_counter() - started, 4))

@@ -1,11 +1,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from helpers import ORANGE, hinted_model
+from batches import rows
+from helpers import ORANGE, hinted_model, vivid_model
 from PIL import Image
 
 import colorbatch
@@ -261,3 +263,18 @@ def test_hints_are_the_colours_of_the_file_and_its_mark_says_so(tmp_path: Path) 
     )
     assert b"coloured by a model, with 1 hint of a person" in output.read_bytes()
     assert row.retouch_sha256 is not None
+
+
+@pytest.mark.parametrize("chosen", [{}, {"strength": 0.5, "tta": True}, {"vividness": 0.75, "working_size": 64}])
+def test_the_settings_of_its_row_are_those_of_a_run(tmp_path: Path, chosen: dict[str, Any]) -> None:
+    model = tmp_path / "vivid.onnx"
+    model.write_bytes(vivid_model().SerializeToString())
+    source = tmp_path / "a.png"
+    Image.new("L", (40, 30), 128).save(source)
+    options = colorbatch.ColorOptions(**chosen)
+    opened = colorbatch.open_model(model, options=options)
+    row = colorbatch.colorize_file(source, tmp_path / "one.png", opened)
+    colorbatch.run_batch(colorbatch.BatchJob(source, tmp_path / "out", model, options=options))
+    (of_run,) = rows(tmp_path / "out").values()
+    assert row.settings == of_run["settings"] == chosen
+    assert row.settings_sha256 == of_run["settings_sha256"]
