@@ -101,9 +101,7 @@ class Predictor(ABC):
 
     def _checked_answer(self, question: Question) -> Prediction:
         if question.hints is not None and not self.contract.hints:
-            raise InferenceError(
-                f"the model {self.contract.name} does not support hints", advice="Use the built-in default."
-            )
+            raise hints_unsupported(self.contract)
         prediction = self.answer(question)
         batch, _, height, width = question.luma.shape
         _check("chroma", prediction.chroma, (batch, 2, height, width))
@@ -113,6 +111,11 @@ class Predictor(ABC):
             stride = contract.COLORS_STRIDE
             _check("colors", prediction.colors, (batch, len(self.contract.colors), height // stride, width // stride))
         return prediction
+
+
+def hints_unsupported(model: ModelContract) -> InferenceError:
+    """Return the error for hints that a model does not support."""
+    return InferenceError(f"the model {model.name} does not support hints", advice="Use the built-in default.")
 
 
 class Session(Predictor):

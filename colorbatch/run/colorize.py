@@ -9,8 +9,10 @@ from functools import cached_property
 
 from colorbatch.errors import InferenceError, UnsupportedPictureError, UsageError
 from colorbatch.formats import converted, decode, encode, mark, with_coded_luma
-from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.colorizer import Colorizer, resolved
+from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.model_file import ModelFile
+from colorbatch.inference.session import hints_unsupported
 from colorbatch.job import BatchJob, ColorOptions, Luma, Status
 from colorbatch.pixels.color import Plane
 from colorbatch.pixels.picture import Frame, Picture
@@ -201,12 +203,27 @@ def _predicted(picture: Picture, treatment: Treatment, lines: Sequence[RetouchLi
         if action != "colour":
             frames.append(frame)
             continue
-        try:
-            retouched = colorizer.with_options(vividness=line.vividness, strength=line.strength)
-        except UsageError as error:
-            raise InferenceError(str(error), advice="Change its line in the retouch record.") from error
+        refuse_unfit(line, colorizer.options, colorizer.session.contract)
+        retouched = colorizer.with_options(vividness=line.vividness, strength=line.strength)
         frames.append(retouched.predict_frame(frame, line.hints))
     return replace(picture, frames=tuple(frames))
+
+
+def refuse_unfit(line: RetouchLine, options: ColorOptions, contract: ModelContract) -> None:
+    """Check that a model supports what a person said about a page.
+
+    Raises:
+        InferenceError: it does not.
+
+    """
+    if line.hints and not contract.hints:
+        raise hints_unsupported(contract)
+    vividness = options.vividness if line.vividness is None else line.vividness
+    strength = options.strength if line.strength is None else line.strength
+    try:
+        resolved(replace(options, vividness=vividness, strength=strength), contract)
+    except UsageError as error:
+        raise InferenceError(str(error), advice="Change its line in the retouch record.") from error
 
 
 def _with_pages_named(treatment: Treatment, picture: Picture, retouch: Retouch | None) -> Picture:

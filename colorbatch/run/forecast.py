@@ -13,12 +13,12 @@ from colorbatch.job import BatchJob
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import rows_of
 from colorbatch.records.retouch import retouches_of
-from colorbatch.run.colorize import Encoded, Recipe, colorize_source
+from colorbatch.run.colorize import Encoded, Recipe, colorize_source, refuse_unfit
 from colorbatch.run.engines.local import budgets_of, open_session, waiting_threads, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.look import Seen, look_at
 from colorbatch.run.output import Run, refuse_unsupported_times
-from colorbatch.run.parts import parts_of
+from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import PlannedPicture, plan_batch
 from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outputs
 from colorbatch.stages import StageTimer
@@ -96,15 +96,17 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
         strict_match=job.strict_match,
     )
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
-    colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
+    job = replace(job, provider=provider)
+    colorizer = Colorizer(open_session(job), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
-    recipes = {each.input: part.recipe for part in parts_of(run.recipe, plan) for each in part.plan}
+    parts = parts_of(run.recipe, plan)
+    recipes = {each.input: part.recipe for part in parts for each in part.plan}
     pictures = [_with_prospect(each, replace(run, recipe=recipes[each.input])) for each in plan]
     if look:
         pictures = _looked_at(pictures, run, progress or SilentProgress())
     to_color = [each for each, prospect in pictures if prospect in (*_TO_COLOR, "copied")]
     to_read = sum(each.bytes for each in to_color)
-    trials = list(_trials(to_color, run, colorizer))
+    trials = list(_trials(to_color, run, parts, colorizer))
     trial_bytes = sum(each.bytes_read for each in trials)
     seconds = sum(each.seconds for each in trials) / workers_of(job)
     return Forecast(
@@ -130,7 +132,22 @@ def _with_prospect(planned: PlannedPicture, run: Run) -> _Prospective:
         case Keep():
             return planned, "kept"
         case Remake(reason):
+            unfit = _unfit(planned, run.recipe)
+            if unfit:
+                return replace(planned, reason=unfit), "failed"
             return planned, "colour" if reason == "new" else "again"
+
+
+def _unfit(planned: PlannedPicture, recipe: Recipe) -> str:
+    """Return why the model does not support what a person said about the pages of a source; empty if it does."""
+    for line in () if planned.retouch is None else planned.retouch.lines:
+        if line.leave_grey:
+            continue
+        try:
+            refuse_unfit(line, recipe.options, recipe.model.contract)
+        except PictureError as error:
+            return error.in_full
+    return ""
 
 
 def _looked_at(pictures: Sequence[_Prospective], run: Run, progress: ProgressReporter) -> list[_Prospective]:
@@ -176,17 +193,34 @@ def _with_look(picture: _Prospective, seen: Seen | None) -> _Prospective:
             return planned, "failed"
 
 
-def _trials(pictures: Sequence[PlannedPicture], run: Run, colorizer: Colorizer) -> Iterator[_Trial]:
-    """Colour some of the pictures, evenly spread, and yield a trial for each."""
+def _trials(
+    pictures: Sequence[PlannedPicture], run: Run, parts: Sequence[Part], colorizer: Colorizer
+) -> Iterator[_Trial]:
+    """Colour some of the pictures, evenly spread, and yield a trial for each.
+
+    Args:
+        pictures: those to colour or to copy.
+        run: the run.
+        parts: of the run.
+        colorizer: that of the first part; those of others are opened if necessary.
+
+    """
     started = time.perf_counter()
-    for planned in pictures[:: max(1, len(pictures) // _MAX_TRIALS)][:_MAX_TRIALS]:
-        began = time.perf_counter()
-        try:
-            content = run.source.read(planned.key, planned.bytes)
-            result = colorize_source(content, planned, run.recipe, colorizer, StageTimer())
-        except (PictureError, OSError, MemoryError):  # the run will report what is wrong with it
-            continue
-        written = len(result.content) if isinstance(result, Encoded) else 0
-        yield _Trial(time.perf_counter() - began, len(content), written)
-        if time.perf_counter() - started > _TRIAL_SECONDS:
-            return
+    chosen = {each.input: each for each in pictures[:: max(1, len(pictures) // _MAX_TRIALS)][:_MAX_TRIALS]}
+    for part in parts:
+        some = [chosen[each.input] for each in part.plan if each.input in chosen]
+        if some and part is not parts[0]:
+            opening = time.perf_counter()
+            colorizer = Colorizer(open_session(part.recipe.job), part.recipe.options, timeout=part.recipe.job.timeout)
+            started += time.perf_counter() - opening
+        for planned in some:
+            began = time.perf_counter()
+            try:
+                content = run.source.read(planned.key, planned.bytes)
+                result = colorize_source(content, planned, part.recipe, colorizer, StageTimer())
+            except (PictureError, OSError, MemoryError):  # the run will report what is wrong with it
+                continue
+            written = len(result.content) if isinstance(result, Encoded) else 0
+            yield _Trial(time.perf_counter() - began, len(content), written)
+            if time.perf_counter() - started > _TRIAL_SECONDS:
+                return

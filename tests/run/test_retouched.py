@@ -23,17 +23,21 @@ from PIL import Image
 from colorbatch.errors import ExitCode, ModelRefusedError, UsageError
 from colorbatch.formats import decode
 from colorbatch.formats.mark import given_hints
+from colorbatch.inference.colorizer import Colorizer
 from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.merge import join_shards
 from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.records.row import NOT_REACHED
-from colorbatch.run import engines
+from colorbatch.run import colorize, engines
 from colorbatch.run.batch import run_batch
+from colorbatch.run.colorize import Encoded, NoOutput, Recipe
 from colorbatch.run.engines.engine import Engine
 from colorbatch.run.forecast import forecast
+from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.shard import Shard
+from colorbatch.stages import StageTimer
 
 GREEN = {"x": 0.5, "y": 0.5, "radius": 0.5, "color": "#00a000"}
 
@@ -270,6 +274,24 @@ def test_another_model_colours_its_sources_in_the_same_run(job: LocalJob, vivid:
     assert set(summary.stages) >= {"network", "write"}
 
 
+def test_an_estimate_is_made_with_the_model_of_each_source(
+    job: LocalJob, vivid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(job, {"input": "sub/b.png", "model": vivid, "vividness": 1.0})
+    used = {}
+
+    def colorize_source(
+        content: bytes, planned: PlannedPicture, recipe: Recipe, colorizer: Colorizer, stages: StageTimer
+    ) -> Encoded | NoOutput:
+        used[planned.input] = colorizer.session.model.sha256
+        return colorize.colorize_source(content, planned, recipe, colorizer, stages)
+
+    monkeypatch.setattr("colorbatch.run.forecast.colorize_source", colorize_source)
+    assert forecast(job).tried == 5
+    run_batch(job)
+    assert used == {name: row["model_sha256"] for name, row in rows(job.output).items() if row["status"] == "done"}
+
+
 def test_a_vividness_of_the_run_does_not_keep_a_model_without_it_from_a_source(job: LocalJob, vivid: str) -> None:
     say(job, {"input": "sub/b.png", "model": job.model})
     summary = run_batch(replace(job, model=vivid, options=ColorOptions(vividness=0.5)))
@@ -287,7 +309,11 @@ def test_what_the_model_does_not_support_fails_that_picture_alone(
     job: LocalJob, said: dict[str, object], reason: str
 ) -> None:
     say(job, {"input": "a.jpg"} | said)
+    expected = forecast(job)
+    assert expected.counts == {"colour": 4, "failed": 1}
+    (failing,) = [planned for planned, prospect in expected.pictures if prospect == "failed"]
     summary = run_batch(job)
+    assert failing.reason == rows(job.output)["a.jpg"]["reason"]
     assert (summary.done, summary.failed) == (4, 1)
     assert re.fullmatch(reason, str(rows(job.output)["a.jpg"]["reason"]))
 
