@@ -156,7 +156,7 @@ class MemoryStore(Store):
         return OutputUnwritableError(f"cannot read {self.shown}: {error.strerror or error}")
 
     @override
-    def open_journal(self, name: str) -> "MemoryJournal":
+    def open_journal(self, name: str, purpose: str = "a run") -> "MemoryJournal":
         if name in self.held:
             raise OutputInUseError(f"another run is in progress in {self.shown}")
         return MemoryJournal(self, name)
@@ -218,6 +218,11 @@ class MemoryJournalFile(JournalFile):
     @override
     def is_held(self) -> bool:
         return self.name in self._store.held
+
+    @property
+    @override
+    def holder(self) -> str:
+        return ""
 
     @override
     def read(self) -> bytes:

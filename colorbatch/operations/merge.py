@@ -51,7 +51,7 @@ def join_shards(folder: LocationLike) -> Joined:
     """
     output = open_store(folder)
     refuse_without_rows(output)
-    with Manifest(output) as record:
+    with Manifest(output, purpose="a merge") as record:
         split = _newest_split(state_files_for(output, None))
         of_shards = {row.input: row for each in split if not each.is_journal for row in read_rows(output, each)}
         found = _survey(split, record.previous if not split else of_shards)

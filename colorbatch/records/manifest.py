@@ -32,7 +32,11 @@ class Manifest:
     """The rows of an output folder: those of earlier runs, and those added by this one."""
 
     def __init__(
-        self, output: Store, shard: Shard | None = None, possible_outputs: AbstractSet[str] = frozenset()
+        self,
+        output: Store,
+        shard: Shard | None = None,
+        possible_outputs: AbstractSet[str] = frozenset(),
+        purpose: str = "a run",
     ) -> None:
         """Open the journal of this run, which excludes others, and read the records of earlier ones, finished or not.
 
@@ -42,6 +46,7 @@ class Manifest:
             output: the store of the outputs.
             shard: the share of the sources that this run processes; ``None``: all.
             possible_outputs: names that the job may write, in addition to those in rows.
+            purpose: what this process does with the folder, for others that find it held.
 
         Raises:
             OutputInUseError: another run is using the folder.
@@ -51,7 +56,7 @@ class Manifest:
         """
         self._output = output
         self._shard = shard
-        self._journal = open_journal(output, shard)
+        self._journal = open_journal(output, shard, purpose)
         try:
             self.previous = rows_of(output, shard)
             self.outputs = _known_outputs(output, self.previous, shard)

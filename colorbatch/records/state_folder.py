@@ -77,10 +77,15 @@ def state_files(output: Store) -> Sequence[StateFile]:
     return sorted(found, key=lambda each: (each.file.modified, each.is_journal))
 
 
-def open_journal(output: Store, shard: Shard | None) -> Journal:
+def open_journal(output: Store, shard: Shard | None, purpose: str = "a run") -> Journal:
     """Open the journal of a run, after making sure that no other run conflicts.
 
     Each run opens its own journal before it checks those of others: of two runs, at least one sees the other.
+
+    Args:
+        output: the store of the outputs.
+        shard: the share of the sources; ``None``: all.
+        purpose: what this process does with the folder, for others that find it held.
 
     Raises:
         OutputInUseError: a run over all sources, or a shard of another split, is active.
@@ -88,7 +93,7 @@ def open_journal(output: Store, shard: Shard | None) -> Journal:
         StoreUnavailableError: the store of the output folder cannot be used.
 
     """
-    journal = output.open_journal(journal_name(shard))
+    journal = output.open_journal(journal_name(shard), purpose if shard is None else f"shard {shard}")
     try:
         _refuse_others(output, shard)
     except OSError as error:
@@ -113,9 +118,10 @@ def _refuse_others(output: Store, shard: Shard | None) -> None:
     conflicting = next((each for each in others if each.is_held), None)
     if conflicting is None:
         return
-    if conflicting.shard is None:
-        raise OutputInUseError(f"a run over all sources is in progress in {output.shown}")
-    raise OutputInUseError(f"shard {conflicting.shard} is in progress in {output.shown}")
+    holder = conflicting.file.holder
+    told = f": {holder}" if holder else ""
+    what = "a run over all sources" if conflicting.shard is None else f"shard {conflicting.shard}"
+    raise OutputInUseError(f"{what} is in progress in {output.shown}{told}")
 
 
 def _suffix(shard: Shard) -> str:

@@ -28,6 +28,8 @@ from colorbatch.run.resume import has_planned_output
 from colorbatch.store.local import LocalStore
 from colorbatch.text import printable, shell_quoted
 
+_PURPOSE = "the retouch page"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -87,7 +89,7 @@ class RetouchSession:
             self._refuse_unusable()
             is_new = not _has_rows(self.output)
             if not is_new:
-                self._record = undo.enter_context(Manifest(self.output))
+                self._record = undo.enter_context(Manifest(self.output, purpose=_PURPOSE))
             self._rows = {} if is_new else dict(self._record.previous)
             self._plan_of = {each.input: each for each in self._plan()}
             self.retouches: Retouches = _parsed(record_in(self.output))
@@ -97,7 +99,7 @@ class RetouchSession:
             self._base = self._opened(None)
             refuse_other_settings(self._base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
-                self._record = undo.enter_context(Manifest(self.output))
+                self._record = undo.enter_context(Manifest(self.output, purpose=_PURPOSE))
                 if self._record.previous:
                     raise OutputInUseError(
                         f"another run has just coloured {self.output.shown}", advice="Run the same command again."

@@ -2,16 +2,13 @@
 
 import json
 import logging
-import os
-import platform
 import secrets
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
-from pathlib import Path
 
 from colorbatch.errors import OutputInUseError
-from colorbatch.store import platforms
+from colorbatch.store.holder import described, is_dead, parsed, values_of_this_process
 from colorbatch.store.remote_files import RemoteFiles
 
 logger = logging.getLogger(__name__)
@@ -30,8 +27,13 @@ _SECONDS_TO_SETTLE = 2.0
 class Lease:
     """Right of one process to write to a folder, visible to others, from construction until it is released."""
 
-    def __init__(self, store: RemoteFiles, name: str) -> None:
+    def __init__(self, store: RemoteFiles, name: str, purpose: str = "a run") -> None:
         """Acquire the lease.
+
+        Args:
+            store: that of the folder.
+            name: of the object.
+            purpose: what this process does with the folder.
 
         Raises:
             OutputInUseError: another process holds it.
@@ -41,6 +43,7 @@ class Lease:
         self._store = store
         self._name = name
         self._run_id = secrets.token_hex(8)
+        self._process = values_of_this_process(purpose)
         self._renewals = 0
         self.was_left = False
         """Whether it was left by a process that died."""
@@ -85,12 +88,11 @@ class Lease:
 
     def _is_ours(self) -> bool:
         content = _read(self._store, self._name)
-        return content is not None and _values(content).get("run") == self._run_id
+        return content is not None and parsed(content).get("run") == self._run_id
 
     def _content(self) -> bytes:
         values = {
-            "host": _host(),
-            "pid": os.getpid(),
+            **self._process,
             "run": self._run_id,
             "beat": self._renewals,
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -108,8 +110,8 @@ def active_holder(store: RemoteFiles, name: str) -> str:
     first = _read(store, name)
     if first is None:
         return ""
-    values = _values(first)
-    if values.get("host") == _host() and _is_dead(values.get("pid")):
+    values = parsed(first)
+    if is_dead(values):
         return ""
     logger.info("Checking for %g s whether a run that holds %s is alive", SECONDS_WATCHED, store.shown)
     deadline = time.monotonic() + SECONDS_WATCHED
@@ -119,9 +121,19 @@ def active_holder(store: RemoteFiles, name: str) -> str:
         if now is None:
             return ""
         if now != first:
-            host = str(values.get("host", "an unknown machine")).partition(" ")[0]
-            return f"process {values.get('pid')} on {host}"
+            return described(values)
     return ""
+
+
+def stated_holder(store: RemoteFiles, name: str) -> str:
+    """Return what the holder of a lease says of itself; empty if there is none.
+
+    Raises:
+        OSError: the store cannot be read.
+
+    """
+    content = _read(store, name)
+    return "" if content is None else described(parsed(content))
 
 
 def _read(store: RemoteFiles, name: str) -> bytes | None:
@@ -129,32 +141,3 @@ def _read(store: RemoteFiles, name: str) -> bytes | None:
         return store.read(name)
     except FileNotFoundError:
         return None
-
-
-def _values(content: bytes) -> dict[str, object]:
-    try:
-        values = json.loads(content)
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _host() -> str:
-    """Return an identifier of the PID namespace: the machine, and on Linux the container."""
-    try:
-        return f"{platform.node()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return platform.node()
-
-
-def _is_dead(pid: object) -> bool:
-    """Return whether there is certainly no process with that number on this machine."""
-    if platforms.IS_WINDOWS or not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

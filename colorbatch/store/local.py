@@ -14,6 +14,7 @@ from colorbatch.errors import OutputUnwritableError, StoreUnavailableError, Unsa
 from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.file_state import FileState
+from colorbatch.store.holder import HOLDER_ENDING
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
 from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.platforms import long_path
@@ -197,13 +198,15 @@ class LocalStore(Store):
         return OutputUnwritableError(f"cannot read {error.filename or self.path}: {reason_of(error)}")
 
     @override
-    def open_journal(self, name: str) -> LocalJournal:
-        return LocalJournal(self.path, name)
+    def open_journal(self, name: str, purpose: str = "a run") -> LocalJournal:
+        return LocalJournal(self.path, name, purpose)
 
     @override
     def journal_files(self, folder: str) -> Sequence[LocalJournalFile]:
         try:
-            paths = sorted(path for path in (self.path / folder).iterdir() if path.suffix != LOCK_ENDING)
+            paths = sorted(
+                path for path in (self.path / folder).iterdir() if path.suffix not in (LOCK_ENDING, HOLDER_ENDING)
+            )
         except (FileNotFoundError, NotADirectoryError):
             return []
         found = []

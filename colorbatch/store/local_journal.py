@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder
+from colorbatch.store.holder import holder_of, remove_holder, write_holder
 from colorbatch.store.lock import Lock, is_held, open_appending, remove_lock_left_behind
 from colorbatch.store.regular_files import read_regular
 from colorbatch.store.store import Journal, JournalFile
@@ -16,16 +17,19 @@ from colorbatch.store.store import Journal, JournalFile
 class LocalJournal(Journal):
     """A :class:`~colorbatch.store.store.Journal` that is held by a lock beside its file."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, purpose: str = "a run") -> None:
         self._path = folder / name
         self._writing = threading.Lock()
         try:
             lock = Lock.take(self._path)
             if lock is None:
-                raise OutputInUseError(f"another run is in progress in {folder}")
-            self._held = lock
+                holder = holder_of(self._path)
+                told = f": {holder}" if holder else ""
+                raise OutputInUseError(f"another run is in progress in {folder}{told}")
+            self._held, self._is_held = lock, True
             with ExitStack() as undo:
-                undo.callback(lock.release)
+                undo.callback(self._release)
+                write_holder(self._path, purpose)
                 self._file = undo.enter_context(open_appending(self._path))
                 fsync_folder(self._path.parent)
                 if self._file.tell():
@@ -61,7 +65,7 @@ class LocalJournal(Journal):
         self._close_file()
         with suppress(OSError):
             self._path.unlink()
-        self._held.release()
+        self._release()
         with suppress(OSError):  # it holds other state
             self._path.parent.rmdir()
 
@@ -70,7 +74,13 @@ class LocalJournal(Journal):
         if not self._file.closed and not self._file.tell():
             self.delete()
         self._close_file()
-        self._held.release()
+        self._release()
+
+    def _release(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            remove_holder(self._path)
+            self._held.release()
 
     def _close_file(self) -> None:
         with suppress(OSError):  # of a network drive that is gone; durable lines have been flushed
@@ -90,6 +100,11 @@ class LocalJournalFile(JournalFile):
     def is_held(self) -> bool:
         return is_held(self._path)
 
+    @property
+    @override
+    def holder(self) -> str:
+        return holder_of(self._path)
+
     @override
     def read(self) -> bytes:
         return read_regular(self._path)
@@ -98,3 +113,4 @@ class LocalJournalFile(JournalFile):
     def delete(self) -> None:
         self._path.unlink()
         remove_lock_left_behind(self._path)
+        remove_holder(self._path)

@@ -157,8 +157,8 @@ class RemoteStore(RemoteFiles, Store):
         return None
 
     @override
-    def open_journal(self, name: str) -> RemoteJournal:
-        return RemoteJournal(self, name)
+    def open_journal(self, name: str, purpose: str = "a run") -> RemoteJournal:
+        return RemoteJournal(self, name, purpose)
 
     @override
     def journal_files(self, folder: str) -> Sequence[RemoteJournalFile]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing_extensions import override
 
 from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError, reason_of
-from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder
+from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder, stated_holder
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.store import Journal, JournalFile
 
@@ -24,7 +24,7 @@ LINES_AT_ONCE = 1000
 class RemoteJournal(Journal):
     """A folder of a store, to which the lines gathered in a few seconds are written as an object, and a lease."""
 
-    def __init__(self, store: RemoteFiles, name: str) -> None:
+    def __init__(self, store: RemoteFiles, name: str, purpose: str = "a run") -> None:
         self._store = store
         self._name = name
         self._run_id = secrets.token_hex(8)
@@ -35,7 +35,7 @@ class RemoteJournal(Journal):
         self._wake_up = threading.Event()
         try:
             self._part_number = len(store.listed(name))
-            self._lease = Lease(store, f"{name}/{LEASE_NAME}")
+            self._lease = Lease(store, f"{name}/{LEASE_NAME}", purpose)
         except OSError as error:
             raise store.unavailable(error) from error
         self._thread = threading.Thread(target=self._write_and_renew, name="journal", daemon=True)
@@ -141,6 +141,11 @@ class RemoteJournalFile(JournalFile):
     @override
     def is_held(self) -> bool:
         return bool(active_holder(self._store, f"{self.name}/{LEASE_NAME}"))
+
+    @property
+    @override
+    def holder(self) -> str:
+        return stated_holder(self._store, f"{self.name}/{LEASE_NAME}")
 
     @override
     def read(self) -> bytes:

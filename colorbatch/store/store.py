@@ -89,6 +89,15 @@ class JournalFile(Protocol):
 
         """
 
+    @property
+    def holder(self) -> str:
+        """Description of the process that holds it; empty if that is not known.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+
     def read(self) -> bytes:
         """Return its lines.
 
@@ -318,8 +327,12 @@ class Store(Protocol):
     def unavailable(self, error: OSError) -> EnvironmentFailure:
         """Return the error of a run that needs a request that was refused."""
 
-    def open_journal(self, name: str) -> Journal:
+    def open_journal(self, name: str, purpose: str = "a run") -> Journal:
         """Open a journal that no other process holds; it is created if necessary.
+
+        Args:
+            name: of the journal.
+            purpose: what this process does with the folder, for others that find it held.
 
         Raises:
             OutputInUseError: another process holds it.

@@ -263,7 +263,8 @@ def test_only_shards_of_one_split_work_beside_each_other(
             with pytest.raises(OutputInUseError, match="in progress in"):
                 Manifest(open_store(tmp_path), wanted)
             own = journal_name(at_work)  # what was refused leaves nothing
-            assert {f"{STATE_FOLDER}/{each}" for each in os.listdir(tmp_path / STATE_FOLDER)} == {own, f"{own}.lock"}
+            left = {f"{STATE_FOLDER}/{each}" for each in os.listdir(tmp_path / STATE_FOLDER)}
+            assert left == {own, f"{own}.lock", f"{own}.holder"}
         else:
             with Manifest(open_store(tmp_path), wanted) as manifest:
                 manifest.finish()

@@ -12,6 +12,7 @@ from colorbatch.errors import OutputInUseError
 from colorbatch.records.manifest import Manifest, rows_of
 from colorbatch.records.row import Row
 from colorbatch.store import lease, open_store
+from colorbatch.store.holder import host
 from colorbatch.store.lease import Lease, active_holder
 from colorbatch.store.remote import RemoteStore
 
@@ -55,7 +56,7 @@ def test_that_of_a_dead_process_of_this_machine_is_taken_at_once(
     store: RemoteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS_WATCHED", 60.0)
-    left_by(store, host=lease._host(), pid=dead_process(), run="x")  # noqa: SLF001
+    left_by(store, host=host(), pid=dead_process(), run="x")
     assert Lease(store, NAME).was_left
 
 
