@@ -14,6 +14,8 @@ from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions, ProviderName
 from colorbatch.text import printable
 
+_STOPPING = "Stopping: a picture that is being made is finished first."
+
 
 @click.command("retouch")
 @click.argument("folders", nargs=-1, required=True, type=options.PATH, metavar="[SOURCE] OUTPUT")
@@ -99,7 +101,7 @@ def _serve(source: Path | None, output: Path, choices: Any, port: int | None, *,
     from colorbatch.retouch.opening import Opening
     from colorbatch.retouch.server import held_address, serve
 
-    with terminal.interruptible() as interruption, held_address(port) as address:
+    with terminal.interruptible("" if quiet else _STOPPING) as interruption, held_address(port) as address:
         stdout = sys.stdout  # opening a model hides it from what ONNX Runtime prints, in all threads
         opening = Opening(source, output, choices, failed=interruption.event)
         try:

@@ -54,6 +54,7 @@ _GROUPS = {
     ),
     "Record": ("--mark", "--digital-source-type", "--json", "--log-file", "--config"),
 }
+_STOPPING = "Stopping: pictures in progress are finished if that takes no longer than a few seconds."
 
 
 @click.command("run", cls=GroupedCommand, groups=_GROUPS)
@@ -295,7 +296,7 @@ def command(
 
         refuse_foreign_folder(job.output)
     _log_start(ctx, job, quiet=quiet)
-    with terminal.interruptible() as interruption, reporter(quiet=quiet) as progress:
+    with terminal.interruptible("" if quiet else _STOPPING) as interruption, reporter(quiet=quiet) as progress:
         summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))

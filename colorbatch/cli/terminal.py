@@ -150,14 +150,23 @@ class Interruption:
         self.exit_code = ExitCode.OK
         self.is_at_work = False
         """Whether work has begun; until then the first signal ends the process at once, too."""
+        self.is_over = threading.Event()
+        """Set by the first signal, or when there is nothing to interrupt any more."""
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Handle the first signal; the next one has its default effect."""
         self.exit_code = ExitCode.SIGINT if number == signal.SIGINT else ExitCode.SIGTERM
         self.event.set()
+        self.is_over.set()
         if not self.is_at_work:
             raise Interrupted(self.exit_code)
         signal.signal(number, signal.SIG_DFL)
+
+    def say_when_stopped(self, text: str) -> None:
+        """Wait for a signal that lets work finish, and say so. For a thread: a handler may interrupt what prints."""
+        self.is_over.wait()
+        if self.exit_code and self.is_at_work:
+            say(text)
 
 
 class HoldingProgress:
@@ -176,9 +185,17 @@ class HoldingProgress:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Turn SIGINT, SIGTERM and a lost terminal into an event for as long as the block lasts."""
+def interruptible(stopping: str = "") -> Iterator[Interruption]:
+    """Turn SIGINT, SIGTERM and a lost terminal into an event for as long as the block lasts.
+
+    Args:
+        stopping: what to say at the first signal, if work has to finish; empty: nothing.
+
+    """
     interruption = Interruption()
+    teller = threading.Thread(target=interruption.say_when_stopped, args=(stopping,), daemon=True)
+    if stopping:
+        teller.start()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # set by nohup
         numbers.append(signal.SIGHUP)
@@ -193,6 +210,9 @@ def interruptible() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        interruption.is_over.set()
+        if stopping:
+            teller.join()
 
 
 def duration(seconds: float) -> str:

@@ -188,6 +188,9 @@ def test_a_signal_ends_it_and_what_was_saved_is_in_the_manifest(
         process.send_signal(number)
         assert process.wait(20) == 0
         assert time.monotonic() - started < 5
-        assert process.stderr.read() == f"The pictures of {output} are at this address. Ctrl-C ends it.\n"
+        assert process.stderr.read() == (
+            f"The pictures of {output} are at this address. Ctrl-C ends it.\n"
+            "Stopping: a picture that is being made is finished first.\n"
+        )
     assert (output / RETOUCH_NAME).is_file()
     assert not (output / ".colorbatch").exists()

@@ -282,6 +282,7 @@ def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Sign
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
+    assert stderr.count("Stopping: pictures in progress are finished") == 1
     assert "Run the same command again to resume" in stderr
     assert "Traceback" not in stderr
     rows = [json.loads(line) for line in (output / "colorbatch-manifest.jsonl").read_bytes().splitlines()]
@@ -458,6 +459,21 @@ def test_a_signal_before_there_is_work_ends_at_once_and_one_after_is_held() -> N
     signal.signal(signal.SIGINT, before)
     assert working.event.is_set()
     assert working.exit_code == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_what_is_finished_after_a_signal_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with interruptible("Stopping") as interruption:
+        interruption.is_at_work = True
+        signal.raise_signal(signal.SIGINT)
+        deadline = time.monotonic() + 5
+        said = ""
+        while not said and time.monotonic() < deadline:
+            said = capsys.readouterr().err
+        assert said == "Stopping\n"
+    with interruptible("Stopping") as interruption:
+        interruption.is_at_work = True
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
