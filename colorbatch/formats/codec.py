@@ -104,8 +104,13 @@ def _decode_or_salvage(data: bytes, kind: Kind, decoder: Decoder, max_megapixels
     except UnreadablePictureError as error:
         if not salvage:
             raise
-        with TRUNCATED_SWITCH.on():
-            picture = _decode(data, kind, decoder, max_megapixels)
+        try:
+            with TRUNCATED_SWITCH.on():
+                picture = _decode(data, kind, decoder, max_megapixels)
+        except UnreadablePictureError as failure:
+            if failure.advice == UnreadablePictureError.advice:  # which was followed
+                failure.advice = f"No part of it can be read. {UnreadablePictureError.without_salvage}"
+            raise
         jpeg_origin = picture.jpeg and replace(picture.jpeg, obstacle="parts of it are missing")
         return replace(picture, jpeg=jpeg_origin, warnings=(f"{SALVAGED}: {error}", *picture.warnings))
 

@@ -207,17 +207,23 @@ def _decode_tiff_page(
     page: tifffile.TiffPage, opened: Callable[[], Image.Image], number: int, max_megapixels: float, warnings: list[str]
 ) -> tiff.Decoded:
     """Decode one page with Pillow, which has ``opened`` the file, or with tifffile, whichever reads it in full."""
+    salvage = ImageFile.LOAD_TRUNCATED_IMAGES
     for width, height in tiff.sizes_of(page):
         refuse_too_large(width, height, max_megapixels)
     tiff.refuse_unsound(page)
     if not tiff.is_for_pillow(page):
-        return tiff.decode(page, warnings)
-    image = opened()
-    image.seek(number)
-    if image.size != (page.imagewidth, page.imagelength):
-        raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
-    image.load()
-    return tiff.Decoded(*planes_of(image), unnamed=None)
+        return tiff.decode(page, warnings, salvage=salvage)
+    try:
+        image = opened()
+        image.seek(number)
+        if image.size != (page.imagewidth, page.imagelength):
+            raise UnreadablePictureError("damaged or truncated: its size is ambiguous")
+        image.load()
+        return tiff.Decoded(*planes_of(image), unnamed=None)
+    except (OSError, ValueError, SyntaxError):
+        if salvage and tiff.can_decode(page):  # Pillow reads all of a compressed page, or nothing
+            return tiff.decode(page, warnings, salvage=True)
+        raise
 
 
 def _description_of(data: bytes, kind: Kind, image: Image.Image, warnings: list[str]) -> Description:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from colorbatch.errors import UnreadablePictureError, UnsupportedPictureError
-from colorbatch.formats import tiff_images, tiff_masks, tiff_strips
+from colorbatch.formats import tiff_images, tiff_masks, tiff_salvage, tiff_strips
 from colorbatch.formats.icc import srgb_profile
 from colorbatch.formats.tiff_directory import Layout, layout_of, pages_of, write_directory
 from colorbatch.pixels.metadata import Metadata, RawTag
@@ -125,6 +125,11 @@ def is_for_pillow(page: tifffile.TiffPage) -> bool:
     return channels.unnamed is None and (channels.alpha is None or page.planarconfig != tifffile.PLANARCONFIG.SEPARATE)
 
 
+def can_decode(page: tifffile.TiffPage) -> bool:
+    """Return whether :func:`decode` knows the colours and the compression of a page that Pillow decodes."""
+    return int(page.photometric) in _COLORS and int(page.compression) in LOSSLESS
+
+
 @dataclass(frozen=True)
 class Decoded:
     """The samples of a page, ``[H, W]`` or ``[H, W, C]``, of 8 or 16 bits."""
@@ -136,12 +141,13 @@ class Decoded:
     """A channel without a stated meaning."""
 
 
-def decode(page: tifffile.TiffPage, warnings: list[str]) -> Decoded:
+def decode(page: tifffile.TiffPage, warnings: list[str], *, salvage: bool = False) -> Decoded:
     """Return the samples of a page, in 8 bits, or in 16 if it is deep; CMYK has four channels.
 
     Unsigned samples are scaled from 0..2^N-1 to 0..255, or from more than 8 bits to 0..65535. The range of
     floating-point samples is 0..1 if they are within it, or if raw converters may have gone beyond it in places, which
     are clipped with a warning; otherwise, as for signed samples, it is from the minimum to the maximum of the page.
+    With ``salvage``, strips and tiles that cannot be decoded have the value 0.
 
     Raises:
         UnsupportedPictureError: the samples have no clear meaning as a photograph.
@@ -150,7 +156,10 @@ def decode(page: tifffile.TiffPage, warnings: list[str]) -> Decoded:
     """
     channels = _channels_of(page)
     try:
-        samples = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
+        if tiff_images.is_of_images(page):
+            samples = tiff_images.decode(page)
+        else:
+            samples = tiff_salvage.decode(page) if salvage else page.asarray()
     except UnreadablePictureError:
         raise
     except Exception as error:  # on damaged files, tifffile raises errors of many kinds
