@@ -119,6 +119,14 @@ def _restore(row: Row, output: LocalStore, destination: Path) -> str:
     if not is_inside:
         return f"a link in {destination} leads out of it"
     if os.path.lexists(target):
-        return f"{target} already exists"
+        return (
+            f"{target} already exists, {'equal to' if _is_there(target, grey) else 'and differs from'} what is restored"
+        )
     atomic.write_bytes(target, grey)
     return ""
+
+
+def _is_there(target: Path, grey: bytes) -> bool:
+    with suppress(OSError):
+        return not target.is_symlink() and read_regular(target) == grey
+    return False

@@ -42,6 +42,15 @@ def test_what_was_altered_or_is_there_already_is_left_out(job: LocalJob, tmp_pat
     assert (tmp_path / "again" / "sub" / "b.jpg").read_bytes() == b"mine"
 
 
+def test_what_is_there_already_is_told_apart_from_another_file(job: LocalJob, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    restore_batch(job.output, again)
+    (again / "sub" / "b.jpg").write_bytes(b"mine")
+    found = dict(restore_batch(job.output, again).left_out)
+    assert found["a.jpg"] == f"{again / 'a.jpg'} already exists, equal to what is restored"
+    assert found["sub/b.jpg"] == f"{again / 'sub' / 'b.jpg'} already exists, and differs from what is restored"
+
+
 def test_nothing_is_written_through_a_link_that_leads_out(job: LocalJob, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     (tmp_path / "elsewhere").mkdir()
