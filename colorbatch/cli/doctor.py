@@ -117,8 +117,11 @@ def _folder(found: "Diagnosis") -> dict[str, str]:
         return {}
     state = found.folder
     free = "" if state.bytes_free is None else f", {decimal(state.bytes_free)} free"
-    made = "" if Path(state.tried_in) == Path(state.path).absolute() else f", to be created in {state.tried_in}"
-    return {f"folder {printable(state.path)}": printable(f"{state.problem or 'can be written to'}{made}{free}")}
+    if Path(state.tried_in) == Path(state.path).absolute():
+        text = state.problem or "can be written to"
+    else:
+        text = f"does not exist; {state.problem or 'colorbatch run can create it'}, in {state.tried_in}"
+    return {f"folder {printable(state.path)}": printable(f"{text}{free}")}
 
 
 def _codec_state(trial: "Trial") -> str:

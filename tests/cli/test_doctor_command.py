@@ -73,6 +73,14 @@ def test_a_folder_that_cannot_be_written_is_exit_4(
     assert any("evil\\n" in line for line in lines)
 
 
+def test_a_folder_that_does_not_exist_is_called_that(
+    command_line: CommandLine, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command_line("doctor", tmp_path / "misspelt" / "out") == 0
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "misspelt" in each]
+    assert f"does not exist; colorbatch run can create it, in {tmp_path}, " in line
+
+
 def test_without_onnxruntime_it_says_so_with_the_pip_line_and_exit_4() -> None:
     code = (
         "import sys\n"
