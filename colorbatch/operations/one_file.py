@@ -19,11 +19,12 @@ from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session
 from colorbatch.run.engines.provider_choice import choose_provider
-from colorbatch.run.output import with_time
+from colorbatch.run.output import is_made_of, with_time
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 from colorbatch.store.local import LocalStore
+from colorbatch.text import shell_quoted
 
 _WRITTEN = " ".join(kind.extensions[0] for kind in KINDS.values() if format_written_as(kind.extensions[0]))
 
@@ -218,22 +219,36 @@ def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool
         if overwrite or store.state(output.name) is None:
             store.write(output.name, result.content, may_replace=overwrite)
         else:
-            _refuse_other(store, output, result)
+            _refuse_other(store, job, result)
     except FileExistsError:  # it has been made meanwhile
-        _refuse_other(store, output, result)
+        _refuse_other(store, job, result)
     planned = PlannedPicture("", source.name, output.name, modified=source.modified)
     return with_time(result.row, planned, job, store)
 
 
-def _refuse_other(store: LocalStore, output: Path, result: Encoded) -> None:
+def _refuse_other(store: LocalStore, job: BatchJob, result: Encoded) -> None:
     """Check that an existing file is what would be written.
 
     Raises:
         UsageError: it is not.
 
     """
-    if store.sha256(output.name) != result.row.output_sha256 or store.is_link(output.name):
-        raise UsageError(
-            f"{output} already exists, and is not what would be written",
-            advice="Choose another name, or write over it with --overwrite.",
+    output = cast("Path", job.output)
+    if store.sha256(output.name) == result.row.output_sha256 and not store.is_link(output.name):
+        return
+    advice = "Choose another name, or write over it with --overwrite."
+    is_file = isinstance(job.source, Path) and job.source.is_file()
+    if is_file and _is_picture(store, output.name) and not is_made_of(result.row.input, store, output.name):
+        both = " ".join(shell_quoted(os.fspath(cast("Path", each))) for each in (job.source, output))
+        advice = (
+            "Two names mean one picture in, and one out: to write over the second, add --overwrite. To colour both, "
+            f"give a folder for their outputs: colorbatch run {both} out/"
         )
+    raise UsageError(f"{output} already exists, and is not what would be written", advice=advice)
+
+
+def _is_picture(store: LocalStore, name: str) -> bool:
+    try:
+        return sniff(store.head(name, SNIFFED).start) is not None
+    except OSError:
+        return False

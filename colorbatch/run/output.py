@@ -384,7 +384,7 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
                     f"its output has the same name there as that of another source, {printable(namesake)}",
                     advice="Rename one of the two, or choose an output folder that tells upper and lower case apart.",
                 ) from error
-            if not (run.output.is_remote and _is_made_of(row.input, run.output, name)):
+            if not (run.output.is_remote and is_made_of(row.input, run.output, name)):
                 raise UnsafeOutputError(
                     "a file that colorbatch did not make exists at the path of the output"
                 ) from error
@@ -420,7 +420,7 @@ def _is_output(namesake: str, name: str, work: Work) -> bool:
     return sha256 is not None and sha256 in {work.announced.get(namesake), *work.run.written.get(namesake, ())}
 
 
-def _is_made_of(source: str, output: Store, name: str) -> bool:
+def is_made_of(source: str, output: Store, name: str) -> bool:
     """Return whether the mark of a file in the output folder says that colorbatch made it from that source."""
     try:
         picture = decode(output.read(name))

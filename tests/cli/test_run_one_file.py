@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -152,6 +153,26 @@ def test_each_mistake_is_told_and_nothing_is_written(
     assert stdout == ""
     assert message in stderr
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.usefixtures("here")
+def test_two_pictures_are_one_in_and_one_out_and_the_refusal_says_what_else_may_be_meant(
+    command_line: CommandLine, scan: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (9, 9)).save("my other.jpg")
+    arguments = ("run", "--model", model_path, scan.name)
+    assert command_line(*arguments, "my other.jpg") == 2
+    told = capsys.readouterr().err
+    assert "my other.jpg already exists, and is not what would be written" in told
+    assert "to write over the second, add --overwrite" in told
+    said = told[told.index("colorbatch run ") :].strip()
+    assert said == f"colorbatch run {scan.name} 'my other.jpg' out/"
+    assert command_line("run", "--model", model_path, *shlex.split(said)[2:]) == 0
+    assert {"my other.jpg", scan.name} < set(os.listdir("out"))
+    assert command_line(*arguments, "coloured.jpg") == 0
+    capsys.readouterr()
+    assert command_line(*arguments, "--strength", "0.5", "coloured.jpg") == 2
+    assert "Choose another name, or write over it with --overwrite." in capsys.readouterr().err, "it is ours"
 
 
 def test_overwrite_replaces_a_file(command_line: CommandLine, scan: Path, here: Path, model_path: Path) -> None:
