@@ -120,8 +120,9 @@ def _refuse_others(output: Store, shard: Shard | None) -> None:
         return
     holder = conflicting.file.holder
     told = f": {holder}" if holder else ""
-    what = "a run over all sources" if conflicting.shard is None else f"shard {conflicting.shard}"
-    raise OutputInUseError(f"{what} is in progress in {output.shown}{told}")
+    if conflicting.shard is None:
+        raise OutputInUseError(f"a run over all sources is in progress in {output.shown}{told}")
+    raise OutputInUseError(f"shard {conflicting.shard} is in progress in {output.shown}{told}")
 
 
 def _suffix(shard: Shard) -> str:
