@@ -1,9 +1,10 @@
 """What one batch run is asked to do, and its outcome."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -36,6 +37,34 @@ DEFAULT_MODEL = "default"
 """Name of the built-in model that is used when none is given."""
 
 
+_TYPES: Mapping[type, str] = {Integral: "a whole number", Real: "a number", str: "a text"}
+"""Types in messages."""
+
+
+def refuse_other_type(name: str, value: object, kind: type, *, is_optional: bool = False) -> None:
+    """Check the type of an argument.
+
+    Raises:
+        TypeError: it has another one; the message begins with its name.
+
+    """
+    if (value is None and is_optional) or (isinstance(value, kind) and not isinstance(value, bool)):
+        return
+    expected = f"{_TYPES.get(kind, kind.__name__)}{' or None' if is_optional else ''}"
+    raise TypeError(f"{name}: expected {expected}, found {value!r}")
+
+
+def refuse_other_than_flag(name: str, value: object) -> None:
+    """Check that an argument is true or false.
+
+    Raises:
+        TypeError: it is not; the message begins with its name.
+
+    """
+    if isinstance(value, str) or value not in (True, False):
+        raise TypeError(f"{name}: expected True or False, found {value!r}")
+
+
 @dataclass(frozen=True)
 class ColorOptions:
     """How a model is to colour a picture; ``None`` means the value of the model's contract."""
@@ -48,6 +77,18 @@ class ColorOptions:
     """Factor by which chroma is multiplied, 0..2."""
     tta: bool = False
     """Average the chroma of the picture and of its mirror image (test-time augmentation)."""
+
+    def __post_init__(self) -> None:
+        """Check the types.
+
+        Raises:
+            TypeError: a value has another one; the message begins with the name of the field.
+
+        """
+        refuse_other_type("working_size", self.working_size, Integral, is_optional=True)
+        refuse_other_type("vividness", self.vividness, Real, is_optional=True)
+        refuse_other_type("strength", self.strength, Real)
+        refuse_other_than_flag("tta", self.tta)
 
 
 @dataclass(frozen=True)
@@ -128,9 +169,10 @@ class BatchJob:
     """Options of the engine ``ray``, refused for all others; ``None``: the defaults."""
 
     def __post_init__(self) -> None:
-        """Check the words, and what a text may be taken for.
+        """Check the types, the words, and what a text may be taken for.
 
         Raises:
+            TypeError: a value has another type; the message begins with the name of the field.
             UsageError: a word is unknown, or a text is given where a list is expected.
 
         """
@@ -144,10 +186,32 @@ class BatchJob:
         for name in ("include", "exclude", "only", "files"):
             if isinstance(getattr(self, name), str):
                 raise UsageError(f"{name} is a text, and must be a list", advice="Put it in brackets.")
+        self._refuse_other_types()
         if self.retouch is not None:
-            object.__setattr__(self, "retouch", as_path(self.retouch))
+            object.__setattr__(self, "retouch", as_path(self.retouch, "retouch"))
+
+    def _refuse_other_types(self) -> None:
+        for name in ("jobs", "memory_limit", "gpu_memory"):
+            refuse_other_type(name, getattr(self, name), Integral, is_optional=True)
+        refuse_other_type("max_megapixels", self.max_megapixels, Real)
+        refuse_other_type("timeout", self.timeout, Real, is_optional=True)
+        refuse_other_type("options", self.options, ColorOptions)
+        refuse_other_type("shard", self.shard, Shard, is_optional=True)
+        refuse_other_type("ray", self.ray, RayOptions, is_optional=True)
+        for name in _FLAGS:
+            refuse_other_than_flag(name, getattr(self, name))
+        for name in ("include", "exclude", "only", "files"):
+            value = getattr(self, name)
+            is_optional = name in ("only", "files")
+            if not (isinstance(value, Collection) or (value is None and is_optional)):
+                raise TypeError(f"{name}: expected a list of texts, found {value!r}")
+        if not isinstance(self.model, str | os.PathLike):
+            raise TypeError(f"model: expected a name or a path, found {self.model!r}")
 
 
+_FLAGS = (
+    *("salvage", "convert_profile", "ignore_retouch", "strict_match", "preserve_times", "trust_times", "fail_fast"),
+)
 _WORDS: Mapping[str, Sequence[object]] = {
     "already_color": get_args(AlreadyColor),
     "doubtful_color": get_args(DoubtfulColor),

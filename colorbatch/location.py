@@ -90,30 +90,46 @@ def location_of(text: str) -> Location:
     return location
 
 
-def as_location(given: LocationLike) -> Location:
+def as_location(given: LocationLike, name: str = "a location") -> Location:
     """Return the location that is given, in whatever way.
 
+    Args:
+        given: the location.
+        name: that of the argument, for messages.
+
     Raises:
+        TypeError: it is nothing that names a place.
         UsageError: it names no place.
         MissingExtraError, EnvironmentFailure: as :func:`location_of`.
 
     """
-    if isinstance(given, Path) or not isinstance(given, str | os.PathLike):
-        return given  # what is neither is a UPath of a store
+    if isinstance(given, Path):
+        return given
+    if not isinstance(given, str | os.PathLike):
+        if not hasattr(given, "storage_options"):  # which a UPath of a store has
+            raise TypeError(f"{name}: expected a path or a URL, found {given!r}")
+        return given
     text = os.fspath(given)
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: expected a path or a URL as text, found {text!r}")
     if not text or "\0" in text:
         raise UsageError("a path is empty or not a path")
     return location_of(text)
 
 
-def as_path(given: LocationLike) -> Path:
+def as_path(given: LocationLike, name: str = "a path") -> Path:
     """Return the path on this machine that is given, in whatever way.
 
+    Args:
+        given: the path.
+        name: that of the argument, for messages.
+
     Raises:
+        TypeError: it is nothing that names a place.
         UsageError: it names no place, or one in a store.
 
     """
-    location = as_location(given)
+    location = as_location(given, name)
     if not isinstance(location, Path):
         raise UsageError(f"{shown(location)} is in a store: copy it to a folder first")
     return location
@@ -153,7 +169,7 @@ class LocationField:
         return location
 
     def __set__(self, instance: object, given: LocationLike) -> None:
-        vars(instance)[self._name] = as_location(given)
+        vars(instance)[self._name] = as_location(given, self._name)
 
 
 def shown(location: Location) -> str:

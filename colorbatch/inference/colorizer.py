@@ -310,11 +310,13 @@ def colorize(
         8 bits, also for ``I;16``, since Pillow has no RGB of 16 bits.
 
     Raises:
+        TypeError: an argument has another type; the message begins with its name.
         UsageError: the array is not grey or RGB of 8 or 16 bits, or the image has another mode.
         InferenceError: the model failed on it, or does not support hints.
 
     """
-    colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
+    colorizer = opened(model)
+    refuse_other_hints(hints)
     if isinstance(picture, Picture):
         return colorizer.colorize(picture, hints)
     if isinstance(picture, Image.Image):
@@ -322,7 +324,35 @@ def colorize(
         return Image.fromarray(
             pixels if pixels.dtype == np.uint8 else color.rounded_to_8_bits(pixels.astype(np.uint16))
         )
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"picture: expected an array, an image of Pillow or a Picture, found {type(picture).__name__}")
     return _colorize_pixels(picture, colorizer, hints)
+
+
+def opened(model: Colorizer | str | os.PathLike[str] | None) -> Colorizer:
+    """Return a model as it is given, or opened; ``None``: the built-in one.
+
+    Raises:
+        TypeError: it is no model, no name and no path.
+        ModelRefusedError, EnvironmentFailure: as :func:`open_model`.
+
+    """
+    if isinstance(model, Colorizer):
+        return model
+    if not (model is None or isinstance(model, str | os.PathLike)):
+        raise TypeError(f"model: expected an opened model, a name or a path, found {model!r}")
+    return open_model(model or DEFAULT_MODEL)
+
+
+def refuse_other_hints(hints: Sequence[Hint]) -> None:
+    """Check that hints are some.
+
+    Raises:
+        TypeError: they are not.
+
+    """
+    if not isinstance(hints, Sequence) or not all(isinstance(each, Hint) for each in hints):
+        raise TypeError(f"hints: expected a list of Hint, found {hints!r}")
 
 
 def _colorize_pixels(pixels: Pixels, colorizer: Colorizer, hints: Sequence[Hint]) -> Pixels:

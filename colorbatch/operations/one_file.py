@@ -10,8 +10,8 @@ from typing import cast
 from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, reason_of
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
-from colorbatch.inference.colorizer import Colorizer, chosen_options, open_model
-from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
+from colorbatch.inference.colorizer import Colorizer, chosen_options, opened, refuse_other_hints
+from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, refuse_other_than_flag
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import Retouch, RetouchLine
@@ -79,6 +79,7 @@ def colorize_file(
         the picture is in colour already.
 
     Raises:
+        TypeError: an argument has another type; the message begins with its name.
         PictureError: the source cannot be coloured, or the format cannot hold it.
         UsageError: the source is missing; the output exists, is the source, or has another extension.
         OutputUnwritableError: the output cannot be written.
@@ -86,7 +87,9 @@ def colorize_file(
 
     """
     started = time.perf_counter()
-    path = as_path(output)
+    path = as_path(output, "output")
+    refuse_other_hints(hints)
+    refuse_other_than_flag("overwrite", overwrite)
     job = BatchJob(
         source,
         path,
@@ -100,7 +103,7 @@ def colorize_file(
     )
     refuse_output(job.source, path)
     file = read_source(job.source)
-    colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
+    colorizer = opened(model)
     job = replace(job, options=chosen_options(colorizer))
     result = colorize_one(file, path.name, job, colorizer, hints)
     row = write(result, file, job, overwrite=overwrite) if isinstance(result, Encoded) else result.row

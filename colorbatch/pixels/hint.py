@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 from PIL import Image
 
+from colorbatch.job import refuse_other_type
 from colorbatch.pixels import color
 from colorbatch.pixels.color import Plane
 
@@ -42,12 +44,16 @@ class Hint:
     """As a share of the short side: above 0, up to 0.5."""
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check the types and the ranges.
 
         Raises:
+            TypeError: a value has another type; the message begins with the name of the field.
             ValueError: a value is out of range; the message begins with the name of the field.
 
         """
+        for name in ("x", "y", "radius"):
+            refuse_other_type(name, getattr(self, name), Real)
+        refuse_other_type("color", self.color, str)
         for name in ("x", "y"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a number from 0 to 1, found {getattr(self, name)!r}")
