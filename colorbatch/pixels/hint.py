@@ -18,6 +18,11 @@ DEFAULT_RADIUS = 0.02
 DIFFUSE, LOCAL = 0.1, 0.5
 """Changes of chroma, relative to that at the nearest hints: up to the first, they are left out, since the hint is on
 another thing; from the second on, they are kept. ``benchmarks/hints.py`` measures both."""
+LUMA_SPREAD, CHROMA_SPREAD = 0.25, 15 / 255
+"""Differences from the place of a hint, in luma and in the chroma without hints, at which a place takes part in its
+effect by a factor of exp(-0.5): the further apart two places are, the less likely are they the same thing."""
+_UNLIKE = 0.15
+"""Factor for places that are wholly unlike those of all hints."""
 _NEAREST = 0.02
 """Distance from a hint, as a share of the short side, within which no other one counts."""
 _MIN_STRENGTH = 0.05
@@ -85,30 +90,37 @@ def hint_planes(hints: Sequence[Hint], size: tuple[int, int], strength: float = 
     return planes
 
 
-def kept_local(plain: Plane, hinted: Plane, hints: Sequence[Hint], weights: Plane) -> Plane:
+def kept_local(plain: Plane, hinted: Plane, hints: Sequence[Hint], weights: Plane, luma: Plane) -> Plane:
     """Return chroma ``[2, h, w]`` with the effect of hints on the things that they are on, not on the whole picture.
 
     A network takes a hint for a sign of the light of the scene too, and shifts everything a little. A thing with a hint
-    changes about as much as the place of the hint, so smaller changes are faded out.
+    changes about as much as the place of the hint, so smaller changes are faded out; so are those of places that look
+    unlike the place of every hint.
 
     Args:
         plain: chroma without hints, ``[2, h, w]``.
         hinted: with them.
         hints: of the picture, at least one.
         weights: ``[h, w]``, 1 at hints: there, all of the change is kept.
+        luma: ``[h, w]``.
 
     """
     change = hinted - plain
     amount = np.hypot(*change)
     height, width = amount.shape
-    total, expected = np.zeros_like(amount), np.zeros_like(amount)
+    total, expected, likeness = np.zeros_like(amount), np.zeros_like(amount), np.zeros_like(amount)
     for hint in hints:
         down = np.arange(height, dtype=np.float32)[:, None] + 0.5 - hint.y * height
         across = np.arange(width, dtype=np.float32)[None] + 0.5 - hint.x * width
         squared = (down**2 + across**2) / min(height, width) ** 2
         nearness = 1 / (squared + np.float32(_NEAREST**2))
+        row, column = np.unravel_index(squared.argmin(), squared.shape)
         total += nearness
-        expected += nearness * amount.ravel()[squared.argmin()]
+        expected += nearness * amount[row, column]
+        apart = ((luma - luma[row, column]) / LUMA_SPREAD) ** 2
+        apart += (((plain - plain[:, row, column, None, None]) / CHROMA_SPREAD) ** 2).sum(0)
+        likeness = np.maximum(likeness, np.exp(apart / -2))
     share = np.clip((amount * total / np.maximum(expected, 1e-6) - DIFFUSE) / (LOCAL - DIFFUSE), 0, 1)
-    kept: Plane = plain + change * np.maximum(share * share * (3 - 2 * share), weights)
+    share = share * share * (3 - 2 * share) * (_UNLIKE + (1 - _UNLIKE) * likeness)
+    kept: Plane = plain + change * np.maximum(share, weights)
     return kept
