@@ -1,4 +1,4 @@
-"""How well hints work: whether one wins at its place, and how far it reaches.
+"""How well hints work: whether one wins at its place, how far it reaches, and how much it mends and spoils.
 
 ``python benchmarks/hints.py FOLDER``, of colour photographs that the model was not trained on.
 """
@@ -63,6 +63,14 @@ def changes_of_another(colorizer: Colorizer, grey: NDArray[np.uint8], place: tup
     ]
 
 
+def effect_of_true_ones(colorizer: Colorizer, grey: NDArray[np.uint8], truth: Plane, hints: list[Hint]) -> list[float]:
+    """Return what true hints do: share of places nearer to the truth, and further from it, by ``NEAR``; gain in dB."""
+    before, after = colorizer.predict_pixels(grey).chroma, colorizer.predict_hinted(grey, hints).chroma
+    nearer = (np.hypot(*(before - truth)) - np.hypot(*(after - truth))) * 255
+    gain = 10 * np.log10(((before - truth) ** 2).mean() / ((after - truth) ** 2).mean())
+    return [float((nearer > NEAR).mean()), float((nearer < -NEAR).mean()), float(gain)]
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,6 +82,7 @@ def main() -> None:
     paths = sorted(path for path in arguments.folder.rglob("*") if path.is_file())[:: arguments.every]
     errors: list[NDArray[np.floating]] = []
     changes: list[list[float]] = []
+    effects: dict[int, list[list[float]]] = {count: [] for count in (1, 3, 10, 30)}
     for number, path in enumerate(paths):
         with Image.open(path) as image:
             truth = np.asarray(image.convert("RGB"))
@@ -85,6 +94,8 @@ def main() -> None:
         found = colorizer.predict_hinted(grey, hints)
         errors.append(errors_at(hints, found.chroma))
         changes.append(changes_of_another(colorizer, grey, (0.5, 0.5)))
+        for count, found_ones in effects.items():
+            found_ones.append(effect_of_true_ones(colorizer, grey, chroma, true_hints(chroma, count, random)))
     at_hints = np.concatenate(errors)
     print(f"{len(paths)} photographs, {len(at_hints)} true hints of radius {DEFAULT_RADIUS}")
     print(f"within {NEAR:g} levels at its place: {np.mean(at_hints <= NEAR):.1%}; median {np.median(at_hints):.2f}")
@@ -93,6 +104,13 @@ def main() -> None:
     for low, high, values in zip((DEFAULT_RADIUS, *REACHES), REACHES, rings, strict=False):
         print(f"  {low:g} to {high:g} of the short side away: {np.median(values):.1f}")
     print(f"share of the picture changed by more than {NEAR:g} levels: median {np.median(share):.0%}")
+    print(
+        f"true hints at random places: share of the picture that comes nearer to the truth, or gets further from it, by"
+        f" more than {NEAR:g} levels; gain in dB (means)"
+    )
+    for count, each in effects.items():
+        better, worse, gain = np.mean(each, axis=0)
+        print(f"  {count} hints: {better:.1%} nearer, {worse:.1%} further, {gain:+.2f} dB")
 
 
 if __name__ == "__main__":

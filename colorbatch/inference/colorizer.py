@@ -116,7 +116,8 @@ class Colorizer:
             return plain
         planes = hint_planes(hints, self.network_size(*pixels.shape[:2]), self.options.strength)
         hinted = self.predict_pixels(pixels, deadline, planes)
-        return hinted._replace(chroma=kept_local(plain.chroma, hinted.chroma, hints, planes[2]))
+        luma = self._shrunk(pixels)
+        return hinted._replace(chroma=kept_local(plain.chroma, hinted.chroma, hints, planes[2], luma))
 
     def predict_pixels(
         self, pixels: Pixels | Plane, deadline: float | None = None, hints: Plane | None = None
@@ -136,10 +137,8 @@ class Colorizer:
 
         """
         size = self.network_size(*pixels.shape[:2])
-        if self.session.contract.tiling == "tiles":
-            small, side = color.luma_of(pixels), self.working_size
-        else:
-            small, side = resize.shrink_luma(pixels, size), resize.MAX_ASPECT * self.working_size
+        small = self._shrunk(pixels)
+        side = self.working_size * (1 if self.session.contract.tiling == "tiles" else resize.MAX_ASPECT)
         confidences: list[float] = []
         areas: list[int] = []
 
@@ -177,6 +176,12 @@ class Colorizer:
         if self.session.contract.tiling == "tiles":
             return height, width
         return resize.network_size(height, width, self.working_size)
+
+    def _shrunk(self, pixels: Pixels | Plane) -> Plane:
+        """Return the luma that the network sees, ``[h, w]``."""
+        if self.session.contract.tiling == "tiles":
+            return color.luma_of(pixels)
+        return resize.shrink_luma(pixels, self.network_size(*pixels.shape[:2]))
 
     def _run(self, luma: Plane, deadline: float | None, hints: Plane | None) -> tuple[Plane, float | None]:
         """Return chroma ``[2, h, w]`` of luma ``[h, w]`` at the size that the network sees, and the confidence."""

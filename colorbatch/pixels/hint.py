@@ -22,6 +22,11 @@ DEFAULT_RADIUS = 0.02
 DIFFUSE, LOCAL = 0.1, 0.5
 """Changes of chroma, relative to that at the nearest hints: up to the first, they are left out, since the hint is on
 another thing; from the second on, they are kept. ``benchmarks/hints.py`` measures both."""
+LUMA_SPREAD, CHROMA_SPREAD = 0.25, 15 / 255
+"""Differences from the place of a hint, in luma and in the chroma without hints, at which a place takes part in its
+effect by a factor of exp(-0.5): the further apart two places are, the less likely are they the same thing."""
+_UNLIKE = 0.15
+"""Factor for places that are wholly unlike those of all hints."""
 _NEAREST = 0.02
 """Distance from a hint, as a share of the short side, within which no other one counts."""
 _EXPECTED_SIDE = 512
@@ -95,25 +100,41 @@ def hint_planes(hints: Sequence[Hint], size: tuple[int, int], strength: float = 
     return planes
 
 
-def kept_local(plain: Plane, hinted: Plane, hints: Sequence[Hint], weights: Plane) -> Plane:
+def kept_local(plain: Plane, hinted: Plane, hints: Sequence[Hint], weights: Plane, luma: Plane) -> Plane:
     """Return chroma ``[2, h, w]`` with the effect of hints on the things that they are on, not on the whole picture.
 
     A network takes a hint for a sign of the light of the scene too, and shifts everything a little. A thing with a hint
-    changes about as much as the place of the hint, so smaller changes are faded out.
+    changes about as much as the place of the hint, so smaller changes are faded out; so are those of places that look
+    unlike the place of every hint.
 
     Args:
         plain: chroma without hints, ``[2, h, w]``.
         hinted: with them.
         hints: of the picture, at least one.
         weights: ``[h, w]``, 1 at hints: there, all of the change is kept.
+        luma: ``[h, w]``.
 
     """
     change = hinted - plain
     amount = np.hypot(*change)
     total, expected = _expected(amount, hints)
     share = np.clip((amount * total / expected - DIFFUSE) / (LOCAL - DIFFUSE), 0, 1)
-    kept: Plane = plain + change * np.maximum(share * share * (3 - 2 * share), weights)
+    share = share * share * (3 - 2 * share) * (_UNLIKE + (1 - _UNLIKE) * _likeness(plain, luma, hints))
+    kept: Plane = plain + change * np.maximum(share, weights)
     return kept
+
+
+def _likeness(plain: Plane, luma: Plane, hints: Sequence[Hint]) -> Plane:
+    """Return how much each place looks like that of the hint that it is most like, ``[h, w]`` in 0..1."""
+    spreads = np.array([LUMA_SPREAD, CHROMA_SPREAD, CHROMA_SPREAD], np.float32)
+    at_hints = np.array([[_at(plane, hint) for plane in (luma, *plain)] for hint in hints], np.float32) / spreads
+    squares = (at_hints**2).sum(axis=1)[:, None]
+    likeness = np.empty_like(luma)
+    for row, lumas in enumerate(luma):
+        looks = np.stack([lumas, *plain[:, row]]) / spreads[:, None]
+        apart = (looks**2).sum(axis=0) + (squares - 2 * (at_hints @ looks)).min(axis=0)
+        likeness[row] = np.exp(np.maximum(apart, 0) / -2)
+    return likeness
 
 
 def _expected(amount: Plane, hints: Sequence[Hint]) -> tuple[Plane | np.float32, Plane]:

@@ -80,7 +80,8 @@ def test_what_a_hint_changes_on_other_things_is_left_out() -> None:
     hinted = plain.copy()
     hinted[1] += change
     hint = Hint(15 / 40, 0.5, "#ff0000")
-    found = kept_local(plain, hinted, [hint], np.zeros((30, 40), np.float32)) - plain
+    nothing, grey = np.zeros((30, 40), np.float32), np.full((30, 40), 0.5, np.float32)
+    found = kept_local(plain, hinted, [hint], nothing, grey) - plain
     assert np.allclose(found[1, 5:25, 5:25], 0.1)
     assert not found[:, :5].any()
     assert 0.01 < found[1, 10, 35] < 0.033
@@ -92,13 +93,35 @@ def test_the_place_of_a_hint_keeps_all_of_its_change_whatever_others_do() -> Non
     hinted[0, :, :10], hinted[0, :, 10:] = 0.3, 0.004
     hints = [Hint(0.45, 0.5, "#0000ff"), Hint(0.55, 0.5, "#888890")]
     weights = hint_planes(hints, (20, 20))[2]
-    found = kept_local(plain, hinted, hints, weights)
+    found = kept_local(plain, hinted, hints, weights, np.zeros((20, 20), np.float32))
     assert np.allclose(found[:, weights == 1], hinted[:, weights == 1])
+
+
+def test_what_looks_unlike_the_place_of_every_hint_changes_less() -> None:
+    """A dress, a wall that is lighter by 0.5, hair of another colour, and a second dress: the network changes all."""
+    plain, luma = np.zeros((2, 20, 80), np.float32), np.full((20, 80), 0.3, np.float32)
+    luma[:, 20:40] = 0.8
+    plain[1, :, 40:60] = 30 / 255
+    hinted = plain.copy()
+    hinted[0] += 0.1
+    nothing = np.zeros((20, 80), np.float32)
+    dress, wall, hair, second = (slice(start, start + 20) for start in (0, 20, 40, 60))
+
+    def changes(*hints: Hint) -> list[float]:
+        found = kept_local(plain, hinted, hints, nothing, luma) - plain
+        assert not found[1].any()
+        return [float(found[0, :, each].mean()) for each in (dress, wall, hair, second)]
+
+    one = Hint(0.125, 0.5, "#0000ff")
+    unlike = 0.1 * (0.15 + 0.85 * np.exp(-2))  # by twice the spread
+    assert changes(one) == pytest.approx([0.1, unlike, unlike, 0.1], rel=1e-3)
+    assert changes(one, Hint(0.375, 0.5, "#0000ff")) == pytest.approx([0.1, 0.1, unlike, 0.1], abs=2e-3)
 
 
 def test_hints_that_change_nothing_are_borne() -> None:
     plain = np.full((2, 8, 8), 0.1, np.float32)
-    found = kept_local(plain, plain, [Hint(0.5, 0.5, "#ff0000")], np.zeros((8, 8), np.float32))
+    nothing = np.zeros((8, 8), np.float32)
+    found = kept_local(plain, plain, [Hint(0.5, 0.5, "#ff0000")], nothing, nothing)
     assert np.array_equal(found, plain)
 
 
@@ -124,15 +147,19 @@ def test_the_change_is_kept_as_by_the_formula_whatever_the_size(height: int, wid
     hints = scattered(6)
     y, x = np.mgrid[:height, :width] + 0.5
     amount = np.hypot(*(hinted - plain)).astype(np.float64)
-    near, at = [], []
+    near, at, apart = [], [], []
+    luma = np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
     for each in hints:
         squared = ((x - each.x * width) ** 2 + (y - each.y * height) ** 2) / min(height, width) ** 2
         near.append(1 / (squared + 0.02**2))
-        at.append(amount[np.unravel_index(squared.argmin(), squared.shape)])
+        row, column = np.unravel_index(squared.argmin(), squared.shape)
+        at.append(amount[row, column])
+        colors = ((plain - plain[:, row, column, None, None]) / (15 / 255)) ** 2
+        apart.append(((luma - luma[row, column]) / 0.25) ** 2 + colors.sum(0))
     expected = np.tensordot(at, near, 1) / np.sum(near, axis=0)
     share = np.clip((amount / expected - 0.1) / 0.4, 0, 1)
-    kept = plain + (hinted - plain) * share**2 * (3 - 2 * share)
-    found = kept_local(plain, hinted, hints, np.zeros((height, width), np.float32))
+    kept = plain + (hinted - plain) * share**2 * (3 - 2 * share) * (0.15 + 0.85 * np.exp(-np.min(apart, axis=0) / 2))
+    found = kept_local(plain, hinted, hints, np.zeros((height, width), np.float32), luma)
     assert np.abs(found - kept).max() * 255 < tolerance
 
 
@@ -142,7 +169,7 @@ def test_many_hints_take_hardly_longer_than_a_few_on_a_large_picture() -> None:
     def seconds(count: int) -> float:
         started = time.process_time()
         planes = hint_planes(scattered(count), (1500, 2000))
-        kept_local(plain, hinted, scattered(count), planes[2])
+        kept_local(plain, hinted, scattered(count), planes[2], plain[0])
         return time.process_time() - started
 
     assert min(seconds(32) for _ in range(2)) < 4 * min(seconds(2) for _ in range(2))
