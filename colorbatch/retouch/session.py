@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -60,13 +60,20 @@ class Engine:
 class RetouchSession:
     """An output folder, held until :meth:`close`. May be used from several threads at once."""
 
-    def __init__(self, source: Path | None, output: Path, choices: Choices) -> None:
+    def __init__(
+        self,
+        source: Path | None,
+        output: Path,
+        choices: Choices,
+        when_listed: Callable[["RetouchSession"], None] = lambda _: None,
+    ) -> None:
         """Open the folder, the model and the record; nothing is written yet.
 
         Args:
             source: folder or file of the photographs; ``None``: only the record is written.
             output: folder of the outputs; without a source, that of a run.
             choices: what the user chose.
+            when_listed: called with this session as soon as it can tell its pictures, long before it can colour any.
 
         Raises:
             UsageError: a folder cannot be used, a line of the record is not valid, or the model of the outputs is not
@@ -93,7 +100,6 @@ class RetouchSession:
             if not is_new:
                 self._record = undo.enter_context(Manifest(self.output))
             self._rows = {} if is_new else dict(self._record.previous)
-            self._plan_of = {each.input: each for each in self._plan()}
             self._seen = self.output.state(RETOUCH_NAME)
             record = record_in(self.output)
             self.retouches: Retouches = _parsed(record)
@@ -101,14 +107,20 @@ class RetouchSession:
             """Versions of what the record says, by source."""
             self._changes: list[str] = []
             usual = usual_row(self._rows.values())
-            job = job_of(source or output, output, self._rows.values(), usual, choices)
-            self.job = replace(job, provider=choose_provider(job, 1)[0])
+            self.job = job_of(source or output, output, self._rows.values(), usual, choices)
+            self._plan_of: Mapping[str, PlannedPicture] = {}
+            self.pictures = list(listed(self._rows.values(), [], output))
+            self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
+            if not is_new:
+                when_listed(self)
+            self._look_for_sources()
+            if is_new:
+                when_listed(self)
+            self.job = replace(self.job, provider=choose_provider(self.job, 1)[0])
             self._base = self._opened(None)
             refuse_other_settings(self._base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
                 self._record = undo.enter_context(Manifest(self.output))
-            self.pictures = list(listed(self._rows.values(), self._plan_of.values(), output))
-            self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
             self._until_closed = undo.pop_all()
 
     def _refuse_unusable(self) -> None:
@@ -212,15 +224,21 @@ class RetouchSession:
         if self.source is None:
             raise UsageError("this page was opened without the photographs", advice="Give their folder with --source.")
         with self._saving:
-            before = self._plan_of
-            self._plan_of = {each.input: each for each in self._plan()}
-            new = [each for name, each in self._plan_of.items() if name not in before and name not in self._numbers]
-            found = [each.input for each in new if each.verdict == "colour"]
-            for name in found:
-                self._numbers[name] = len(self.pictures)
-                self.pictures.append(Listed(name))
-            self._changes += found
-        return found, [each for each in new if each.verdict != "colour"]
+            new = self._look_for_sources()
+        return [each.input for each in new if each.verdict == "colour"], [
+            each for each in new if each.verdict != "colour"
+        ]
+
+    def _look_for_sources(self) -> Sequence[PlannedPicture]:
+        """Plan the sources as they are now, and return those that were not there; the list ends with them."""
+        before = self._plan_of
+        self._plan_of = {each.input: each for each in self._plan()}
+        new = [each for name, each in self._plan_of.items() if name not in before and name not in self._numbers]
+        for each in listed([], [each for each in new if each.input not in self._rows], self.output.path):
+            self._numbers[each.input] = len(self.pictures)
+            self.pictures.append(each)
+            self._changes.append(each.input)
+        return new
 
     def news(self, since: int) -> tuple[int, Sequence[str]]:
         """Return a number for the next call, and the sources of which the record says something else since one.

@@ -47,6 +47,7 @@ const app = {
   isPicking: false,
   isBefore: false,
   isGone: false,
+  isListed: false,
   hasSource: true,
   source: "", // path of the folder of the photographs
   at: 0, // what the server told of changes so far
@@ -152,12 +153,16 @@ let watching = 0;
 async function watch() {
   clearTimeout(watching);
   watching = setTimeout(watch, ASK_EVERY);
-  if (app.isGone || isBusy() || app.pictures.length === 0) return;
+  if (app.isGone || isBusy() || !app.isListed) return;
   try {
     const { at, pictures } = await answerOf(`news?since=${app.at}`);
     if (isBusy()) return; // it may be of what this page does itself: it is told again
     app.at = at;
-    for (const picture of pictures) hear(picture);
+    const isNew = pictures.filter(({ id }) => !app.pictures[id]);
+    addPictures(isNew);
+    if (isNew.length > 0) choose();
+    pictures.forEach(hear);
+    if (!app.view && isNew.length > 0) open(app.chosen[0].id);
   } catch (error) {
     refusalOf(error); // that the server is gone is shown
   }
@@ -165,7 +170,6 @@ async function watch() {
 
 function hear(picture) {
   const known = app.pictures[picture.id];
-  if (!known) return addPictures([picture]);
   if (isSame(known, { ...picture, found: known.found, place: known.place })) return;
   replacePicture(picture);
   if (known.said === picture.said) return renderBar();
@@ -1750,6 +1754,7 @@ async function reload() {
     const { pictures, left } = await answerOf("reload", {});
     const isNew = pictures.filter(({ id }) => !app.pictures[id]);
     addPictures(isNew);
+    choose();
     const noun = isNew.length === 1 ? "picture" : "pictures";
     const found = isNew.length === 0 ? "No new pictures." : `${numbers.format(isNew.length)} new ${noun}, at the end of the list.`;
     if (isNew.length > 0) await open(isNew[0].id);
@@ -2036,9 +2041,12 @@ async function start() {
     const { pictures, models, has_source, source, at } = await answerOf("pictures");
     Object.assign(app, { models, hasSource: has_source, source, at, pictures: [] });
     addPictures(pictures);
-    const unsaved = await takeUpDrafts();
+    choose();
+    app.isListed = true;
+    byId("nothing").textContent = "Opening the pictures…";
     app.palette = (await answerOf("palette")).colors;
     renderRecent();
+    const unsaved = await takeUpDrafts();
     await openFirst(unsaved);
   } catch (error) {
     byId("nothing").textContent = refusalOf(error) || "colorbatch does not answer.";
@@ -2048,7 +2056,6 @@ async function start() {
 function addPictures(pictures) {
   for (const picture of pictures)
     app.pictures[picture.id] = { ...picture, found: picture.input.toLowerCase(), place: picture.id };
-  choose();
 }
 
 async function openFirst(unsaved) {
