@@ -27,9 +27,12 @@ def page(browser: Browser, server: FakeServer) -> Iterator[Page]:
 
 def settled(page: Page) -> None:
     """Wait until the preview of the newest state is shown."""
-    expect(page.locator("#surface")).to_be_visible()
-    expect(page.locator("#before")).to_have_js_property("complete", True)
-    expect(page.locator("#busy")).to_be_hidden()
+    page.wait_for_function(
+        """() => {
+          const [surface, before, busy] = ["surface", "before", "busy"].map((id) => document.getElementById(id));
+          return surface?.checkVisibility() && before.complete && !busy.checkVisibility();
+        }"""
+    )
 
 
 def click_at(page: Page, x: float, y: float) -> None:
