@@ -796,24 +796,25 @@ def test_the_end_of_the_command_is_told_within_two_seconds(page: Page, server: F
 # --- new files ---
 
 
-def test_files_that_are_dropped_are_copied_nowhere_and_new_ones_are_found(page: Page, server: FakeServer) -> None:
-    def drag(kind: str) -> bool:
-        """Return whether the browser is kept from opening the file."""
-        return bool(
-            page.evaluate(
-                """kind => {
-                  const dataTransfer = new DataTransfer();
-                  dataTransfer.items.add(new File(["x"], "x.jpg"));
-                  const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
-                  return !document.getElementById("surface").dispatchEvent(event);
-                }""",
-                kind,
-            )
+def drag(page: Page, kind: str) -> bool:
+    """Drag a file over the picture, or drop it; return whether the browser is kept from opening it."""
+    return bool(
+        page.evaluate(
+            """kind => {
+              const dataTransfer = new DataTransfer();
+              dataTransfer.items.add(new File(["x"], "x.jpg"));
+              const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+              return !document.getElementById("surface").dispatchEvent(event);
+            }""",
+            kind,
         )
+    )
 
-    assert drag("dragover")
+
+def test_files_that_are_dropped_are_copied_nowhere_and_new_ones_are_found(page: Page, server: FakeServer) -> None:
+    assert drag(page, "dragover")
     expect(page.locator("#dropped")).to_be_hidden()
-    assert drag("drop")
+    assert drag(page, "drop")
     expect(page.locator("#dropped")).to_contain_text("Nothing was copied")
     expect(page.locator("#dropped")).to_contain_text("Put them into /photos and press Reload.")
     server.new_names, server.left = ["new.jpg"], ["letter.txt: not a picture file name"]
@@ -1073,9 +1074,14 @@ def test_axe_finds_no_fault(browser: Browser, scheme: Scheme, size: tuple[int, i
         set_hint(page)
         settled(page)
         assert faults(page) == []
+        server.elsewhere({"strength": 0.5})
+        click_at(page, 0.6, 0.6)
+        drag(page, "drop")
+        expect(page.locator("#conflict")).to_be_visible()
+        assert faults(page) == []
         page.locator("#copy-open").click()
         assert faults(page) == []
-        page.get_by_role("button", name="Close").click()
+        page.locator("#copy-close").click()
         page.locator("#help-open").click()
         assert faults(page) == []
 

@@ -2043,6 +2043,7 @@ async function start() {
     addPictures(pictures);
     choose();
     app.isListed = true;
+    byId("reload").hidden = !has_source;
     byId("nothing").textContent = "Opening the pictures…";
     app.palette = (await answerOf("palette")).colors;
     renderRecent();
