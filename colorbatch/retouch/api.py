@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from colorbatch.records.retouch import RetouchLine
 from colorbatch.retouch.drafts import Drafts, parsed_draft
 from colorbatch.retouch.lines import copied, parsed_line, values_of
 from colorbatch.retouch.page import asset, rendered_page
-from colorbatch.retouch.palette import parsed_palette, read_palette, write_palette
+from colorbatch.retouch.palette import merged, parsed_palette, read_palette, write_palette
 from colorbatch.retouch.pictures import NotFoundError, described
 from colorbatch.retouch.session import RetouchSession
 from colorbatch.retouch.versions import ChangedError, version_of
@@ -52,6 +53,7 @@ class Api:
         self._session = session
         self._viewer = Viewer(session)
         self._drafts = Drafts(session.output)
+        self._keeping = threading.Lock()
         self._read: Mapping[str, Callable[[Values], Answer]] = {
             "": lambda _: page_answer("", session.output.path),
             "retouch.js": lambda _: page_answer("retouch.js", session.output.path),
@@ -289,7 +291,11 @@ class Api:
         return _json({"colors": [asdict(each) for each in read_palette(self._session.output)]})
 
     def _keep_palette(self, values: Values) -> Answer:
-        write_palette(self._session.output, parsed_palette(values.get("colors")))
+        wanted = parsed_palette(values.get("colors"))
+        with self._keeping:
+            kept = read_palette(self._session.output)
+            known = parsed_palette(values["known"]) if "known" in values else kept
+            write_palette(self._session.output, merged(wanted, known, kept))
         return self._palette(values)
 
     def _name(self, values: Values) -> str:

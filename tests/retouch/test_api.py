@@ -387,6 +387,21 @@ def test_what_was_changed_meanwhile_is_not_copied_over_and_can_be_put_back(api: 
     assert stale.status == 412
 
 
+def test_colours_that_two_tabs_name_are_all_kept(api: Api) -> None:
+    first, second, third = ({"color": f"#11223{number}", "name": ""} for number in range(3))
+    posted(api, "palette", colors=[first, second], known=[])
+    roof = first | {"name": "roof"}
+    posted(api, "palette", colors=[roof, second], known=[first, second])
+    theirs = posted(api, "palette", colors=[third, first, second], known=[first, second])  # has not seen the name
+    assert theirs == {"colors": [third, roof, second]}
+    forgotten = posted(api, "palette", colors=[first], known=[first, second])  # nor the third
+    assert forgotten == {"colors": [roof, third]}
+    many = [{"color": f"#{number:06x}", "name": ""} for number in range(100)]
+    full = posted(api, "palette", colors=many, known=[])["colors"]
+    assert len(full) == 100
+    assert roof in full
+
+
 # --- what is not saved yet ---
 
 

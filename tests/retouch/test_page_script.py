@@ -899,7 +899,7 @@ def test_saved_colours_are_remembered(page: Page, server: FakeServer) -> None:
     set_hint(page)
     saved(page, server)
     expect(page.locator("#recent button")).to_have_count(1)
-    assert server.bodies("palette")[-1] == {"colors": [{"color": LIKELY[0], "name": ""}]}
+    assert server.bodies("palette")[-1] == {"colors": [{"color": LIKELY[0], "name": ""}], "known": []}
 
 
 def test_of_many_colours_those_with_names_are_kept(browser: Browser) -> None:

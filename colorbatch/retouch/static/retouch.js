@@ -54,6 +54,7 @@ const app = {
   can: new Map(), // what models can, by name; "": the one of the run
   cross: null,
   palette: [],
+  known: [], // the palette as the server has it
 };
 
 // --- the server ---
@@ -776,10 +777,29 @@ function setPalette(colors) {
     kept = kept.filter((_, place) => place !== (last >= 0 ? last : kept.length - 1));
   }
   if (isSame(kept, app.palette)) return;
-  app.palette = kept;
+  showPalette(kept);
+  keepPalette(kept);
+}
+
+function showPalette(colors) {
+  app.palette = colors;
   renderRecent();
   renderNaming();
-  answerOf("palette", { colors: kept }).catch((error) => showProblem(refusalOf(error)));
+}
+
+// Another tab may have changed the colours: the server is told which ones this one knew, and answers with all.
+async function keepPalette(colors) {
+  const known = app.known;
+  app.known = colors;
+  try {
+    const answer = await answerOf("palette", { colors, known });
+    if (app.known !== colors) return; // changed again since
+    app.known = answer.colors;
+    if (!isSame(app.palette, answer.colors)) showPalette(answer.colors);
+  } catch (error) {
+    app.known = known;
+    showProblem(refusalOf(error));
+  }
 }
 
 function nameColor(color, name) {
@@ -2045,7 +2065,7 @@ async function start() {
     app.isListed = true;
     byId("reload").hidden = !has_source;
     byId("nothing").textContent = "Opening the pictures…";
-    app.palette = (await answerOf("palette")).colors;
+    app.palette = app.known = (await answerOf("palette")).colors;
     renderRecent();
     const unsaved = await takeUpDrafts();
     await openFirst(unsaved);
