@@ -50,11 +50,12 @@ def set_hint(page: Page, x: float = 0.25, y: float = 0.5) -> None:
     """Set a hint of the likeliest colour."""
     count = hints(page).count()
     click_at(page, x, y)
-    expect(page.locator("#marker")).to_be_visible()
-    expect(page.locator("#likely button")).to_have_count(6)
-    expect(page.locator("#likely")).not_to_have_attribute("aria-busy", "true")
+    page.wait_for_function(
+        """() => !document.getElementById("marker").hidden && document.querySelectorAll("#likely button").length === 6
+          && !document.getElementById("likely").ariaBusy"""
+    )
     page.locator("#likely button").first.click()
-    expect(hints(page)).to_have_count(count + 1)
+    page.wait_for_function("count => document.querySelectorAll('.hint').length === count", arg=count + 1)
 
 
 def newest(server: FakeServer) -> dict[str, Any]:
@@ -745,20 +746,23 @@ def test_two_who_say_the_same_are_not_asked(page: Page, server: FakeServer) -> N
     expect(page.locator("#conflict")).to_be_hidden()
 
 
+def wait_for_draft(page: Page, server: FakeServer, *, has_line: bool) -> None:
+    """Wait until the server was given a draft, or told to drop it."""
+    for _ in range(250):
+        if server.bodies("draft") and ("line" in server.bodies("draft")[-1]) == has_line:
+            return
+        page.wait_for_timeout(20)
+    pytest.fail("the draft was not kept, or not dropped")
+
+
 def test_what_is_not_saved_is_kept_by_the_server_until_it_is(page: Page, server: FakeServer) -> None:
     set_hint(page)
-    for _ in range(100):
-        if server.bodies("draft"):
-            break
-        page.wait_for_timeout(20)
+    wait_for_draft(page, server, has_line=True)
     kept = server.bodies("draft")[-1]
     assert (kept["id"], kept["page"], len(kept["line"]["hints"]), kept["base"]["hints"]) == (0, 1, 1, [])
     assert kept["version"] == server.version(0)
     saved(page, server)
-    for _ in range(100):
-        if "line" not in server.bodies("draft")[-1]:
-            break
-        page.wait_for_timeout(20)
+    wait_for_draft(page, server, has_line=False)
     assert server.bodies("draft")[-1].keys() == {"id", "page", "tab"}
 
 
@@ -788,6 +792,7 @@ def test_the_end_of_the_command_is_told_within_two_seconds(page: Page, server: F
     server.is_gone = False
     expect(page.locator("#gone")).to_be_hidden()
     set_hint(page)
+    wait_for_draft(page, server, has_line=True)
     server.is_gone = True
     expect(page.locator("#gone")).to_contain_text("1 picture has changes that are not saved", timeout=2000)
     expect(page.locator("#gone")).to_contain_text("the next `colorbatch retouch` of this folder shows them again")

@@ -112,19 +112,27 @@ const lostWords = () =>
     ? "Everything was saved."
     : `${numbers.format(lost)} ${lost === 1 ? "picture has" : "pictures have"} changes that are not saved.`;
 
-const goneNow = () =>
-  `This page cannot reach colorbatch: its command has ended. ${lostWords()} ` +
-  (lost === 0 ? "" : "They stay on this page, and the next `colorbatch retouch` of this folder shows them again; ") +
-  (lost === 0 ? "What you change now stays" : "what you change from now on stays") +
-  " on this page alone.";
+function goneNow() {
+  const start = `This page cannot reach colorbatch: its command has ended. ${lostWords()}`;
+  if (lost === 0) return `${start} What you change now stays on this page alone.`;
+  const kept = "the next `colorbatch retouch` of this folder shows them again";
+  const which = isLostKept
+    ? `They stay on this page, and ${kept}`
+    : `They stay on this page; ${kept}, but the last one`;
+  return `${start} ${which}. What you change from now on stays on this page alone.`;
+}
 
 const goneFrom = () =>
-  `colorbatch was started again, with another address: open that one. ${lostWords()} What you changed since the first one ended is on this page alone, until it is closed.`;
+  `colorbatch was started again, with another address: open that one. ${lostWords()} ` +
+  "What you changed since the first one ended is on this page alone, until it is closed.";
 
 let lost = 0;
+let isLostKept = true;
 
 function countLost() {
-  lost = new Set([...app.drafts.values()].filter(isUnsaved).map(({ id }) => id)).size;
+  const unsaved = [...app.drafts.values()].filter(isUnsaved);
+  lost = new Set(unsaved.map(({ id }) => id)).size;
+  isLostKept = unsaved.every((draft) => draft.kept === keptOf(draft));
 }
 
 async function tryAgain() {
@@ -177,7 +185,8 @@ function hear(picture) {
   forget(picture.id);
   if (app.view?.id !== picture.id) return;
   open(picture.id, app.view.page);
-  if (!hasUnsaved(picture.id)) say(`${picture.input} was changed in another tab or in the record: this is how it is now.`);
+  if (!hasUnsaved(picture.id))
+    say(`${picture.input} was changed in another tab or in the record: this is how it is now.`);
 }
 
 // --- lines: what is said about a picture ---
@@ -304,9 +313,11 @@ function keepSoon() {
   keeping = setTimeout(() => [...app.drafts.values()].forEach(keep), 400);
 }
 
+const keptOf = (draft) => (isUnsaved(draft) ? JSON.stringify([draft.present.line, draft.version]) : "");
+
 async function keep(draft) {
   const { id, page, present, saved, version, kept } = draft;
-  const wanted = isUnsaved(draft) ? JSON.stringify([present.line, version]) : "";
+  const wanted = keptOf(draft);
   if (wanted === kept || app.isGone) return;
   draft.kept = wanted;
   try {
@@ -322,7 +333,7 @@ async function takeUpDrafts() {
   for (const { id, page, line, base, version } of drafts) {
     const draft = draftOf(id, page);
     Object.assign(draft, { saved: lineOf(base), version, present: { line: lineOf(line), selected: -1 } });
-    draft.kept = JSON.stringify([draft.present.line, version]);
+    draft.kept = keptOf(draft);
   }
   return new Set(drafts.map(({ id }) => id));
 }
@@ -1314,7 +1325,8 @@ function renderCross() {
 
 // The size that a new hint has, while a mouse or pen points.
 function renderAim(event) {
-  const isShown = event?.pointerType !== "touch" && app.view?.info && !app.isPicking && !event?.target.closest(".hint, .marker");
+  const isShown =
+    event?.pointerType !== "touch" && app.view?.info && !app.isPicking && !event?.target.closest(".hint, .marker");
   byId("aim").hidden = !isShown || !canOf(app.draft).hints;
   if (!isShown) return;
   const { x, y } = placeAt(event);
@@ -1604,7 +1616,9 @@ function summaryOfCopy() {
   const counted = (word) => found.filter((each) => each.word.startsWith(word)).length;
   const pictures = (count) => `${numbers.format(count)} ${count === 1 ? "picture" : "pictures"}`;
   const isUndone = found.some(({ word }) => word === "taken back");
-  const said = [isUndone ? `Taken back from ${pictures(counted("taken back"))}.` : `Applied to ${pictures(counted("applied"))}.`];
+  const said = [
+    isUndone ? `Taken back from ${pictures(counted("taken back"))}.` : `Applied to ${pictures(counted("applied"))}.`,
+  ];
   const changed = counted("not applied") + counted("not taken back");
   if (changed > 0)
     said.push(
@@ -1627,7 +1641,8 @@ async function copySome({ id, page, version }, to) {
     settings: byId("copy-settings").checked,
   };
   const { pictures } = await answerOf("copy", body);
-  for (const answer of pictures) noteCopy(answer, answer.is_changed ? "not applied: changed meanwhile" : wordOfCopy(answer));
+  for (const answer of pictures)
+    noteCopy(answer, answer.is_changed ? "not applied: changed meanwhile" : wordOfCopy(answer));
 }
 
 const wordOfCopy = ({ before, message }) => (before ? (message ? "applied, not made" : "applied") : "failed");
@@ -1776,9 +1791,14 @@ async function reload() {
     addPictures(isNew);
     choose();
     const noun = isNew.length === 1 ? "picture" : "pictures";
-    const found = isNew.length === 0 ? "No new pictures." : `${numbers.format(isNew.length)} new ${noun}, at the end of the list.`;
+    const found =
+      isNew.length === 0 ? "No new pictures." : `${numbers.format(isNew.length)} new ${noun}, at the end of the list.`;
     if (isNew.length > 0) await open(isNew[0].id);
-    say([found, left.length > 0 && `Not used: ${left.slice(0, 3).join("; ")}${left.length > 3 ? "; …" : ""}`].filter(Boolean).join(" "));
+    say(
+      [found, left.length > 0 && `Not used: ${left.slice(0, 3).join("; ")}${left.length > 3 ? "; …" : ""}`]
+        .filter(Boolean)
+        .join(" "),
+    );
   } catch (error) {
     say("");
     showProblem(refusalOf(error));
