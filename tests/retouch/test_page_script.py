@@ -566,10 +566,13 @@ def test_saving_sends_the_line_and_says_what_was_made(page: Page, server: FakeSe
 
 def test_the_first_save_makes_it_and_the_picture_stays_where_it_is(browser: Browser) -> None:
     server = FakeServer(facts={"status": "not made"})
-    with retouching(browser, server) as page:
+    with retouching(browser, server, (820, 1180)) as page:  # as a tablet, where lines are short
         settled(page)
-        set_hint(page)
         before = page.locator("#surface").bounding_box()
+        click_at(page, 0.75, 0.5)
+        expect(page.locator("#said")).to_contain_text("Nothing is changed yet")
+        assert page.locator("#surface").bounding_box() == before
+        set_hint(page)
         server.facts = {}
         page.keyboard.press("s")
         expect(page.locator("#said")).to_have_text(f"Saved, and made in 0.8 s: {NAMES[0]}.")
@@ -715,6 +718,17 @@ def test_ones_own_is_kept_if_one_says_so(page: Page, server: FakeServer) -> None
     expect(page.locator("#said")).to_contain_text("Saved")
     assert (server.line()["strength"], len(server.line()["hints"])) == (None, 1)
     expect(page.locator("#conflict")).to_be_hidden()
+
+
+def test_to_save_after_undo_asks_too(page: Page, server: FakeServer) -> None:
+    set_hint(page)
+    saved(page, server)
+    server.held.add("news")
+    server.elsewhere({"strength": 0.5})
+    page.keyboard.press("Control+z")
+    page.keyboard.press("s")
+    expect(page.locator("#conflict")).to_contain_text("Theirs: strength 50 %. Yours: nothing is said.")
+    assert server.line()["strength"] == 0.5
 
 
 def test_what_was_saved_elsewhere_is_shown_if_nothing_is_unsaved(page: Page, server: FakeServer) -> None:

@@ -470,7 +470,7 @@ function placeMarker(x, y) {
   wantSuggestions();
   byId("marker").focus({ preventScroll: true });
   if (oneColumn.matches) scrollToColors();
-  say("Choose a colour for this place. Nothing is changed yet; Escape removes the marker.");
+  say("Choose a colour for this place. Nothing is changed yet.");
 }
 
 function dropMarker() {
