@@ -225,9 +225,7 @@ class RetouchSession:
             raise UsageError("this page was opened without the photographs", advice="Give their folder with --source.")
         with self._saving:
             new = self._look_for_sources()
-        return [each.input for each in new if each.verdict == "colour"], [
-            each for each in new if each.verdict != "colour"
-        ]
+        return [each.input for each in new if self.has(each.input)], [each for each in new if each.verdict != "colour"]
 
     def _look_for_sources(self) -> Sequence[PlannedPicture]:
         """Plan the sources as they are now, and return those that were not there; the list ends with them."""
