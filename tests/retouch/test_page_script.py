@@ -690,6 +690,11 @@ def test_when_the_server_is_gone_the_work_is_kept(page: Page, server: FakeServer
 # --- another tab, another person, a hand edit ---
 
 
+def come_back(page: Page) -> None:
+    """Come back to the tab, which asks at once what changed; otherwise it does so every second."""
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
 def test_a_save_over_that_of_another_tab_asks_first(page: Page, server: FakeServer) -> None:
     server.held.add("news")
     set_hint(page)
@@ -734,6 +739,7 @@ def test_to_save_after_undo_asks_too(page: Page, server: FakeServer) -> None:
 def test_what_was_saved_elsewhere_is_shown_if_nothing_is_unsaved(page: Page, server: FakeServer) -> None:
     server.elsewhere({"hints": [{"x": 0.5, "y": 0.5, "radius": 0.1, "color": "#445566"}]})
     server.elsewhere({"leave_grey": True}, 1)
+    come_back(page)
     expect(hints(page)).to_have_count(1)
     expect(page.locator("#said")).to_contain_text("was changed in another tab or in the record")
     expect(page.locator(".row").nth(1)).to_contain_text("left as it is")
@@ -1077,8 +1083,8 @@ def test_a_folder_without_pictures_says_so(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("scheme", "size"),
     [
-        ("light", (1440, 900)),
         ("dark", (400, 800)),
+        pytest.param("light", (1440, 900), marks=pytest.mark.slow),
         pytest.param("dark", (1440, 900), marks=pytest.mark.slow),
         pytest.param("light", (1024, 768), marks=pytest.mark.slow),
         pytest.param("dark", (1024, 768), marks=pytest.mark.slow),

@@ -78,6 +78,7 @@ def test_what_is_said_on_the_page_is_in_the_record_and_in_the_output(page: Page,
     assert faults(page) == []
 
 
+@pytest.mark.slow
 def test_two_tabs_never_lose_what_one_of_them_saved(page: Page, job: LocalJob) -> None:
     page.locator('.row[title="a.png"]').click()
     browser = page.context.browser

@@ -2078,14 +2078,15 @@ function listenToDialogs() {
 
 async function start() {
   try {
-    const { pictures, models, has_source, source, at } = await answerOf("pictures");
+    const [list, palette] = await Promise.all([answerOf("pictures"), answerOf("palette")]);
+    const { pictures, models, has_source, source, at } = list;
     Object.assign(app, { models, hasSource: has_source, source, at, pictures: [] });
     addPictures(pictures);
     choose();
     app.isListed = true;
     byId("reload").hidden = !has_source;
     byId("nothing").textContent = "Opening the pictures…";
-    app.palette = app.known = (await answerOf("palette")).colors;
+    app.palette = app.known = palette.colors;
     renderRecent();
     const unsaved = await takeUpDrafts();
     await openFirst(unsaved);
