@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +13,7 @@ import numpy as np
 from helpers import ROOT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, Route, ViewportSize
+from playwright.sync_api import Browser, Page, Request, Route
 
 Json = dict[str, Any]
 Scheme = Literal["light", "dark"]
@@ -32,15 +33,21 @@ PICKED = "#3b5f8a"
 NAMES = ("1910/frame 01.tif", "1910/frame 02.tif", "1910/frame 03.tif", "cat.jpg")
 
 
-def encoded(image: Image.Image, form: str = "WEBP") -> bytes:
+def encoded(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form)
+    image.save(buffer, "WEBP")
     return buffer.getvalue()
 
 
-def grey_slope(width: int, height: int) -> Image.Image:
+@cache
+def grey_slope(width: int, height: int) -> bytes:
     """Return grey from black on the left to white on the right."""
-    return Image.fromarray(np.linspace(0, 255, width, dtype=np.uint8)[None].repeat(height, axis=0))
+    return encoded(Image.fromarray(np.linspace(0, 255, width, dtype=np.uint8)[None].repeat(height, axis=0)))
+
+
+@cache
+def one_color(color: str, width: int, height: int) -> bytes:
+    return encoded(Image.new("RGB", (width, height), color))
 
 
 @dataclass
@@ -67,6 +74,14 @@ class FakeServer:
     held: set[str] = field(default_factory=set)
     """Paths whose requests wait for ``release``."""
     waiting: list[Route] = field(default_factory=list)
+    drafts: list[Json] = field(default_factory=list)
+    """Those of an earlier session."""
+    new_names: Sequence[str] = ()
+    """Pictures that are found when the page asks for new ones."""
+    left: Sequence[str] = ()
+    """New files that cannot be coloured."""
+    heard: list[int] = field(default_factory=list)
+    """Numbers of the pictures that somebody else changed, in order."""
     lines: dict[tuple[int, int], Json] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
 
@@ -82,6 +97,10 @@ class FakeServer:
             route.abort("connectionrefused")
         elif path in self.held:
             self.waiting.append(route)
+        elif path == "news":
+            since = int(parse_qs(parts.query)["since"][0])
+            changed = [self._picture(number) for number in self.heard[since:]]
+            route.fulfill(json={"at": len(self.heard), "pictures": changed})
         else:
             self._answer(route, path, body, parse_qs(parts.query))
 
@@ -101,6 +120,18 @@ class FakeServer:
         """Return what is kept for a picture."""
         return self.lines.get((picture, page), EMPTY)
 
+    def elsewhere(self, changes: Json, picture: int = 0) -> None:
+        """Change the line of a picture as another tab does."""
+        self.lines[picture, 1] = EMPTY | changes
+        self.versions[picture] = self.versions.get(picture, 0) + 1
+        self.heard.append(picture)
+
+    def version(self, picture: int, page: int = 1) -> str:
+        return json.dumps(self.line(picture, page), sort_keys=True)
+
+    def _said(self, picture: int) -> str:
+        return json.dumps([self.lines.get((picture, page), EMPTY) for page in range(1, self.pages + 1)])
+
     def _answer(self, route: Route, path: str, body: Json | None, query: Mapping[str, Sequence[str]]) -> None:
         name, _, number = path.partition("/")
         if path in self.refused:
@@ -112,14 +143,17 @@ class FakeServer:
         elif name == "":
             route.fulfill(body=page_of("out"), content_type="text/html; charset=utf-8")
         elif name in {"thumb", "before"}:
-            route.fulfill(body=encoded(grey_slope(self.width, self.height)), content_type="image/webp")
+            route.fulfill(body=grey_slope(self.width, self.height), content_type="image/webp")
         elif name == "preview":
             assert body is not None
-            route.fulfill(body=encoded(self._preview(body["line"])), content_type="image/webp")
+            route.fulfill(body=self._preview(body["line"]), content_type="image/webp")
         elif name == "picture":
             route.fulfill(json=self._info(int(number), int(query["page"][0])))
         elif name == "can":
             route.fulfill(json=self._can(query.get("model", [""])[0]))
+        elif name == "save" and body is not None and body["version"] != self.version(body["id"], body["page"]):
+            line, version = self.line(body["id"], body["page"]), self.version(body["id"], body["page"])
+            route.fulfill(status=412, json={"error": "changed", "advice": "", "line": line, "version": version})
         else:
             route.fulfill(json=self._facts(name, body or {}))
 
@@ -130,15 +164,19 @@ class FakeServer:
             "color": lambda _: {"color": PICKED},
             "save": self._save,
             "copy": self._copy,
+            "restore": self._restore,
             "palette": self._palette,
+            "draft": lambda _: {"ok": True},
+            "drafts": lambda _: {"drafts": self.drafts},
+            "reload": self._reload,
             "alive": lambda _: {"ok": True},
         }
         return handlers[name](body)
 
-    def _preview(self, line: Json) -> Image.Image:
+    def _preview(self, line: Json) -> bytes:
         """Return a picture in the colour of the last hint."""
         color = line["hints"][-1]["color"] if line["hints"] and not line["leave_grey"] else "#808080"
-        return Image.new("RGB", (self.width, self.height), color)
+        return one_color(color, self.width, self.height)
 
     def _suggest(self, _: Json) -> Json:
         shares = (0.41, 0.2, 0.12, 0.08, 0.05, 0.02)
@@ -150,7 +188,19 @@ class FakeServer:
 
     def _pictures(self, _: Json) -> Json:
         pictures = [self._picture(number) for number in range(len(self.names))]
-        return {"folder": "out", "has_source": self.has_source, "models": ["default", "fast"], "pictures": pictures}
+        return {
+            "at": len(self.heard),
+            "folder": "out",
+            "has_source": self.has_source,
+            "source": "/photos",
+            "models": ["default", "fast"],
+            "pictures": pictures,
+        }
+
+    def _reload(self, _: Json) -> Json:
+        first = len(self.names)
+        self.names = [*self.names, *self.new_names]
+        return {"pictures": [self._picture(number) for number in range(first, len(self.names))], "left": self.left}
 
     def _picture(self, number: int) -> Json:
         usual = {
@@ -167,6 +217,7 @@ class FakeServer:
             "retouched": any(each == number and line != EMPTY for (each, _), line in self.lines.items()),
             "leave_grey": self.line(number)["leave_grey"],
             "version": f"v{self.versions.get(number, 0)}",
+            "said": self._said(number),
         }
         return usual | self.facts
 
@@ -179,6 +230,7 @@ class FakeServer:
             "height": self.height,
             "screen": [self.width, self.height],
             "line": self.line(number, page),
+            "version": self.version(number, page),
             "defaults": {"vividness": 0.5, "strength": 1.0, "model": "default"},
             "can": self._can(self.line(number, page)["model"] or ""),
         }
@@ -192,21 +244,56 @@ class FakeServer:
         self.lines[number, body["page"]] = body["line"]
         self.versions[number] = self.versions.get(number, 0) + 1
         message = self.not_made.get(number, "")
-        return {"picture": self._picture(number), "milliseconds": 812, "made": not message, "message": message}
+        return {
+            "picture": self._picture(number),
+            "milliseconds": 812,
+            "made": not message,
+            "message": message,
+            "version": self.version(number, body["page"]),
+        }
 
     def _copy(self, body: Json) -> Json:
         kept = self.line(body["from"]["id"], body["from"]["page"])
-        self.lines |= {(number, 1): kept for number in body["to"]}
         return {
-            "pictures": [{**self._picture(each), "message": self.not_made.get(each, "")} for each in body["to"]],
+            "pictures": [
+                self._changed(*each, [kept] * self.pages) for each in zip(body["to"], body["said"], strict=True)
+            ]
+        }
+
+    def _restore(self, body: Json) -> Json:
+        return {"picture": self._changed(body["id"], body["said"], body["lines"])}
+
+    def _changed(self, number: int, said: str, lines: Sequence[Json]) -> Json:
+        is_changed = said != self._said(number)
+        before = [self.line(number, page) for page in range(1, self.pages + 1)]
+        if not is_changed:
+            self.lines |= {(number, page): line for page, line in enumerate(lines, start=1)}
+        return {
+            **self._picture(number),
+            "message": self.not_made.get(number, ""),
+            "before": None if is_changed else before,
+            "is_changed": is_changed,
         }
 
 
+@cache
 def page_of(title: str) -> bytes:
     environment = Environment(loader=PackageLoader("colorbatch.retouch"), autoescape=True, undefined=StrictUndefined)
     names = ("retouch.css", "retouch.js")
     page = environment.get_template("index.html")
     return page.render(title=title, version="1", assets={name: name for name in names}).encode()
+
+
+_OPENED: dict[tuple[Browser, bool], Page] = {}
+"""A page without touch, and one with it, which are used again: a new one takes most of a second."""
+
+
+def _page(browser: Browser, *, has_touch: bool) -> Page:
+    if (browser, has_touch) not in _OPENED:
+        context = browser.new_context(has_touch=has_touch)
+        context.set_default_timeout(5000)
+        _OPENED[browser, has_touch] = context.new_page()
+    return _OPENED[browser, has_touch]
 
 
 @contextmanager
@@ -219,19 +306,29 @@ def retouching(
     has_touch: bool = False,
 ) -> Iterator[Page]:
     """Open the page of a server; at its end, nothing may have gone wrong on it, and nothing been fetched elsewhere."""
-    viewport: ViewportSize = {"width": size[0], "height": size[1]}
-    context = browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=has_touch)
-    context.set_default_timeout(5000)
-    page = context.new_page()
+    page = _page(browser, has_touch=has_touch)
     trouble: list[str] = []
     requests: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(f"{error}\n{error.stack}"))
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("request", lambda request: requests.append(request.url))
+    listeners: list[tuple[Any, Callable[..., None]]] = [
+        ("pageerror", lambda error: trouble.append(f"{error}\n{error.stack}")),
+        ("console", lambda message: trouble.append(message.text)),
+        ("request", lambda request: requests.append(request.url)),
+    ]
+    for name, listener in listeners:
+        page.on(name, listener)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme)
     page.route("**/*", server)
-    page.goto(ADDRESS)
-    yield page
-    context.close()
+    try:
+        page.goto(ADDRESS)
+        yield page
+        page.mouse.move(0, 0)
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    finally:
+        for name, listener in listeners:
+            page.remove_listener(name, listener)
+        page.goto("about:blank")
+        page.unroute_all(behavior="ignoreErrors")
     answers = [text for text in trouble if not text.startswith("Failed to load resource")]
     assert answers == [], answers
     elsewhere = [url for url in requests if not url.startswith(ADDRESS)]

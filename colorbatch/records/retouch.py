@@ -218,14 +218,18 @@ def lines_of(content: bytes, name: str) -> Sequence[RetouchLine]:
         name: of the source, as its ``input``.
 
     """
-    found = []
+    return said_in(content).get(name, [])
+
+
+def said_in(content: bytes) -> Mapping[str, Sequence[RetouchLine]]:
+    """Return the valid lines of a record by ``input``, notes included; broken ones are left out."""
+    found: dict[str, list[RetouchLine]] = {}
     for _, line in _numbered(content):
         try:
             parsed = _parsed(line)
         except ValueError:
             continue
-        if parsed.input == name:
-            found.append(parsed)
+        found.setdefault(parsed.input, []).append(parsed)
     return found
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import PurePath
 from typing import get_args
@@ -24,6 +24,8 @@ _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
 )
+_TEXT_TYPES = {str, type(None)}
+_NUMBER_TYPES = {int, float, bool}
 _NUMBERS = ("input_bytes", "output_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
 
@@ -131,7 +133,12 @@ class Row:
         values["input"] = to_locale(values["input"])
         values["output"] = output and to_locale(output)
         values["warnings"] = tuple(values.get("warnings", ()))
-        return cls(**values)
+        row = cls.__new__(
+            cls
+        )  # as cls(**values), which sets 30 fields of a frozen class one by one: manifests are long
+        vars(row).update(_defaults(), settings={})
+        vars(row).update(values)
+        return row
 
 
 def _refuse_invalid(values: Mapping[str, object]) -> None:
@@ -141,10 +148,12 @@ def _refuse_invalid(values: Mapping[str, object]) -> None:
         ValueError: one has not.
 
     """
-    texts = [values.get(name) for name in _TEXTS]
-    if values.get("status", "skipped") not in _STATUSES or not all(_is_text(text) for text in texts):
+    if values.get("status", "skipped") not in _STATUSES or not _TEXT_TYPES.issuperset(
+        map(type, map(values.get, _TEXTS))
+    ):
         raise ValueError("a field has the wrong type")
-    if not all(_is_number(values.get(name)) for name in _NUMBERS):
+    numbers = [value for value in map(values.get, _NUMBERS) if value is not None]
+    if not _NUMBER_TYPES.issuperset(map(type, numbers)) or not all(0 <= value < 2**63 for value in numbers):  # type: ignore[operator]
         raise ValueError("a field is not a number")
     if not (values.get("input_modified") is None or _is_time(values["input_modified"])):
         raise ValueError("a time is not a number")
@@ -164,12 +173,9 @@ def _known_names() -> frozenset[str]:
     return frozenset(each.name for each in fields(Row))
 
 
-def _is_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and 0 <= value < 2**63)
+@cache
+def _defaults() -> Mapping[str, object]:
+    return {each.name: each.default for each in fields(Row) if each.default is not MISSING}
 
 
 def _is_time(value: object) -> bool:

@@ -3,20 +3,24 @@
 import json
 import logging
 import math
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from colorbatch.errors import ColorbatchError
 from colorbatch.records.retouch import RetouchLine
+from colorbatch.retouch.drafts import Drafts, parsed_draft
 from colorbatch.retouch.lines import copied, parsed_line, values_of
 from colorbatch.retouch.page import asset, rendered_page
-from colorbatch.retouch.palette import parsed_palette, read_palette, write_palette
+from colorbatch.retouch.palette import merged, parsed_palette, read_palette, write_palette
 from colorbatch.retouch.pictures import NotFoundError, described
 from colorbatch.retouch.session import RetouchSession
+from colorbatch.retouch.versions import ChangedError, version_of
 from colorbatch.retouch.viewer import StaleError, Viewer
+from colorbatch.text import printable, to_utf_8
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class Api:
     def __init__(self, session: RetouchSession) -> None:
         self._session = session
         self._viewer = Viewer(session)
+        self._drafts = Drafts(session.output)
+        self._keeping = threading.Lock()
         self._read: Mapping[str, Callable[[Values], Answer]] = {
             "": lambda _: page_answer("", session.output.path),
             "retouch.js": lambda _: page_answer("retouch.js", session.output.path),
@@ -59,6 +65,8 @@ class Api:
             "thumb": self._thumb,
             "palette": self._palette,
             "alive": lambda _: _json({"ok": True}),
+            "news": self._news,
+            "drafts": self._claimed,
         }
         self._write: Mapping[str, Callable[[Values], Answer]] = {
             "preview": self._preview,
@@ -66,7 +74,10 @@ class Api:
             "color": self._color,
             "save": self._save,
             "copy": self._copy,
+            "restore": self._restore,
+            "reload": self._reload,
             "palette": self._keep_palette,
+            "draft": self._keep_draft,
         }
 
     def answer(self, method: str, path: str, parameters: Mapping[str, str], body: bytes) -> Answer:
@@ -90,10 +101,8 @@ class Api:
             return handler(_parsed(body) if method == "POST" else values)
         except StaleError:
             return Answer(status=204)
-        except (NotFoundError, ValueError) as error:
-            return failure(404 if isinstance(error, NotFoundError) else 400, str(error))
-        except ColorbatchError as error:
-            return failure(409, str(error), error.advice)
+        except (ChangedError, NotFoundError, ValueError, ColorbatchError) as error:
+            return _refusal(error)
         except Exception as error:
             logger.exception("A bug in colorbatch, met at %s", name)
             return failure(500, f"a bug in colorbatch: {type(error).__name__}", "The terminal says more.")
@@ -102,8 +111,10 @@ class Api:
         session = self._session
         return _json(
             {
+                "at": session.news(0)[0],
                 "folder": session.output.path.resolve().name,
                 "has_source": session.source is not None,
+                "source": "" if session.source is None else printable(session.source.shown),
                 "models": list(session.models),
                 "pictures": [self._described(each.input) for each in session.pictures],
             }
@@ -111,7 +122,13 @@ class Api:
 
     def _described(self, name: str) -> Mapping[str, Any]:
         session = self._session
-        return described(session.number_of(name), session.listed(name), session.row(name), session.retouches.get(name))
+        found = described(session.number_of(name), session.listed(name), session.row(name), session.retouches.get(name))
+        return {**found, "said": session.said.get(name, "")}
+
+    def _news(self, values: Values) -> Answer:
+        since = str(values.get("since", 0))
+        at, names = self._session.news(int(since) if since.isascii() and since.isdigit() and len(since) < 10 else 0)
+        return _json({"at": at, "pictures": [self._described(each) for each in names]})
 
     def _picture(self, values: Values) -> Answer:
         name, number = self._name(values), _page_of(values)
@@ -128,6 +145,7 @@ class Api:
                 "height": page.height,
                 "screen": list(page.screen),
                 "line": values_of(line),
+                "version": version_of(line),
                 "defaults": {
                     "vividness": options.vividness,
                     "strength": options.strength,
@@ -173,44 +191,111 @@ class Api:
         pages = len(self._viewer.pages(name))
         if line.page is not None and line.page > pages:
             raise NotFoundError(f"there is no page {line.page}; the last one is {pages}")
-        saved = self._session.save([line], pages)
+        saved = self._session.save([line], pages, _text(values, "version"))
         return _json(
             {
                 "picture": self._described(name),
                 "milliseconds": saved.milliseconds,
                 "made": saved.made,
                 "message": saved.message,
+                "version": saved.version,
             }
         )
 
     def _copy(self, values: Values) -> Answer:
-        origin, targets = values.get("from"), values.get("to")
+        origin, targets, known = values.get("from"), values.get("to"), values.get("said")
         if not isinstance(origin, dict) or not isinstance(targets, list) or len(targets) > MAX_COPIES:
             raise ValueError(f"copy: expected from, and a list of up to {MAX_COPIES:,} numbers")
-        said = self._session.line(self._name(origin), _page_of(origin))
+        said = [None] * len(targets) if known is None else known
+        if not isinstance(said, list) or len(said) != len(targets):
+            raise ValueError("said: expected a list as long as to")
+        line = self._session.line(self._name(origin), _page_of(origin))
+        if _text(origin, "version") not in (None, version_of(line)):
+            raise ChangedError(line)
         names = [self._session.name_of(each) for each in targets]
         hints, settings = values.get("hints") is True, values.get("settings") is True
-        return _json({"pictures": [self._copied(said, each, hints=hints, settings=settings) for each in names]})
 
-    def _copied(self, origin: RetouchLine, name: str, *, hints: bool, settings: bool) -> Mapping[str, Any]:
-        """Return a picture after it got the hints or settings of another; if it cannot be made, with the reason."""
+        def lines_from(present: Sequence[RetouchLine]) -> Sequence[RetouchLine]:
+            return [copied(line, each, hints=hints, settings=settings) for each in present]
+
+        return _json(
+            {"pictures": [self._changed(*each, lines_from) for each in zip(names, said, strict=True)]},
+        )
+
+    def _changed(
+        self, name: str, said: str | None, lines_from: Callable[[Sequence[RetouchLine]], Sequence[RetouchLine]]
+    ) -> Mapping[str, Any]:
+        """Return a picture after its lines were changed, with those before; if they were not, with the reason."""
         session = self._session
         message = "not reached: the session ends" if session.stop.is_set() else ""
+        before: Sequence[RetouchLine] | None = None
+        is_changed = False
         if not message:
             try:
-                pages = len(self._viewer.pages(name))
-                present = [session.line(name, number) for number in range(1, pages + 1)]
-                lines = [copied(origin, each, hints=hints, settings=settings) for each in present]
-                message = session.save(lines, pages).message
+                saved = session.change(name, len(self._viewer.pages(name)), lines_from, said)
+                message, before = saved.message, saved.before
+            except ChangedError:
+                is_changed = True
             except (ColorbatchError, ValueError) as error:
                 message = str(error)
-        return {**self._described(name), "message": message}
+        return {
+            **self._described(name),
+            "message": message,
+            "before": None if before is None else [values_of(each) for each in before],
+            "is_changed": is_changed,
+        }
+
+    def _restore(self, values: Values) -> Answer:
+        name, lines = self._name(values), values.get("lines")
+        if not isinstance(lines, list) or not lines:
+            raise ValueError("lines: expected a list of lines, one for each page")
+        parsed = [parsed_line(name, number, each) for number, each in enumerate(lines, start=1)]
+        return _json({"picture": self._changed(name, _text(values, "said"), lambda _: parsed)})
+
+    def _reload(self, _: Values) -> Answer:
+        found, left = self._session.reload()
+        return _json(
+            {
+                "pictures": [self._described(each) for each in found],
+                "left": [f"{printable(to_utf_8(each.input))}: {printable(each.reason)}" for each in left],
+            }
+        )
+
+    def _claimed(self, values: Values) -> Answer:
+        session = self._session
+        found = [each for each in self._drafts.claim(str(values.get("tab", ""))) if session.has(each.line.input)]
+        return _json(
+            {
+                "drafts": [
+                    {
+                        "id": session.number_of(each.line.input),
+                        "page": each.line.page,
+                        "line": values_of(each.line),
+                        "base": values_of(each.base),
+                        "version": each.version,
+                    }
+                    for each in found
+                ]
+            }
+        )
+
+    def _keep_draft(self, values: Values) -> Answer:
+        name, page = self._name(values), _page_of(values)
+        if values.get("line") is None:
+            self._drafts.drop(name, page, str(values.get("tab", "")))
+        else:
+            self._drafts.keep(parsed_draft(name, page, values))
+        return _json({"ok": True})
 
     def _palette(self, _: Values) -> Answer:
         return _json({"colors": [asdict(each) for each in read_palette(self._session.output)]})
 
     def _keep_palette(self, values: Values) -> Answer:
-        write_palette(self._session.output, parsed_palette(values.get("colors")))
+        wanted = parsed_palette(values.get("colors"))
+        with self._keeping:
+            kept = read_palette(self._session.output)
+            known = parsed_palette(values["known"]) if "known" in values else kept
+            write_palette(self._session.output, merged(wanted, known, kept))
         return self._palette(values)
 
     def _name(self, values: Values) -> str:
@@ -230,9 +315,19 @@ def page_answer(path: str, output: Path) -> Answer:
     return Answer(asset(path), "text/javascript" if path.endswith(".js") else "text/css")
 
 
-def failure(status: int, error: str, advice: str = "") -> Answer:
+def _refusal(error: ChangedError | NotFoundError | ValueError | ColorbatchError) -> Answer:
+    """Return the answer to a request that was refused."""
+    if isinstance(error, ChangedError):
+        now = {"line": values_of(error.line), "version": version_of(error.line)}
+        return failure(412, str(error), "Look at what was said there, and decide.", **now)
+    if isinstance(error, ColorbatchError):
+        return failure(409, str(error), error.advice)
+    return failure(404 if isinstance(error, NotFoundError) else 400, str(error))
+
+
+def failure(status: int, error: str, advice: str = "", **more: object) -> Answer:
     """Return the answer that says what is wrong."""
-    return Answer(json.dumps({"error": error, "advice": advice}).encode(), status=status)
+    return Answer(json.dumps({"error": error, "advice": advice, **more}).encode(), status=status)
 
 
 def _json(values: object) -> Answer:
@@ -253,6 +348,19 @@ def _parsed(body: bytes) -> Values:
     if not isinstance(values, dict):
         raise ValueError("the request is not a JSON object")  # noqa: TRY004 (as for all others)
     return values
+
+
+def _text(values: Values, name: str) -> str | None:
+    """Return a text, such as a version; ``None``: it is not given.
+
+    Raises:
+        ValueError: it is no text.
+
+    """
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name}: expected a text")
+    return value
 
 
 def _page_of(values: Values) -> int:

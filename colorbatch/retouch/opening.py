@@ -1,7 +1,8 @@
 """A session that is opened while the page is shown already: tens of thousands of rows take some seconds to read."""
 
+import gc
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from colorbatch.retouch.session import RetouchSession
 
 _SECONDS_TO_WAIT = 1.0
 """How long the page waits for the session; most are opened by then, and what is wrong is known."""
+_OF_THE_LIST = ("pictures", "palette")
+"""What is answered as soon as the pictures are known, before the model is opened."""
 
 
 class Opening:
@@ -29,11 +32,19 @@ class Opening:
         """
         self._output = output
         pool = ThreadPoolExecutor(1, thread_name_prefix="opening")
-        self._session: Future[RetouchSession] = pool.submit(RetouchSession, source, output, choices)
-        self._session.add_done_callback(lambda found: failed.set() if found.exception() else None)
+        self._listed: Future[RetouchSession] = Future()
+        self._session: Future[RetouchSession] = pool.submit(_opened, source, output, choices, self._listed.set_result)
+        self._session.add_done_callback(lambda found: self._end(found.exception(), failed))
         self._api: Api | None = None
         self._making = threading.Lock()
         pool.shutdown(wait=False)
+
+    def _end(self, error: BaseException | None, failed: threading.Event) -> None:
+        if error is None:
+            return
+        failed.set()
+        if not self._listed.done():
+            self._listed.set_exception(error)
 
     def wait(self) -> None:
         """Wait a moment for the session.
@@ -58,7 +69,9 @@ class Opening:
         """Return the answer to a request, as :meth:`Api.answer` does."""
         if method != "POST" and path in ("", *ASSETS):
             return page_answer(path, self._output)
-        session = self.session()
+        session = self._listed.result()
+        if method == "POST" or path not in _OF_THE_LIST:
+            self.session()
         with self._making:
             self._api = self._api or Api(session)
         return self._api.answer(method, path, parameters, body)
@@ -73,3 +86,15 @@ class Opening:
         wait([self._session])
         if self._session.exception() is None:
             self._session.result().close()
+
+
+def _opened(
+    source: Path | None, output: Path, choices: Choices, when_listed: Callable[[RetouchSession], None]
+) -> RetouchSession:
+    """Open a session. What it reads stays, so that to look for garbage meanwhile takes time and finds none."""
+    gc.disable()
+    try:
+        return RetouchSession(source, output, choices, when_listed)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.state_folder import STATE_FOLDER
@@ -68,3 +68,27 @@ def write_palette(output: Store, colors: Sequence[NamedColor]) -> None:
     """
     content = json.dumps([asdict(each) for each in colors], ensure_ascii=True).encode("ascii")
     output.write(PALETTE_NAME, content, may_replace=True)
+
+
+def merged(
+    wanted: Sequence[NamedColor], known: Sequence[NamedColor], kept: Sequence[NamedColor]
+) -> Sequence[NamedColor]:
+    """Return the colours that one tab wants to keep, with what another one changed meanwhile.
+
+    Args:
+        wanted: by the tab, up to :data:`MAX_COLORS`.
+        known: what the tab had read before it changed it.
+        kept: what is kept now.
+
+    """
+    names, now = ({each.color: each.name for each in some} for some in (known, kept))
+    ours = [
+        replace(each, name=now.get(each.color, each.name)) if names.get(each.color) == each.name else each
+        for each in wanted
+        if each.color in now or names.get(each.color) != each.name
+    ]
+    chosen = {each.color for each in ours}
+    found = ours + [each for each in kept if each.color not in names and each.color not in chosen]
+    while len(found) > MAX_COLORS:
+        found.remove(next((each for each in reversed(found) if not each.name), found[-1]))
+    return found

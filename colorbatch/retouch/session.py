@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.retouch.lines import line_in, with_line
 from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, usual_row
 from colorbatch.retouch.pictures import Listed, NotFoundError, listed, without_concerns
+from colorbatch.retouch.versions import ChangedError, version_of, versions_of
 from colorbatch.run.colorize import Recipe, row_of
 from colorbatch.run.engines.local import ThisProcess, open_session
 from colorbatch.run.engines.provider_choice import choose_provider
@@ -40,6 +41,10 @@ class Saved:
     message: str
     """Why not; empty if it is."""
     milliseconds: int
+    version: str = ""
+    """Version of the first line that was written."""
+    before: Sequence[RetouchLine] = ()
+    """What the record said of the pages before."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,20 @@ class Engine:
 class RetouchSession:
     """An output folder, held until :meth:`close`. May be used from several threads at once."""
 
-    def __init__(self, source: Path | None, output: Path, choices: Choices) -> None:
+    def __init__(
+        self,
+        source: Path | None,
+        output: Path,
+        choices: Choices,
+        when_listed: Callable[["RetouchSession"], None] = lambda _: None,
+    ) -> None:
         """Open the folder, the model and the record; nothing is written yet.
 
         Args:
             source: folder or file of the photographs; ``None``: only the record is written.
             output: folder of the outputs; without a source, that of a run.
             choices: what the user chose.
+            when_listed: called with this session as soon as it can tell its pictures, long before it can colour any.
 
         Raises:
             UsageError: a folder cannot be used, a line of the record is not valid, or the model of the outputs is not
@@ -91,11 +103,23 @@ class RetouchSession:
             if not is_new:
                 self._record = undo.enter_context(Manifest(self.output, purpose=_PURPOSE))
             self._rows = {} if is_new else dict(self._record.previous)
-            self._plan_of = {each.input: each for each in self._plan()}
-            self.retouches: Retouches = _parsed(record_in(self.output))
+            self._seen = self.output.state(RETOUCH_NAME)
+            record = record_in(self.output)
+            self.retouches: Retouches = _parsed(record)
+            self.said = versions_of(record)
+            """Versions of what the record says, by source."""
+            self._changes: list[str] = []
             usual = usual_row(self._rows.values())
-            job = job_of(source or output, output, self._rows.values(), usual, choices)
-            self.job = replace(job, provider=choose_provider(job, 1)[0])
+            self.job = job_of(source or output, output, self._rows.values(), usual, choices)
+            self._plan_of: Mapping[str, PlannedPicture] = {}
+            self.pictures = list(listed(self._rows.values(), [], output))
+            self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
+            if not is_new:
+                when_listed(self)
+            self._look_for_sources()
+            if is_new:
+                when_listed(self)
+            self.job = replace(self.job, provider=choose_provider(self.job, 1)[0])
             self._base = self._opened(None)
             refuse_other_settings(self._base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
@@ -104,8 +128,6 @@ class RetouchSession:
                     raise OutputInUseError(
                         f"another run has just coloured {self.output.shown}", advice="Run the same command again."
                     )
-            self.pictures = list(listed(self._rows.values(), self._plan_of.values(), output))
-            self._numbers = {each.input: number for number, each in enumerate(self.pictures)}
             self._until_closed = undo.pop_all()
 
     def _refuse_unusable(self) -> None:
@@ -140,6 +162,10 @@ class RetouchSession:
         if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < len(self.pictures):
             return self.pictures[number].input
         raise NotFoundError(f"there is no picture {str(number)[:20]}")
+
+    def has(self, name: str) -> bool:
+        """Return whether a source is in the list."""
+        return name in self._numbers
 
     def listed(self, name: str) -> Listed:
         """Return a picture of the list."""
@@ -197,14 +223,98 @@ class RetouchSession:
         """Return what the record says of a page; an empty line if that is nothing."""
         return line_in(record_in(self.output), name, page)
 
-    def save(self, lines: Sequence[RetouchLine], pages: int) -> Saved:
+    def reload(self) -> tuple[Sequence[str], Sequence[PlannedPicture]]:
+        """Look for new files below the source; return those that are listed now, and those that cannot be coloured.
+
+        Raises:
+            UsageError: there are no photographs, or their folder cannot be used any more.
+
+        """
+        if self.source is None:
+            raise UsageError("this page was opened without the photographs", advice="Give their folder with --source.")
+        with self._saving:
+            new = self._look_for_sources()
+        return [each.input for each in new if self.has(each.input)], [each for each in new if each.verdict != "colour"]
+
+    def _look_for_sources(self) -> Sequence[PlannedPicture]:
+        """Plan the sources as they are now, and return those that were not there; the list ends with them."""
+        before = self._plan_of
+        self._plan_of = {each.input: each for each in self._plan()}
+        new = [each for name, each in self._plan_of.items() if name not in before and name not in self._numbers]
+        for each in listed([], [each for each in new if each.input not in self._rows], self.output.path):
+            self._numbers[each.input] = len(self.pictures)
+            self.pictures.append(each)
+            self._changes.append(each.input)
+        return new
+
+    def news(self, since: int) -> tuple[int, Sequence[str]]:
+        """Return a number for the next call, and the sources of which the record says something else since one.
+
+        What another program wrote into the record is noticed, unless it is not valid.
+
+        Args:
+            since: the number of an earlier call; 0: all since the session began.
+
+        """
+        if self._saving.acquire(blocking=False):  # otherwise a save reads the record anyway
+            try:
+                state = self.output.state(RETOUCH_NAME)
+                if state != self._seen and not self._is_closed:
+                    self._seen = state
+                    record = record_in(self.output)
+                    self._note(record, _parsed(record))
+            except UsageError:
+                pass  # the next save says what is wrong with it
+            finally:
+                self._saving.release()
+        at = len(self._changes)
+        return at, list(dict.fromkeys(self._changes[max(0, since) : at]))
+
+    def _note(self, content: bytes, retouches: Retouches) -> None:
+        """Take over what the record says."""
+        self.retouches = retouches
+        said = versions_of(content)
+        names = [name for name in self.said.keys() | said.keys() if self.said.get(name) != said.get(name)]
+        self.said = said
+        self._changes += sorted(name for name in names if name in self._numbers)
+
+    def change(
+        self,
+        name: str,
+        pages: int,
+        lines_from: Callable[[Sequence[RetouchLine]], Sequence[RetouchLine]],
+        said: str | None = None,
+    ) -> Saved:
+        """Change what is said of all pages of a source, and make its output, as :meth:`save` does.
+
+        Args:
+            name: of the source.
+            pages: their number.
+            lines_from: returns the new lines of the pages from the present ones.
+            said: the version of all that was said of the source that is to be changed, ``""`` for nothing;
+                ``None``: whatever it is.
+
+        Raises:
+            ChangedError: something else is said of it.
+
+        """
+        with self._saving:
+            content = record_in(self.output)
+            present = [line_in(content, name, number) for number in range(1, pages + 1)]
+            if said is not None and versions_of(content).get(name, "") != said:
+                raise ChangedError(present[0])
+            return replace(self.save(lines_from(present), pages), before=present)
+
+    def save(self, lines: Sequence[RetouchLine], pages: int, version: str | None = None) -> Saved:
         """Write what a person says of pages of a source into the record, and make its output.
 
         Args:
             lines: of one source, at least one, each with the number of its page.
             pages: number of pages of the source.
+            version: the version of the line that the first one replaces; ``None``: whatever it is.
 
         Raises:
+            ChangedError: the record says something else of the page of the first line; nothing was changed.
             UsageError: the record is not valid any more, the session has ended, or an option does not fit the model.
             ValueError: a line does not fit its model.
             PictureError: the source cannot be read any more; nothing was changed.
@@ -219,14 +329,20 @@ class RetouchSession:
                 raise UsageError("the session has ended", advice="Start colorbatch retouch again.")
             planned = None if self.source is None else self._planned(lines[0].input)
             changed = content = record_in(self.output)
+            name, page = lines[0].input, lines[0].page or 1
+            present = line_in(content, name, page)
+            if version is not None and version_of(present) != version:
+                raise ChangedError(present)
             for line in lines:
                 changed = with_line(changed, line, pages)
             retouches = _parsed(changed)
             if changed != content:
                 self.output.write(RETOUCH_NAME, changed, may_replace=True)
-            self.retouches = retouches
+                self._seen = self.output.state(RETOUCH_NAME)
+            self._note(changed, retouches)
             message = self._not_made() if planned is None else self._make(planned)
-        return Saved(not message, message, round(1000 * (time.perf_counter() - started)))
+            is_now = version_of(line_in(changed, name, page))
+        return Saved(not message, message, round(1000 * (time.perf_counter() - started)), is_now)
 
     def _refuse_unfit(self, line: RetouchLine) -> None:
         engine = self.engine(line.model)

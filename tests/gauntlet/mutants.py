@@ -152,6 +152,14 @@ MUTANTS = (
         *("page without a token", "colorbatch/retouch/guard.py", "hmac.compare_digest(first.encode(), self._token)"),
         *("first", ("test_retouch_page.py", "strangers")),
     ),
+    Mutant(
+        *(
+            "save over another's",
+            "colorbatch/retouch/session.py",
+            "version is not None and version_of(present) != version",
+        ),
+        *("False", ("test_retouch_page.py", "not_seen")),
+    ),
 )
 """The first ten were asked for; the others are faults that the gauntlet found, or that stand for its other areas."""
 

@@ -131,3 +131,20 @@ def test_a_run_and_the_page_never_write_at_the_same_time(arena: Arena) -> None:
 
     served(arena, run_meanwhile)
     arena.run(codes={0}, foreign=[RECORD])
+
+
+def test_what_one_tab_saved_is_never_replaced_by_another_that_has_not_seen_it(arena: Arena) -> None:
+    arena.fill_and_run(4)
+    record = arena.output / RECORD
+
+    def save_twice(page: Page, _process: "subprocess.Popen[bytes]") -> None:
+        version = json.loads(page.ask("GET", "picture/0")[1])["version"]
+        save = {"id": 0, "version": version}
+        assert page.ask("POST", "save", save | {"line": {"note": "theirs"}})[0] == 200
+        kept = record.read_bytes()
+        assert page.ask("POST", "save", save | {"line": {"strength": 0.5}})[0] == 412
+        assert page.ask("POST", "copy", {"from": save, "to": [1], "settings": True})[0] == 412
+        assert record.read_bytes() == kept
+
+    served(arena, save_twice)
+    arena.run(codes={0}, foreign=[RECORD])

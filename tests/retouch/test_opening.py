@@ -1,9 +1,11 @@
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from helpers import LocalJob
+from PIL import Image
 
 from colorbatch.errors import UsageError
 from colorbatch.retouch import opening
@@ -11,6 +13,7 @@ from colorbatch.retouch.api import Answer
 from colorbatch.retouch.made_with import Choices
 from colorbatch.retouch.opening import Opening
 from colorbatch.retouch.session import RetouchSession
+from colorbatch.run.plan import PlannedPicture
 
 
 def opened(job: LocalJob, failed: threading.Event | None = None) -> Opening:
@@ -66,3 +69,26 @@ def test_what_goes_wrong_later_ends_the_server(job: LocalJob, slow: threading.Ev
     started = time.monotonic()
     found.close()
     assert time.monotonic() - started < 5
+
+
+def test_the_list_is_shown_before_the_sources_are_planned_and_the_model_is_opened(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.linear_gradient("L").resize((32, 24)).save(job.source / "new.png")
+    go_on = threading.Event()
+    plan = RetouchSession._plan  # noqa: SLF001 (what takes long)
+
+    def slow_plan(session: RetouchSession) -> Sequence[PlannedPicture]:
+        assert go_on.wait(20)
+        return plan(session)
+
+    monkeypatch.setattr(RetouchSession, "_plan", slow_plan)
+    found = opened(job)
+    early = json.loads(found.answer("GET", "pictures", {}, b"").body)
+    assert sorted(each["input"] for each in early["pictures"]) == ["a.png", "sub/b.jpg"]
+    go_on.set()
+    news = json.loads(found.answer("GET", "news", {"since": str(early["at"])}, b"").body)
+    assert [(each["id"], each["input"]) for each in news["pictures"]] == [(2, "new.png")]
+    late = json.loads(found.answer("GET", "pictures", {}, b"").body)
+    assert late["pictures"] == [*early["pictures"], *news["pictures"]]
+    found.close()

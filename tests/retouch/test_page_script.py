@@ -27,9 +27,12 @@ def page(browser: Browser, server: FakeServer) -> Iterator[Page]:
 
 def settled(page: Page) -> None:
     """Wait until the preview of the newest state is shown."""
-    expect(page.locator("#surface")).to_be_visible()
-    expect(page.locator("#before")).to_have_js_property("complete", True)
-    expect(page.locator("#busy")).to_be_hidden()
+    page.wait_for_function(
+        """() => {
+          const [surface, before, busy] = ["surface", "before", "busy"].map((id) => document.getElementById(id));
+          return surface?.checkVisibility() && before.complete && !busy.checkVisibility();
+        }"""
+    )
 
 
 def click_at(page: Page, x: float, y: float) -> None:
@@ -44,10 +47,15 @@ def hints(page: Page) -> Locator:
 
 
 def set_hint(page: Page, x: float = 0.25, y: float = 0.5) -> None:
+    """Set a hint of the likeliest colour."""
     count = hints(page).count()
     click_at(page, x, y)
-    expect(hints(page)).to_have_count(count + 1)
-    expect(page.locator("#likely button")).to_have_count(6)
+    page.wait_for_function(
+        """() => !document.getElementById("marker").hidden && document.querySelectorAll("#likely button").length === 6
+          && !document.getElementById("likely").ariaBusy"""
+    )
+    page.locator("#likely button").first.click()
+    page.wait_for_function("count => document.querySelectorAll('.hint').length === count", arg=count + 1)
 
 
 def newest(server: FakeServer) -> dict[str, Any]:
@@ -89,6 +97,65 @@ def test_a_click_makes_a_hint_of_the_likeliest_colour_and_shows_it(page: Page, s
     assert (asked["id"], asked["page"], asked["line"]["hints"]) == (0, 1, [])
     red, green, blue = map(int, color_in_the_middle(page).split())
     assert (red, green, blue) == pytest.approx((0x6A, 0x8C, 0x4B), abs=3)
+
+
+def test_a_click_alone_changes_nothing(page: Page, server: FakeServer) -> None:
+    before = len(server.bodies("preview"))
+    click_at(page, 0.25, 0.5)
+    expect(page.locator("#marker")).to_be_focused()
+    expect(page.locator("#likely button")).to_have_count(6)
+    expect(page.locator("#hint-title")).to_have_text("New hint: choose its colour")
+    click_at(page, 0.75, 0.5)  # the marker goes there
+    assert hints(page).count() == 0
+    assert page.locator("#save").is_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#marker")).to_be_hidden()
+    expect(page.locator("#surface")).to_be_focused()
+    assert len(server.bodies("preview")) == before
+    click_at(page, 0.75, 0.5)
+    expect(page.locator("#likely button")).to_have_count(6)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("+")
+    page.keyboard.press("g")
+    expect(hints(page)).to_be_focused()
+    settled(page)
+    (hint,) = newest(server)["hints"]
+    assert hint["x"] == pytest.approx(0.75 - 0.005 * 200 / 300, abs=0.005)
+    assert (hint["radius"], hint["color"]) == (pytest.approx(0.024), "#808080")
+    page.keyboard.press("Control+z")  # one step, with all that was set at the marker
+    expect(hints(page)).to_have_count(0)
+
+
+def test_beside_the_colour_is_how_it_looks_at_that_place(page: Page) -> None:
+    """Red over a luma of 0.25: Cb, Cr stay, and shrink until green and blue are not below 0: 0.25 / 0.299 of them."""
+    click_at(page, 0.25, 0.5)
+    expect(page.locator("#here")).to_contain_text("How bright a place is, the photograph says")
+    page.get_by_role("textbox", name="Colour", exact=True).fill("#ff0000")
+    chip, here = (
+        [int(each) for each in re.findall(r"\d+", page.locator(name).evaluate("each => each.style.background"))]
+        for name in ("#chip", "#chip-here")
+    )
+    assert chip == [255, 0, 0]
+    assert here == pytest.approx([255 * (0.25 + 0.701 * 0.25 / 0.299), 0, 0], abs=3)
+    expect(page.locator("#here")).to_contain_text("as it looks here")
+
+
+def test_the_size_of_a_hint_is_shown_while_one_points(page: Page) -> None:
+    picture = page.locator("#surface").bounding_box()
+    assert picture is not None
+    page.mouse.move(picture["x"] + 0.3 * picture["width"], picture["y"] + 0.4 * picture["height"])
+    ring = page.locator("#aim .ring").bounding_box()
+    assert ring is not None
+    assert ring["width"] == pytest.approx(2 * 0.02 * picture["height"], rel=0.02)  # the short side
+    assert ring["x"] + ring["width"] / 2 == pytest.approx(picture["x"] + 0.3 * picture["width"], abs=1)
+    page.mouse.move(5, 5)
+    expect(page.locator("#aim")).to_be_hidden()
+    set_hint(page)
+    page.locator("#surface").focus()
+    page.keyboard.down(" ")
+    expect(hints(page)).to_have_css("opacity", "0")
+    page.keyboard.up(" ")
+    expect(hints(page)).not_to_have_css("opacity", "0")
 
 
 def test_another_likely_colour_is_taken_by_a_click(page: Page, server: FakeServer) -> None:
@@ -181,7 +248,7 @@ def test_keep_grey_size_and_delete(page: Page, server: FakeServer) -> None:
     (hint,) = newest(server)["hints"]
     assert hint["color"] == "#808080"
     assert 0.1 < hint["radius"] < 0.2
-    ring, picture = page.locator(".ring").bounding_box(), page.locator("#surface").bounding_box()
+    ring, picture = page.locator(".hint .ring").bounding_box(), page.locator("#surface").bounding_box()
     assert ring is not None
     assert picture is not None
     assert ring["width"] == pytest.approx(2 * hint["radius"] * picture["height"], rel=0.02)  # the short side
@@ -197,6 +264,8 @@ def test_a_finger_sets_and_drags_a_hint(browser: Browser, server: FakeServer) ->
         box = page.locator("#surface").bounding_box()
         assert box is not None
         page.touchscreen.tap(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+        expect(page.locator("#marker")).to_be_visible()
+        page.locator("#likely button").first.tap()
         expect(hints(page)).to_have_count(1)
         session = page.context.new_cdp_session(page)
         for kind, share in (("touchStart", 0.5), ("touchMove", 0.4), ("touchMove", 0.25), ("touchEnd", None)):
@@ -216,9 +285,12 @@ def test_keys_set_move_colour_resize_and_delete_a_hint(page: Page, server: FakeS
     for _ in range(3):
         press("Shift+ArrowRight")
     press("Enter")
+    expect(page.locator("#marker")).to_be_focused()
+    assert newest(server)["hints"] == []
+    expect(page.locator("#likely button")).to_have_count(6)
+    press("1")
     expect(hints(page)).to_have_count(1)
     expect(hints(page)).to_be_focused()
-    expect(page.locator("#likely button")).to_have_count(6)
     settled(page)
     assert newest(server)["hints"][0]["x"] == pytest.approx(0.5 + 0.3 * 200 / 300, abs=1e-4)
     press("ArrowLeft")
@@ -254,6 +326,12 @@ def test_keys_set_move_colour_resize_and_delete_a_hint(page: Page, server: FakeS
     press("s")
     expect(page.locator("#save")).to_be_disabled()
     assert server.line()["hints"] == []
+
+
+def test_the_key_to_the_picture_shows_where_it_is(page: Page) -> None:
+    page.keyboard.press("h")
+    expect(page.locator("#cross")).to_be_visible()
+    expect(page.locator("#cross .ring")).to_be_visible()
 
 
 def test_keys_open_other_pictures_show_the_one_before_and_leave_one_as_it_is(page: Page, server: FakeServer) -> None:
@@ -310,6 +388,7 @@ def test_the_list_is_walked_by_arrow_keys(page: Page) -> None:
 def test_settings_are_sent_and_taken_back(page: Page, server: FakeServer) -> None:
     page.get_by_role("slider", name="Vividness").fill("0.8")
     page.get_by_role("slider", name="Strength").fill("1.4")
+    expect(page.locator("#model option")).to_have_text(["as in the run (default)", "fast"])
     page.get_by_role("combobox", name="Model").select_option("fast")
     settled(page)
     line = newest(server)
@@ -357,6 +436,8 @@ def test_a_model_that_suggests_nothing_gives_the_colour_that_is_there(browser: B
     with retouching(browser, server) as page:
         settled(page)
         click_at(page, 0.5, 0.5)
+        expect(page.locator("#likely-none")).to_have_text("This model suggests no colours.")
+        page.locator("#saturation").fill("0")  # of the colour that is there, at the place's own luma
         expect(hints(page)).to_have_count(1)
         settled(page)
         assert server.bodies("suggest") == []
@@ -379,6 +460,7 @@ def test_in_an_enlarged_picture_a_click_is_still_where_it_is(page: Page, server:
     assert box["width"] > 3 * stage["width"]
     x, y = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2
     page.mouse.click(x, y)
+    page.get_by_role("button", name="Keep grey").click()
     expect(hints(page)).to_have_count(1)
     settled(page)
     (hint,) = newest(server)["hints"]
@@ -482,6 +564,30 @@ def test_saving_sends_the_line_and_says_what_was_made(page: Page, server: FakeSe
     expect(page.locator("#save")).to_be_disabled()
 
 
+def test_the_first_save_makes_it_and_the_picture_stays_where_it_is(browser: Browser) -> None:
+    server = FakeServer(facts={"status": "not made"})
+    with retouching(browser, server, (820, 1180)) as page:  # as a tablet, where lines are short
+        settled(page)
+        before = page.locator("#surface").bounding_box()
+        click_at(page, 0.75, 0.5)
+        expect(page.locator("#said")).to_contain_text("Nothing is changed yet")
+        assert page.locator("#surface").bounding_box() == before
+        set_hint(page)
+        server.facts = {}
+        page.keyboard.press("s")
+        expect(page.locator("#said")).to_have_text(f"Saved, and made in 0.8 s: {NAMES[0]}.")
+        assert page.locator("#surface").bounding_box() == before
+
+
+def test_what_is_said_of_a_hint_is_of_its_present_colour(page: Page) -> None:
+    set_hint(page)
+    expect(page.locator("#said")).to_have_text("Hint 1: green.")
+    page.locator("#likely button").nth(2).click()
+    expect(page.locator("#said")).to_have_text("Hint 1: blue.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#said")).to_have_text("")
+
+
 def test_what_is_not_saved_stays_when_another_picture_is_opened(page: Page) -> None:
     set_hint(page)
     page.keyboard.press("n")
@@ -549,6 +655,14 @@ def test_changes_during_a_save_are_still_unsaved(page: Page, server: FakeServer)
     assert server.line()["hints"][0]["color"] == LIKELY[0]
 
 
+def test_a_reason_is_not_told_twice(browser: Browser) -> None:
+    reason = "left as it is, as the retouch record says"
+    server = FakeServer(facts={"status": "copied", "reason": reason, "leave_grey": True})
+    with retouching(browser, server) as page:
+        settled(page)
+        expect(page.locator("#facts")).to_have_text("copied; left as it is")
+
+
 def test_leaving_with_unsaved_changes_asks_first(page: Page) -> None:
     assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))") is True
     set_hint(page)
@@ -559,6 +673,7 @@ def test_when_the_server_is_gone_the_work_is_kept(page: Page, server: FakeServer
     server.is_gone = True
     click_at(page, 0.5, 0.5)
     expect(page.locator("#gone")).to_contain_text("cannot reach colorbatch")
+    page.get_by_role("button", name="Keep grey").click()
     expect(hints(page)).to_have_count(1)
     page.keyboard.press("s")
     expect(page.locator("#save")).to_be_enabled()
@@ -570,6 +685,174 @@ def test_when_the_server_is_gone_the_work_is_kept(page: Page, server: FakeServer
     settled(page)
     assert len(newest(server)["hints"]) == 1
     assert len(saved(page, server)["hints"]) == 1
+
+
+# --- another tab, another person, a hand edit ---
+
+
+def come_back(page: Page) -> None:
+    """Come back to the tab, which asks at once what changed; otherwise it does so every second."""
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
+def test_a_save_over_that_of_another_tab_asks_first(page: Page, server: FakeServer) -> None:
+    server.held.add("news")
+    set_hint(page)
+    server.elsewhere({"strength": 0.5, "note": "aunt says green"})
+    page.keyboard.press("s")
+    conflict = page.locator("#conflict")
+    expect(conflict).to_contain_text(f"Not saved: {NAMES[0]} was changed meanwhile, in another tab or in the record.")
+    expect(conflict).to_contain_text("Theirs: strength 50 %, note “aunt says green”. Yours: 1 hint.")
+    assert server.line()["strength"] == 0.5
+    page.get_by_role("button", name="Take theirs").click()
+    expect(conflict).to_be_hidden()
+    expect(hints(page)).to_have_count(0)
+    expect(page.get_by_label("Note")).to_have_value("aunt says green")
+    expect(page.locator("#save")).to_be_disabled()
+    page.get_by_role("button", name="Undo").click()
+    expect(hints(page)).to_have_count(1)
+    assert len(saved(page, server)["hints"]) == 1  # now over theirs, which was seen
+
+
+def test_ones_own_is_kept_if_one_says_so(page: Page, server: FakeServer) -> None:
+    server.held.add("news")
+    set_hint(page)
+    server.elsewhere({"strength": 0.5})
+    page.keyboard.press("s")
+    page.get_by_role("button", name="Keep mine").click()
+    expect(page.locator("#said")).to_contain_text("Saved")
+    assert (server.line()["strength"], len(server.line()["hints"])) == (None, 1)
+    expect(page.locator("#conflict")).to_be_hidden()
+
+
+def test_to_save_after_undo_asks_too(page: Page, server: FakeServer) -> None:
+    set_hint(page)
+    saved(page, server)
+    server.held.add("news")
+    server.elsewhere({"strength": 0.5})
+    page.keyboard.press("Control+z")
+    page.keyboard.press("s")
+    expect(page.locator("#conflict")).to_contain_text("Theirs: strength 50 %. Yours: nothing is said.")
+    assert server.line()["strength"] == 0.5
+
+
+def test_what_was_saved_elsewhere_is_shown_if_nothing_is_unsaved(page: Page, server: FakeServer) -> None:
+    server.elsewhere({"hints": [{"x": 0.5, "y": 0.5, "radius": 0.1, "color": "#445566"}]})
+    server.elsewhere({"leave_grey": True}, 1)
+    come_back(page)
+    expect(hints(page)).to_have_count(1)
+    expect(page.locator("#said")).to_contain_text("was changed in another tab or in the record")
+    expect(page.locator(".row").nth(1)).to_contain_text("left as it is")
+    assert page.locator("#save").is_disabled()
+
+
+def test_what_was_saved_elsewhere_is_told_of_before_one_saves(page: Page, server: FakeServer) -> None:
+    set_hint(page)
+    server.elsewhere({"strength": 0.5})
+    expect(page.locator("#conflict")).to_contain_text("Theirs: strength 50 %. Yours: 1 hint.")
+    expect(hints(page)).to_have_count(1)
+    page.get_by_role("button", name="Keep mine").click()
+    expect(page.locator("#said")).to_contain_text("Save puts it in the place of the other one")
+    assert server.line()["strength"] == 0.5
+    assert len(saved(page, server)["hints"]) == 1
+
+
+def test_two_who_say_the_same_are_not_asked(page: Page, server: FakeServer) -> None:
+    server.held.add("news")
+    page.keyboard.press("l")
+    server.elsewhere({"leave_grey": True})
+    page.keyboard.press("s")
+    expect(page.locator("#said")).to_contain_text("Saved")
+    expect(page.locator("#conflict")).to_be_hidden()
+
+
+def wait_for_draft(page: Page, server: FakeServer, *, has_line: bool) -> None:
+    """Wait until the server was given a draft, or told to drop it."""
+    for _ in range(250):
+        if server.bodies("draft") and ("line" in server.bodies("draft")[-1]) == has_line:
+            return
+        page.wait_for_timeout(20)
+    pytest.fail("the draft was not kept, or not dropped")
+
+
+def test_what_is_not_saved_is_kept_by_the_server_until_it_is(page: Page, server: FakeServer) -> None:
+    set_hint(page)
+    wait_for_draft(page, server, has_line=True)
+    kept = server.bodies("draft")[-1]
+    assert (kept["id"], kept["page"], len(kept["line"]["hints"]), kept["base"]["hints"]) == (0, 1, 1, [])
+    assert kept["version"] == server.version(0)
+    saved(page, server)
+    wait_for_draft(page, server, has_line=False)
+    assert server.bodies("draft")[-1].keys() == {"id", "page", "tab"}
+
+
+def test_what_an_earlier_session_did_not_save_is_shown_again(browser: Browser) -> None:
+    line = EMPTY | {"strength": 0.5}
+    server = FakeServer()
+    server.drafts = [{"id": 2, "page": 1, "line": line, "base": EMPTY, "version": server.version(2)}]
+    server.lines[1, 1] = EMPTY | {"note": "hers"}
+    server.drafts += [{"id": 1, "page": 1, "line": line, "base": EMPTY, "version": "of a line that is gone"}]
+    with retouching(browser, server) as page:
+        settled(page)
+        expect(page.locator("#said")).to_contain_text("2 pictures have changes that were not saved")
+        expect(page.locator("#title")).to_have_text(NAMES[1])
+        expect(page.locator("#conflict")).to_contain_text("Theirs: note “hers”. Yours: strength 50 %.")
+        page.keyboard.press("n")
+        expect(page.locator("#title")).to_have_text(NAMES[2])
+        expect(page.locator("#conflict")).to_be_hidden()
+        expect(page.locator("#strength-text")).to_have_text("50 %")
+        page.keyboard.press("s")
+        expect(page.locator("#said")).to_contain_text("Saved")
+        assert server.line(2)["strength"] == 0.5
+
+
+def test_the_end_of_the_command_is_told_within_two_seconds(page: Page, server: FakeServer) -> None:
+    server.is_gone = True
+    expect(page.locator("#gone")).to_contain_text("Everything was saved.", timeout=2000)
+    server.is_gone = False
+    expect(page.locator("#gone")).to_be_hidden()
+    set_hint(page)
+    wait_for_draft(page, server, has_line=True)
+    server.is_gone = True
+    expect(page.locator("#gone")).to_contain_text("1 picture has changes that are not saved", timeout=2000)
+    expect(page.locator("#gone")).to_contain_text("the next `colorbatch retouch` of this folder shows them again")
+
+
+# --- new files ---
+
+
+def drag(page: Page, kind: str) -> bool:
+    """Drag a file over the picture, or drop it; return whether the browser is kept from opening it."""
+    return bool(
+        page.evaluate(
+            """kind => {
+              const dataTransfer = new DataTransfer();
+              dataTransfer.items.add(new File(["x"], "x.jpg"));
+              const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+              return !document.getElementById("surface").dispatchEvent(event);
+            }""",
+            kind,
+        )
+    )
+
+
+def test_files_that_are_dropped_are_copied_nowhere_and_new_ones_are_found(page: Page, server: FakeServer) -> None:
+    assert drag(page, "dragover")
+    expect(page.locator("#dropped")).to_be_hidden()
+    assert drag(page, "drop")
+    expect(page.locator("#dropped")).to_contain_text("Nothing was copied")
+    expect(page.locator("#dropped")).to_contain_text("Put them into /photos and press Reload.")
+    server.new_names, server.left = ["new.jpg"], ["letter.txt: not a picture file name"]
+    page.locator("#dropped").get_by_role("button", name="Reload").click()
+    expect(page.locator("#title")).to_have_text("new.jpg")
+    expect(page.locator("#said")).to_have_text(
+        "1 new picture, at the end of the list. Not used: letter.txt: not a picture file name"
+    )
+    expect(page.locator("#count")).to_have_text("5 of 5 pictures")
+    expect(page.locator("#dropped")).to_be_hidden()
+    server.new_names, server.left = [], []
+    page.locator("#reload").click()
+    expect(page.locator("#said")).to_have_text("No new pictures.")
 
 
 # --- colours of the job ---
@@ -636,10 +919,12 @@ def test_a_name_is_that_of_the_colour_beside_which_it_was_typed(page: Page, serv
 
 
 def test_saved_colours_are_remembered(page: Page, server: FakeServer) -> None:
+    set_hint(page, 0.75, 0.5)
+    page.get_by_role("button", name="Keep grey").click()  # which has a button of its own
     set_hint(page)
     saved(page, server)
     expect(page.locator("#recent button")).to_have_count(1)
-    assert server.bodies("palette")[-1] == {"colors": [{"color": LIKELY[0], "name": ""}]}
+    assert server.bodies("palette")[-1] == {"colors": [{"color": LIKELY[0], "name": ""}], "known": []}
 
 
 def test_of_many_colours_those_with_names_are_kept(browser: Browser) -> None:
@@ -675,7 +960,13 @@ def test_hints_are_applied_to_a_selection(page: Page, server: FakeServer) -> Non
     page.get_by_role("button", name="Apply", exact=True).click()
     expect(page.locator("#copy-said")).to_have_text("Applied to 2 pictures.")
     assert [path for path, _ in server.asked if path in {"save", "copy"}] == ["save", "copy"]
-    assert server.bodies("copy") == [{"from": {"id": 0, "page": 1}, "to": [1, 2], "hints": True, "settings": False}]
+    (asked,) = server.bodies("copy")
+    assert (asked["from"]["id"], asked["from"]["page"]) == (0, 1)
+    assert {name: asked[name] for name in ("to", "hints", "settings")} == {
+        "to": [1, 2],
+        "hints": True,
+        "settings": False,
+    }
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".row").nth(1)).to_contain_text("retouched")
     page.keyboard.press("n")
@@ -698,6 +989,27 @@ def test_many_are_applied_a_few_at_a_time_and_can_be_stopped(browser: Browser) -
         expect(page.locator("#copy-said")).to_have_text("Applied to 8 pictures.")
         assert [body["to"] for body in server.bodies("copy")] == [[1, 2, 3, 4], [5, 6, 7, 8]]
         expect(page.locator("#copy-count")).to_contain_text("2 selected")
+
+
+@pytest.mark.parametrize("server", [FakeServer(lines={(1, 1): EMPTY | {"note": "theirs", "strength": 0.3}})])
+def test_what_was_applied_is_marked_and_can_be_taken_back(page: Page, server: FakeServer) -> None:
+    page.keyboard.press("l")
+    page.keyboard.press("c")
+    page.get_by_role("button", name="Select all that are shown").click()
+    server.lines[2, 1] = EMPTY | {"strength": 0.7}  # by another tab
+    page.get_by_role("button", name="Apply", exact=True).click()
+    expect(page.locator("#copy-said")).to_have_text(
+        "Applied to 1 picture. 1 picture changed in another tab or in the record since: left alone. "
+        "Look at them; Apply replaces what was said there."
+    )
+    results = page.locator("#copy-list .result")
+    expect(results).to_have_text(["applied", "not applied: changed meanwhile"])
+    assert server.line(1)["leave_grey"]
+    assert server.line(2)["strength"] == 0.7
+    page.get_by_role("button", name="Take back what was applied").click()
+    expect(page.locator("#copy-said")).to_have_text("Taken back from 1 picture.")
+    assert server.line(1) == EMPTY | {"note": "theirs", "strength": 0.3}
+    expect(page.locator("#copy-undo")).to_be_hidden()
 
 
 # --- the list ---
@@ -771,8 +1083,8 @@ def test_a_folder_without_pictures_says_so(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("scheme", "size"),
     [
-        ("light", (1440, 900)),
         ("dark", (400, 800)),
+        pytest.param("light", (1440, 900), marks=pytest.mark.slow),
         pytest.param("dark", (1440, 900), marks=pytest.mark.slow),
         pytest.param("light", (1024, 768), marks=pytest.mark.slow),
         pytest.param("dark", (1024, 768), marks=pytest.mark.slow),
@@ -787,9 +1099,14 @@ def test_axe_finds_no_fault(browser: Browser, scheme: Scheme, size: tuple[int, i
         set_hint(page)
         settled(page)
         assert faults(page) == []
+        server.elsewhere({"strength": 0.5})
+        click_at(page, 0.6, 0.6)
+        drag(page, "drop")
+        expect(page.locator("#conflict")).to_be_visible()
+        assert faults(page) == []
         page.locator("#copy-open").click()
         assert faults(page) == []
-        page.get_by_role("button", name="Close").click()
+        page.locator("#copy-close").click()
         page.locator("#help-open").click()
         assert faults(page) == []
 

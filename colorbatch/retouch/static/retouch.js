@@ -13,6 +13,8 @@ const COPIED_AT_ONCE = 4;
 const COPY_SHOWN = 300;
 const CLIENT = [...crypto.getRandomValues(new Uint8Array(8))].join("-"); // this page in this tab
 const KEYS_STORE = "colorbatch-retouch:keys";
+const TAB_STORE = "colorbatch-retouch:tab";
+const ASK_EVERY = 1000; // milliseconds between questions whether something changed, and whether the server is there
 const EMPTY_LINE = { hints: [], vividness: null, strength: null, model: null, leave_grey: false, note: "" };
 
 const byId = (id) => document.getElementById(id);
@@ -45,15 +47,24 @@ const app = {
   isPicking: false,
   isBefore: false,
   isGone: false,
+  isListed: false,
   hasSource: true,
+  source: "", // path of the folder of the photographs
+  at: 0, // what the server told of changes so far
   can: new Map(), // what models can, by name; "": the one of the run
   cross: null,
   palette: [],
+  known: [], // the palette as the server has it
 };
 
 // --- the server ---
 
-class Refused extends Error {}
+class Refused extends Error {
+  constructor(message, status, answer) {
+    super(message);
+    Object.assign(this, { status, answer });
+  }
+}
 class Gone extends Error {}
 
 async function ask(path, body) {
@@ -66,20 +77,13 @@ async function ask(path, body) {
   try {
     response = await fetch(path, options);
   } catch {
-    setGone("The page cannot reach colorbatch. Is its command still running? Your changes are kept here.");
+    setGone();
     throw new Gone();
   }
-  if (!response.ok) throw new Refused(await messageOf(response));
-  return response;
-}
-
-async function messageOf(response) {
-  try {
-    const { error, advice } = await response.json();
-    return [error, advice].filter(Boolean).join(" ");
-  } catch {
-    return `colorbatch could not do this (${response.status}).`;
-  }
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => ({}));
+  const text = [answer.error, answer.advice].filter(Boolean).join(" ");
+  throw new Refused(text || `colorbatch could not do this (${response.status}).`, response.status, answer);
 }
 
 const answerOf = async (path, body) => (await ask(path, body)).json();
@@ -93,34 +97,96 @@ function refusalOf(error) {
 
 let retrying = 0;
 
-function setGone(text) {
+function setGone(isOther = false) {
+  const isFirst = !app.isGone;
   app.isGone = true;
-  byId("gone-text").textContent = text;
+  if (isFirst) countLost();
+  byId("gone-text").textContent = isOther ? goneFrom() : goneNow();
   byId("gone").hidden = false;
   clearTimeout(retrying);
-  retrying = setTimeout(tryAgain, 3000);
+  retrying = setTimeout(tryAgain, ASK_EVERY);
+}
+
+const lostWords = () =>
+  lost === 0
+    ? "Everything was saved."
+    : `${numbers.format(lost)} ${lost === 1 ? "picture has" : "pictures have"} changes that are not saved.`;
+
+function goneNow() {
+  const start = `This page cannot reach colorbatch: its command has ended. ${lostWords()}`;
+  if (lost === 0) return `${start} What you change now stays on this page alone.`;
+  const kept = "the next `colorbatch retouch` of this folder shows them again";
+  const which = isLostKept
+    ? `They stay on this page, and ${kept}`
+    : `They stay on this page; ${kept}, but the last one`;
+  return `${start} ${which}. What you change from now on stays on this page alone.`;
+}
+
+const goneFrom = () =>
+  `colorbatch was started again, with another address: open that one. ${lostWords()} ` +
+  "What you changed since the first one ended is on this page alone, until it is closed.";
+
+let lost = 0;
+let isLostKept = true;
+
+function countLost() {
+  const unsaved = [...app.drafts.values()].filter(isUnsaved);
+  lost = new Set(unsaved.map(({ id }) => id)).size;
+  isLostKept = unsaved.every((draft) => draft.kept === keptOf(draft));
 }
 
 async function tryAgain() {
   clearTimeout(retrying);
   try {
     const response = await fetch("alive");
-    if (!response.ok) {
-      setGone(
-        "colorbatch was started again, with another address. Your changes are kept here until this page is closed.",
-      );
-      return;
-    }
+    if (!response.ok) return setGone(true);
   } catch {
-    retrying = setTimeout(tryAgain, 3000);
+    retrying = setTimeout(tryAgain, ASK_EVERY);
     return;
   }
   app.isGone = false;
   byId("gone").hidden = true;
   say("colorbatch answers again.");
+  keepSoon();
   if (app.pictures.length === 0) start();
   else if (app.view && !app.view.info) open(app.view.id, app.view.page);
   else wantPreview();
+}
+
+// --- what changed elsewhere: in another tab, or in the record ---
+
+const isBusy = () => copying.isRunning || [...app.drafts.values()].some((draft) => draft.isSaving);
+
+let watching = 0;
+
+async function watch() {
+  clearTimeout(watching);
+  watching = setTimeout(watch, ASK_EVERY);
+  if (app.isGone || isBusy() || !app.isListed) return;
+  try {
+    const { at, pictures } = await answerOf(`news?since=${app.at}`);
+    if (isBusy()) return; // it may be of what this page does itself: it is told again
+    app.at = at;
+    const isNew = pictures.filter(({ id }) => !app.pictures[id]);
+    addPictures(isNew);
+    if (isNew.length > 0) choose();
+    pictures.forEach(hear);
+    if (!app.view && isNew.length > 0) open(app.chosen[0].id);
+  } catch (error) {
+    refusalOf(error); // that the server is gone is shown
+  }
+}
+
+function hear(picture) {
+  const known = app.pictures[picture.id];
+  if (isSame(known, { ...picture, found: known.found, place: known.place })) return;
+  replacePicture(picture);
+  if (known.said === picture.said) return renderBar();
+  forget(picture.id);
+  if (app.view?.id !== picture.id) return;
+  open(picture.id, app.view.page);
+  if (!hasUnsaved(picture.id))
+    say(`${picture.input} was changed in another tab or in the record: this is how it is now.`);
 }
 
 // --- lines: what is said about a picture ---
@@ -155,13 +221,16 @@ function draftOf(id, page) {
       info: null,
       problem: "",
       saved: null,
+      version: null, // that of the line in the record from which it was begun
+      theirs: null, // the line in the record and its version, if somebody else changed it meanwhile
       present: null,
+      marker: null, // where a hint is to be whose colour is not chosen yet
       past: [],
       future: [],
       gesture: "",
-      waiting: [],
       suggested: new Map(),
       isSaving: false,
+      kept: "", // what the server keeps of it until it is saved
     });
   }
   return app.drafts.get(name);
@@ -171,6 +240,7 @@ const isUnsaved = (draft) => draft.present !== null && !isSame(draft.present.lin
 const draftsOf = (id) => [...app.drafts.values()].filter((draft) => draft.id === id);
 const hasUnsaved = (id) => draftsOf(id).some(isUnsaved);
 const selectedHint = (draft) => draft?.present?.line.hints[draft.present.selected] ?? null;
+const aimedAt = (draft) => draft?.marker ?? selectedHint(draft);
 
 let settling = 0;
 
@@ -192,8 +262,10 @@ function endGesture(draft) {
 }
 
 function select(draft, selected) {
-  if (draft.present.selected === selected) return;
+  if (draft.present.selected === selected && !draft.marker) return;
   draft.present = { ...draft.present, selected };
+  draft.marker = null;
+  say("");
   endGesture(draft);
   changed(draft);
   wantSuggestions();
@@ -204,6 +276,7 @@ function travel(from, to) {
   if (!draft?.present || draft[from].length === 0) return;
   draft[to].push(draft.present);
   draft.present = draft[from].pop();
+  draft.marker = null;
   endGesture(draft);
   changed(draft);
   wantSuggestions();
@@ -214,10 +287,55 @@ const undo = () => travel("past", "future");
 const redo = () => travel("future", "past");
 
 function changed(draft) {
+  keepSoon();
   if (draft !== app.draft) return renderRows();
   wantPreview(); // first: the server works while the page is drawn
   render();
   wantCan(draft);
+}
+
+// --- what is not saved is kept by the server, so that nothing is lost if the page or the command ends ---
+
+function tabOf() {
+  try {
+    if (!sessionStorage.getItem(TAB_STORE)) sessionStorage.setItem(TAB_STORE, CLIENT);
+    return sessionStorage.getItem(TAB_STORE);
+  } catch {
+    return CLIENT; // storage is disabled
+  }
+}
+
+const TAB = tabOf();
+let keeping = 0;
+
+function keepSoon() {
+  clearTimeout(keeping);
+  keeping = setTimeout(() => [...app.drafts.values()].forEach(keep), 400);
+}
+
+const keptOf = (draft) => (isUnsaved(draft) ? JSON.stringify([draft.present.line, draft.version]) : "");
+
+async function keep(draft) {
+  const { id, page, present, saved, version, kept } = draft;
+  const wanted = keptOf(draft);
+  if (wanted === kept || app.isGone) return;
+  draft.kept = wanted;
+  try {
+    await ask("draft", { id, page, tab: TAB, ...(wanted && { line: present.line, base: saved, version }) });
+  } catch (error) {
+    draft.kept = kept;
+    showProblem(refusalOf(error));
+  }
+}
+
+async function takeUpDrafts() {
+  const { drafts } = await answerOf(`drafts?tab=${encodeURIComponent(TAB)}`);
+  for (const { id, page, line, base, version } of drafts) {
+    const draft = draftOf(id, page);
+    Object.assign(draft, { saved: lineOf(base), version, present: { line: lineOf(line), selected: -1 } });
+    draft.kept = keptOf(draft);
+  }
+  return new Set(drafts.map(({ id }) => id));
 }
 
 // --- the preview: one request at a time, and of what waits only the newest ---
@@ -323,13 +441,14 @@ let suggestionsAsked = 0;
 // Shows the likely colours of the selected hint; while a drag goes on, none are asked for.
 async function wantSuggestions() {
   const draft = app.draft;
-  const hint = selectedHint(draft);
+  const hint = aimedAt(draft);
   const number = ++suggestionsAsked;
-  if (!hint) return;
+  if (!hint || !draft.info) return;
   byId("likely").setAttribute("aria-busy", "true");
   let colors = [];
   try {
-    colors = await suggestionsAt(draft, withoutHint(draft.present.line, draft.present.selected), hint.x, hint.y);
+    const line = draft.marker ? draft.present.line : withoutHint(draft.present.line, draft.present.selected);
+    colors = await suggestionsAt(draft, line, hint.x, hint.y);
   } catch (error) {
     refusalOf(error); // the likely colours are a help only: without them the wheel remains
   }
@@ -340,28 +459,37 @@ async function wantSuggestions() {
 
 // --- hints ---
 
-async function addHint(x, y) {
+// A click changes nothing yet: it marks a place, for which a colour is to be chosen.
+function placeMarker(x, y) {
   const draft = app.draft;
   if (!canOf(draft).hints) return say("This model takes no hints. Choose another model.");
   if (draft.present.line.hints.length >= MAX_HINTS) return say("A picture has at most 1,000 hints.");
-  const place = { x, y };
-  draft.waiting.push(place);
-  renderHints();
-  const instead = colorOnCanvas(place.x, place.y);
-  let color = instead;
-  try {
-    color = (await suggestionsAt(draft, draft.present.line, place.x, place.y))[0]?.color ?? instead;
-  } catch (error) {
-    refusalOf(error);
-  }
-  draft.waiting = draft.waiting.filter((each) => each !== place);
-  const line = lineOf({ ...draft.present.line, hints: [...draft.present.line.hints, { ...place, color }] });
-  edit(draft, line, { selected: line.hints.length - 1 });
-  if (draft !== app.draft) return;
+  select(draft, -1);
+  draft.marker = { x, y, radius: DEFAULT_RADIUS, color: null };
+  render();
   wantSuggestions();
-  hintButtons()[line.hints.length - 1]?.focus({ preventScroll: true });
+  byId("marker").focus({ preventScroll: true });
   if (oneColumn.matches) scrollToColors();
-  say(`Hint ${line.hints.length}: ${wordOf(color)}.`);
+  say("Choose a colour for this place. Nothing is changed yet.");
+}
+
+function dropMarker() {
+  app.draft.marker = null;
+  wantSuggestions();
+  render();
+  byId("surface").focus({ preventScroll: true });
+  say("Marker removed.");
+}
+
+function hintFromMarker(color, gesture) {
+  const draft = app.draft;
+  const { x, y, radius } = draft.marker;
+  const hasFocus = document.activeElement === byId("marker");
+  draft.marker = null;
+  endGesture(draft);
+  const line = lineOf({ ...draft.present.line, hints: [...draft.present.line.hints, { x, y, radius, color }] });
+  edit(draft, line, { selected: line.hints.length - 1, gesture });
+  if (hasFocus) hintButtons()[line.hints.length - 1].focus({ preventScroll: true });
 }
 
 // On a telephone the picture stays at the top, and the colours are below it.
@@ -372,12 +500,18 @@ function scrollToColors() {
 
 function changeHint(changes, gesture = "") {
   const draft = app.draft;
+  if (draft?.marker && changes.color) return hintFromMarker(changes.color, gesture);
+  if (draft?.marker) {
+    const { x, y, radius } = hintOf({ ...draft.marker, ...changes, color: GREY });
+    draft.marker = { x, y, radius, color: null };
+    return render();
+  }
   if (!selectedHint(draft)) return;
   edit(draft, withHint(draft.present.line, draft.present.selected, changes), { gesture });
 }
 
 function moveHint(across, down) {
-  const hint = selectedHint(app.draft);
+  const hint = aimedAt(app.draft);
   changeHint({ x: hint.x + across, y: hint.y + down }, `move ${app.draft.present.selected}`);
   suggestSoon();
 }
@@ -391,6 +525,7 @@ function suggestSoon() {
 
 function removeHint() {
   const draft = app.draft;
+  if (draft?.marker) return dropMarker();
   if (!selectedHint(draft)) return;
   const place = draft.present.selected;
   const line = withoutHint(draft.present.line, place);
@@ -407,13 +542,15 @@ const radiusAt = (place) => LEAST_RADIUS + (MAX_RADIUS - LEAST_RADIUS) * (place 
 const placeOf = (radius) => 100 * Math.sqrt(clamp((radius - LEAST_RADIUS) / (MAX_RADIUS - LEAST_RADIUS), 0, 1));
 
 function resizeHint(steps) {
-  const { radius } = selectedHint(app.draft);
+  const { radius } = aimedAt(app.draft);
   changeHint({ radius: clamp(radius * 1.2 ** steps, LEAST_RADIUS, MAX_RADIUS) }, `size ${app.draft.present.selected}`);
 }
 
 function setColor(color, gesture = "") {
+  if (!aimedAt(app.draft)) return;
   changeHint({ color }, gesture);
   rememberSoon();
+  say(`Hint ${app.draft.present.selected + 1}: ${wordOf(color)}.`);
 }
 
 // --- colour arithmetic: luma and chroma of JFIF 1.02 (full range), each 0..1 and -0.5..0.5 ---
@@ -458,6 +595,15 @@ function toneOf(color, luma) {
   const hue = ((Math.atan2(down, across) * 180) / Math.PI + 360) % 360;
   const most = mostChroma(luma, directionOf((hue * Math.PI) / 180));
   return { hue, saturation: clamp(Math.hypot(across, down) / most, 0, 1) };
+}
+
+// The chroma of a colour over another luma; where a part would leave 0..1, the chroma shrinks, as in the output.
+function laidOver(color, luma, strength) {
+  const parts = partsOf(color);
+  const own = lumaOf(parts);
+  const direction = parts.map((part) => strength * (part - own));
+  const share = Math.min(1, mostChroma(luma, direction));
+  return hexOf(direction.map((part) => luma + share * part));
 }
 
 // A plain word for a colour, for those who cannot see it well.
@@ -522,8 +668,11 @@ function beforeCanvas() {
 
 // Near black and white there is no room for chroma: the wheel stays where its colours can be told apart.
 function wheelLuma(hint) {
-  const pixel = pixelOf(beforeCanvas(), hint.x, hint.y);
-  return clamp(rounded(lumaOf(pixel ?? partsOf(hint.color)), 2), 0.2, 0.85);
+  return clamp(rounded(lumaAt(hint), 2), 0.2, 0.85);
+}
+
+function lumaAt({ x, y, color }) {
+  return lumaOf(pixelOf(beforeCanvas(), x, y) ?? partsOf(color ?? GREY));
 }
 
 // --- the wheel: hue is the angle, saturation the distance from the centre ---
@@ -587,7 +736,7 @@ function drawTone(luma) {
 }
 
 function setTone(changes, gesture) {
-  const hint = selectedHint(app.draft);
+  const hint = aimedAt(app.draft);
   if (!hint) return;
   tone = { ...tone, ...changes };
   setColor(hexOf(colorOf(wheelLuma(hint), tone.hue, tone.saturation)), gesture);
@@ -613,15 +762,20 @@ function turnWheel(event) {
 
 let remembering = 0;
 
+// A colour counts as used when it stays a while, and at once when it is saved: not each on the way of a drag.
 function rememberSoon() {
   clearTimeout(remembering);
-  const color = selectedHint(app.draft)?.color;
-  remembering = setTimeout(() => remember([color]), 800);
+  const draft = app.draft;
+  remembering = setTimeout(() => {
+    if (draft.gesture) return rememberSoon();
+    const color = selectedHint(draft)?.color;
+    if (draft === app.draft && color) remember([color]);
+  }, 1500);
 }
 
 function remember(colors) {
   const names = new Map(app.palette.map(({ color, name }) => [color, name]));
-  const wanted = [...new Set(colors.filter(Boolean))];
+  const wanted = [...new Set(colors.filter((color) => color && color !== GREY))];
   const first = wanted.map((color) => ({ color, name: names.get(color) ?? "" }));
   setPalette([...first, ...app.palette.filter(({ color }) => !wanted.includes(color))]);
 }
@@ -634,10 +788,29 @@ function setPalette(colors) {
     kept = kept.filter((_, place) => place !== (last >= 0 ? last : kept.length - 1));
   }
   if (isSame(kept, app.palette)) return;
-  app.palette = kept;
+  showPalette(kept);
+  keepPalette(kept);
+}
+
+function showPalette(colors) {
+  app.palette = colors;
   renderRecent();
   renderNaming();
-  answerOf("palette", { colors: kept }).catch((error) => showProblem(refusalOf(error)));
+}
+
+// Another tab may have changed the colours: the server is told which ones this one knew, and answers with all.
+async function keepPalette(colors) {
+  const known = app.known;
+  app.known = colors;
+  try {
+    const answer = await answerOf("palette", { colors, known });
+    if (app.known !== colors) return; // changed again since
+    app.known = answer.colors;
+    if (!isSame(app.palette, answer.colors)) showPalette(answer.colors);
+  } catch (error) {
+    app.known = known;
+    showProblem(refusalOf(error));
+  }
 }
 
 function nameColor(color, name) {
@@ -652,7 +825,7 @@ const describe = (color) => [nameOf(color) || wordOf(color), color].join(", ");
 // --- picking a colour from a picture ---
 
 function startPicking() {
-  if (!selectedHint(app.draft)) return;
+  if (!aimedAt(app.draft)) return;
   app.isPicking = true;
   render();
   byId("surface").focus({ preventScroll: true });
@@ -663,7 +836,7 @@ function endPicking() {
   app.isPicking = false;
   const { id, page, present } = app.draft;
   open(id, page);
-  hintButtons()[present.selected]?.focus({ preventScroll: true });
+  (app.draft.marker ? byId("marker") : hintButtons()[present.selected])?.focus({ preventScroll: true });
 }
 
 async function pickAt(x, y) {
@@ -678,7 +851,6 @@ async function pickAt(x, y) {
   if (!app.isPicking) return;
   endPicking();
   setColor(color.toLowerCase());
-  say(`${wordOf(color)} taken.`);
 }
 
 // --- opening, saving, discarding ---
@@ -692,7 +864,10 @@ async function open(id, page = 1) {
   }
   if (isTyping(document.activeElement) && byId("panel").contains(document.activeElement)) document.activeElement.blur();
   app.view = draft;
-  if (!app.isPicking) app.draft = draft;
+  if (!app.isPicking) {
+    if (app.draft && app.draft !== draft) app.draft.marker = null;
+    app.draft = draft;
+  }
   render();
   showRow(id);
   if (!draft.info) await load(draft);
@@ -705,53 +880,93 @@ async function open(id, page = 1) {
 async function load(draft) {
   try {
     const info = await answerOf(`picture/${draft.id}?page=${draft.page}`);
-    draft.saved = lineOf(info.line);
-    draft.present ??= { line: draft.saved, selected: -1 };
+    compare(draft, lineOf(info.line), info.version);
     draft.info = info;
-    app.can.set(draft.saved.model ?? "", info.can);
+    app.can.set(lineOf(info.line).model ?? "", info.can);
     draft.problem = "";
   } catch (error) {
     draft.problem = refusalOf(error) || "not loaded";
   }
 }
 
+// What the record says now, beside what is edited: never is one of the two lost without a question.
+function compare(draft, line, version) {
+  const { present, saved } = draft;
+  const mine = present?.line;
+  draft.theirs = null;
+  const isOther = mine && isUnsaved(draft) && draft.version !== version && !isSame(mine, line);
+  if (isOther && isSame({ ...saved, model: line.model }, line) && mine.model === saved.model)
+    draft.present = { ...present, line: lineOf({ ...mine, model: line.model }) }; // all pages of a picture have one model
+  else if (isOther) return (draft.theirs = { line, version });
+  else if (!mine || !isUnsaved(draft)) draft.present = { line, selected: -1 };
+  return Object.assign(draft, { saved: line, version });
+}
+
+function takeTheirs() {
+  const draft = app.draft;
+  const { line, version } = draft.theirs;
+  Object.assign(draft, { saved: line, version, theirs: null });
+  edit(draft, line, { selected: -1 });
+  wantSuggestions();
+  say("This is what the other one said. Undo brings yours back.");
+}
+
+function keepMine() {
+  const draft = app.draft;
+  const { line, version, isWanted } = draft.theirs;
+  Object.assign(draft, { saved: line, version, theirs: null });
+  changed(draft);
+  if (isWanted) return save(draft);
+  return say("Yours is kept. Save puts it in the place of the other one.");
+}
+
 async function save(draft = app.draft) {
   if (!draft?.present || draft.isSaving || app.isPicking) return false;
   const { line } = draft.present;
-  const { id, page } = draft;
+  const { id, page, version } = draft;
+  const isFirst = pictureOf(id).status === "not made";
   draft.isSaving = true;
   showProblem("");
   render();
   try {
-    const answer = await answerOf("save", { id, page, line });
-    draft.saved = line;
+    const answer = await answerOf("save", { id, page, line, version });
+    Object.assign(draft, { saved: line, version: answer.version, theirs: null });
     replacePicture(answer.picture);
     forget(id, draft); // all pages of a picture have one model
     if (app.view.id === id && app.view !== draft) open(id, app.view.page);
-    saySaved(answer);
+    saySaved(answer, isFirst);
     remember(line.hints.map(({ color }) => color).reverse());
     return true;
   } catch (error) {
+    if (error instanceof Refused && error.status === 412) {
+      compare(draft, lineOf(error.answer.line), error.answer.version);
+      draft.isSaving = false;
+      if (!draft.theirs) return save(draft); // both said the same
+      draft.theirs.isWanted = true;
+      return false;
+    }
     const refusal = refusalOf(error);
     if (refusal) showProblem(`Not saved: ${pictureOf(id).input}. ${refusal}`);
     return false;
   } finally {
     draft.isSaving = false;
+    keepSoon();
     render();
   }
 }
 
-function saySaved({ made, message, milliseconds, picture: { input } }) {
-  if (made) return say(`Saved, and made again in ${rounded(milliseconds / 1000, 1)} s: ${input}.`);
-  say(app.hasSource ? `Saved: ${input}.` : message);
-  if (app.hasSource) showProblem(`${input} was not made again: ${message}`);
+function saySaved({ made, message, milliseconds, picture: { input } }, isFirst) {
+  const again = isFirst ? "" : " again";
+  if (made) return say(`Saved, and made${again} in ${rounded(milliseconds / 1000, 1)} s: ${input}.`);
+  say(!app.hasSource ? message : `Saved: ${input}.`);
+  if (app.hasSource) showProblem(`${input} was not made${again}: ${message}`);
 }
 
 // The server knows more about a picture than its drafts do; what is not saved yet stays.
 function forget(id, except = null) {
   for (const draft of draftsOf(id)) {
     if (draft === except) continue;
-    if (isUnsaved(draft)) draft.info = null;
+    if (isUnsaved(draft) || draft.kept) draft.info = null;
     else app.drafts.delete(`${draft.id}:${draft.page}`);
   }
 }
@@ -759,6 +974,7 @@ function forget(id, except = null) {
 function revert() {
   const draft = app.draft;
   if (!draft?.present || !isUnsaved(draft)) return;
+  if (draft.theirs) return takeTheirs();
   edit(draft, draft.saved, { selected: -1 });
   say("Changes discarded. Undo brings them back.");
 }
@@ -867,9 +1083,9 @@ function fillRow(button, picture) {
 }
 
 function remarksOf({ status, reason, leave_grey, concerns, warnings }) {
-  return [status === "done" ? "" : status, leave_grey ? "left as it is" : "", reason, ...concerns, ...warnings].filter(
-    Boolean,
-  );
+  const isTold = leave_grey && reason.startsWith("left as it is");
+  const words = [status === "done" ? "" : status, leave_grey && "left as it is", isTold ? "" : reason];
+  return [...words, ...concerns, ...warnings].filter(Boolean);
 }
 
 function thumbOf(id, version) {
@@ -956,7 +1172,32 @@ function renderBar() {
   byId("revert").disabled = !unsaved;
   document.title = `${unsaved ? "• " : ""}${picture?.input ?? byId("folder").textContent} · colorbatch retouch`;
   byId("picking").hidden = !app.isPicking;
+  renderConflict();
   renderPages();
+}
+
+function renderConflict() {
+  const { draft } = app;
+  const isShown = Boolean(draft?.theirs) && app.view === draft;
+  byId("conflict").hidden = !isShown;
+  if (!isShown) return;
+  byId("conflict-text").textContent =
+    (draft.theirs.isWanted ? "Not saved: " : "") +
+    `${pictureOf(draft.id).input} was changed meanwhile, in another tab or in the record. ` +
+    `Theirs: ${summaryOf(draft.theirs.line)}. Yours: ${summaryOf(draft.present.line)}.`;
+}
+
+function summaryOf({ hints, vividness, strength, model, leave_grey, note }) {
+  const percent = (name, value) => value !== null && `${name} ${Math.round(100 * value)} %`;
+  const said = [
+    hints.length > 0 && `${hints.length} ${hints.length === 1 ? "hint" : "hints"}`,
+    percent("vividness", vividness),
+    percent("strength", strength),
+    model !== null && `model ${model}`,
+    leave_grey && "left as it is",
+    note && `note “${note.length > 40 ? `${note.slice(0, 40)}…` : note}”`,
+  ];
+  return said.filter(Boolean).join(", ") || "nothing is said";
 }
 
 function renderPages() {
@@ -987,6 +1228,7 @@ function renderStage() {
   picture.style.setProperty("--at", `${at}%`);
   byId("line").hidden = at <= 0 || at >= 100;
   picture.classList.toggle("picking", app.isPicking);
+  picture.classList.toggle("is-before", app.isBefore);
   byId("surface").setAttribute("aria-label", `Picture ${pictureOf(view.id).input}`);
   renderHints();
   renderCross();
@@ -1005,17 +1247,25 @@ function renderHints() {
   const hints = isShown ? app.draft.present.line.hints : [];
   const surface = byId("surface");
   const buttons = hintButtons();
-  for (let place = buttons.length; place < hints.length; place++) surface.append(newHint(place));
+  for (let place = buttons.length; place < hints.length; place++) surface.insertBefore(newHint(place), byId("marker"));
   for (const button of buttons.slice(hints.length)) button.remove();
   hintButtons().forEach((button, place) => placeHint(button, hints[place], place));
-  for (const mark of surface.querySelectorAll(".waiting")) mark.remove();
-  if (!isShown) return;
-  for (const { x, y } of app.draft.waiting) surface.append(placed(make("span", { class: "waiting" }), x, y));
+  const marker = isShown ? app.draft.marker : null;
+  byId("marker").hidden = !marker;
+  if (!marker) return;
+  sized(placed(byId("marker"), marker.x, marker.y), marker.radius);
 }
 
 function placed(element, x, y) {
   element.style.left = `${100 * x}%`;
   element.style.top = `${100 * y}%`;
+  return element;
+}
+
+// The ring's diameter as a share of the width: a radius is a share of the short side.
+function sized(element, radius) {
+  const { width, height } = app.view.info;
+  element.style.setProperty("--size", (2 * radius * Math.min(width, height)) / width);
   return element;
 }
 
@@ -1025,13 +1275,19 @@ function newHint(place) {
     { type: "button", class: "hint", "data-place": place },
     make("span", { class: "ring" }),
   );
+  makeMovable(button);
+  button.addEventListener("focus", () => select(app.draft, place));
+  return button;
+}
+
+// Drags what is aimed at: the press itself selects it, by the focus.
+function makeMovable(button) {
   let drag = null;
   button.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    const hint = app.draft.present.line.hints[place];
-    drag = { x: event.clientX, y: event.clientY, hint, isMoved: false };
-    button.setPointerCapture(event.pointerId);
     button.focus({ preventScroll: true }); // not every browser does
+    drag = { x: event.clientX, y: event.clientY, hint: aimedAt(app.draft), isMoved: false };
+    button.setPointerCapture(event.pointerId);
   });
   button.addEventListener("pointermove", (event) => {
     if (!drag) return;
@@ -1050,16 +1306,11 @@ function newHint(place) {
   };
   button.addEventListener("pointerup", finish);
   button.addEventListener("pointercancel", finish);
-  button.addEventListener("focus", () => select(app.draft, place));
-  return button;
 }
 
 function placeHint(button, hint, place) {
   const isSelected = place === app.draft.present.selected;
-  placed(button, hint.x, hint.y);
-  const { width, height } = app.view.info;
-  // The ring's diameter as a share of the width: a radius is a share of the short side.
-  button.style.setProperty("--size", (2 * hint.radius * Math.min(width, height)) / width);
+  sized(placed(button, hint.x, hint.y), hint.radius);
   button.style.setProperty("--color", hint.color);
   button.classList.toggle("selected", isSelected);
   button.setAttribute("aria-pressed", String(isSelected));
@@ -1069,36 +1320,51 @@ function placeHint(button, hint, place) {
 
 function renderCross() {
   byId("cross").hidden = !app.cross;
-  if (app.cross) placed(byId("cross"), app.cross.x, app.cross.y);
+  if (app.cross) sized(placed(byId("cross"), app.cross.x, app.cross.y), DEFAULT_RADIUS);
+}
+
+// The size that a new hint has, while a mouse or pen points.
+function renderAim(event) {
+  const isShown =
+    event?.pointerType !== "touch" && app.view?.info && !app.isPicking && !event?.target.closest(".hint, .marker");
+  byId("aim").hidden = !isShown || !canOf(app.draft).hints;
+  if (!isShown) return;
+  const { x, y } = placeAt(event);
+  sized(placed(byId("aim"), x, y), DEFAULT_RADIUS);
 }
 
 function renderPanel() {
   const { draft } = app;
   byId("panel").inert = !draft?.info || app.isPicking;
   if (!draft?.info) return;
-  renderHint(selectedHint(draft));
+  renderHint(aimedAt(draft));
   renderSettings(draft);
 }
 
 function renderHint(hint) {
   const { hints } = app.draft.present.line;
-  byId("hint-title").textContent = hint ? `Hint ${app.draft.present.selected + 1} of ${hints.length}` : "Hints";
+  const { marker } = app.draft;
+  const title = `Hint ${app.draft.present.selected + 1} of ${hints.length}`;
+  byId("hint-title").textContent = marker ? "New hint: choose its colour" : hint ? title : "Hints";
   byId("hint-fields").hidden = !hint;
   byId("hint-none").hidden = Boolean(hint);
   byId("hint-none").textContent = canOf(app.draft).hints
-    ? "Click on a place of the picture whose colour you know. The colours that are likely there appear here."
+    ? "Click on a place of the picture whose colour you know. Colours that are likely there appear here; nothing changes before you choose one."
     : "This model takes no hints. Choose another model below.";
   if (!hint) return;
   const luma = wheelLuma(hint);
-  followColor(hint.color, luma);
+  const color = hint.color ?? colorOnCanvas(hint.x, hint.y);
+  followColor(color, luma);
   drawTone(luma);
   setValue("hue", Math.round(tone.hue) % 360);
   setValue("saturation", Math.round(100 * tone.saturation));
-  byId("hue").setAttribute("aria-valuetext", `${Math.round(tone.hue)}°, ${wordOf(hint.color)}`);
-  byId("saturation").setAttribute("aria-valuetext", `${Math.round(100 * tone.saturation)} %, ${wordOf(hint.color)}`);
-  setValue("color", hint.color);
+  byId("hue").setAttribute("aria-valuetext", `${Math.round(tone.hue)}°, ${wordOf(color)}`);
+  byId("saturation").setAttribute("aria-valuetext", `${Math.round(100 * tone.saturation)} %, ${wordOf(color)}`);
+  setValue("color", hint.color ?? "");
   byId("color-fault").textContent = "";
-  byId("chip").style.background = hint.color;
+  renderHere(hint);
+  byId("remove").textContent = marker ? "Remove marker" : "Delete hint";
+  byId("naming").hidden = Boolean(marker);
   setValue("radius", Math.round(placeOf(hint.radius)));
   byId("radius-text").textContent = `${rounded(200 * hint.radius, 1)} % of the short side`;
   byId("radius").setAttribute("aria-valuetext", byId("radius-text").textContent);
@@ -1106,6 +1372,21 @@ function renderHint(hint) {
   for (const swatch of document.querySelectorAll("#likely button, #recent button"))
     swatch.setAttribute("aria-pressed", String(swatch.dataset.color === hint.color));
   renderNaming();
+}
+
+// What is chosen, beside what it becomes: only its chroma counts.
+function renderHere(hint) {
+  const { line } = app.draft.present;
+  const luma = lumaAt(hint);
+  const here = hint.color ? laidOver(hint.color, luma, line.strength ?? app.draft.info.defaults.strength) : "";
+  byId("chips").hidden = !hint.color;
+  byId("chip").style.background = hint.color ?? "";
+  byId("chip-here").style.background = here;
+  const extreme = luma < 0.1 ? "dark" : luma > 0.92 ? "bright" : "";
+  byId("here").textContent = hint.color
+    ? `Left: as chosen, ${wordOf(hint.color)}. Right: as it looks here, ${wordOf(here)}. How bright a place is, the photograph says` +
+      (extreme ? `; this one is so ${extreme} that hardly any colour shows.` : ".")
+    : "A hint gives a colour. How bright a place is, the photograph says.";
 }
 
 // A field that a person is typing in is left alone.
@@ -1188,7 +1469,8 @@ function renderSettings(draft) {
 }
 
 function renderModels(model, standard) {
-  const known = [...new Set([...app.models, ...(model === null ? [] : [model])])];
+  const others = app.models.filter((each) => each !== standard);
+  const known = [...new Set([...others, ...(model === null ? [] : [model])])];
   const select = byId("model");
   const wanted = ["", ...known];
   if (
@@ -1204,7 +1486,14 @@ function renderModels(model, standard) {
 
 // --- copying to other pictures ---
 
-const copying = { chosen: new Set(), shown: [], last: -1, notMade: [], isRunning: false, isStopped: false };
+const copying = {
+  chosen: new Set(),
+  shown: [],
+  last: -1,
+  results: new Map(), // what became of pictures, and the lines that they had before
+  isRunning: false,
+  isStopped: false,
+};
 
 function openCopy() {
   if (!app.draft?.present || app.isPicking || byId("copy").open) return;
@@ -1214,13 +1503,15 @@ function openCopy() {
     `What was said about ${picture.input} replaces what was said about the pictures that you select.`;
   byId("copy-name").value = picture.input.slice(0, picture.input.lastIndexOf("/") + 1);
   byId("copy-said").textContent = "";
+  copying.results.clear();
   byId("copy").showModal();
   renderCopy();
   const below = copying.shown.findIndex(({ input }) => input > picture.input);
   byId("copy-list").children[Math.max(0, below - 1)]?.scrollIntoView({ block: "start" });
 }
 
-function renderCopy() {
+function renderCopy(keepsPlace = false) {
+  const scrolled = byId("copy-list").scrollTop;
   const name = byId("copy-name").value.trim().toLowerCase();
   const all = app.pictures
     .filter(({ id, found, status }) => id !== app.draft.id && status !== "failed" && found.includes(name))
@@ -1231,6 +1522,7 @@ function renderCopy() {
   copying.shown = all.slice(from, from + COPY_SHOWN);
   copying.last = -1;
   byId("copy-list").replaceChildren(...copying.shown.map(copyRow));
+  if (keepsPlace === true) byId("copy-list").scrollTop = scrolled;
   countCopy(all.length);
 }
 
@@ -1239,6 +1531,7 @@ function copyRow({ id, input, version, retouched }, place) {
   box.checked = copying.chosen.has(id);
   box.addEventListener("click", (event) => chooseForCopy(place, box.checked, event.shiftKey));
   const flags = [retouched && "retouched", hasUnsaved(id) && "unsaved"].filter(Boolean).join(", ");
+  const result = copying.results.get(id)?.word;
   return make(
     "li",
     {},
@@ -1248,7 +1541,7 @@ function copyRow({ id, input, version, retouched }, place) {
       box,
       thumbOf(id, version),
       make("span", {}, input),
-      make("span", { class: "quiet" }, flags),
+      make("span", { class: result ? "result" : "quiet" }, result ?? flags),
     ),
   );
 }
@@ -1279,7 +1572,11 @@ function countCopy(found = copyFound) {
   const isNothing = !byId("copy-hints").checked && !byId("copy-settings").checked;
   byId("copy-go").disabled = copying.isRunning || isNothing || copying.chosen.size === 0;
   byId("copy-close").textContent = copying.isRunning ? "Stop" : "Close";
+  byId("copy-undo").hidden = undoable().length === 0;
+  byId("copy-undo").disabled = copying.isRunning;
 }
+
+const undoable = () => [...copying.results].filter(([, { before }]) => before);
 
 async function runCopy() {
   const draft = app.draft;
@@ -1287,45 +1584,86 @@ async function runCopy() {
     .filter(({ id }) => copying.chosen.has(id))
     .sort(ORDERS.path)
     .map(({ id }) => id);
-  Object.assign(copying, { isRunning: true, isStopped: false, notMade: [] });
+  copying.results.clear();
+  await runOver(ids, "made", async (some, isFirst) => {
+    if (isFirst && isUnsaved(draft) && !(await save(draft))) throw new Refused("This picture could not be saved.");
+    await copySome(draft, some);
+  });
+}
+
+// Does something with pictures, a few at a time, until it is stopped.
+async function runOver(ids, done, act) {
+  Object.assign(copying, { isRunning: true, isStopped: false });
   countCopy();
-  byId("copy-said").textContent = isUnsaved(draft) ? "Saving this picture first…" : "";
-  let done = 0;
+  let count = 0;
+  let refusal = "";
   try {
-    if (isUnsaved(draft) && !(await save(draft))) throw new Refused("This picture could not be saved.");
-    for (; done < ids.length && !copying.isStopped; done += COPIED_AT_ONCE) {
-      byId("copy-said").textContent = `${numbers.format(done)} of ${numbers.format(ids.length)} made…`;
-      await copySome(draft, ids.slice(done, done + COPIED_AT_ONCE));
+    for (; count < ids.length && !copying.isStopped; count += COPIED_AT_ONCE) {
+      byId("copy-said").textContent = `${numbers.format(count)} of ${numbers.format(ids.length)} ${done}…`;
+      await act(ids.slice(count, count + COPIED_AT_ONCE), count === 0);
     }
-    byId("copy-said").textContent = summaryOfCopy(Math.min(done, ids.length));
   } catch (error) {
-    const refusal = refusalOf(error) || "colorbatch does not answer.";
-    byId("copy-said").textContent = `Applied to ${numbers.format(done)} of ${numbers.format(ids.length)}. ${refusal}`;
+    refusal = refusalOf(error) || "colorbatch does not answer.";
   }
+  byId("copy-said").textContent = [summaryOfCopy(), refusal].filter(Boolean).join(" ");
   copying.isRunning = false;
-  countCopy();
+  renderCopy(true);
   renderRows();
 }
 
-function summaryOfCopy(count) {
-  const applied = `Applied to ${numbers.format(count)} ${count === 1 ? "picture" : "pictures"}.`;
-  const { notMade } = copying;
-  if (notMade.length === 0) return applied;
-  if (!app.hasSource) return `${applied} The next run makes them.`;
+function summaryOfCopy() {
+  const found = [...copying.results.values()];
+  const counted = (word) => found.filter((each) => each.word.startsWith(word)).length;
+  const pictures = (count) => `${numbers.format(count)} ${count === 1 ? "picture" : "pictures"}`;
+  const isUndone = found.some(({ word }) => word === "taken back");
+  const said = [
+    isUndone ? `Taken back from ${pictures(counted("taken back"))}.` : `Applied to ${pictures(counted("applied"))}.`,
+  ];
+  const changed = counted("not applied") + counted("not taken back");
+  if (changed > 0)
+    said.push(
+      `${pictures(changed)} changed in another tab or in the record since: left alone. ` +
+        (isUndone ? "" : "Look at them; Apply replaces what was said there."),
+    );
+  const notMade = found.filter(({ message }) => message).map(({ input, message }) => `${input}: ${message}`);
   const more = notMade.length > 3 ? `, and ${notMade.length - 3} more` : "";
-  return `${applied} Not made again: ${notMade.slice(0, 3).join("; ")}${more}`;
+  if (notMade.length > 0 && !app.hasSource) said.push("The next run makes them.");
+  else if (notMade.length > 0) said.push(`Not made again: ${notMade.slice(0, 3).join("; ")}${more}`);
+  return said.join(" ").trim();
 }
 
-async function copySome({ id, page }, to) {
-  const body = { from: { id, page }, to, hints: byId("copy-hints").checked, settings: byId("copy-settings").checked };
+async function copySome({ id, page, version }, to) {
+  const body = {
+    from: { id, page, version },
+    to,
+    said: to.map((each) => pictureOf(each).said),
+    hints: byId("copy-hints").checked,
+    settings: byId("copy-settings").checked,
+  };
   const { pictures } = await answerOf("copy", body);
-  for (const picture of pictures) {
-    replacePicture(picture);
-    forget(picture.id);
-    copying.chosen.delete(picture.id);
-    if (picture.message) copying.notMade.push(`${picture.input}: ${picture.message}`);
-  }
-  for (const box of byId("copy-list").querySelectorAll("input")) box.checked = copying.chosen.has(Number(box.value));
+  for (const answer of pictures)
+    noteCopy(answer, answer.is_changed ? "not applied: changed meanwhile" : wordOfCopy(answer));
+}
+
+const wordOfCopy = ({ before, message }) => (before ? (message ? "applied, not made" : "applied") : "failed");
+
+async function undoCopy() {
+  const found = new Map(undoable());
+  copying.results = new Map(found);
+  await runOver([...found.keys()], "taken back", async (some) => {
+    for (const id of some) {
+      const { before, said } = found.get(id);
+      const { picture } = await answerOf("restore", { id, lines: before, said });
+      noteCopy({ ...picture, before: null }, picture.is_changed ? "not taken back: changed meanwhile" : "taken back");
+    }
+  });
+}
+
+function noteCopy({ message, before, is_changed, ...picture }, word) {
+  replacePicture(picture);
+  forget(picture.id);
+  copying.results.set(picture.id, { word, message, before, said: picture.said, input: picture.input });
+  if (!is_changed) copying.chosen.delete(picture.id);
 }
 
 function closeCopy() {
@@ -1346,17 +1684,17 @@ function placeAt(event) {
 
 function useAt({ x, y }) {
   if (app.isPicking) pickAt(x, y);
-  else addHint(x, y);
+  else placeMarker(x, y);
 }
 
 byId("surface").addEventListener("pointerdown", (event) => {
   pressed = null;
-  if (event.button !== 0 || event.target.closest(".hint") || !app.view?.info) return;
+  if (event.button !== 0 || event.target.closest(".hint, .marker") || !app.view?.info) return;
   pressed = { clientX: event.clientX, clientY: event.clientY, place: placeAt(event) };
   suggestAhead(pressed.place);
 });
 byId("surface").addEventListener("click", (event) => {
-  if (event.target.closest(".hint") || !pressed) return;
+  if (event.target.closest(".hint, .marker") || !pressed) return;
   const { clientX, clientY, place } = pressed;
   pressed = null;
   if (Math.hypot(event.clientX - clientX, event.clientY - clientY) >= 8) return;
@@ -1367,13 +1705,20 @@ byId("surface").addEventListener("click", (event) => {
 byId("surface").addEventListener(
   "wheel",
   (event) => {
-    const button = event.target.closest(".hint.selected");
+    const button = event.target.closest(".hint.selected, .marker");
     if (!button || event.ctrlKey) return;
     event.preventDefault();
     resizeHint(-Math.sign(event.deltaY));
   },
   { passive: false },
 );
+
+byId("surface").addEventListener("pointermove", renderAim);
+byId("surface").addEventListener("pointerleave", () => (byId("aim").hidden = true));
+makeMovable(byId("marker"));
+byId("surface").addEventListener("focus", () => {
+  if (byId("surface").matches(":focus-visible") && app.view?.info) showCross();
+});
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -1395,8 +1740,7 @@ function keyOnSurface(event) {
     return true;
   }
   if (event.key !== "Enter") return false;
-  app.cross ??= { x: 0.5, y: 0.5 };
-  renderCross();
+  showCross();
   useAt({ x: rounded(app.cross.x, 5), y: rounded(app.cross.y, 5) });
   return true;
 }
@@ -1415,9 +1759,52 @@ byId("surface").addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !app.view?.info) return;
   const hint = event.target.closest(".hint");
   if (hint) select(app.draft, Number(hint.dataset.place));
-  const isUsed = hint ? keyOnHint(event) : keyOnSurface(event);
+  const isUsed = event.target.closest(".hint, .marker") ? keyOnHint(event) : keyOnSurface(event);
   if (isUsed) event.preventDefault();
 });
+
+// --- new files: they belong into the folder of the photographs, where runs, audit and restore look for them ---
+
+function showDropped(text) {
+  byId("dropped-text").textContent = text;
+  byId("dropped").hidden = !text;
+  byId("dropped-reload").hidden = !app.hasSource;
+}
+
+function refuseDrop(event) {
+  event.preventDefault(); // otherwise the browser would open the file in place of this page
+  if (event.type !== "drop") return (event.dataTransfer.dropEffect = "none");
+  return showDropped(
+    app.hasSource
+      ? `Nothing was copied: files cannot be dropped here. Put them into ${app.source} and press Reload.`
+      : "Nothing was copied: files cannot be dropped here. Start `colorbatch retouch` with the folder of the photographs, and put them there.",
+  );
+}
+
+async function reload() {
+  showDropped("");
+  byId("reload").disabled = true;
+  say("Looking for new files…");
+  try {
+    const { pictures, left } = await answerOf("reload", {});
+    const isNew = pictures.filter(({ id }) => !app.pictures[id]);
+    addPictures(isNew);
+    choose();
+    const noun = isNew.length === 1 ? "picture" : "pictures";
+    const found =
+      isNew.length === 0 ? "No new pictures." : `${numbers.format(isNew.length)} new ${noun}, at the end of the list.`;
+    if (isNew.length > 0) await open(isNew[0].id);
+    say(
+      [found, left.length > 0 && `Not used: ${left.slice(0, 3).join("; ")}${left.length > 3 ? "; …" : ""}`]
+        .filter(Boolean)
+        .join(" "),
+    );
+  } catch (error) {
+    say("");
+    showProblem(refusalOf(error));
+  }
+  byId("reload").disabled = false;
+}
 
 // --- keys of the whole page ---
 
@@ -1437,9 +1824,13 @@ function keepKeys() {
   }
 }
 
-function focusPicture() {
+function showCross() {
   app.cross ??= { x: 0.5, y: 0.5 };
   renderCross();
+}
+
+function focusPicture() {
+  showCross();
   byId("surface").focus();
 }
 
@@ -1489,13 +1880,14 @@ function keyWithControl(event, key) {
 
 function take(number) {
   const button = byId("likely").querySelectorAll("button")[number - 1];
-  if (!button || !selectedHint(app.draft) || app.isPicking) return false;
+  if (!button || !aimedAt(app.draft) || app.isPicking) return false;
   button.click();
   return true;
 }
 
 function escape() {
   if (app.isPicking) endPicking();
+  else if (app.draft?.marker) dropMarker();
   else if (selectedHint(app.draft)) {
     select(app.draft, -1);
     byId("surface").focus({ preventScroll: true });
@@ -1504,7 +1896,7 @@ function escape() {
 }
 
 function holdBefore(event) {
-  if (!event.target.matches("body, #surface, .hint, .row[aria-current], #hold, [type=range]")) return false;
+  if (!event.target.matches("body, #surface, .hint, .marker, .row[aria-current], #hold, [type=range]")) return false;
   setBefore(true);
   return true;
 }
@@ -1562,6 +1954,8 @@ function listenToBar() {
   onClick("again", tryAgain);
   onClick("picking-end", endPicking);
   onClick("revert", revert);
+  onClick("theirs", takeTheirs);
+  onClick("mine", keepMine);
   byId("page").addEventListener("change", () => open(app.view.id, Number(byId("page").value)));
   byId("at").addEventListener("input", renderStage);
   byId("zoom").addEventListener("change", renderStage);
@@ -1574,6 +1968,10 @@ function listenToBar() {
 }
 
 function listenToList() {
+  for (const kind of ["dragenter", "dragover", "drop"])
+    addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && refuseDrop(event));
+  for (const id of ["reload", "dropped-reload"]) onClick(id, reload);
+  onClick("dropped-close", () => showDropped(""));
   let waiting = 0;
   byId("name").addEventListener("input", () => {
     clearTimeout(waiting);
@@ -1654,12 +2052,13 @@ function listenToDialogs() {
   onClick("copy-open", openCopy);
   onClick("copy-close", closeCopy);
   onClick("copy-go", runCopy);
+  onClick("copy-undo", undoCopy);
   byId("copy").addEventListener("cancel", (event) => {
     if (copying.isRunning) event.preventDefault();
     closeCopy();
   });
   for (const id of ["copy-hints", "copy-settings"]) byId(id).addEventListener("change", () => countCopy());
-  byId("copy-name").addEventListener("input", renderCopy);
+  byId("copy-name").addEventListener("input", () => renderCopy());
   for (const [id, isChosen] of [
     ["copy-all", true],
     ["copy-none", false],
@@ -1679,21 +2078,35 @@ function listenToDialogs() {
 
 async function start() {
   try {
-    const { pictures, models, has_source } = await answerOf("pictures");
-    Object.assign(app, { models, hasSource: has_source });
-    app.pictures = [];
-    pictures.forEach((picture, place) => {
-      app.pictures[picture.id] = { ...picture, place, found: picture.input.toLowerCase() };
-    });
+    const [list, palette] = await Promise.all([answerOf("pictures"), answerOf("palette")]);
+    const { pictures, models, has_source, source, at } = list;
+    Object.assign(app, { models, hasSource: has_source, source, at, pictures: [] });
+    addPictures(pictures);
     choose();
-    app.palette = (await answerOf("palette")).colors;
+    app.isListed = true;
+    byId("reload").hidden = !has_source;
+    byId("nothing").textContent = "Opening the pictures…";
+    app.palette = app.known = palette.colors;
     renderRecent();
+    const unsaved = await takeUpDrafts();
+    await openFirst(unsaved);
   } catch (error) {
     byId("nothing").textContent = refusalOf(error) || "colorbatch does not answer.";
-    return;
   }
-  if (app.chosen.length > 0) open(app.chosen[0].id);
-  else byId("nothing").textContent = "There are no pictures in this folder.";
+}
+
+function addPictures(pictures) {
+  for (const picture of pictures)
+    app.pictures[picture.id] = { ...picture, found: picture.input.toLowerCase(), place: picture.id };
+}
+
+async function openFirst(unsaved) {
+  const first = app.chosen.find(({ id }) => unsaved.has(id)) ?? app.chosen[0];
+  if (!first) byId("nothing").textContent = "There are no pictures in this folder.";
+  else await open(first.id);
+  if (unsaved.size === 0) return;
+  const noun = unsaved.size === 1 ? "picture has changes that were" : "pictures have changes that were";
+  say(`${numbers.format(unsaved.size)} ${noun} not saved: marked with a dot in the list.`);
 }
 
 listenToBar();
@@ -1702,4 +2115,6 @@ listenToHint();
 listenToSettings();
 listenToDialogs();
 strip.addEventListener("change", renderRows);
+for (const kind of ["visibilitychange", "focus"]) addEventListener(kind, watch);
 start();
+watch();
