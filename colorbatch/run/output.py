@@ -2,11 +2,10 @@
 
 import errno
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from colorbatch.job import BatchJob
 from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
+from colorbatch.run.gate import Gate
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.resume import (
     MAX_CLOCK_SKEW,
@@ -95,40 +95,6 @@ class Run:
     """Rows of earlier runs, by input."""
     written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
     """Hashes (sha256) of what earlier runs wrote, by output name."""
-
-
-class Gate:
-    """A gate through which outputs are written until it is closed; then nobody waits for pictures in progress."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._inside = 0
-        self.is_closed = False
-
-    @contextmanager
-    def passed(self) -> Iterator[None]:
-        """Hold the gate while an output is written.
-
-        Raises:
-            InferenceStoppedError: the gate is closed.
-
-        """
-        with self._condition:
-            if self.is_closed:
-                raise InferenceStoppedError("the run was stopped")
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._inside -= 1
-                self._condition.notify_all()
-
-    def close(self, seconds: float) -> None:
-        """Let no further output be written, and wait up to ``seconds`` for those that are being written."""
-        with self._condition:
-            self.is_closed = True
-            self._condition.wait_for(lambda: self._inside == 0, seconds)
 
 
 class Executor(Protocol):

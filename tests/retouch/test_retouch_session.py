@@ -225,21 +225,23 @@ def test_the_settings_of_the_outputs_are_those_of_the_session(job: LocalJob, ope
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "changes",
     [
-        ("already_color", "copy"),
-        ("doubtful_color", "skip"),
-        ("jpeg_luma", "reencoded"),
-        ("digital_source_type", "algorithmicallyEnhanced"),
-        ("convert_profile", True),
+        {"already_color": "copy"},
+        {"doubtful_color": "skip"},
+        {"jpeg_luma": "reencoded"},
+        {"digital_source_type": "algorithmicallyEnhanced"},
+        {"convert_profile": True},
     ],
+    ids=lambda changes: next(iter(changes)),
 )
 def test_every_setting_that_a_row_tells_is_known(
-    new_job: LocalJob, open_session: OpenSession, name: str, value: object
+    new_job: LocalJob, open_session: OpenSession, changes: dict[str, Any]
 ) -> None:
-    job = replace(new_job, **{name: value})  # type: ignore[arg-type]
+    job = replace(new_job, **changes)
     run_batch(job)
-    assert getattr(open_session(job).job, name) == value
+    found = open_session(job).job
+    assert {name: getattr(found, name) for name in changes} == changes
 
 
 def test_a_model_that_is_not_built_in_has_to_be_given(job: LocalJob, open_session: OpenSession) -> None:
@@ -311,7 +313,6 @@ def test_the_output_must_not_be_the_source(new_job: LocalJob, open_session: Open
 _KILLED = """
 import sys
 from pathlib import Path
-from colorbatch.operations.audit import audit_batch
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import RetouchLine
 from colorbatch.retouch.made_with import Choices

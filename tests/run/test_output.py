@@ -19,7 +19,8 @@ from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.machine import MemoryBudget
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe
-from colorbatch.run.output import Executor, Failed, Gate, Kept, Made, Run, Skipped, Work, make
+from colorbatch.run.gate import Gate
+from colorbatch.run.output import Executor, Failed, Kept, Made, Run, Skipped, Work, make
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 from colorbatch.store.file_state import FileState

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from colorbatch.errors import ExitCode, ModelRefusedError, UsageError
 from colorbatch.formats import decode
 from colorbatch.formats.mark import given_hints
 from colorbatch.inference.colorizer import Colorizer
-from colorbatch.job import BatchJob, ColorOptions
+from colorbatch.job import ColorOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.merge import join_shards
 from colorbatch.records.retouch import RETOUCH_NAME
@@ -109,18 +110,13 @@ def test_a_run_that_was_stopped_opens_no_other_model(
     hinted: LocalJob, vivid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say(hinted, {"input": "a.jpg", "model": vivid})
-    opened = []
-
-    def open_engine(job: BatchJob, *arguments: Any, **options: Any) -> Engine:  # noqa: ANN401
-        opened.append(job.model)
-        return engines.open_engine(job, *arguments, **options)
-
+    open_engine = Mock(wraps=engines.open_engine)
     monkeypatch.setattr("colorbatch.run.batch.open_engine", open_engine)
     stop = threading.Event()
     stop.set()
     summary = run_batch(hinted, stop=stop)
     assert summary.stopped
-    assert opened == [hinted.model]
+    assert [call.args[0].model for call in open_engine.call_args_list] == [hinted.model]
     assert rows(hinted.output)["a.jpg"]["reason"] == NOT_REACHED
 
 
