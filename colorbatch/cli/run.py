@@ -23,6 +23,7 @@ from colorbatch.job import (
     EngineName,
     JpegLuma,
     RayOptions,
+    Sidecars,
 )
 from colorbatch.location import Location, shown
 from colorbatch.text import printable
@@ -45,7 +46,15 @@ _GROUPS = {
     "Colour": ("--strength", "--working-size", "--tta"),
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
-        *("--jpeg-luma", "--convert-profile", "--retouch", "--no-retouch", "--preserve-times", "--trust-times"),
+        *(
+            "--jpeg-luma",
+            "--convert-profile",
+            "--retouch",
+            "--no-retouch",
+            "--sidecars",
+            "--preserve-times",
+            "--trust-times",
+        ),
         *("--fail-fast", "--overwrite"),
     ),
     "Speed, and many machines": (
@@ -119,6 +128,13 @@ _GROUPS = {
     help="Retouch record to use instead of OUTPUT/colorbatch-retouch.jsonl.",
 )
 @click.option("--no-retouch", "ignore_retouch", is_flag=True, help="Ignore the retouch record.")
+@click.option(
+    "--sidecars",
+    type=options.Choice(get_args(Sidecars)),
+    default=BatchJob.sidecars,
+    show_default=True,
+    help="What to do with XMP files beside pictures, which hold captions.",
+)
 @click.option(
     "--shard",
     type=options.ShardOfJob(),

@@ -11,7 +11,7 @@ from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, 
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, open_model
-from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
+from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, Sidecars
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import Retouch, RetouchLine
@@ -20,7 +20,8 @@ from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.output import with_time
-from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.plan import PlannedPicture, sidecars_beside
+from colorbatch.run.sidecars import Sidecar, name_of_copy
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 from colorbatch.store.local import LocalStore
@@ -37,6 +38,8 @@ class SourceFile:
     content: bytes
     modified: float | None = None
     """Time of its last change, in seconds since 1970; ``None``: unknown."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """XMP files beside it, read."""
 
 
 def colorize_file(
@@ -49,6 +52,7 @@ def colorize_file(
     salvage: bool = BatchJob.salvage,
     jpeg_luma: JpegLuma = BatchJob.jpeg_luma,
     convert_profile: bool = BatchJob.convert_profile,
+    sidecars: Sidecars = BatchJob.sidecars,
     digital_source_type: DigitalSourceType | None = BatchJob.digital_source_type,
     max_megapixels: float = BatchJob.max_megapixels,
     preserve_times: bool = BatchJob.preserve_times,
@@ -68,6 +72,7 @@ def colorize_file(
         salvage: likewise.
         jpeg_luma: likewise.
         convert_profile: likewise.
+        sidecars: likewise.
         digital_source_type: likewise.
         max_megapixels: likewise.
         preserve_times: likewise.
@@ -93,12 +98,13 @@ def colorize_file(
         salvage=salvage,
         jpeg_luma=jpeg_luma,
         convert_profile=convert_profile,
+        sidecars=sidecars,
         digital_source_type=digital_source_type,
         max_megapixels=max_megapixels,
         preserve_times=preserve_times,
     )
     refuse_output(job.source, path)
-    file = read_source(job.source)
+    file = read_source(job.source, reads_sidecars=job.sidecars != "ignore")
     colorizer = model if isinstance(model, Colorizer) else open_model(model or DEFAULT_MODEL)
     result = colorize_one(file, path.name, job, colorizer, hints)
     row = write(result, file, job, overwrite=overwrite) if isinstance(result, Encoded) else result.row
@@ -143,8 +149,8 @@ def refuse_output(source: LocationLike | None, output: Path) -> None:
         )
 
 
-def read_source(source: LocationLike) -> SourceFile:
-    """Read a file.
+def read_source(source: LocationLike, *, reads_sidecars: bool = False) -> SourceFile:
+    """Read a file, and what is beside it.
 
     Raises:
         UsageError: there is none, or it is a folder, a pipe or a device.
@@ -157,10 +163,12 @@ def read_source(source: LocationLike) -> SourceFile:
         raise UsageError(f"the source {store.shown} is no regular file")
     try:
         head = store.head("", SNIFFED)
-        return SourceFile(store.base_name, store.read("", head.size), head.modified)
+        content = store.read("", head.size)
     except OSError as error:
         advice = "Check its permissions and the disk."
         raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
+    sidecars = sidecars_beside(store.base_name, store) if reads_sidecars else ()
+    return SourceFile(store.base_name, content, head.modified, sidecars)
 
 
 def colorize_one(
@@ -194,13 +202,17 @@ def colorize_one(
         output_name,
         bytes=len(source.content),
         modified=source.modified,
+        sidecars=source.sidecars,
         retouch=Retouch((RetouchLine(source.name, hints=tuple(hints)),)) if hints else None,
     )
     try:
         result = colorize_source(source.content, planned, recipe, colorizer, stages or StageTimer())
     except MemoryError as error:
         raise PictureError("not enough memory") from error
-    return replace(result, row=replace(result.row, output=output_name)) if isinstance(result, Encoded) else result
+    if not isinstance(result, Encoded):
+        return result
+    copy = None if result.sidecar is None else name_of_copy(output_name)
+    return replace(result, row=replace(result.row, output=output_name, sidecar_output=copy))
 
 
 def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool) -> Row:
@@ -213,25 +225,39 @@ def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool
     """
     output = cast("Path", job.output)
     store = LocalStore(output.parent)
-    try:
-        if overwrite or store.state(output.name) is None:
-            store.write(output.name, result.content, may_replace=overwrite)
-        else:
-            _refuse_other(store, output, result)
-    except FileExistsError:  # it has been made meanwhile
-        _refuse_other(store, output, result)
+    if result.sidecar is not None:
+        copy = output.with_name(name_of_copy(output.name))
+        _write(store, copy, result.sidecar, str(result.row.sidecar_output_sha256), overwrite=overwrite)
+    _write(store, output, result.content, str(result.row.output_sha256), overwrite=overwrite)
     planned = PlannedPicture("", source.name, output.name, modified=source.modified)
     return with_time(result.row, planned, job, store)
 
 
-def _refuse_other(store: LocalStore, output: Path, result: Encoded) -> None:
+def _write(store: LocalStore, output: Path, content: bytes, sha256: str, *, overwrite: bool) -> None:
+    """Write a file, unless it is there already.
+
+    Raises:
+        UsageError: another one is.
+        OutputUnwritableError: it cannot be written.
+
+    """
+    try:
+        if overwrite or store.state(output.name) is None:
+            store.write(output.name, content, may_replace=overwrite)
+        else:
+            _refuse_other(store, output, sha256)
+    except FileExistsError:  # it has been made meanwhile
+        _refuse_other(store, output, sha256)
+
+
+def _refuse_other(store: LocalStore, output: Path, sha256: str) -> None:
     """Check that an existing file is what would be written.
 
     Raises:
         UsageError: it is not.
 
     """
-    if store.sha256(output.name) != result.row.output_sha256 or store.is_link(output.name):
+    if store.sha256(output.name) != sha256 or store.is_link(output.name):
         raise UsageError(
             f"{output} already exists, and is not what would be written",
             advice="Choose another name, or write over it with --overwrite.",

@@ -178,6 +178,8 @@ def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) 
     for row in rows.values():
         if row.output is not None and row.output_sha256 is not None:
             found.setdefault(row.output, set()).add(row.output_sha256)
+        if row.sidecar_output is not None and row.sidecar_output_sha256 is not None:
+            found.setdefault(row.sidecar_output, set()).add(row.sidecar_output_sha256)
     return found
 
 

@@ -119,7 +119,7 @@ class RetouchSession:
         if self.source is None:
             return []
         known = {name: EarlierOutput(None, row.output) for name, row in self._rows.items() if row.output is not None}
-        return plan_batch(self.source, self.output, earlier=known)
+        return plan_batch(self.source, self.output, earlier=known, reads_sidecars=True)
 
     def name_of(self, number: object) -> str:
         """Return the input of a picture by its number in the list.
@@ -254,7 +254,8 @@ class RetouchSession:
             raise UnsafeOutputError(
                 f"{printable(name)} is another kind of picture than before", advice="Run colorbatch run first."
             )
-        return replace(planned, bytes=head.size, modified=head.modified)
+        sidecars = () if self.job.sidecars == "ignore" else planned.sidecars
+        return replace(planned, bytes=head.size, modified=head.modified, sidecars=sidecars)
 
     def _make(self, planned: PlannedPicture) -> str:
         """Make the output of a source by the code of a run; return why it was not made, or nothing."""

@@ -20,8 +20,8 @@ from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
-    Appearance,
     Keep,
+    appearance_of,
     decide,
     earlier_outputs,
     rows_of_other_sources,
@@ -74,6 +74,7 @@ def run_batch(
         earlier,
         None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
+        reads_sidecars=job.sidecars != "ignore",
     )
     plan = [each for each in found if each.reason != NOT_SELECTED]
     pictures, is_remote = _pictures_in(plan), source.is_remote or output.is_remote
@@ -152,7 +153,9 @@ def _weight_of(planned: PlannedPicture, run: Run) -> float:
     """
     if planned.verdict != "colour":
         return 0.0
-    decision = decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output))
+    decision = decide(
+        planned, run.earlier.get(planned.input), run.recipe, appearance_of(planned, run.source, run.output)
+    )
     return 0.0 if isinstance(decision, Keep) else planned.bytes + _NETWORK_COST_IN_BYTES
 
 

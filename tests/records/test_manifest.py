@@ -32,6 +32,7 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
         *("confidence", "seconds", "finished_at", "version", "digital_source_type", "input_etag", "output_etag"),
         "luma",
         *("input_modified", "is_input_trusted", "output_bytes", "settings", "retouch_sha256"),
+        *("sidecars", "sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
     }
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
 
