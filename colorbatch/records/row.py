@@ -102,6 +102,12 @@ class Row:
         """Whether it was coloured, but might have been a colour photograph."""
         return any(warning.startswith(MIGHT_BE_COLOR) for warning in self.warnings)
 
+    @property
+    def outputs(self) -> Sequence[tuple[str, str]]:
+        """Names of its files in the output folder, with their sha256."""
+        files = ((self.output, self.output_sha256), (self.sidecar_output, self.sidecar_output_sha256))
+        return [(name, sha256) for name, sha256 in files if name is not None and sha256 is not None]
+
     def with_output_of(self, earlier: "Row") -> "Row":
         """Return the row with the output of an earlier row."""
         return replace(

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
-from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
+from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, EarlierOutput, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
     Keep,
     appearance_of,
@@ -30,6 +31,7 @@ from colorbatch.run.resume import (
 from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
+from colorbatch.store.store import Store
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,135 @@ def run_batch(
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
-    found = plan_batch(
+    found = plan_of(job, source, output, earlier)
+    plan = [each for each in found if each.reason != NOT_SELECTED]
+    pictures = pictures_in(plan)
+    engine = open_engine(job, pictures, is_remote=source.is_remote or output.is_remote)
+    with closing(engine), Manifest(output, job.shard, possible_outputs(found)) as record:
+        batch = Batch(job, source, output, engine, record, progress, stop)
+        batch.begin()
+        try:
+            batch.make(plan)
+        finally:
+            remaining = [not_reached(each, batch.run) for each in plan if each.input not in record]
+            others = batch.rows_without_source(found)
+            record.finish([*others, *batch.rows_not_selected(found), *remaining])
+    if others and not pictures:
+        logger.warning(
+            "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
+        )
+    summary = batch.summary
+    for row in remaining:
+        count(summary, row, kept=True)
+    batch.complete(summary)
+    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
+    summary.stopped = stop.is_set() and bool(remaining)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+@dataclass
+class Batch:
+    """A run that holds its output folder, with an open engine."""
+
+    job: BatchJob
+    source: Store
+    output: Store
+    engine: Engine
+    record: Manifest
+    progress: ProgressReporter
+    stop: threading.Event
+    summary: BatchSummary = field(default_factory=BatchSummary)
+    """What the outcomes so far come to."""
+    _stages: StageTimer = field(default_factory=StageTimer)
+
+    @property
+    def run(self) -> Run:
+        """The recipe of most sources, the stores and the records."""
+        return Run(self.engine.recipe, self.source, self.output, self.record.previous, self.record.outputs)
+
+    @property
+    def _is_remote(self) -> bool:
+        return self.source.is_remote or self.output.is_remote
+
+    def begin(self) -> None:
+        """Prepare the output folder; call it once, before anything is made."""
+        self.output.remember_folder()
+        self.output.prefetch_listing()
+
+    def make(self, plan: Sequence[PlannedPicture]) -> None:
+        """Make the outputs of some sources, and append their rows to the record.
+
+        Raises:
+            EnvironmentFailure: no further output can be made.
+
+        """
+        parts = parts_of(self.engine.recipe, plan)
+        runs = [replace(self.run, recipe=part.recipe) for part in parts]
+        weights = {
+            each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
+        }
+        self.progress.begin(len(plan), "Colouring", sum(weights.values()))
+        try:
+            with ExitStack() as opened:
+                for part, run in zip(parts, runs, strict=True):
+                    if part is not parts[0] and self.stop.is_set():
+                        break
+                    used = self.engine if part is parts[0] else opened.enter_context(self._engine_of(part))
+                    self._make_part(Task(part.plan, run, self.record.announce, self.stop, self.progress), used, weights)
+        finally:
+            self.progress.end()
+            self.output.cleanup()
+
+    def _make_part(self, task: Task, engine: Engine, weights: Mapping[str, float]) -> None:
+        for outcome in engine.outcomes(task):
+            row, kept = outcome.row, isinstance(outcome, Kept)
+            self.record.append(row, is_durable=isinstance(outcome, Made))
+            _report(row, self.progress, kept=kept)
+            count(self.summary, row, kept=kept)
+            if row.status == "failed" and self.job.fail_fast:
+                self.stop.set()
+            self.progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
+        if engine is not self.engine:
+            _add_stages(self._stages, engine)
+
+    def _engine_of(self, part: Part) -> AbstractContextManager[Engine]:
+        return closing(open_engine(part.recipe.job, pictures_in(part.plan), is_remote=self._is_remote))
+
+    def rows_not_selected(self, found: Sequence[PlannedPicture]) -> list[Row]:
+        """Return the rows of the sources that are excluded from this run: those of earlier runs, or new ones."""
+        return [_not_selected(each, self.run) for each in found if each.reason == NOT_SELECTED]
+
+    def rows_without_source(self, found: Sequence[PlannedPicture]) -> list[Row]:
+        """Return the rows of sources that are no longer there; a shard leaves them to the others."""
+        if self.job.shard is not None:
+            return []
+        outputs = {each.input: each.output_name for each in found}
+        return rows_of_other_sources(outputs, self.record.previous, self.output)
+
+    def complete(self, summary: BatchSummary) -> None:
+        """Complete a summary with what only the engine knows; call it once."""
+        _add_stages(self._stages, self.engine)
+        summary.provider, summary.provider_reason = self.engine.provider, self.engine.provider_reason
+        summary.model = self.engine.recipe.model.contract.name
+        summary.stages = self._stages.costs
+
+
+def _add_stages(stages: StageTimer, engine: Engine) -> None:
+    for stage, cost in engine.stages.costs.items():
+        stages.add(stage, cost)
+
+
+def plan_of(
+    job: BatchJob, source: Store, output: Store, earlier: Mapping[str, EarlierOutput] | None = None
+) -> list[PlannedPicture]:
+    """Return the plan of a job, with what the retouch record says.
+
+    Raises:
+        UsageError, StoreUnavailableError: as :func:`colorbatch.run.plan.plan_batch`.
+
+    """
+    return plan_batch(
         source,
         output,
         job.include,
@@ -76,65 +206,16 @@ def run_batch(
         strict_match=job.strict_match,
         reads_sidecars=job.sidecars != "ignore",
     )
-    plan = [each for each in found if each.reason != NOT_SELECTED]
-    pictures, is_remote = _pictures_in(plan), source.is_remote or output.is_remote
-    engine = open_engine(job, pictures, is_remote=is_remote)
-    summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
-    stages = StageTimer()
-    possible_outputs = {name for each in found for name in each.possible_outputs}
-
-    with closing(engine), ExitStack() as opened, Manifest(output, job.shard, possible_outputs) as record:
-        parts = parts_of(engine.recipe, plan)
-        runs = [Run(part.recipe, source, output, record.previous, record.outputs) for part in parts]
-        output.remember_folder()
-        output.prefetch_listing()
-        weights = {
-            each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
-        }
-        progress.begin(len(plan), "Colouring", sum(weights.values()))
-        try:
-            for part, run in zip(parts, runs, strict=True):
-                if part is not parts[0] and stop.is_set():
-                    break
-                used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
-                for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
-                    row, kept = outcome.row, isinstance(outcome, Kept)
-                    record.append(row, is_durable=isinstance(outcome, Made))
-                    _report(row, progress, kept=kept)
-                    count(summary, row, kept=kept)
-                    if row.status == "failed" and job.fail_fast:
-                        stop.set()
-                    progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
-                for stage, cost in used.stages.costs.items():
-                    stages.add(stage, cost)
-        finally:
-            progress.end()
-            output.cleanup()
-            remaining = [_not_reached(each, runs[0]) for each in plan if each.input not in record]
-            excluded = [_not_selected(each, runs[0]) for each in found if each.reason == NOT_SELECTED]
-            outputs = {each.input: each.output_name for each in found}
-            others = rows_of_other_sources(outputs, record.previous, output) if job.shard is None else []
-            record.finish([*others, *excluded, *remaining])
-    if others and not pictures:
-        logger.warning(
-            "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
-        )
-    for row in remaining:
-        count(summary, row, kept=True)
-    summary.provider = engine.provider
-    summary.stages = stages.costs
-    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
-    summary.stopped = stop.is_set() and bool(remaining)
-    summary.seconds = time.perf_counter() - started
-    return summary
 
 
-def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
+def possible_outputs(found: Sequence[PlannedPicture]) -> set[str]:
+    """Return all names that a plan may write."""
+    return {name for each in found for name in each.possible_outputs}
+
+
+def pictures_in(plan: Sequence[PlannedPicture]) -> int:
+    """Return how many sources of a plan are to be coloured."""
     return sum(each.verdict == "colour" for each in plan)
-
-
-def _engine_of(part: Part, *, is_remote: bool) -> AbstractContextManager[Engine]:
-    return closing(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=is_remote))
 
 
 def _report(row: Row, progress: ProgressReporter, *, kept: bool) -> None:
@@ -164,7 +245,7 @@ def _not_selected(planned: PlannedPicture, run: Run) -> Row:
     return run.earlier.get(planned.input) or row_of(planned, "skipped", planned.reason)
 
 
-def _not_reached(planned: PlannedPicture, run: Run) -> Row:
+def not_reached(planned: PlannedPicture, run: Run) -> Row:
     """Return the row of a source that this run did not reach: that of an earlier run if it was done."""
     earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done":

@@ -65,6 +65,14 @@ class Journal(Protocol):
 
         """
 
+    def clear(self) -> None:
+        """Remove its lines, which are recorded elsewhere now, and go on holding it.
+
+        Raises:
+            OutputUnwritableError: they cannot be removed.
+
+        """
+
     def delete(self) -> None:
         """Delete and close it; files that cannot be deleted remain."""
 
