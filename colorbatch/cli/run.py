@@ -57,6 +57,7 @@ _GROUPS = {
         ),
         *("--fail-fast", "--overwrite"),
     ),
+    "A watched folder": ("--watch", "--watch-settle", "--watch-poll"),
     "Speed, and many machines": (
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
         *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
@@ -219,6 +220,21 @@ _GROUPS = {
 @click.option(
     "--look", is_flag=True, help="With --dry-run: open every picture, to find those in colour and broken ones."
 )
+@click.option("--watch", is_flag=True, help="Stay, and colour what arrives in SOURCE, until stopped.")
+@click.option(
+    "--watch-settle",
+    "settle",
+    type=options.FiniteRange(min=0),
+    metavar="SECONDS",
+    help="With --watch: time for which a file must not have changed. [default: 5]",
+)
+@click.option(
+    "--watch-poll",
+    "poll",
+    type=options.FiniteRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="With --watch: look this often, as network drives need. [default: when the system tells of changes]",
+)
 @options.log_file_option
 @config_option
 @options.json_option
@@ -241,6 +257,9 @@ def command(
     report: bool,
     dry_run: bool,
     look: bool,
+    watch: bool,
+    settle: float | None,
+    poll: float | None,
     log_file: Path | None,
     as_json: bool,
     quiet: bool,
@@ -261,6 +280,7 @@ def command(
       colorbatch run -n old_photos/ out/         # only say what would happen
       colorbatch run --report --vividness 0.5 old_photos/ out/
     """
+    from colorbatch.cli import watching
     from colorbatch.cli.display import reporter
     from colorbatch.machine import keep_freed_memory
     from colorbatch.run.batch import run_batch
@@ -297,6 +317,7 @@ def command(
             "a report cannot be written to an object store",
             advice="Copy the output to a local folder, and run colorbatch report there.",
         )
+    how = watching.asked_for(watch=watch, settle=settle, poll=poll, dry_run=dry_run)
     if look and not dry_run:
         raise UsageError("--look needs --dry-run", advice="A run looks at every picture anyway.")
     if dry_run:
@@ -312,7 +333,9 @@ def command(
         refuse_foreign_folder(job.output)
     _log_start(ctx, job, quiet=quiet)
     with terminal.interruptible() as interruption, reporter(quiet=quiet) as progress:
-        summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
+        holding = terminal.HoldingProgress(progress, interruption)
+        run = run_batch if how is None else watching.follower(job, how, report=report, quiet=quiet)
+        summary = run(job, holding, interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     run_summary.show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
@@ -321,7 +344,7 @@ def command(
 
         folder = job.source if isinstance(job.source, Path) and job.files is None else None
         write(job.output, folder, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
-    if summary.stopped and interruption.exit_code:
+    if (summary.stopped or how is not None) and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
 
