@@ -178,7 +178,7 @@ def is_what_a_plain_run_makes(names: list[str], source: Path, output: Path, mode
 
 
 @pytest.mark.parametrize("poll", [None, 0.5], ids=["events", "polling"])
-def test_a_week_in_a_minute(tmp_path: Path, poll: float | None) -> None:
+def test_a_week_in_a_minute(tmp_path: Path, poll: float | None, request: pytest.FixtureRequest) -> None:
     source, output, model = tmp_path / "in", tmp_path / "out", tmp_path / "small.onnx"
     source.mkdir()
     model.write_bytes(small_model().SerializeToString())
@@ -188,9 +188,11 @@ def test_a_week_in_a_minute(tmp_path: Path, poll: float | None) -> None:
     arrivals = ARRIVALS if poll is None else ARRIVALS // 4
 
     def watch() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "colorbatch", *map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        request.addfinalizer(process.kill)  # it would go on for ever after a failure
+        return process
 
     first = watch()
     with looks[0].at(first.pid):
