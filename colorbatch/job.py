@@ -21,6 +21,8 @@ DoubtfulColor = Literal["color", "skip", "copy"]
 """``color``: coloured like a toned picture, with a warning; ``copy``: unchanged, byte for byte."""
 DigitalSourceType = Literal["compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"]
 """IPTC NewsCode by which the output says that its colours were made by a model."""
+Sidecars = Literal["merge", "copy", "ignore"]
+"""``merge``: what XMP files beside a source say more than it is taken into its output; ``copy``: they are copied."""
 JpegLuma = Literal["exact", "reencoded"]
 """``exact``: the coded luma of a JPEG is copied unchanged where possible; ``reencoded``: encoded from pixels."""
 Luma = Literal["exact", "rounded", "reencoded"]
@@ -138,6 +140,8 @@ class BatchJob:
     """Convert JPEGs whose ICC profile has another tone curve to plain sRGB, though that encodes their luma again."""
     digital_source_type: DigitalSourceType | None = "compositeWithTrainedAlgorithmicMedia"
     """How outputs state in their XMP that a model made their colours; ``None``: they do not."""
+    sidecars: Sidecars = "merge"
+    """What to do with XMP files beside the sources, such as ``photo.jpg.xmp``."""
     include: Sequence[str] = ()
     """Patterns of the files to colour; empty: all."""
     exclude: Sequence[str] = ()
@@ -217,6 +221,7 @@ _WORDS: Mapping[str, Sequence[object]] = {
     "doubtful_color": get_args(DoubtfulColor),
     "digital_source_type": (*get_args(DigitalSourceType), None),
     "jpeg_luma": get_args(JpegLuma),
+    "sidecars": get_args(Sidecars),
     "engine": get_args(EngineName),
 }
 """Words that fields of a job may have."""

@@ -195,6 +195,10 @@ class MemoryJournal(Journal):
         pass
 
     @override
+    def clear(self) -> None:
+        self._store.put(self._name, b"")
+
+    @override
     def delete(self) -> None:
         self._store.delete(self._name)
         self._store.held.discard(self._name)

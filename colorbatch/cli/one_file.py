@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _OF_FOLDERS = (
     *("include", "exclude", "strict_match", "only_list", "shard", "report", "dry_run", "trust_times", "fail_fast"),
     *("jobs", "memory_limit", "engine", "ray_address", "cpus_per_worker", "num_gpus_per_worker"),
-    *("retouch", "ignore_retouch"),
+    *("retouch", "ignore_retouch", "watch", "settle", "poll"),
 )
 _OF_FILES = ("overwrite",)
 """Parameters that make sense only where the output is a folder, and only where it is a file. In a config file, they
@@ -138,6 +138,8 @@ def refuse_streams(asked: OneFile, job: BatchJob, *, as_json: bool) -> None:
     """
     if asked.output is None and as_json:
         raise UsageError("--json and the picture cannot both be written to stdout", advice="Give OUTPUT a name.")
+    if asked.output is None and job.sidecars == "copy":
+        raise UsageError("--sidecars copy needs a file as OUTPUT", advice="Give OUTPUT a name, or --sidecars merge.")
     if job.preserve_times and (asked.source is None or asked.output is None):
         raise UsageError("--preserve-times needs a file as SOURCE and as OUTPUT: stdin and stdout have no times")
     for stream, is_used, name in ((sys.stdin, asked.source, "stdin"), (sys.stdout, asked.output, "stdout")):
@@ -169,7 +171,11 @@ def make(asked: OneFile, job: BatchJob, *, overwrite: bool, as_json: bool, quiet
             colorizer = one_file.open_colorizer(job)
             summary.model, summary.provider = colorizer.session.contract.name, colorizer.session.provider
             with stages.timed("read") as cost:
-                file = _from_stdin() if asked.source is None else one_file.read_source(asked.source)
+                file = (
+                    _from_stdin()
+                    if asked.source is None
+                    else one_file.read_source(asked.source, reads_sidecars=job.sidecars != "ignore")
+                )
                 cost.megabytes = len(file.content) / 1e6
             name = asked.output.name if asked.output is not None else ""
             result = _in_thread(lambda: one_file.colorize_one(file, name, job, colorizer, stages=stages))

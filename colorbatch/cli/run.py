@@ -23,6 +23,7 @@ from colorbatch.job import (
     EngineName,
     JpegLuma,
     RayOptions,
+    Sidecars,
 )
 from colorbatch.location import Location, shown
 from colorbatch.text import printable
@@ -45,9 +46,18 @@ _GROUPS = {
     "Colour": ("--strength", "--working-size", "--tta"),
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
-        *("--jpeg-luma", "--convert-profile", "--retouch", "--no-retouch", "--preserve-times", "--trust-times"),
+        *(
+            "--jpeg-luma",
+            "--convert-profile",
+            "--retouch",
+            "--no-retouch",
+            "--sidecars",
+            "--preserve-times",
+            "--trust-times",
+        ),
         *("--fail-fast", "--overwrite"),
     ),
+    "A watched folder": ("--watch", "--watch-settle", "--watch-poll"),
     "Speed, and many machines": (
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
         *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
@@ -120,6 +130,13 @@ _STOPPING = "Stopping: pictures in progress are finished if that takes no longer
     help="Retouch record to use instead of OUTPUT/colorbatch-retouch.jsonl.",
 )
 @click.option("--no-retouch", "ignore_retouch", is_flag=True, help="Ignore the retouch record.")
+@click.option(
+    "--sidecars",
+    type=options.Choice(get_args(Sidecars)),
+    default=BatchJob.sidecars,
+    show_default=True,
+    help="What to do with XMP files beside pictures, which hold captions.",
+)
 @click.option(
     "--shard",
     type=options.ShardOfJob(),
@@ -204,6 +221,21 @@ _STOPPING = "Stopping: pictures in progress are finished if that takes no longer
 @click.option(
     "--look", is_flag=True, help="With --dry-run: open every picture, to find those in colour and broken ones."
 )
+@click.option("--watch", is_flag=True, help="Stay, and colour what arrives in SOURCE, until stopped.")
+@click.option(
+    "--watch-settle",
+    "settle",
+    type=options.FiniteRange(min=0),
+    metavar="SECONDS",
+    help="With --watch: time for which a file must not have changed. [default: 5]",
+)
+@click.option(
+    "--watch-poll",
+    "poll",
+    type=options.FiniteRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="With --watch: look this often, as network drives need. [default: when the system tells of changes]",
+)
 @options.log_file_option
 @config_option
 @options.json_option
@@ -226,6 +258,9 @@ def command(
     report: bool,
     dry_run: bool,
     look: bool,
+    watch: bool,
+    settle: float | None,
+    poll: float | None,
     log_file: Path | None,
     as_json: bool,
     quiet: bool,
@@ -246,6 +281,7 @@ def command(
       colorbatch run -n old_photos/ out/         # only say what would happen
       colorbatch run --report --vividness 0.5 old_photos/ out/
     """
+    from colorbatch.cli import watching
     from colorbatch.cli.display import reporter
     from colorbatch.machine import keep_freed_memory
     from colorbatch.run.batch import run_batch
@@ -282,6 +318,7 @@ def command(
             "a report cannot be written to an object store",
             advice="Copy the output to a local folder, and run colorbatch report there.",
         )
+    how = watching.asked_for(watch=watch, settle=settle, poll=poll, dry_run=dry_run)
     if look and not dry_run:
         raise UsageError("--look needs --dry-run", advice="A run looks at every picture anyway.")
     if dry_run:
@@ -297,7 +334,9 @@ def command(
         refuse_foreign_folder(job.output)
     _log_start(ctx, job, quiet=quiet)
     with terminal.interruptible("" if quiet else _STOPPING) as interruption, reporter(quiet=quiet) as progress:
-        summary = run_batch(job, terminal.HoldingProgress(progress, interruption), interruption.event)
+        holding = terminal.HoldingProgress(progress, interruption)
+        run = run_batch if how is None else watching.follower(job, how, report=report, quiet=quiet)
+        summary = run(job, holding, interruption.event)
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     run_summary.show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
@@ -306,7 +345,7 @@ def command(
 
         folder = job.source if isinstance(job.source, Path) and job.files is None else None
         write(job.output, folder, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
-    if summary.stopped and interruption.exit_code:
+    if (summary.stopped or how is not None) and interruption.exit_code:
         ctx.exit(interruption.exit_code)
     ctx.exit(ExitCode.PICTURES_FAILED if summary.failed else ExitCode.OK)
 

@@ -39,6 +39,8 @@ class Origin:
     """Hash of what a person said about it; ``None``: nothing."""
     hints: int = 0
     """Number of colours that a person gave."""
+    sidecars_sha256: str | None = None
+    """Hash of what XMP files beside the source hold; ``None``: the picture has nothing of them."""
 
 
 def marked(packet: bytes, origin: Origin) -> bytes:
@@ -80,8 +82,9 @@ def marked(packet: bytes, origin: Origin) -> bytes:
 
     mark = etree.SubElement(rdf, tag("rdf:Description"), nsmap=subset("dc xmp xmpMM stRef Iptc4xmpExt"))
     mark.set(tag("rdf:about"), existing[0].get(tag("rdf:about"), "") if existing else "")
-    made_from = (origin.source_sha256, origin.model_sha256, origin.settings_sha256, origin.retouch_sha256)
-    identity = uuid.uuid5(_NAMESPACE, "/".join(filter(None, made_from)))
+    said = (origin.retouch_sha256, origin.sidecars_sha256)
+    made_from = (origin.source_sha256, origin.model_sha256, origin.settings_sha256, *filter(None, said))
+    identity = uuid.uuid5(_NAMESPACE, "/".join(made_from))
     add(mark, "Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + origin.digital_source_type)
     add(mark, "Iptc4xmpExt:AISystemUsed", f"colorbatch, model {printable(origin.model)}")
     add(mark, "Iptc4xmpExt:AISystemVersionUsed", f"{__version__}, model sha256:{origin.model_sha256}")

@@ -213,6 +213,8 @@ def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
     if hashlib.sha256(output).hexdigest() != row.output_sha256:
         outcome.problems.append("the output was altered after it was made")
         return outcome
+    if row.sidecar_output is not None and folder.output.sha256(row.sidecar_output) != row.sidecar_output_sha256:
+        outcome.problems.append(f"the copy of its sidecar, {row.sidecar_output}, is missing or was altered")
     original = None if source is None else _source_of(row, source, outcome)
     if row.is_copy:  # which the hashes prove
         return outcome
@@ -326,7 +328,8 @@ def _reencoded(frame: Frame, source: Picture) -> Frame:
 
 
 def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
-    known = {row.output for row in rows.values()} | {MANIFEST_NAME, RETOUCH_NAME}
+    outputs = {name for row in rows.values() for name in (row.output, row.sidecar_output)}
+    known = outputs | {MANIFEST_NAME, RETOUCH_NAME}
     unreadable: list[OSError] = []
     names = [name for name in folder.names(unreadable) if not name.startswith(f"{STATE_FOLDER}/")]
     has_report = folder.has_report()

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,7 @@ from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, 
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, chosen_options, opened, refuse_other_hints
-from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, refuse_other_than_flag
+from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, Sidecars, refuse_other_than_flag
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import Retouch, RetouchLine
@@ -20,7 +21,8 @@ from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.output import is_made_of, with_time
-from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.plan import PlannedPicture, sidecars_beside
+from colorbatch.run.sidecars import Sidecar, name_of_copy
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 from colorbatch.store.local import LocalStore
@@ -38,6 +40,8 @@ class SourceFile:
     content: bytes
     modified: float | None = None
     """Time of its last change, in seconds since 1970; ``None``: unknown."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """XMP files beside it, read."""
 
 
 def colorize_file(
@@ -50,6 +54,7 @@ def colorize_file(
     salvage: bool = BatchJob.salvage,
     jpeg_luma: JpegLuma = BatchJob.jpeg_luma,
     convert_profile: bool = BatchJob.convert_profile,
+    sidecars: Sidecars = BatchJob.sidecars,
     digital_source_type: DigitalSourceType | None = BatchJob.digital_source_type,
     max_megapixels: float = BatchJob.max_megapixels,
     preserve_times: bool = BatchJob.preserve_times,
@@ -69,6 +74,7 @@ def colorize_file(
         salvage: likewise.
         jpeg_luma: likewise.
         convert_profile: likewise.
+        sidecars: likewise.
         digital_source_type: likewise.
         max_megapixels: likewise.
         preserve_times: likewise.
@@ -97,12 +103,13 @@ def colorize_file(
         salvage=salvage,
         jpeg_luma=jpeg_luma,
         convert_profile=convert_profile,
+        sidecars=sidecars,
         digital_source_type=digital_source_type,
         max_megapixels=max_megapixels,
         preserve_times=preserve_times,
     )
     refuse_output(job.source, path)
-    file = read_source(job.source)
+    file = read_source(job.source, reads_sidecars=job.sidecars != "ignore")
     colorizer = opened(model)
     job = replace(job, options=chosen_options(colorizer))
     result = colorize_one(file, path.name, job, colorizer, hints)
@@ -148,8 +155,8 @@ def refuse_output(source: LocationLike | None, output: Path) -> None:
         )
 
 
-def read_source(source: LocationLike) -> SourceFile:
-    """Read a file.
+def read_source(source: LocationLike, *, reads_sidecars: bool = False) -> SourceFile:
+    """Read a file, and what is beside it.
 
     Raises:
         UsageError: there is none, or it is a folder, a pipe or a device.
@@ -162,10 +169,12 @@ def read_source(source: LocationLike) -> SourceFile:
         raise UsageError(f"the source {store.shown} is no regular file")
     try:
         head = store.head("", SNIFFED)
-        return SourceFile(store.base_name, store.read("", head.size), head.modified)
+        content = store.read("", head.size)
     except OSError as error:
         advice = "Check its permissions and the disk."
         raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice=advice) from error
+    sidecars = sidecars_beside(store.base_name, store) if reads_sidecars else ()
+    return SourceFile(store.base_name, content, head.modified, sidecars)
 
 
 def colorize_one(
@@ -199,13 +208,17 @@ def colorize_one(
         output_name,
         bytes=len(source.content),
         modified=source.modified,
+        sidecars=source.sidecars,
         retouch=Retouch((RetouchLine(source.name, hints=tuple(hints)),)) if hints else None,
     )
     try:
         result = colorize_source(source.content, planned, recipe, colorizer, stages or StageTimer())
     except MemoryError as error:
         raise PictureError("not enough memory") from error
-    return replace(result, row=replace(result.row, output=output_name)) if isinstance(result, Encoded) else result
+    if not isinstance(result, Encoded):
+        return result
+    copy = None if result.sidecar is None else name_of_copy(output_name)
+    return replace(result, row=replace(result.row, output=output_name, sidecar_output=copy))
 
 
 def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool) -> Row:
@@ -217,32 +230,51 @@ def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool
 
     """
     output = cast("Path", job.output)
+    write_file = partial(_write, job.source, overwrite=overwrite)
+    if result.sidecar is not None:
+        copy = output.with_name(name_of_copy(output.name))
+        write_file(copy, result.sidecar, str(result.row.sidecar_output_sha256))
+    write_file(output, result.content, str(result.row.output_sha256))
+    planned = PlannedPicture("", source.name, output.name, modified=source.modified)
+    return with_time(result.row, planned, job, LocalStore(output.parent))
+
+
+def _write(source: LocationLike | None, output: Path, content: bytes, sha256: str, *, overwrite: bool) -> None:
+    """Write a file that is made from ``source``, unless it is there already.
+
+    Raises:
+        UsageError: another one is.
+        OutputUnwritableError: it cannot be written.
+
+    """
     store = LocalStore(output.parent)
     try:
         if overwrite or store.state(output.name) is None:
-            store.write(output.name, result.content, may_replace=overwrite)
+            store.write(output.name, content, may_replace=overwrite)
         else:
-            _refuse_other(store, job, result)
+            _refuse_other(source, output, sha256)
     except FileExistsError:  # it has been made meanwhile
-        _refuse_other(store, job, result)
-    planned = PlannedPicture("", source.name, output.name, modified=source.modified)
-    return with_time(result.row, planned, job, store)
+        _refuse_other(source, output, sha256)
 
 
-def _refuse_other(store: LocalStore, job: BatchJob, result: Encoded) -> None:
+def _refuse_other(source: LocationLike | None, output: Path, sha256: str) -> None:
     """Check that an existing file is what would be written.
 
     Raises:
         UsageError: it is not.
 
     """
-    output = cast("Path", job.output)
-    if store.sha256(output.name) == result.row.output_sha256 and not store.is_link(output.name):
+    store = LocalStore(output.parent)
+    if store.sha256(output.name) == sha256 and not store.is_link(output.name):
         return
     advice = "Choose another name, or write over it with --overwrite."
-    is_file = isinstance(job.source, Path) and job.source.is_file()
-    if is_file and _is_picture(store, output.name) and not is_made_of(result.row.input, store, output.name):
-        both = " ".join(shell_quoted(os.fspath(cast("Path", each))) for each in (job.source, output))
+    if (
+        isinstance(source, Path)
+        and source.is_file()
+        and _is_picture(store, output.name)
+        and not is_made_of(source.name, store, output.name)
+    ):
+        both = " ".join(shell_quoted(os.fspath(each)) for each in (source, output))
         advice = (
             "Two names mean one picture in, and one out: to write over the second, add --overwrite. To colour both, "
             f"give a folder for their outputs: colorbatch run {both} out/"

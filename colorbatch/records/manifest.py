@@ -58,7 +58,7 @@ class Manifest:
         self._shard = shard
         self._journal = open_journal(output, shard, purpose)
         try:
-            self.previous = rows_of(output, shard)
+            self.previous: Mapping[str, Row] = rows_of(output, shard)
             self.outputs = _known_outputs(output, self.previous, shard)
             if shard is None:  # a shard does not know what the others are writing
                 remove_left_behind(output, possible_outputs | self.outputs.keys())
@@ -108,6 +108,25 @@ class Manifest:
             OutputInUseError: another run considered this one, which writes to a store, dead and took over the journal.
 
         """
+        self._write(remaining, keep_shards=keep_shards)
+        self._journal.delete()
+
+    def checkpoint(self, remaining: Iterable[Row]) -> None:
+        """Write the manifest as :meth:`finish` does, and go on: its rows are now those of an earlier run.
+
+        Raises:
+            OutputUnwritableError: the disk is full or gone; the journal is then kept.
+            OutputInUseError: as for :meth:`finish`.
+
+        """
+        self.previous = self._write(remaining)
+        self._journal.clear()
+        for row in self._rows.values():
+            for name, sha256 in row.outputs:
+                self.outputs[name] = {sha256}
+        self._rows = {}
+
+    def _write(self, remaining: Iterable[Row], *, keep_shards: bool = False) -> dict[str, Row]:
         rows = {row.input: row for row in remaining} | self._rows
         name = MANIFEST_NAME if self._shard is None else record_name(self._shard)
         self._journal.hold()
@@ -117,7 +136,7 @@ class Manifest:
                 for each in state_files(self._output):
                     if each.name != journal_name(None):
                         each.file.delete()
-        self._journal.delete()
+        return rows
 
     def __enter__(self) -> "Manifest":
         return self
@@ -181,8 +200,8 @@ def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) 
             for name, sha256 in announced_in(_lines(output, each)):
                 found.setdefault(name, set()).add(sha256)
     for row in rows.values():
-        if row.output is not None and row.output_sha256 is not None:
-            found.setdefault(row.output, set()).add(row.output_sha256)
+        for name, sha256 in row.outputs:
+            found.setdefault(name, set()).add(sha256)
     return found
 
 

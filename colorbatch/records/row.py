@@ -23,9 +23,12 @@ MIGHT_BE_COLOR = "it might be a colour photograph"
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
+    *("sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
 )
 _TEXT_TYPES = {str, type(None)}
 _NUMBER_TYPES = {int, float, bool}
+_OUTPUTS = ("output", "sidecar_output")
+"""Fields that are paths below the output folder."""
 _NUMBERS = ("input_bytes", "output_bytes", "width", "height", "bits", "frames", "seconds", "confidence")
 
 
@@ -67,6 +70,15 @@ class Row:
     """Settings that determine the output and were not left at their defaults."""
     retouch_sha256: str | None = None
     """Hash of what a person said about it in the retouch record; ``None``: nothing."""
+    sidecars: Sequence[str] = ()
+    """Paths below the source of the XMP sidecars whose properties the output has, or that was copied."""
+    sidecars_sha256: str | None = None
+    """Hash of what the sidecars beside the source hold, used or not; ``None``: there is none."""
+    sidecars_etag: str | None = None
+    """Hash of their ETags; ``None``: not reported by the store."""
+    sidecar_output: str | None = None
+    """Path below the output folder of the copy of a sidecar; ``None``: there is none."""
+    sidecar_output_sha256: str | None = None
     provider: str | None = None
     confidence: float | None = None
     """The model's confidence in its colours, 0..1: 10 / (10 + the mean CIEDE2000 that it expects); the lowest of all
@@ -97,6 +109,12 @@ class Row:
         """Whether it was coloured, but might have been a colour photograph."""
         return any(warning.startswith(MIGHT_BE_COLOR) for warning in self.warnings)
 
+    @property
+    def outputs(self) -> Sequence[tuple[str, str]]:
+        """Names of its files in the output folder, with their sha256."""
+        files = ((self.output, self.output_sha256), (self.sidecar_output, self.sidecar_output_sha256))
+        return [(name, sha256) for name, sha256 in files if name is not None and sha256 is not None]
+
     def with_output_of(self, earlier: "Row") -> "Row":
         """Return the row with the output of an earlier row."""
         return replace(
@@ -107,12 +125,15 @@ class Row:
             output_etag=earlier.output_etag,
             input_sha256=self.input_sha256 or earlier.input_sha256,
             digital_source_type=earlier.digital_source_type,
+            sidecar_output=self.sidecar_output or earlier.sidecar_output,
+            sidecar_output_sha256=self.sidecar_output_sha256 or earlier.sidecar_output_sha256,
         )
 
     def to_json(self) -> bytes:
         """Return the row as one line of ASCII JSON."""
-        output = self.output and to_utf_8(self.output)
-        values = {**vars(self), "input": to_utf_8(self.input), "output": output}
+        values = {**vars(self), "input": to_utf_8(self.input), "sidecars": [*map(to_utf_8, self.sidecars)]}
+        for name in _OUTPUTS:
+            values[name] = values[name] and to_utf_8(values[name])
         return json.dumps(values, ensure_ascii=True, sort_keys=True).encode("ascii") + b"\n"
 
     @classmethod
@@ -127,15 +148,16 @@ class Row:
         if not isinstance(values, dict) or values.get("schema") != SCHEMA or not isinstance(values.get("input"), str):
             raise ValueError(f"not a manifest row of schema {SCHEMA}")
         _refuse_invalid(values)
-        output = values.get("output")
         for unknown in values.keys() - _known_names():
             del values[unknown]
         values["input"] = to_locale(values["input"])
-        values["output"] = output and to_locale(output)
+        for name in _OUTPUTS:
+            output = values.get(name)
+            values[name] = output and to_locale(output)
         values["warnings"] = tuple(values.get("warnings", ()))
-        row = cls.__new__(
-            cls
-        )  # as cls(**values), which sets 30 fields of a frozen class one by one: manifests are long
+        values["sidecars"] = tuple(map(to_locale, values.get("sidecars", ())))
+        # as cls(**values), which sets all fields of a frozen class one by one: manifests are long
+        row = cls.__new__(cls)
         vars(row).update(_defaults(), settings={})
         vars(row).update(values)
         return row
@@ -161,10 +183,12 @@ def _refuse_invalid(values: Mapping[str, object]) -> None:
         raise ValueError("a field is neither true nor false")  # noqa: TRY004 (as for all others)
     if not isinstance(values.get("settings", {}), dict):
         raise ValueError("its settings are not an object")  # noqa: TRY004
-    warnings = values.get("warnings", ())
-    if not isinstance(warnings, list | tuple) or not all(isinstance(text, str) for text in warnings):
-        raise ValueError("its warnings are not strings")
-    if not all(_is_inside(str(name)) for name in (values["input"], values.get("output")) if name is not None):
+    for name in ("warnings", "sidecars"):
+        texts_in = values.get(name, ())
+        if not isinstance(texts_in, list | tuple) or not all(isinstance(text, str) for text in texts_in):
+            raise ValueError(f"its {name} are not strings")
+    files = (values["input"], *(values.get(name) for name in _OUTPUTS))
+    if not all(_is_inside(str(name)) for name in files if name is not None):
         raise ValueError("it names a file outside its folder")
 
 

@@ -17,6 +17,7 @@ from colorbatch.job import (
     DoubtfulColor,
     JpegLuma,
     ProviderName,
+    Sidecars,
 )
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.row import Row
@@ -29,6 +30,7 @@ _CHOICES: Mapping[str, Sequence[object]] = {
     "jpeg_luma": get_args(JpegLuma),
     "digital_source_type": (*get_args(DigitalSourceType), None),
     "convert_profile": (False, True),
+    "sidecars": get_args(Sidecars),
     "tta": (False, True),
 }
 _NUMBERS = ("working_size", "vividness", "strength")

@@ -150,7 +150,7 @@ class RetouchSession:
         known = {
             name: EarlierOutput(None, str(row.output)) for name, row in self._rows.items() if has_planned_output(row)
         }
-        return plan_batch(self.source, self.output, earlier=known)
+        return plan_batch(self.source, self.output, earlier=known, reads_sidecars=True)
 
     def name_of(self, number: object) -> str:
         """Return the input of a picture by its number in the list.
@@ -379,7 +379,8 @@ class RetouchSession:
             raise UnsafeOutputError(
                 f"{printable(name)} is another kind of picture than before", advice="Run colorbatch run first."
             )
-        return replace(planned, bytes=head.size, modified=head.modified)
+        sidecars = () if self.job.sidecars == "ignore" else planned.sidecars
+        return replace(planned, bytes=head.size, modified=head.modified, sidecars=sidecars)
 
     def _make(self, planned: PlannedPicture) -> str:
         """Make the output of a source by the code of a run; return why it was not made, or nothing."""

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -18,10 +19,10 @@ from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
-from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch, retouched
+from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, EarlierOutput, PlannedPicture, plan_batch, retouched
 from colorbatch.run.resume import (
-    Appearance,
     Keep,
+    appearance_of,
     decide,
     earlier_outputs,
     rows_of_other_sources,
@@ -30,6 +31,7 @@ from colorbatch.run.resume import (
 from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
+from colorbatch.store.store import Store
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,153 @@ def run_batch(
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
     earlier = earlier_outputs(rows_of(output, job.shard).values()) if source.is_remote else {}
-    found = plan_batch(
+    found = plan_of(job, source, output, earlier)
+    pictures, is_remote = pictures_in(_selected(found)), source.is_remote or output.is_remote
+    engines = OneEngine(job, pictures, is_remote=is_remote)
+    with closing(engines), Manifest(output, job.shard, possible_outputs(found)) as record:
+        found = with_newest_retouches(job, found, output)
+        plan = _selected(found)
+        batch = Batch(job, source, output, engines, record, progress, stop)
+        batch.begin()
+        try:
+            batch.make(plan)
+        finally:
+            remaining = [not_reached(each, batch.run) for each in plan if each.input not in record]
+            others = batch.rows_without_source(found)
+            record.finish([*others, *batch.rows_not_selected(found), *remaining])
+    if others and not pictures:
+        logger.warning(
+            "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
+        )
+    summary = batch.summary
+    for row in remaining:
+        count(summary, row, kept=True)
+    batch.complete(summary)
+    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
+    summary.stopped = stop.is_set() and bool(remaining)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+class OneEngine:
+    """The engine of the model in use, the only one that is open: models take memory."""
+
+    def __init__(self, job: BatchJob, pictures: int, *, is_remote: bool) -> None:
+        """Open the engine of the job, as :func:`colorbatch.run.engines.open_engine` does."""
+        self._is_remote = is_remote
+        self._opened = [open_engine(job, pictures, is_remote=is_remote)]
+        self.recipe = self._opened[0].recipe
+        """The recipe of the job."""
+        self._job = self.recipe.job
+        self.provider, self.provider_reason = "", self._opened[0].provider_reason
+        """The execution provider of the job's own model, once its engine is closed, and why it was chosen."""
+        self.stages = StageTimer()
+        """Time spent in each stage, by all engines that are closed."""
+
+    def of(self, part: Part) -> Engine:
+        """Return the engine of a part; one of another model is closed first."""
+        if part.recipe.job != self._job:
+            self.close()
+            self._opened.append(open_engine(part.recipe.job, pictures_in(part.plan), is_remote=self._is_remote))
+            self._job = part.recipe.job
+        return self._opened[0]
+
+    def close(self) -> None:
+        """Close the engine that is open."""
+        while self._opened:
+            engine = self._opened.pop()
+            self.provider = self.provider or engine.provider
+            for stage, cost in engine.stages.costs.items():
+                self.stages.add(stage, cost)
+            engine.close()
+
+
+@dataclass
+class Batch:
+    """A run that holds its output folder, with an open engine."""
+
+    job: BatchJob
+    source: Store
+    output: Store
+    engines: OneEngine
+    record: Manifest
+    progress: ProgressReporter
+    stop: threading.Event
+    summary: BatchSummary = field(default_factory=BatchSummary)
+    """What the outcomes so far come to."""
+
+    @property
+    def run(self) -> Run:
+        """The recipe of most sources, the stores and the records."""
+        return Run(self.engines.recipe, self.source, self.output, self.record.previous, self.record.outputs)
+
+    def begin(self) -> None:
+        """Prepare the output folder; call it once, before anything is made."""
+        self.output.remember_folder()
+        self.output.prefetch_listing()
+
+    def make(self, plan: Sequence[PlannedPicture]) -> None:
+        """Make the outputs of some sources, and append their rows to the record.
+
+        Raises:
+            EnvironmentFailure: no further output can be made.
+
+        """
+        parts = parts_of(self.engines.recipe, plan)
+        runs = [replace(self.run, recipe=part.recipe) for part in parts]
+        weights = {
+            each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
+        }
+        self.progress.begin(len(plan), "Colouring", sum(weights.values()))
+        try:
+            for part, run in zip(parts, runs, strict=True):
+                if part is not parts[0] and self.stop.is_set():
+                    break
+                self._make_part(Task(part.plan, run, self.record.announce, self.stop, self.progress), part, weights)
+        finally:
+            self.progress.end()
+            self.output.cleanup()
+
+    def _make_part(self, task: Task, part: Part, weights: Mapping[str, float]) -> None:
+        for outcome in self.engines.of(part).outcomes(task):
+            row, kept = outcome.row, isinstance(outcome, Kept)
+            self.record.append(row, is_durable=isinstance(outcome, Made))
+            _report(row, self.progress, kept=kept)
+            count(self.summary, row, kept=kept)
+            if row.status == "failed" and self.job.fail_fast:
+                self.stop.set()
+            self.progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
+
+    def rows_not_selected(self, found: Sequence[PlannedPicture]) -> list[Row]:
+        """Return the rows of the sources that are excluded from this run: those of earlier runs, or new ones."""
+        return [_not_selected(each, self.run) for each in found if each.reason == NOT_SELECTED]
+
+    def rows_without_source(self, found: Sequence[PlannedPicture]) -> list[Row]:
+        """Return the rows of sources that are no longer there; a shard leaves them to the others."""
+        if self.job.shard is not None:
+            return []
+        outputs = {each.input: each.output_name for each in found}
+        return rows_of_other_sources(outputs, self.record.previous, self.output)
+
+    def complete(self, summary: BatchSummary) -> None:
+        """Close the engine, and complete a summary with what only it knows."""
+        engines = self.engines
+        engines.close()
+        summary.provider, summary.provider_reason = engines.provider, engines.provider_reason
+        summary.model = engines.recipe.model.contract.name
+        summary.stages = engines.stages.costs
+
+
+def plan_of(
+    job: BatchJob, source: Store, output: Store, earlier: Mapping[str, EarlierOutput] | None = None
+) -> list[PlannedPicture]:
+    """Return the plan of a job, with what the retouch record says.
+
+    Raises:
+        UsageError, StoreUnavailableError: as :func:`colorbatch.run.plan.plan_batch`.
+
+    """
+    return plan_batch(
         source,
         output,
         job.include,
@@ -74,95 +222,28 @@ def run_batch(
         earlier,
         None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
+        reads_sidecars=job.sidecars != "ignore",
     )
-    pictures, is_remote = _pictures_in(_selected(found)), source.is_remote or output.is_remote
-    engines = _EngineInWork(job, pictures, is_remote=is_remote)
-    summary = BatchSummary(
-        provider_reason=engines.current.provider_reason, model=engines.current.recipe.model.contract.name
-    )
-    possible_outputs = {name for each in found for name in each.possible_outputs}
-
-    with closing(engines), Manifest(output, job.shard, possible_outputs) as record:
-        if job.retouch is None and not job.ignore_retouch:  # which only a holder of the folder changes
-            found = retouched(found, newest_retouches(output))
-        plan = _selected(found)
-        parts = parts_of(engines.current.recipe, plan)
-        runs = [Run(part.recipe, source, output, record.previous, record.outputs) for part in parts]
-        output.remember_folder()
-        output.prefetch_listing()
-        weights = {
-            each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
-        }
-        progress.begin(len(plan), "Colouring", sum(weights.values()))
-        try:
-            for part, run in zip(parts, runs, strict=True):
-                if part is not parts[0]:
-                    if stop.is_set():
-                        break
-                    engines.replace(part)
-                for outcome in engines.current.outcomes(Task(part.plan, run, record.announce, stop, progress)):
-                    row, kept = outcome.row, isinstance(outcome, Kept)
-                    record.append(row, is_durable=isinstance(outcome, Made))
-                    _report(row, progress, kept=kept)
-                    count(summary, row, kept=kept)
-                    if row.status == "failed" and job.fail_fast:
-                        stop.set()
-                    progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
-        finally:
-            progress.end()
-            output.cleanup()
-            remaining = [_not_reached(each, runs[0]) for each in plan if each.input not in record]
-            excluded = [_not_selected(each, runs[0]) for each in found if each.reason == NOT_SELECTED]
-            outputs = {each.input: each.output_name for each in found}
-            others = rows_of_other_sources(outputs, record.previous, output) if job.shard is None else []
-            record.finish([*others, *excluded, *remaining])
-    if others and not pictures:
-        logger.warning(
-            "%s has no pictures any more, but %d were made of it: is its disk mounted?", source.shown, len(others)
-        )
-    for row in remaining:
-        count(summary, row, kept=True)
-    summary.provider, summary.stages = engines.provider, engines.stages.costs
-    summary.not_reached = sum(row.reason == NOT_REACHED for row in remaining)
-    summary.stopped = stop.is_set() and bool(remaining)
-    summary.seconds = time.perf_counter() - started
-    return summary
 
 
-class _EngineInWork:
-    """The engine of the part in work, the only one that is open: models take memory."""
+def with_newest_retouches(job: BatchJob, plan: list[PlannedPicture], output: Store) -> list[PlannedPicture]:
+    """Return a plan with the job's own retouch record as it is now; only a holder of the folder changes that."""
+    if job.retouch is not None or job.ignore_retouch:
+        return plan
+    return retouched(plan, newest_retouches(output))
 
-    def __init__(self, job: BatchJob, pictures: int, *, is_remote: bool) -> None:
-        self._is_remote = is_remote
-        self._opened = [open_engine(job, pictures, is_remote=is_remote)]
-        self.provider = ""
-        """The execution provider of the first engine, once that is closed."""
-        self.stages = StageTimer()
-        """Time spent in each stage, by all engines that are closed."""
 
-    @property
-    def current(self) -> Engine:
-        return self._opened[0]
-
-    def replace(self, part: Part) -> None:
-        """Close the engine, and open that of another part."""
-        self.close()
-        self._opened.append(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=self._is_remote))
-
-    def close(self) -> None:
-        while self._opened:
-            engine = self._opened.pop()
-            self.provider = self.provider or engine.provider
-            for stage, cost in engine.stages.costs.items():
-                self.stages.add(stage, cost)
-            engine.close()
+def possible_outputs(found: Sequence[PlannedPicture]) -> set[str]:
+    """Return all names that a plan may write."""
+    return {name for each in found for name in each.possible_outputs}
 
 
 def _selected(found: Sequence[PlannedPicture]) -> Sequence[PlannedPicture]:
     return [each for each in found if each.reason != NOT_SELECTED]
 
 
-def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
+def pictures_in(plan: Sequence[PlannedPicture]) -> int:
+    """Return how many sources of a plan are to be coloured."""
     return sum(each.verdict == "colour" for each in plan)
 
 
@@ -182,7 +263,9 @@ def _weight_of(planned: PlannedPicture, run: Run) -> float:
     """
     if planned.verdict != "colour":
         return 0.0
-    decision = decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output))
+    decision = decide(
+        planned, run.earlier.get(planned.input), run.recipe, appearance_of(planned, run.source, run.output)
+    )
     return 0.0 if isinstance(decision, Keep) else planned.bytes + _NETWORK_COST_IN_BYTES
 
 
@@ -191,7 +274,7 @@ def _not_selected(planned: PlannedPicture, run: Run) -> Row:
     return run.earlier.get(planned.input) or row_of(planned, "skipped", planned.reason)
 
 
-def _not_reached(planned: PlannedPicture, run: Run) -> Row:
+def not_reached(planned: PlannedPicture, run: Run) -> Row:
     """Return the row of a source that this run did not reach: that of an earlier run if it was done."""
     earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done":

@@ -19,6 +19,7 @@ from colorbatch.pixels.picture import Frame, Picture
 from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.records.row import MIGHT_BE_COLOR, Row
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.sidecars import Sidecar, fingerprint, name_of_copy, unusable, usable, with_sidecars
 from colorbatch.run.treatment import PageAction, Treatment, lines_of, treatment_of
 from colorbatch.stages import StageTimer
 from colorbatch.text import to_utf_8
@@ -31,6 +32,7 @@ _KEPT: Mapping[PageAction, str] = {
     "left as it is": "left as it is, as the retouch record says: page",
 }
 """Warnings of pictures with pages that are not coloured, before the numbers of the pages."""
+SIDECAR_NOT_MERGED = "its sidecar was not merged, since the picture is copied unchanged"
 UNMARKED = "without a mark, as requested with --no-mark"
 
 
@@ -66,7 +68,7 @@ class Recipe:
     def chosen_settings(self) -> Mapping[str, object]:
         """The options that determine the outcome of a source and were not left at their defaults."""
         defaults = BatchJob(self.job.source, self.job.output)
-        names = ("already_color", "doubtful_color", "jpeg_luma", "digital_source_type", "convert_profile")
+        names = ("already_color", "doubtful_color", "jpeg_luma", "digital_source_type", "convert_profile", "sidecars")
         found = {name: getattr(self.job, name) for name in names if getattr(self.job, name) != getattr(defaults, name)}
         options = asdict(self.job.options)
         return found | {name: value for name, value in options.items() if value != getattr(ColorOptions, name)}
@@ -79,6 +81,8 @@ class Encoded:
     row: Row
     content: bytes
     """Content of the file."""
+    sidecar: bytes | None = None
+    """Content of the copy of a sidecar beside it; ``None``: there is none."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,10 @@ def colorize_source(
         settings_sha256=recipe.settings_sha256,
         settings=recipe.chosen_settings,
         retouch_sha256=None if retouch is None else retouch.sha256,
+        sidecars_sha256=fingerprint(planned.sidecars),
     )
+    picture = replace(picture, warnings=(*picture.warnings, *unusable(planned.sidecars)))
+    sidecars = planned.sidecars if job.sidecars == "merge" else ()
     treatment = treatment_of([frame.pixels for frame in picture.frames], retouch, job)
     row = replace(row, reason=treatment.reason)
     if treatment.action == "skip":
@@ -130,6 +137,9 @@ def colorize_source(
                 f"{treatment.reason.partition(',')[0]}, and a copy of it cannot become {recipe.format}",
                 advice="Give the output the extension of the source, or --already-color recolor.",
             )
+        picture, merged = (picture, ()) if is_copy else with_sidecars(picture, sidecars)
+        if is_copy and usable(sidecars):
+            picture = replace(picture, warnings=(*picture.warnings, SIDECAR_NOT_MERGED))
         name, content = (planned.input, data) if is_copy else (planned.output_name, encode(picture))
     else:
         lines = lines_of(retouch, len(picture.frames))
@@ -141,6 +151,7 @@ def colorize_source(
         with stages.timed("encode"):
             if _copies_luma(job, picture):
                 picture = with_coded_luma(picture, data)
+        picture, merged = with_sidecars(picture, sidecars)
         row = replace(
             row,
             luma=_luma_of(picture),
@@ -160,13 +171,27 @@ def colorize_source(
                 job.digital_source_type,
                 row.retouch_sha256,
                 sum(len(line.hints) for line in lines),
+                row.sidecars_sha256 if merged else None,
             )
             picture = _marked(picture, origin)
         with stages.timed("encode") as cost:
             name, content = planned.output_name, encode(picture)
             cost.megabytes = len(content) / 1e6
     sha256 = hashlib.sha256(content).hexdigest()
-    return Encoded(replace(row, output=name, output_sha256=sha256, warnings=picture.warnings), content)
+    row = replace(row, output=name, output_sha256=sha256, warnings=picture.warnings, sidecars=merged)
+    copied = usable(planned.sidecars)[:1] if job.sidecars == "copy" else []
+    return _with_copy(Encoded(row, content), *copied[0]) if copied else Encoded(row, content)
+
+
+def _with_copy(encoded: Encoded, sidecar: Sidecar, content: bytes) -> Encoded:
+    """Return an output with the copy of a sidecar beside it."""
+    row = replace(
+        encoded.row,
+        sidecars=(sidecar.name,),
+        sidecar_output=name_of_copy(str(encoded.row.output)),
+        sidecar_output_sha256=hashlib.sha256(content).hexdigest(),
+    )
+    return replace(encoded, row=row, sidecar=content)
 
 
 def _copies_luma(job: BatchJob, picture: Picture) -> bool:

@@ -20,7 +20,7 @@ from colorbatch.run.look import Seen, look_at
 from colorbatch.run.output import Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import PlannedPicture, plan_batch
-from colorbatch.run.resume import Appearance, Keep, Remake, decide, earlier_outputs
+from colorbatch.run.resume import Keep, Remake, appearance_of, decide, earlier_outputs
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
 
@@ -94,6 +94,7 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
         known,
         None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
+        reads_sidecars=job.sidecars != "ignore",
     )
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
     job = replace(job, provider=provider)
@@ -126,7 +127,8 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
 def _with_prospect(planned: PlannedPicture, run: Run) -> _Prospective:
     if planned.verdict != "colour":
         return planned, planned.verdict
-    match decide(planned, run.earlier.get(planned.input), run.recipe, Appearance(planned, run.output)):
+    evidence = appearance_of(planned, run.source, run.output)
+    match decide(planned, run.earlier.get(planned.input), run.recipe, evidence):
         case Keep(row) if row.status == "skipped":
             return replace(planned, reason=row.reason), "skipped"
         case Keep():

@@ -35,6 +35,7 @@ from colorbatch.run.resume import (
     output_exists,
     with_earlier_output,
 )
+from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
 from colorbatch.stages import StageTimer
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_utf_8
@@ -199,6 +200,7 @@ class _Source:
         self._work = work
         self._open = open_until_done
         self._content: bytes | None = None
+        self._sidecars: tuple[Sidecar, ...] | None = None
 
     def content(self) -> bytes:
         """Return the content of the file.
@@ -211,6 +213,17 @@ class _Source:
         if self._content is None:
             self._content = self._read()
         return self._content
+
+    def sidecars(self) -> tuple[Sidecar, ...]:
+        """Return the sidecars of the source, read.
+
+        Raises:
+            StoreUnavailableError: they cannot be read, nor can any other file.
+
+        """
+        if self._sidecars is None:
+            self._sidecars = read_sidecars(self._planned.input, self._planned.sidecars, self._work.run.source)
+        return self._sidecars
 
     def _read(self) -> bytes:
         store, planned = self._work.run.source, self._planned
@@ -244,13 +257,14 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
     started = time.time()
     with ExitStack() as open_until_done:
         source = _Source(planned, work, open_until_done)
-        hashes = Hashes(planned, source.content, run.output, trust_times=job.trust_times)
+        hashes = Hashes(planned, source.content, run.output, source.sidecars, trust_times=job.trust_times)
         decision = decide(planned, earlier, run.recipe, hashes)
         if isinstance(decision, Keep):
             row = with_time(_with_etags(decision.row, planned, run), planned, job, run.output)
             row = replace(row, is_input_trusted=hashes.is_source_trusted)
             return Kept(_with_sizes_and_time(row, planned, run, started) if job.trust_times else row)
         content = source.content()
+        planned = replace(planned, sidecars=source.sidecars())
         was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
         with work.memory.taken(decoded_bytes(content) * _copies(content, run.recipe)):
             result = work.executor.colorize(content, planned, work.stages)
@@ -262,6 +276,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         row = result.row
         if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
+        row = _with_copy(replace(result, row=row), work, hashes)
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
         row = _without_earlier_output(row, planned, work)
         row = with_time(_with_etags(row, planned, run), planned, job, run.output)
@@ -277,7 +292,8 @@ def _copies(content: bytes, recipe: Recipe) -> int:
 def _with_etags(row: Row, planned: PlannedPicture, run: Run) -> Row:
     """Return a row with the current ETags of its source and its output."""
     state = None if row.output is None else run.output.state(row.output)
-    return replace(row, input_etag=planned.etag, output_etag=None if state is None else state.etag)
+    output_etag, sidecars_etag = None if state is None else state.etag, fingerprint_of_etags(planned.sidecars)
+    return replace(row, input_etag=planned.etag, output_etag=output_etag, sidecars_etag=sidecars_etag)
 
 
 def _with_sizes_and_time(row: Row, planned: PlannedPicture, run: Run, started: float) -> Row:
@@ -378,6 +394,28 @@ def _without_earlier_output(row: Row, planned: PlannedPicture, work: Work) -> Ro
         except OSError as error:
             problem = reason_of(error)
     return replace(row, warnings=(*row.warnings, f"an earlier output, {printable(name)}, was not removed: {problem}"))
+
+
+def _with_copy(encoded: Encoded, work: Work, hashes: Hashes) -> Row:
+    """Write the copy of a sidecar, if there is one; return the row, with a warning if it cannot be written.
+
+    The copy of an earlier run that is not made any more stays, on record.
+    """
+    row, run = encoded.row, work.run
+    earlier = run.earlier.get(row.input)
+    if encoded.sidecar is None:
+        if earlier is None or earlier.sidecar_output is None or run.output.state(earlier.sidecar_output) is None:
+            return row
+        warnings = (*row.warnings, "the copy of a sidecar of an earlier run is still there")
+        name, sha256 = earlier.sidecar_output, earlier.sidecar_output_sha256
+        return replace(row, warnings=warnings, sidecar_output=name, sidecar_output_sha256=sha256)
+    copy = replace(row, output=row.sidecar_output, output_sha256=row.sidecar_output_sha256)
+    try:
+        _write(Encoded(copy, encoded.sidecar), (), work, hashes)
+    except UnsafeOutputError as error:
+        warnings = (*row.warnings, f"its sidecar was not copied: {error}")
+        return replace(row, warnings=warnings, sidecars=(), sidecar_output=None, sidecar_output_sha256=None)
+    return row
 
 
 def _is_output(namesake: str, name: str, work: Work) -> bool:

@@ -21,6 +21,7 @@ from colorbatch.formats.kinds import (
 )
 from colorbatch.records.retouch import Retouch, Retouches
 from colorbatch.run.output_names import family_of, free_name, namesakes
+from colorbatch.run.sidecars import SIDECAR_EXTENSION, File, Sidecar, name_of_copy, read_sidecars, sidecars_of
 from colorbatch.shard import Shard
 from colorbatch.store.store import Entry, Store
 from colorbatch.text import printable
@@ -32,9 +33,11 @@ NOT_SELECTED = "not in the list given with --only"
 """Reason of an excluded source; its row and whatever an earlier run made of it are kept."""
 NOT_DOWNLOADED = "it is in iCloud, not on this disk. Download it in the Finder or in Files."
 NOT_A_PICTURE = "not a picture file name"
+A_SIDECAR = "an XMP sidecar of a picture"
 NOT_SUPPORTED = "not a supported kind"
 RAW_NOT_READ = "a raw file; to have them developed: pip install 'colorbatch[raw]'"
 """Reasons of sources whose extensions are not those of a kind that is read; the last two are pictures."""
+_OF_PICTURES = frozenset({NOT_SUPPORTED, RAW_NOT_READ})
 _NAMES_SHOWN = 3
 _LENIENT = "Without --strict-match, this is only a warning."
 _HEADS_AT_ONCE = 16
@@ -66,11 +69,14 @@ class PlannedPicture:
     """Time of the last change of the file, in seconds since 1970, where it was determined."""
     retouch: Retouch | None = None
     """What a person said about it; ``None``: nothing."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """XMP files whose names say that they are for it, the more exactly named first."""
 
     @property
     def possible_outputs(self) -> Sequence[str]:
         """Names that an output may be written to: the planned one, or that of a source that is copied unchanged."""
-        return (self.output_name, self.input) if self.output_name else ()
+        names = (self.output_name, self.input) if self.output_name else ()
+        return (*names, *map(name_of_copy, names)) if self.sidecars else names
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def plan_batch(
     retouches: Retouches | None = None,
     *,
     strict_match: bool = False,
+    reads_sidecars: bool = False,
 ) -> list[PlannedPicture]:
     """Plan every file of ``source``, or the one file that it is, or the share of one shard, sorted by ``input``.
 
@@ -101,7 +108,7 @@ def plan_batch(
     with a slash with its path below the source, where ``*`` matches slashes too. ``only`` names sources by their
     ``input``; all others are excluded, with the reason ``NOT_SELECTED``. Sources that have an ``earlier`` output and
     have not changed since are not opened. ``retouches``, by input, become part of the plan; one of a source that does
-    not exist is logged as a warning.
+    not exist is logged as a warning. XMP files beside sources become part of the plan if it ``reads_sidecars``.
 
     A pattern that matches nothing, and a source without pictures, is logged as a warning, or refused if
     ``strict_match``.
@@ -125,7 +132,10 @@ def plan_batch(
             raise UsageError(problem, advice=_LENIENT)
         logger.warning("%s", problem)
     _refuse_unknown(retouches or {}, found, source, strict_match=strict_match)
-    found = [_selected(each, include, exclude) for each in retouched(found, retouches or {})]
+    found = retouched(found, retouches or {})
+    if reads_sidecars:
+        found = _with_sidecars(found, source, exclude)
+    found = [_selected(each, include, exclude) for each in found]
     if only is not None:
         _refuse_missing(only, found, source)
     plan = _with_outputs(found, source, shard, earlier or {})
@@ -194,6 +204,40 @@ def _refuse_unknown(
         if strict_match:
             raise UsageError(problem, advice=_LENIENT)
         logger.warning("%s", problem)
+
+
+def _with_sidecars(found: Sequence[PlannedPicture], source: Store, exclude: Sequence[str]) -> list[PlannedPicture]:
+    """Return the plan with the sidecars of each picture; those that are excluded are not used."""
+    beside = [_planned(each) for each in source.list_beside()]
+    files = [
+        File(each.key, each.input, each.etag)
+        for each in (*found, *beside)
+        if _is_sidecar(each) and not any(_matches(each.input, pattern) for pattern in exclude)
+    ]
+    if not files:
+        return list(found)
+    pictures = (each.input for each in (*found, *beside) if each.verdict != "skipped" or each.reason in _OF_PICTURES)
+    sidecars = sidecars_of(pictures, files)
+    taken = {each.name for belonging in sidecars.values() for each in belonging}
+    return [
+        replace(each, reason=A_SIDECAR) if each.input in taken else replace(each, sidecars=sidecars.get(each.input, ()))
+        for each in found
+    ]
+
+
+def sidecars_beside(name: str, store: Store) -> tuple[Sidecar, ...]:
+    """Return the sidecars of a store that is a single file, read.
+
+    Raises:
+        StoreUnavailableError: the store does not respond.
+
+    """
+    (planned,) = _with_sidecars([PlannedPicture("", name)], store, ())
+    return read_sidecars(name, planned.sidecars, store)
+
+
+def _is_sidecar(planned: PlannedPicture) -> bool:
+    return planned.reason == NOT_A_PICTURE and PurePosixPath(planned.input).suffix.lower() == SIDECAR_EXTENSION
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,20 +1,23 @@
 """Whether the result of an earlier run is kept or remade: one decision for runs and dry runs."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from colorbatch.job import BatchJob
 from colorbatch.records.row import MIGHT_BE_COLOR, Row
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.plan import EarlierOutput, PlannedPicture
+from colorbatch.run.sidecars import Sidecar, fingerprint, fingerprint_of_etags, read_sidecars
 from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store.store import Store
 
-RemakeReason = Literal["new", "recipe", "source", "missing", "altered"]
+RemakeReason = Literal["new", "recipe", "source", "sidecars", "missing", "altered"]
 """``new``: no run has read the source; ``recipe``: it was made by another model, with other settings or another
-retouch, or no run finished it; ``source``: it has changed; ``missing``, ``altered``: the state of the output."""
+retouch, or no run finished it; ``source``, ``sidecars``: these have changed; ``missing``, ``altered``: the
+state of the output, or of the copy of a sidecar beside it."""
 OutputState = Literal["unchanged", "altered", "missing"]
 _TIME_RESOLUTION = 1e-6
 """Resolution of a time of today as a float, in seconds, with a margin."""
@@ -48,8 +51,19 @@ class Evidence(Protocol):
 
         """
 
+    def are_sidecars_unchanged(self, row: Row) -> bool:
+        """Return whether the sidecars of the source are unchanged since an earlier row.
+
+        Raises:
+            StoreUnavailableError: they cannot be read, nor can anything else.
+
+        """
+
     def output_state(self, row: Row) -> OutputState:
         """Return the state of the output of an earlier row."""
+
+    def copy_state(self, row: Row) -> OutputState:
+        """Return the state of the copy of a sidecar that an earlier row names."""
 
 
 def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidence: Evidence) -> Keep | Remake:
@@ -69,9 +83,13 @@ def decide(planned: PlannedPicture, earlier: Row | None, recipe: Recipe, evidenc
         return Remake("new")
     if not _is_same_recipe(earlier, planned, recipe):
         return Remake("recipe")
+    if not _is_same_use(earlier, planned, recipe) or not evidence.are_sidecars_unchanged(earlier):
+        return Remake("sidecars")
     if not evidence.is_source_unchanged(earlier):
         return Remake("source")
     state = "unchanged" if earlier.output is None else evidence.output_state(earlier)
+    if state == "unchanged" and earlier.sidecars and earlier.sidecar_output is not None:
+        state = evidence.copy_state(earlier)
     return Keep(earlier) if state == "unchanged" else Remake(state)
 
 
@@ -89,17 +107,42 @@ def _is_same_recipe(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bo
     return earlier.status == "done" and has_output
 
 
-class Appearance(Evidence):
-    """Sizes, times and ETags, for which no file is read: the evidence of a dry run."""
+def _is_same_use(earlier: Row, planned: PlannedPicture, recipe: Recipe) -> bool:
+    """Return whether the sidecars of a source, if it has any, were used in the same way."""
+    before = earlier.settings.get("sidecars", BatchJob.sidecars)
+    return not planned.sidecars or earlier.sidecars_sha256 is None or before == recipe.job.sidecars
 
-    def __init__(self, planned: PlannedPicture, output: Store) -> None:
+
+def _are_unchanged(planned: PlannedPicture, row: Row, sidecars: Callable[[], Sequence[Sidecar]]) -> bool:
+    """Return whether the sidecars of a source are as a row says, by their ETags or what they hold."""
+    etags = fingerprint_of_etags(planned.sidecars)
+    if etags is not None and etags == row.sidecars_etag:
+        return True
+    return row.sidecars_sha256 == (fingerprint(sidecars()) if planned.sidecars else None)
+
+
+class Appearance(Evidence):
+    """Sizes, times and ETags, for which no picture is read: the evidence of a dry run."""
+
+    def __init__(
+        self, planned: PlannedPicture, output: Store, sidecars: Callable[[], Sequence[Sidecar]] = tuple
+    ) -> None:
         self._planned = planned
         self._output = output
+        self._sidecars = sidecars
 
     def is_source_unchanged(self, row: Row) -> bool:
         """Return whether size and ETag are the same."""
         has_same_etag = self._planned.etag is None or row.input_etag in (None, self._planned.etag)
         return row.input_bytes == self._planned.bytes and has_same_etag
+
+    def are_sidecars_unchanged(self, row: Row) -> bool:
+        """Return whether their ETags are the same, or what they hold: they are small."""
+        return _are_unchanged(self._planned, row, self._sidecars)
+
+    def copy_state(self, row: Row) -> OutputState:
+        """Return whether it exists."""
+        return "missing" if self._output.state(str(row.sidecar_output)) is None else "unchanged"
 
     def output_state(self, row: Row) -> OutputState:
         """Return the state of an output; one that was modified after its row counts as ``altered``."""
@@ -118,11 +161,22 @@ class Appearance(Evidence):
         return "unchanged" if is_preserved or found.modified <= finished + MAX_CLOCK_SKEW else "altered"
 
 
+def appearance_of(planned: PlannedPicture, source: Store, output: Store) -> Appearance:
+    """Return what the looks of the files of a source tell."""
+    return Appearance(planned, output, lambda: read_sidecars(planned.input, planned.sidecars, source))
+
+
 class Hashes(Evidence):
     """The sha256 of source and output, each computed at most once and only where no ETag answers, or trusted time."""
 
     def __init__(
-        self, planned: PlannedPicture, read: Callable[[], bytes], output: Store, *, trust_times: bool = False
+        self,
+        planned: PlannedPicture,
+        read: Callable[[], bytes],
+        output: Store,
+        sidecars: Callable[[], Sequence[Sidecar]] = tuple,
+        *,
+        trust_times: bool = False,
     ) -> None:
         """Prepare the hashes, without computing any.
 
@@ -130,12 +184,14 @@ class Hashes(Evidence):
             planned: the source.
             read: function that returns the content of the source.
             output: the store of the outputs.
+            sidecars: function that returns the sidecars of the source, read.
             trust_times: whether files with the same sizes and times count as unchanged.
 
         """
         self._planned = planned
         self._read = read
         self._output = output
+        self._sidecars = sidecars
         self._trust_times = trust_times
         self.is_source_trusted = False
         """Whether the source was found unchanged by its size and time."""
@@ -149,6 +205,19 @@ class Hashes(Evidence):
         found = (self._planned.bytes, self._planned.modified)
         self.is_source_trusted = self._trust_times and found == (row.input_bytes, row.input_modified)
         return self.is_source_trusted or row.input_sha256 == hashlib.sha256(self._read()).hexdigest()
+
+    def are_sidecars_unchanged(self, row: Row) -> bool:
+        """Return whether their ETags are the same, or what they hold."""
+        return _are_unchanged(self._planned, row, self._sidecars)
+
+    def copy_state(self, row: Row) -> OutputState:
+        """Return the state of a copy; in a store, and where times are trusted, one that exists is not read."""
+        name = str(row.sidecar_output)
+        if self._output.state(name) is None:
+            return "missing"
+        if self._trust_times or self._output.is_remote:
+            return "unchanged"
+        return "unchanged" if self.of_output(name) == row.sidecar_output_sha256 else "altered"
 
     def output_state(self, row: Row) -> OutputState:
         """Return the state of an output; one that exists but cannot be read counts as unchanged."""

@@ -123,6 +123,17 @@ class LocalStore(Store):
             return Head(file.read(count), found.st_size, found.st_mtime)
 
     @override
+    def list_beside(self) -> Iterator[Entry]:
+        if self.path.is_file():
+            yield from _files_beside(self.path.parent, "", {self.path.name}, self.path.parent)
+
+    @override
+    def start_beside(self, key: str, count: int) -> bytes:
+        folder = self.path.parent if self.path.is_file() else self.path
+        with open_regular(long_path(folder / key)) as file:
+            return file.read(count)
+
+    @override
     def state(self, name: str) -> FileState | None:
         path = self._at(name)
         try:
@@ -321,6 +332,12 @@ class LocalFiles(LocalStore):
         except (OSError, RuntimeError) as error:
             raise self._access_error(error) from error
 
+    @override
+    def list_beside(self) -> Iterator[Entry]:
+        for folder in sorted({name.rpartition("/")[0] for name in self._names}):
+            own = {name.rpartition("/")[2] for name in self._names if name.rpartition("/")[0] == folder}
+            yield from _files_beside(self._at(folder), f"{folder}/" if folder else "", own, self.path)
+
 
 class LocalNotes(Notes):
     """A file that is opened for each line, so that adding a line fails once it was deleted."""
@@ -349,6 +366,16 @@ class LocalNotes(Notes):
     @override
     def delete(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def _files_beside(folder: Path, prefix: str, own: AbstractSet[str], root: Path) -> Iterator[Entry]:
+    """Yield the files of a folder that are not its own, named with a prefix; none if it cannot be listed."""
+    with suppress(OSError):
+        real_root = root.resolve()
+        for entry in os.scandir(folder):
+            if entry.name not in own and not entry.is_dir(follow_symlinks=False):
+                name = prefix + entry.name
+                yield Entry(name, name, problem=_problem_of(real_root, folder / entry.name, entry))
 
 
 def _problem_of(real_root: Path, path: Path, entry: "os.DirEntry[str] | Path") -> str:

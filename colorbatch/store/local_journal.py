@@ -61,6 +61,15 @@ class LocalJournal(Journal):
         pass  # a process keeps its lock until it ends
 
     @override
+    def clear(self) -> None:
+        try:
+            with self._writing:
+                self._file.truncate(0)
+                self._file.seek(0)
+        except OSError as error:
+            raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
+
+    @override
     def delete(self) -> None:
         self._close_file()
         with suppress(OSError):

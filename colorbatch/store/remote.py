@@ -5,6 +5,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -12,7 +13,7 @@ from typing_extensions import override
 from colorbatch.errors import OutputUnwritableError, UsageError, reason_of
 from colorbatch.location import overlaps
 from colorbatch.store.failures import with_retries
-from colorbatch.store.file_state import FileState
+from colorbatch.store.file_state import FileState, state_of
 from colorbatch.store.keys import entries_of
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.remote_journal import RemoteJournal, RemoteJournalFile, journal_files
@@ -99,6 +100,22 @@ class RemoteStore(RemoteFiles, Store):
         size = 0 if state is None else state.bytes
         start = self.start_of(name, count) if size else b""  # an empty file has no range to request
         return Head(start, size, None if state is None else state.modified)
+
+    @override
+    def list_beside(self) -> Iterator[Entry]:
+        if set(self.states()) != {""}:
+            return
+        path = PurePosixPath(self.base_name)
+        for name in (f"{path}.xmp", f"{path}.XMP", f"{path.with_suffix('.xmp')}", f"{path.with_suffix('.XMP')}"):
+            beside = RemoteStore(self.location.parent / name)
+            if (info := beside._root_info()) is not None and info["type"] == "file":
+                yield Entry(name, name, state_of(info))
+
+    @override
+    def start_beside(self, key: str, count: int) -> bytes:
+        if set(self.states()) != {""}:
+            return self.head(key, count).start
+        return RemoteStore(self.location.parent).start_of(key, count)
 
     @override
     def state(self, name: str) -> FileState | None:

@@ -64,13 +64,17 @@ class RemoteJournal(Journal):
             raise OutputUnwritableError(f"cannot write the journal: {reason_of(error)}") from error
 
     @override
-    def delete(self) -> None:
-        self._stop_thread()
+    def clear(self) -> None:
         with self._lock:
             self._lines.clear()
-        with suppress(OSError):
+        with suppress(OSError):  # what remains is recorded elsewhere too
             parts = [each for each in self._store.listed(self._name) if not each.endswith(f"/{LEASE_NAME}")]
             self._store.delete_all(parts)
+
+    @override
+    def delete(self) -> None:
+        self._stop_thread()
+        self.clear()
         self._lease.release()
 
     @override

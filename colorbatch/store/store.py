@@ -65,6 +65,14 @@ class Journal(Protocol):
 
         """
 
+    def clear(self) -> None:
+        """Remove its lines, which are recorded elsewhere now, and go on holding it.
+
+        Raises:
+            OutputUnwritableError: they cannot be removed.
+
+        """
+
     def delete(self) -> None:
         """Delete and close it; files that cannot be deleted remain."""
 
@@ -264,6 +272,26 @@ class Store(Protocol):
             OSError: it cannot be read.
 
         """
+
+    def list_beside(self) -> Iterator[Entry]:
+        """Yield the files beside those of :meth:`walk`, if only some files of a folder are the source.
+
+        Of a single file in a remote store, only those that may be its sidecars, since its folder may hold millions.
+
+        Raises:
+            StoreUnavailableError: the store does not respond.
+
+        """
+        yield from ()
+
+    def start_beside(self, key: str, count: int) -> bytes:
+        """Return at most ``count`` bytes from the start of a file of :meth:`walk` or :meth:`list_beside`.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        return self.head(key, count).start
 
     def state(self, name: str) -> FileState | None:
         """Return what is known about a file without reading it; ``None``: the name does not exist."""

@@ -99,6 +99,15 @@ MUTANTS = (
         *("    if False:\n", ("test_retouch_record.py", "decision")),
     ),
     Mutant(
+        *("half-written files read", "colorbatch/run/watch.py", "self._since[name] = now - max(0.0, age)"),
+        *("pass", ("test_watch.py", "half")),
+    ),
+    Mutant(
+        *("a replaced file not noticed", "colorbatch/run/watch.py"),
+        "return self.files == other.files and _plain",
+        *("return self.files.keys() == other.files.keys() and _plain", ("test_watch.py", "week and polling")),
+    ),
+    Mutant(
         *("names flattened", "colorbatch/run/plan.py", "return [each for each in planned if each.input in mine]"),
         "return [replace(each, output_name=each.output_name.rpartition('/')[2]) for each in planned]",
         ("test_paths.py", "is_the_users_choice"),

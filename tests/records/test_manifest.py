@@ -8,7 +8,7 @@ import pytest
 from memory_store import MemoryStore
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
-from colorbatch.records.manifest import MANIFEST_NAME, Manifest, refuse_without_rows
+from colorbatch.records.manifest import MANIFEST_NAME, Manifest, refuse_without_rows, rows_of
 from colorbatch.records.row import Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.store import open_store
@@ -32,6 +32,7 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
         *("confidence", "seconds", "finished_at", "version", "digital_source_type", "input_etag", "output_etag"),
         "luma",
         *("input_modified", "is_input_trusted", "output_bytes", "settings", "retouch_sha256"),
+        *("sidecars", "sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
     }
     assert os.listdir(tmp_path) == [MANIFEST_NAME]
 
@@ -121,7 +122,7 @@ def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     program = """
 import sys, time
 from pathlib import Path
-from colorbatch.records.manifest import Manifest
+from colorbatch.records.manifest import Manifest, rows_of
 from colorbatch.records.row import Row
 from colorbatch.store import open_store
 manifest = Manifest(open_store(Path(sys.argv[1])))
@@ -202,3 +203,22 @@ def test_a_time_may_be_before_1970_and_must_be_a_number(fields: dict[str, object
     else:
         with pytest.raises(ValueError, match=r"a field|a time"):
             Row.from_json(line)
+
+
+def test_a_checkpoint_is_a_whole_manifest_and_the_folder_stays_held(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    with Manifest(store) as manifest:
+        manifest.append(Row("a.jpg", status="done", output="a.jpg", output_sha256="0" * 64))
+        manifest.checkpoint([Row("b.jpg", status="skipped")])
+        assert [row["input"] for row in rows_in(tmp_path)] == ["a.jpg", "b.jpg"]
+        assert set(manifest.previous) == {"a.jpg", "b.jpg"}
+        assert manifest.outputs == {"a.jpg": {"0" * 64}}
+        assert "a.jpg" not in manifest
+        assert (tmp_path / ".colorbatch" / "journal.jsonl").read_bytes() == b""
+        with pytest.raises(OutputInUseError):
+            Manifest(store)
+        manifest.append(Row("c.jpg", status="done"))
+        assert set(rows_of(store)) == {"a.jpg", "b.jpg", "c.jpg"}  # as after a kill now
+        manifest.checkpoint(manifest.previous.values())
+        assert [row["input"] for row in rows_in(tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert os.listdir(tmp_path) == [MANIFEST_NAME]

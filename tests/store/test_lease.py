@@ -128,3 +128,14 @@ def test_a_run_that_was_taken_for_dead_writes_no_manifest(s3: S3, monkeypatch: p
             heir.append(Row("b.jpg", status="done"))
             heir.finish()
     assert list(rows_of(open_store(folder))) == ["b.jpg"]
+
+
+def test_lines_that_are_recorded_elsewhere_are_removed_and_the_journal_stays_held(store: RemoteStore) -> None:
+    with Manifest(store) as manifest:
+        manifest.append(Row("a.jpg", status="done"))
+        manifest.checkpoint([])
+        assert active_holder(store, NAME)
+        (journal,) = store.journal_files(".colorbatch")
+        assert journal.read() == b""
+        assert set(rows_of(store)) == {"a.jpg"}
+    assert not active_holder(store, NAME)

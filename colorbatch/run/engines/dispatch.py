@@ -99,7 +99,8 @@ class Dispatch:
                     elif isinstance(event.result, Finished):
                         for stage, cost in event.result.stages.items():
                             self._stages.add(stage, cost)
-                        self._recorded.add(event.result.outcome.row.output)
+                        row = event.result.outcome.row
+                        self._recorded |= {row.output, row.sidecar_output}
                         yield event.result.outcome
         finally:
             self._abandon_pending()
@@ -143,7 +144,7 @@ class Dispatch:
             self._submit(worker, self._waiting.popleft())
 
     def _submit(self, worker: WorkerHandle, planned: PlannedPicture) -> None:
-        names = (planned.output_name, planned.input)
+        names = {planned.output_name, planned.input, *planned.possible_outputs}
         written: dict[str, AbstractSet[str]] = {
             name: {*self._run.written.get(name, ()), *self._announced.get(name, ())} for name in names
         }

@@ -23,6 +23,12 @@ from colorbatch.run import batch
 from colorbatch.run.forecast import forecast
 from colorbatch.shard import Shard
 
+TITLE_BESIDE = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:Headline="Mill"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+
 
 def test_a_run_from_bucket_to_bucket_makes_the_bytes_of_a_local_one(s3: S3, job: BatchJob, local: LocalJob) -> None:
     before = s3.bucket.files("in/")
@@ -231,3 +237,27 @@ def test_a_forecast_writes_nothing(s3: S3, job: BatchJob) -> None:
     s3.proxy.requests.clear()
     assert forecast(job).counts == {"kept": 2, "again": 3}
     assert s3.proxy.count("^(PUT|POST|DELETE)") == 0
+
+
+def test_sidecars_are_read_once_and_from_the_listing_that_there_is(
+    s3: S3, job: BatchJob, local: LocalJob, tmp_path: Path
+) -> None:
+    caption = TITLE_BESIDE.encode()
+    for name in ("a.jpg.xmp", "sub/b.xmp"):
+        s3.bucket.put(f"in/{name}", caption)
+        (local.source / name).write_bytes(caption)
+    again = replace(local, output=tmp_path / "again")
+    batch.run_batch(again)
+    batch.run_batch(job)
+    listings = s3.proxy.count(r"^GET /archive/?\?.*list-type")
+    assert there(s3) == here(again.output)
+    assert rows(s3)["sub/b.png"]["sidecars"] == ["sub/b.xmp"]
+    s3.proxy.requests.clear()
+    assert batch.run_batch(job).kept == len(NAMES)
+    assert s3.proxy.count(OF_SOURCES) == 0
+    assert s3.proxy.count(r"^GET /archive/?\?.*list-type") <= listings
+    s3.bucket.put("in/a.jpg.xmp", caption.replace(b"Mill", b"Tower"))
+    assert batch.run_batch(job).kept == len(NAMES) - 1
+    single = replace(job, source=job.source / "a.jpg", output=tmp_path / "single")
+    batch.run_batch(single)
+    assert (tmp_path / "single" / "a.jpg").read_bytes() == there(s3)["a.jpg"]
