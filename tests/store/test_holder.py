@@ -51,6 +51,7 @@ def dead_process() -> int:
         b"[" * 100_000,
         json.dumps({"host": holder.host(), "pid": dead_process(), "purpose": "a run", "since": 0}).encode(),
     ],
+    ids=["nothing", "a list", "cut short", "deep", "of a process that has ended"],
 )
 def test_what_a_killed_process_left_is_not_told_of_the_one_after_it(tmp_path: Path, left: bytes) -> None:
     """The lock is held by one that has not said yet who it is."""
