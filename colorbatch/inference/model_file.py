@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.file_type import CHECKPOINT, MODEL, SNIFFED, file_type_of
@@ -15,10 +16,21 @@ from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_h
 from colorbatch.store.regular_files import read_regular
 from colorbatch.text import did_you_mean
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2 * 2**30
 """Maximum size of a protobuf message in bytes."""
+LARGE_BYTES = 64 * 2**20
+"""Size of a large model: it is not held in memory beside its session, each process reads it from its file, and the
+memory that it needs counts. The models that ship with colorbatch are far below."""
+_OPEN = 1.3
+"""Memory of an open session in sizes of its file: 1.0 to 1.2 were measured for files of 240 MB."""
+_OPENING = 6.0
+"""The same while ONNX Runtime opens it: 2.9 were measured for a matrix, 5.8 for a convolution, which it rearranges."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +38,60 @@ class ModelFile:
     """A model that fulfils the contract: its bytes, header and contract."""
 
     path: Path
-    data: bytes
+    held: "bytes | NDArray[np.uint8] | None"
+    """The bytes, in this process or shared by several; ``None``: they are read from the file when they are needed."""
     sha256: str
     header: OnnxHeader
     contract: ModelContract
+    size: int
+    """Size of the file in bytes."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            ModelRefusedError: they are not held, and the file was changed or deleted since it was read.
+
+        """
+        if self.held is not None:
+            return bytes(self.held)
+        try:
+            data = read_regular(self.path)
+        except OSError as error:
+            raise ModelRefusedError(f"cannot read the model {self.path} again: {reason_of(error)}") from error
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ModelRefusedError(
+                f"the model {self.path} was changed while it was in use", advice="Run the same command again."
+            )
+        return data
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the memory that it needs counts."""
+        return self.size >= LARGE_BYTES
+
+    @property
+    def bytes_open(self) -> int:
+        """Memory in bytes that it needs in each process that has it open; 0 unless it is large."""
+        return round(_OPEN * self.size) if self.is_large else 0
+
+    @property
+    def bytes_opening(self) -> int:
+        """Memory in bytes that it needs while it is opened; 0 unless it is large."""
+        return round(_OPENING * self.size) if self.is_large else 0
+
+    def in_array(self) -> "ModelFile":
+        """Return it with its bytes in an array if it is large: Ray shares an array among the workers of a node."""
+        if not self.is_large:
+            return self
+        import numpy as np
+
+        return replace(self, held=np.frombuffer(self.data, np.uint8))
+
+    def released(self) -> "ModelFile":
+        """Return it without its bytes if it is large and they are in this process."""
+        return replace(self, held=None) if self.is_large and isinstance(self.held, bytes) else self
 
 
 def built_in_models() -> dict[str, Path]:
@@ -74,7 +136,7 @@ def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
         _check_signature(header, model_contract)
     except ModelRefusedError as error:
         raise ModelRefusedError(f"{path} is refused: {error}", advice=error.advice) from error
-    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract)
+    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract, len(data))
 
 
 def _refuse_unknown_name(name: str, path: Path) -> None:

@@ -150,7 +150,7 @@ def _try_model(name: str, path: Path) -> ModelState:
     model, problem = _attempt(lambda: read_model_file(name))
     if model is None:
         return ModelState(name, path.stat().st_size, "", problem)
-    return ModelState(name, len(model.data), model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
+    return ModelState(name, model.size, model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
 
 
 def _try_provider(name: ProviderName) -> ProviderState:

@@ -11,6 +11,7 @@ from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, 
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, open_model
+from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import DEFAULT_MODEL, AlreadyColor, BatchJob, DigitalSourceType, JpegLuma
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
@@ -114,8 +115,9 @@ def open_colorizer(job: BatchJob) -> Colorizer:
         UsageError: the options do not fit the model.
 
     """
-    provider, _ = choose_provider(job, 1)
-    return Colorizer(open_session(replace(job, provider=provider, jobs=1)), job.options, timeout=job.timeout)
+    model = read_model_file(job.model)
+    provider, _ = choose_provider(job, 1, model)
+    return Colorizer(open_session(replace(job, provider=provider, jobs=1), model), job.options, timeout=job.timeout)
 
 
 def refuse_output(source: LocationLike | None, output: Path) -> None:

@@ -180,8 +180,11 @@ class RetouchSession:
         return [self._base.colorizer, *(each.colorizer for each in list(self._engines.values()))]
 
     def _opened(self, model: str | None) -> Engine:
-        job = self.job if model is None else with_model(self._base.recipe, model).job
-        session = open_session(job)
+        if model is None:
+            job, session = self.job, open_session(self.job)
+        else:
+            recipe = with_model(self._base.recipe, model)
+            job, session = recipe.job, open_session(recipe.job, recipe.model)
         return Engine(ThisProcess(session, job, 1), Colorizer(session, job.options, timeout=job.timeout))
 
     def line(self, name: str, page: int) -> RetouchLine:

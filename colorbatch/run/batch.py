@@ -77,7 +77,7 @@ def run_batch(
     )
     plan = [each for each in found if each.reason != NOT_SELECTED]
     pictures, is_remote = _pictures_in(plan), source.is_remote or output.is_remote
-    engine = open_engine(job, pictures, is_remote=is_remote)
+    engine = used = open_engine(job, pictures, is_remote=is_remote)
     summary = BatchSummary(provider_reason=engine.provider_reason, model=engine.recipe.model.contract.name)
     stages = StageTimer()
     possible_outputs = {name for each in found for name in each.possible_outputs}
@@ -95,7 +95,7 @@ def run_batch(
             for part, run in zip(parts, runs, strict=True):
                 if part is not parts[0] and stop.is_set():
                     break
-                used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
+                used = engine if part is parts[0] else opened.enter_context(_engine_of(part, used, is_remote=is_remote))
                 for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
                     row, kept = outcome.row, isinstance(outcome, Kept)
                     record.append(row, is_durable=isinstance(outcome, Made))
@@ -132,8 +132,12 @@ def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
     return sum(each.verdict == "colour" for each in plan)
 
 
-def _engine_of(part: Part, *, is_remote: bool) -> AbstractContextManager[Engine]:
-    return closing(open_engine(part.recipe.job, _pictures_in(part.plan), is_remote=is_remote))
+def _engine_of(part: Part, used: Engine, *, is_remote: bool) -> AbstractContextManager[Engine]:
+    """Open the engine of a part after ``used``, whose memory it may need."""
+    if used.recipe.model.is_large:
+        used.close()
+    recipe = part.recipe
+    return closing(open_engine(recipe.job, _pictures_in(part.plan), is_remote=is_remote, model=recipe.model))
 
 
 def _report(row: Row, progress: ProgressReporter, *, kept: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from colorbatch.errors import PictureError
 from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import BatchJob
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import rows_of
@@ -95,8 +96,9 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
         None if job.ignore_retouch else retouches_of(output, job.retouch),
         strict_match=job.strict_match,
     )
-    provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
-    colorizer = Colorizer(open_session(replace(job, provider=provider)), job.options, timeout=job.timeout)
+    model = read_model_file(job.model)
+    provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan), model)
+    colorizer = Colorizer(open_session(replace(job, provider=provider), model), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
     recipes = {each.input: part.recipe for part in parts_of(run.recipe, plan) for each in part.plan}
     pictures = [_with_prospect(each, replace(run, recipe=recipes[each.input])) for each in plan]
