@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.file_type import CHECKPOINT, MODEL, SNIFFED, file_type_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
+from colorbatch.inference.model_names import SEARCH_PATH, built_in_models, named_models, path_of, where_searched
 from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from colorbatch.store.regular_files import read_regular
 from colorbatch.text import did_you_mean
@@ -94,21 +94,33 @@ class ModelFile:
         return replace(self, held=None) if self.is_large and isinstance(self.held, bytes) else self
 
 
-def built_in_models() -> dict[str, Path]:
-    """Return the models that ship with colorbatch, by name."""
-    folder = Path(str(resources.files("colorbatch") / "models"))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+def name_with(sha256: str | None, likely: str | None) -> str | None:
+    """Return the name of the model whose file has a sha256; ``None``: none does.
+
+    Args:
+        sha256: hash of the file.
+        likely: a name to try first.
+
+    """
+    known = named_models()
+    for name in sorted(known, key=lambda name: name != likely):  # which keeps the order of the others
+        try:
+            if read_model_file(name).sha256 == sha256:
+                return name
+        except ModelRefusedError:  # a damaged or foreign file in a folder of models
+            continue
+    return None
 
 
 def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
-    """Read a built-in model by its name, or a model file by its path.
+    """Read a model by its name, built-in or in a folder of ``COLORBATCH_MODELS``, or a model file by its path.
 
     Raises:
         ModelRefusedError: it does not exist, is not ONNX, has external data, or does not fulfil the contract.
 
     """
     name_or_path = os.fspath(given)
-    path = built_in_models().get(name_or_path, Path(name_or_path))
+    path = path_of(name_or_path)
     _refuse_unknown_name(name_or_path, path)
     try:
         if path.exists() and not path.is_file():
@@ -140,7 +152,7 @@ def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
 
 
 def _refuse_unknown_name(name: str, path: Path) -> None:
-    """Check that a name without folder and extension is that of a built-in model or of a file.
+    """Check that a name without folder and extension is that of a model or of a file.
 
     Raises:
         ModelRefusedError: it is neither.
@@ -148,10 +160,12 @@ def _refuse_unknown_name(name: str, path: Path) -> None:
     """
     if path.name != name or path.suffix or path.exists():
         return
-    known = built_in_models()
+    known = named_models()
     raise ModelRefusedError(
-        f"cannot read the model {name}: no built-in model or file has this name; there are: {', '.join(known)}",
-        advice=did_you_mean(name, known) or "Give a model of your own by the path of its .onnx file.",
+        f"cannot read the model {name}: no built-in model or file has this name; there are: {', '.join(known)}"
+        f"{where_searched(name)}",
+        advice=did_you_mean(name, known)
+        or f"Give a model of your own by the path of its .onnx file, or put its folder into {SEARCH_PATH}.",
     )
 
 

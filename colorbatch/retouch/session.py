@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from colorbatch.errors import UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.formats.kinds import SNIFFED, output_extension, sniff
 from colorbatch.inference.colorizer import Colorizer
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import named_models
 from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_rows
 from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, parsed_retouches, record_in
 from colorbatch.records.row import NOT_REACHED, Row
@@ -151,9 +151,9 @@ class RetouchSession:
 
     @property
     def models(self) -> Sequence[str]:
-        """Names of the models that a line may name: built-in ones, that of the session, those in the record."""
+        """Names of the models that a line may name: those with a name, that of the session, those in the record."""
         named = [each.model for each in self.retouches.values() if each.model is not None]
-        return list(dict.fromkeys([*built_in_models(), os.fspath(self.job.model), *named]))
+        return list(dict.fromkeys([*named_models(), os.fspath(self.job.model), *named]))
 
     def engine(self, model: str | None) -> Engine:
         """Return the engine of a model, opened on first use; ``None``: that of the session.
