@@ -115,7 +115,7 @@ class BatchJob:
     output: LocationField = LocationField()  # noqa: RUF009 (a descriptor)
     """Likewise."""
     model: str | os.PathLike[str] = DEFAULT_MODEL
-    """The name of a built-in model, or the path of a model file."""
+    """The name of a model, built-in or in a folder of ``COLORBATCH_MODELS``, or the path of a model file."""
     provider: ProviderName = "auto"
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None

@@ -31,7 +31,7 @@ def command(model: str, *, as_json: bool) -> None:
 def _facts(model: ModelFile) -> dict[str, Any]:
     return {
         "path": str(model.path),
-        "bytes": len(model.data),
+        "bytes": model.size,
         "sha256": model.sha256,
         "opset": model.header.opsets.get("", 0),
         "inputs": [describe_tensor(info) for info in model.header.inputs],

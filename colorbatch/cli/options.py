@@ -166,7 +166,7 @@ class ShardOfJob(click.ParamType):  # type: ignore[type-arg] # not generic in ol
 
 
 class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older releases
-    """The name of a built-in model or the path of a model file; shells complete both."""
+    """The name of a model or the path of a model file; shells complete both."""
 
     name = "model"
 
@@ -174,9 +174,9 @@ class _Model(click.ParamType):  # type: ignore[type-arg] # not generic in older 
         return "NAME|PATH"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from colorbatch.inference.model_file import built_in_models
+        from colorbatch.inference.model_names import named_models
 
-        names = [CompletionItem(name) for name in built_in_models() if name.startswith(incomplete)]
+        names = [CompletionItem(name) for name in named_models() if name.startswith(incomplete)]
         return [*PATH.shell_complete(ctx, param, incomplete), *names]  # in Bash, files after the names would hide them
 
 
@@ -223,7 +223,7 @@ def model_option(function: _F) -> _F:
         type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
-        help="A built-in model (see colorbatch models), or an .onnx file.",
+        help="The name of a model (see colorbatch models), or an .onnx file.",
     )(function)
 
 

@@ -266,7 +266,7 @@ def open_model(
     options: ColorOptions | None = None,
     threads: int | None = None,
 ) -> Colorizer:
-    """Open a built-in model by its name, or a model file by its path.
+    """Open a model by its name, built-in or in a folder of ``COLORBATCH_MODELS``, or a model file by its path.
 
     Args:
         model: name or path.

@@ -113,7 +113,10 @@ class ModelContract:
         found = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
         version = found.get("contract")
         if version is None:
-            raise ModelRefusedError("the model has no colorbatch contract")
+            raise ModelRefusedError(
+                "the model has no colorbatch contract",
+                advice="If it is a published network, make a model of it with: colorbatch adopt FILE -o NEW.onnx",
+            )
         if version != str(VERSION):
             raise ModelRefusedError(
                 f"the model has contract version {version!r}; this colorbatch reads version {VERSION}",

@@ -3,22 +3,34 @@
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.file_type import CHECKPOINT, MODEL, SNIFFED, file_type_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
+from colorbatch.inference.model_names import SEARCH_PATH, built_in_models, named_models, path_of, where_searched
 from colorbatch.inference.onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from colorbatch.store.regular_files import read_regular
 from colorbatch.text import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2 * 2**30
 """Maximum size of a protobuf message in bytes."""
+LARGE_BYTES = 64 * 2**20
+"""Size of a large model: it is not held in memory beside its session, each process reads it from its file, and the
+memory that it needs counts. The models that ship with colorbatch are far below."""
+_OPEN = 1.3
+"""Memory of an open session in sizes of its file: 1.0 to 1.2 were measured for files of 240 MB."""
+_OPENING = 6.0
+"""The same while ONNX Runtime opens it: 2.9 were measured for a matrix, 5.8 for a convolution, which it rearranges."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +38,89 @@ class ModelFile:
     """A model that fulfils the contract: its bytes, header and contract."""
 
     path: Path
-    data: bytes
+    held: "bytes | NDArray[np.uint8] | None"
+    """The bytes, in this process or shared by several; ``None``: they are read from the file when they are needed."""
     sha256: str
     header: OnnxHeader
     contract: ModelContract
+    size: int
+    """Size of the file in bytes."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            ModelRefusedError: they are not held, and the file was changed or deleted since it was read.
+
+        """
+        if self.held is not None:
+            return bytes(self.held)
+        try:
+            data = read_regular(self.path)
+        except OSError as error:
+            raise ModelRefusedError(f"cannot read the model {self.path} again: {reason_of(error)}") from error
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ModelRefusedError(
+                f"the model {self.path} was changed while it was in use", advice="Run the same command again."
+            )
+        return data
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the memory that it needs counts."""
+        return self.size >= LARGE_BYTES
+
+    @property
+    def bytes_open(self) -> int:
+        """Memory in bytes that it needs in each process that has it open; 0 unless it is large."""
+        return round(_OPEN * self.size) if self.is_large else 0
+
+    @property
+    def bytes_opening(self) -> int:
+        """Memory in bytes that it needs while it is opened; 0 unless it is large."""
+        return round(_OPENING * self.size) if self.is_large else 0
+
+    def in_array(self) -> "ModelFile":
+        """Return it with its bytes in an array if it is large: Ray shares an array among the workers of a node."""
+        if not self.is_large:
+            return self
+        import numpy as np
+
+        return replace(self, held=np.frombuffer(self.data, np.uint8))
+
+    def released(self) -> "ModelFile":
+        """Return it without its bytes if it is large and they are in this process."""
+        return replace(self, held=None) if self.is_large and isinstance(self.held, bytes) else self
 
 
-def built_in_models() -> dict[str, Path]:
-    """Return the models that ship with colorbatch, by name."""
-    folder = Path(str(resources.files("colorbatch") / "models"))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+def name_with(sha256: str | None, likely: str | None) -> str | None:
+    """Return the name of the model whose file has a sha256; ``None``: none does.
+
+    Args:
+        sha256: hash of the file.
+        likely: a name to try first.
+
+    """
+    known = named_models()
+    for name in sorted(known, key=lambda name: name != likely):  # which keeps the order of the others
+        try:
+            if read_model_file(name).sha256 == sha256:
+                return name
+        except ModelRefusedError:  # a damaged or foreign file in a folder of models
+            continue
+    return None
 
 
 def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
-    """Read a built-in model by its name, or a model file by its path.
+    """Read a model by its name, built-in or in a folder of ``COLORBATCH_MODELS``, or a model file by its path.
 
     Raises:
         ModelRefusedError: it does not exist, is not ONNX, has external data, or does not fulfil the contract.
 
     """
     name_or_path = os.fspath(given)
-    path = built_in_models().get(name_or_path, Path(name_or_path))
+    path = path_of(name_or_path)
     _refuse_unknown_name(name_or_path, path)
     try:
         if path.exists() and not path.is_file():
@@ -74,11 +148,11 @@ def read_model_file(given: str | os.PathLike[str]) -> ModelFile:
         _check_signature(header, model_contract)
     except ModelRefusedError as error:
         raise ModelRefusedError(f"{path} is refused: {error}", advice=error.advice) from error
-    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract)
+    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), header, model_contract, len(data))
 
 
 def _refuse_unknown_name(name: str, path: Path) -> None:
-    """Check that a name without folder and extension is that of a built-in model or of a file.
+    """Check that a name without folder and extension is that of a model or of a file.
 
     Raises:
         ModelRefusedError: it is neither.
@@ -86,10 +160,12 @@ def _refuse_unknown_name(name: str, path: Path) -> None:
     """
     if path.name != name or path.suffix or path.exists():
         return
-    known = built_in_models()
+    known = named_models()
     raise ModelRefusedError(
-        f"cannot read the model {name}: no built-in model or file has this name; there are: {', '.join(known)}",
-        advice=did_you_mean(name, known) or "Give a model of your own by the path of its .onnx file.",
+        f"cannot read the model {name}: no built-in model or file has this name; there are: {', '.join(known)}"
+        f"{where_searched(name)}",
+        advice=did_you_mean(name, known)
+        or f"Give a model of your own by the path of its .onnx file, or put its folder into {SEARCH_PATH}.",
     )
 
 

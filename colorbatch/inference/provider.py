@@ -115,6 +115,7 @@ def _open(
         if word == "cpu":
             raise ModelRefusedError(f"ONNX Runtime cannot open the model: {error}") from error
         raise ProviderUnavailableError(f"the provider {word} did not start: {error}", advice=_GPU_ADVICE) from error
+    session._model_bytes = None  # noqa: SLF001 (it would hold the file for its fallback, which is disabled)
     actual = session.get_providers()[0]
     if actual != _ORT_NAMES[word]:
         raise ProviderUnavailableError(

@@ -146,6 +146,7 @@ class Session(Predictor):
         """
         limit = None if gpu_memory is None else gpu_memory // MOST_SESSIONS
         opened, word = open_inference_session(model.data, provider, threads, limit)
+        model = model.released()
         super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
         self._new_run_options = import_onnxruntime().RunOptions
         self._running: set[onnxruntime.RunOptions] = set()
@@ -174,6 +175,10 @@ class Session(Predictor):
             self._is_stopped = True
             for options in self._running:
                 options.terminate = True
+
+    def close(self) -> None:
+        """Release the memory of the model; only :attr:`provider` may be used after that."""
+        self._runner = _ClosedRunner(self.provider)
 
     def answer(self, question: Question) -> Prediction:
         """Return the unchecked output of the model.
@@ -250,6 +255,16 @@ class _SingleSession:
     def __init__(self, session: "onnxruntime.InferenceSession", provider: str) -> None:
         self.provider = provider
         self.run = partial(session.run)
+
+
+class _ClosedRunner:
+    """What a closed session has in place of its model."""
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+
+    def run(self, *_: object) -> Sequence[Plane]:
+        raise InferenceError("the model is closed")
 
 
 def _check(name: str, found: NDArray[np.float32], shape: tuple[int, ...]) -> None:

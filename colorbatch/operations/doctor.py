@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from colorbatch import machine
 from colorbatch.errors import ColorbatchError, OutputUnwritableError, ProviderUnavailableError
-from colorbatch.inference.model_file import ModelFile, built_in_models, read_model_file
+from colorbatch.inference.model_file import ModelFile, read_model_file
+from colorbatch.inference.model_names import built_in_models
 from colorbatch.job import DEFAULT_MODEL, ProviderName
 from colorbatch.machine import container_memory, machine_memory, usable_cores
 from colorbatch.store import atomic
@@ -150,7 +151,7 @@ def _try_model(name: str, path: Path) -> ModelState:
     model, problem = _attempt(lambda: read_model_file(name))
     if model is None:
         return ModelState(name, path.stat().st_size, "", problem)
-    return ModelState(name, len(model.data), model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
+    return ModelState(name, model.size, model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
 
 
 def _try_provider(name: ProviderName) -> ProviderState:

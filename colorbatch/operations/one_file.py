@@ -12,6 +12,7 @@ from colorbatch.errors import PictureError, UnreadablePictureError, UsageError, 
 from colorbatch.formats import format_written_as, sniff
 from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, chosen_options, opened, refuse_other_hints
+from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, Sidecars, refuse_other_than_flag
 from colorbatch.location import LocationLike, as_path
 from colorbatch.pixels.hint import Hint
@@ -126,8 +127,9 @@ def open_colorizer(job: BatchJob) -> Colorizer:
         UsageError: the options do not fit the model.
 
     """
-    provider, _ = choose_provider(job, 1)
-    return Colorizer(open_session(replace(job, provider=provider, jobs=1)), job.options, timeout=job.timeout)
+    model = read_model_file(job.model)
+    provider, _ = choose_provider(job, 1, model)
+    return Colorizer(open_session(replace(job, provider=provider, jobs=1), model), job.options, timeout=job.timeout)
 
 
 def refuse_output(source: LocationLike | None, output: Path) -> None:

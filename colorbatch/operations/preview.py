@@ -42,7 +42,7 @@ class Choices:
     """Values to choose from; the sheet shows every combination. Empty: the default of the model, or of ``run``."""
 
     models: Sequence[str] = ()
-    """Names of built-in models, or paths of model files."""
+    """Names of models, or paths of model files."""
     vividness: Sequence[float] = ()
     strengths: Sequence[float] = ()
     working_sizes: Sequence[int] = ()

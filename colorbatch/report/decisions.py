@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.inference.model_file import built_in_models, read_model_file
+from colorbatch.inference.model_file import name_with
 from colorbatch.job import BatchJob
 from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.records.row import Row
 from colorbatch.store.regular_files import read_regular
 
 OWN_MODEL = "MODEL"
-"""Stands for the path of a model that is not built in, which no row tells."""
+"""Stands for the path of a model that has no name here: rows tell no paths."""
 
 
 def retouch_lines(folder: Path) -> Sequence[str]:
@@ -39,7 +39,8 @@ def model_of(rows: Iterable[Row]) -> str:
     made = Counter((row.model, row.model_sha256) for row in rows if row.status == "done" and row.model)
     if not made:
         return ""
-    ((name, sha256), _) = made.most_common(1)[0]
-    if name not in built_in_models() or read_model_file(name).sha256 != sha256:
+    ((likely, sha256), _) = made.most_common(1)[0]
+    name = name_with(sha256, likely)
+    if name is None:
         return OWN_MODEL
     return "" if name == BatchJob.model else name

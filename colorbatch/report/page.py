@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import named_models
 from colorbatch.records.retouch import RETOUCH_NAME
 from colorbatch.records.row import Row
 from colorbatch.report import previews, scores
@@ -139,7 +139,7 @@ def data_of(shown: Sequence[Shown], subject: Subject) -> dict[str, Any]:
         "title": printable(subject.title),
         "shell_paths": subject.shell_paths,
         "model": subject.model,
-        "models": sorted(built_in_models()),
+        "models": sorted(named_models()),
         "is_windows": os.name == "nt",
         "retouch": subject.retouch_lines,
         "makers": [dict(zip(_SHARED_FIELDS, maker, strict=True)) for maker in makers],

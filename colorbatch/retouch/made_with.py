@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 from colorbatch.errors import UsageError
-from colorbatch.inference.model_file import built_in_models, read_model_file
+from colorbatch.inference.model_file import name_with
+from colorbatch.inference.model_names import named_models
 from colorbatch.job import (
     DEFAULT_MODEL,
     AlreadyColor,
@@ -108,7 +109,6 @@ def job_of(source: Path, output: Path, rows: Iterable[Row], usual: Row | None, c
     Raises:
         UsageError: the outputs were made by a model that is not known by a name, or with settings that this version
             does not know.
-        ModelRefusedError: a built-in model does not keep the contract.
 
     """
     done = [row for row in rows if row.status == "done"]
@@ -146,23 +146,20 @@ def _checked(settings: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _model_of(row: Row) -> str:
-    """Return the name of the built-in model that made an output.
+    """Return the name of the model that made an output.
 
     Raises:
-        UsageError: none did.
-        ModelRefusedError: one does not keep the contract.
+        UsageError: no model with a name did.
 
     """
-    known = built_in_models()
-    likely = [name for name in known if name == row.model]
-    for name in [*likely, *(name for name in known if name not in likely)]:
-        if read_model_file(name).sha256 == row.model_sha256:
-            return name
+    name = name_with(row.model_sha256, row.model)
+    if name is not None:
+        return name
     advice = "Give its file with --model PATH; with another model, retouched pictures would differ from the rest."
-    if likely:
+    if row.model in named_models():
         advice = f"It is the {row.model} of another version. {advice} --model {row.model} takes that of this one."
     raise UsageError(
-        f"the outputs were made by a model that is not built in: {printable(str(row.model))[:40]}, "
-        f"sha256 {printable(str(row.model_sha256))[:12]}",
+        "the outputs were made by a model that has no name here and is not built in: "
+        f"{printable(str(row.model))[:40]}, sha256 {printable(str(row.model_sha256))[:12]}",
         advice=advice,
     )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.formats.kinds import SNIFFED, output_extension, sniff
 from colorbatch.inference.colorizer import Colorizer
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import named_models
 from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_rows
 from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, parsed_retouches, record_in
 from colorbatch.records.row import NOT_REACHED, Row
@@ -186,9 +186,9 @@ class RetouchSession:
 
     @property
     def models(self) -> Sequence[str]:
-        """Names of the models that a line may name: built-in ones, that of the session, those in the record."""
+        """Names of the models that a line may name: those with a name, that of the session, those in the record."""
         named = [each.model for each in self.retouches.values() if each.model is not None]
-        return list(dict.fromkeys([*built_in_models(), os.fspath(self.job.model), *named]))
+        return list(dict.fromkeys([*named_models(), os.fspath(self.job.model), *named]))
 
     def engine(self, model: str | None) -> Engine:
         """Return the engine of a model, opened on first use; ``None``: that of the session.
@@ -215,8 +215,11 @@ class RetouchSession:
         return [self._base.colorizer, *(each.colorizer for each in list(self._engines.values()))]
 
     def _opened(self, model: str | None) -> Engine:
-        job = self.job if model is None else with_model(self._base.recipe, model).job
-        session = open_session(job)
+        if model is None:
+            job, session = self.job, open_session(self.job)
+        else:
+            recipe = with_model(self._base.recipe, model)
+            job, session = recipe.job, open_session(recipe.job, recipe.model)
         return Engine(ThisProcess(session, job, 1), Colorizer(session, job.options, timeout=job.timeout))
 
     def line(self, name: str, page: int) -> RetouchLine:

@@ -113,8 +113,9 @@ class OneEngine:
         """Return the engine of a part; one of another model is closed first."""
         if part.recipe.job != self._job:
             self.close()
-            self._opened.append(open_engine(part.recipe.job, pictures_in(part.plan), is_remote=self._is_remote))
-            self._job = part.recipe.job
+            job, model = part.recipe.job, part.recipe.model
+            self._opened.append(open_engine(job, pictures_in(part.plan), is_remote=self._is_remote, model=model))
+            self._job = job
         return self._opened[0]
 
     def close(self) -> None:

@@ -9,17 +9,18 @@ from typing import Literal
 
 from colorbatch.errors import PictureError
 from colorbatch.inference.colorizer import Colorizer
+from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import BatchJob
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import rows_of
-from colorbatch.records.retouch import retouches_of
+from colorbatch.run.batch import plan_of
 from colorbatch.run.colorize import Encoded, Recipe, colorize_source, refuse_unfit
 from colorbatch.run.engines.local import budgets_of, open_session, waiting_threads, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.look import Seen, look_at
 from colorbatch.run.output import Run, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
-from colorbatch.run.plan import PlannedPicture, plan_batch
+from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.resume import Keep, Remake, appearance_of, decide, earlier_outputs
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
@@ -84,21 +85,11 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
     refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())
-    plan = plan_batch(
-        source,
-        output,
-        job.include,
-        job.exclude,
-        job.only,
-        job.shard,
-        known,
-        None if job.ignore_retouch else retouches_of(output, job.retouch),
-        strict_match=job.strict_match,
-        reads_sidecars=job.sidecars != "ignore",
-    )
-    provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan))
+    plan = plan_of(job, source, output, known)
+    model = read_model_file(job.model)
+    provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan), model)
     job = replace(job, provider=provider)
-    colorizer = Colorizer(open_session(job), job.options, timeout=job.timeout)
+    colorizer = Colorizer(open_session(job, model), job.options, timeout=job.timeout)
     run = Run(Recipe(job, colorizer.session.model, colorizer.options), source, output, earlier)
     parts = parts_of(run.recipe, plan)
     recipes = {each.input: part.recipe for part in parts for each in part.plan}

@@ -38,7 +38,10 @@ def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
         model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
         by_model.setdefault(model or own, []).append(each)
     first, *others = by_model.items()
-    return [Part(recipe, first[1]), *(Part(_of_record(recipe, model, sources), sources) for model, sources in others)]
+    return [
+        Part(recipe, first[1]),
+        *(Part(_released(_of_record(recipe, model, sources)), sources) for model, sources in others),
+    ]
 
 
 def _of_record(recipe: Recipe, name: str, sources: Sequence[PlannedPicture]) -> Recipe:
@@ -55,6 +58,11 @@ def _of_record(recipe: Recipe, name: str, sources: Sequence[PlannedPicture]) -> 
         raise ModelRefusedError(
             f"the retouch record, {printable(sources[0].input)}: {error}", advice=error.advice
         ) from error
+
+
+def _released(recipe: Recipe) -> Recipe:
+    """Return the recipe of a part that may have to wait long, so that its model is not held if it is large."""
+    return replace(recipe, model=recipe.model.released())
 
 
 def with_model(recipe: Recipe, name: str) -> Recipe:

@@ -10,16 +10,17 @@ from torch import Tensor
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.extras import needs_extra
 from colorbatch.inference.contract import WEIGHT_PREFIX
-from colorbatch.inference.model_file import built_in_models, read_model_file
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.model_names import named_models
 from colorbatch.training.checkpoint import LoadedCheckpoint, load_checkpoint, load_weights
 from colorbatch.training.network import ColorNetwork
 
 
 def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
-    """Load the weights of a checkpoint, of an ``.onnx`` file or of a built-in model into a new network.
+    """Load the weights of a checkpoint, of an ``.onnx`` file or of a model with a name into a new network.
 
     Args:
-        source: path of a file, or the name of a built-in model.
+        source: path of a file, or the name of a model.
         network: untrained network.
         architecture: name of its architecture.
 
@@ -29,7 +30,7 @@ def start_from(source: Path, network: ColorNetwork, architecture: str) -> None:
         ModelRefusedError: the file is not a model that fulfils the contract.
 
     """
-    is_model = source.suffix.lower() == ".onnx" or str(source) in built_in_models()
+    is_model = source.suffix.lower() == ".onnx" or str(source) in named_models()
     loaded = _read_model(source) if is_model else load_checkpoint(source)
     if loaded.architecture != architecture:
         raise CheckpointRefusedError(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import onnx
 
-from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
+from colorbatch.errors import CheckpointRefusedError, ModelRefusedError, ParityError, UsageError
 from colorbatch.inference.contract import ModelContract, Precision
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import ProviderName
 from colorbatch.store.atomic import write_bytes
+from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import load_network
 from colorbatch_export.calibration import read_inputs
 from colorbatch_export.graph import build_graph
@@ -133,6 +134,12 @@ def verify_model(
 
     """
     model_file = read_model_file(model)
+    if model_file.contract.architecture not in ARCHITECTURES:
+        raise ModelRefusedError(
+            f"{model} is of the network {model_file.contract.architecture}, which colorbatch does not train: "
+            "it was made from no checkpoint that could be compared",
+            advice="colorbatch inspect shows what was measured when the file was made.",
+        )
     network, loaded = load_network(checkpoint)
     contract = model_file.contract
     if contract.architecture != loaded.architecture:

@@ -12,7 +12,7 @@ import pytest
 from helpers import ROOT
 
 from colorbatch.cli.main import COMMANDS
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import built_in_models
 
 HEAVY = ("numpy", "PIL", "onnxruntime", "tifffile", "rich")
 

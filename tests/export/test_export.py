@@ -12,7 +12,7 @@ from networks import PLAIN, SMALL, Plain, graph_of, small_ones, with_bins
 from PIL import Image
 
 import colorbatch_export
-from colorbatch.errors import CheckpointRefusedError, ParityError, UsageError
+from colorbatch.errors import CheckpointRefusedError, ModelRefusedError, ParityError, UsageError
 from colorbatch.inference.contract import Precision
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.inference.provider import open_inference_session
@@ -184,9 +184,15 @@ def test_verify_knows_the_checkpoint_and_finds_another(
     assert not reports[0].passed
 
 
-def test_verify_refuses_a_model_of_another_architecture(unet_checkpoint: Path, model_path: Path) -> None:
-    with pytest.raises(CheckpointRefusedError, match=r"is constant, that of .* is unet"):
-        verify_model(str(model_path), unet_checkpoint)
+def test_verify_refuses_a_model_of_another_architecture(unet_checkpoint: Path) -> None:
+    with pytest.raises(CheckpointRefusedError, match=r"is lite2-unet, that of .* is unet"):
+        verify_model("default", unet_checkpoint)
+
+
+def test_verify_has_no_checkpoint_for_a_network_of_others(tmp_path: Path, model_path: Path) -> None:
+    """It says so whatever the second file is: those of the authors are no checkpoints of colorbatch."""
+    with pytest.raises(ModelRefusedError, match="is of the network constant, which colorbatch does not train"):
+        verify_model(str(model_path), tmp_path / "authors.pth")
 
 
 def test_the_checkpoint_is_never_overwritten(unet_checkpoint: Path, tmp_path: Path) -> None:

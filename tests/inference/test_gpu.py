@@ -72,7 +72,7 @@ class Noted:
 
 def model_file(data: bytes) -> ModelFile:
     header = read_onnx_header(data)
-    return ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata))
+    return ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata), len(data))
 
 
 @pytest.fixture

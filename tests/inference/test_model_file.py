@@ -7,7 +7,8 @@ from helpers import hinted_model, small_contract, small_model, vivid_model
 from onnx import TensorProto, helper
 
 from colorbatch.errors import ExitCode, ModelRefusedError
-from colorbatch.inference.model_file import built_in_models, read_model_file
+from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.model_names import built_in_models
 
 
 def test_a_model_that_keeps_the_contract_is_read(model_path: Path) -> None:

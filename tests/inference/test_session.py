@@ -36,7 +36,7 @@ def open_session(request: pytest.FixtureRequest) -> OpenSession:
     def opened(model: onnx.ModelProto) -> Session:
         data = model.SerializeToString()
         header = read_onnx_header(data)
-        file = ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata))
+        file = ModelFile(Path("test.onnx"), data, "", header, ModelContract.from_metadata(header.metadata), len(data))
         return Session(file, "cpu", on_gpu=request.param)
 
     return opened

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import built_in_models
 from colorbatch.operations import doctor
 from colorbatch.operations.doctor import diagnose
 from colorbatch.store import atomic
@@ -70,7 +70,7 @@ def test_a_damaged_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "default.onnx").write_bytes(b"damaged")
     monkeypatch.setattr(doctor, "built_in_models", lambda: {"default": tmp_path / "default.onnx"})
     monkeypatch.setattr(
-        "colorbatch.inference.model_file.built_in_models", lambda: {"default": tmp_path / "default.onnx"}
+        "colorbatch.inference.model_names.built_in_models", lambda: {"default": tmp_path / "default.onnx"}
     )
     found = diagnose()
     assert "is not an ONNX model" in found.models[0].problem

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from reports import HOSTILE, ODD_NAMES, opened
 
 from colorbatch.errors import UsageError
-from colorbatch.inference.model_file import built_in_models
+from colorbatch.inference.model_names import built_in_models
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.records.retouch import RETOUCH_NAME, parsed_retouches
 from colorbatch.records.row import Row

@@ -14,7 +14,7 @@ from helpers import LocalJob, hinted_model
 from PIL import Image
 from retouching import OpenSession
 
-from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError
+from colorbatch.errors import ModelRefusedError, OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError
 from colorbatch.job import ColorOptions
 from colorbatch.operations.audit import audit_batch
 from colorbatch.pixels.hint import Hint
@@ -358,3 +358,18 @@ def test_another_model_for_one_picture_is_that_of_the_run_for_it(
     session.close()
     summary = run_batch(job)
     assert (summary.coloured, summary.kept) == (1, 1)
+
+
+def test_a_model_in_a_folder_of_models_is_found_by_its_hash_and_can_be_named(
+    job: LocalJob, open_session: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "renamed.onnx").write_bytes(Path(job.model).read_bytes())
+    (folder / "broken.onnx").write_bytes(b"no model")
+    monkeypatch.setenv("COLORBATCH_MODELS", str(folder))
+    session = open_session(job, model=None)
+    assert session.job.model == "renamed"
+    assert {"default", "renamed", "broken"} <= set(session.models)
+    with pytest.raises(ModelRefusedError, match=r"broken\.onnx is not an ONNX model"):
+        session.engine("broken")

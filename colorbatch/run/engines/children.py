@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from typing_extensions import override
 
 from colorbatch.errors import ColorbatchError, EnvironmentFailure, InferenceStoppedError, PictureError
 from colorbatch.inference.colorizer import resolved
-from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.session import Session
 from colorbatch.job import BatchJob
+from colorbatch.machine import usable_cores
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe
 from colorbatch.run.engines.child import Opening
 from colorbatch.run.engines.child_process import ChildDiedError, ChildProcess
-from colorbatch.run.engines.local import OpenedExecutor, threads_of
+from colorbatch.run.engines.local import OpenedExecutor
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.stages import StageTimer
 from colorbatch.text import printable
@@ -43,12 +44,15 @@ class ChildExecutor(OpenedExecutor):
     started is given up, except the last one.
     """
 
-    def __init__(self, job: BatchJob, count: int, gpu: Session | None = None) -> None:
+    def __init__(self, job: BatchJob, count: int, model: ModelFile, gpu: Session | None = None) -> None:
         """Start ``count`` processes, and wait until one of them has opened the model.
+
+        A large model is opened by one after the other, and by all before the first picture, since that needs memory.
 
         Args:
             job: the job to compute for.
             count: number of processes.
+            model: that of the job. If it is large, each process reads it from its file.
             gpu: the model on a GPU, which the children use through this process; ``None``: each opens it on the CPU.
 
         Raises:
@@ -57,12 +61,13 @@ class ChildExecutor(OpenedExecutor):
 
         """
         self._gpu = gpu
-        model = read_model_file(job.model) if gpu is None else gpu.model
+        model = model.released() if gpu is None else gpu.model
+        self.models = count if gpu is None else 1
         self.recipe = Recipe(job, model, resolved(job.options, model.contract))
         without_files = replace(job, source=Path(), output=Path(), only=None)  # a child reads and writes no files
         self._opening = Opening(
-            replace(self.recipe, job=without_files),
-            threads_of(job),
+            replace(self.recipe, job=without_files, model=model if gpu is None else replace(model, held=None)),
+            max(1, usable_cores() // count),
             None if gpu is None else gpu.provider,
             logging.getLogger().getEffectiveLevel(),
         )
@@ -74,11 +79,13 @@ class ChildExecutor(OpenedExecutor):
         """Number of places that are not given up."""
         self._free: queue.LifoQueue[Future[ChildProcess]] = queue.LifoQueue()
         """Places that no thread uses. The children of some may still be opening the model."""
-        self._starters = ThreadPoolExecutor(count, thread_name_prefix="start")
+        self._starters = ThreadPoolExecutor(1 if model.is_large else count, thread_name_prefix="start")
         places = [self._start() for _ in range(count)]
         for place in places:
             self._free.put(place)
         try:
+            if model.is_large:
+                wait(places)
             _wait_for_first(places)
         except BaseException:
             self.close()

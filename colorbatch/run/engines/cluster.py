@@ -20,7 +20,7 @@ from typing_extensions import override
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.inference.colorizer import resolved
-from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, RayOptions
 from colorbatch.machine import usable_cores
 from colorbatch.run.colorize import Recipe
@@ -44,7 +44,7 @@ _SECONDS_TO_CONNECT = 5.0
 class ClusterEngine(Engine):
     """An :class:`~colorbatch.run.engines.engine.Engine` that uses Ray actors."""
 
-    def __init__(self, job: BatchJob, *, is_remote: bool) -> None:
+    def __init__(self, job: BatchJob, model: ModelFile, *, is_remote: bool) -> None:
         """Connect to a cluster, or start one on this machine, and wait until a worker has opened the model.
 
         Raises:
@@ -65,8 +65,7 @@ class ClusterEngine(Engine):
                 f"{address} is not the address of a cluster", advice="Give HOST:PORT of the head node, or auto."
             )
         workers_of(job)
-        model = read_model_file(job.model)
-        self.recipe = Recipe(job, model, resolved(job.options, model.contract))
+        self.recipe = Recipe(job, model.released(), resolved(job.options, model.contract))
         self.stages = StageTimer()
         self.provider_reason = ""
         self._ray = _import_ray()

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from colorbatch.errors import EnvironmentFailure, InferenceStoppedError, UsageError
 from colorbatch.inference.colorizer import Colorizer
-from colorbatch.inference.model_file import read_model_file
+from colorbatch.inference.model_file import ModelFile, read_model_file
 from colorbatch.inference.session import Session
 from colorbatch.job import WORKER_NAME, BatchJob
 from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
@@ -35,6 +35,8 @@ class OpenedExecutor(Executor, Protocol):
 
     recipe: Recipe
     """Model and settings of the outputs."""
+    models: int = 1
+    """Number of processes that have the model open."""
 
     @property
     def provider(self) -> str:
@@ -76,7 +78,7 @@ class ThisProcess(OpenedExecutor):
 
     @override
     def close(self) -> None:
-        pass  # the session is closed with its last reference
+        self.session.close()
 
 
 class LocalEngine(Engine):
@@ -99,7 +101,7 @@ class LocalEngine(Engine):
 
     @override
     def outcomes(self, task: Task) -> Iterator[Outcome]:
-        memory, reading = budgets_of(task.run)
+        memory, reading = budgets_of(task.run, models=self._executor.models)
         work = Work(task.run, self._executor, task.announce, memory=memory, reading=reading, stages=self.stages)
         return _outcomes(task.plan, work, self._threads, task.stop, task.progress)
 
@@ -125,27 +127,50 @@ def threads_of(job: BatchJob) -> int:
     return max(1, usable_cores() // workers_of(job))
 
 
-def open_session(job: BatchJob) -> Session:
+def open_session(job: BatchJob, model: ModelFile | None = None) -> Session:
     """Open the model of a job.
+
+    Args:
+        job: the job.
+        model: its model, if it was read already.
 
     Raises:
         ModelRefusedError: the model does not keep the contract.
         EnvironmentFailure: ONNX Runtime or the provider is missing.
 
     """
-    model = read_model_file(job.model)
+    model = model or read_model_file(job.model)
     return Session(model, job.provider, threads=threads_of(job), gpu_memory=job.gpu_memory)
 
 
-def budgets_of(run: Run, share: float = 1.0) -> tuple[MemoryBudget, MemoryBudget]:
+def memory_limit_of(job: BatchJob) -> int:
+    """Return the bytes of memory for pictures being processed and for large models."""
+    return job.memory_limit or physical_memory() // 2
+
+
+def models_that_fit(job: BatchJob, model: ModelFile, wanted: int) -> int:
+    """Return how many processes may have a model open, at least 1 and at most ``wanted``.
+
+    A large model is opened by one process after the other. All together take at most half of the memory, so that the
+    rest is for pictures, and at most all of it while the last one is opened.
+    """
+    if not model.is_large:
+        return wanted
+    limit = memory_limit_of(job)
+    while_opening = (limit - model.bytes_opening + model.bytes_open) // model.bytes_open
+    return max(1, min(wanted, limit // 2 // model.bytes_open, while_opening))
+
+
+def budgets_of(run: Run, share: float = 1.0, models: int = 1) -> tuple[MemoryBudget, MemoryBudget]:
     """Return the memory for decoded pictures and the memory for files of a remote store that are read ahead.
 
     Args:
         run: the run whose job may limit the sum of both.
         share: fraction of the machine that may be used, 0..1.
+        models: number of times that the model is open: what it needs is left to it if it is large.
 
     """
-    limit = round((run.recipe.job.memory_limit or physical_memory() // 2) * share)
+    limit = max(0, round(memory_limit_of(run.recipe.job) * share) - models * run.recipe.model.bytes_open)
     ahead = limit // _SHARE_READ_AHEAD if run.source.is_remote else 0
     return MemoryBudget(limit - ahead), MemoryBudget(ahead)
 

@@ -79,7 +79,8 @@ class Pool:
         """
         self._ray = ray
         self._job = job
-        self._model = ray.put(model)
+        self._model = ray.put(model.in_array())
+        self._bytes_open = model.bytes_open
         options = job.ray or RayOptions()
         cpus, gpus = options.cpus_per_worker, options.gpus_per_worker
         at_a_time = cpus + waiting_threads(cpus, is_remote=is_remote)
@@ -88,6 +89,7 @@ class Pool:
         self._actor_class = ray.remote(
             num_cpus=self._needs["CPU"],
             num_gpus=self._needs["GPU"],
+            **({"memory": self._bytes_open} if self._bytes_open else {}),
             max_restarts=0,
             max_task_retries=0,
             concurrency_groups={"pictures": at_a_time, "control": 1},
@@ -108,6 +110,8 @@ class Pool:
         if not self._wanted:
             total = self._ray.cluster_resources()
             needs = " and ".join(f"{need:g} {name}s" for name, need in self._needs.items() if need)
+            if self._bytes_open:
+                needs += f" and {self._bytes_open / 1e9:.1f} GB of memory for the model"
             raise EnvironmentFailure(
                 f"the cluster has no room for a worker: it needs {needs}; the cluster has "
                 f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs in all",
@@ -120,8 +124,19 @@ class Pool:
         places = 0
         for node in self._ray.nodes():
             resources = node["Resources"] if node["Alive"] else {}
-            places += int(min(resources.get(name, 0) // need for name, need in self._needs.items() if need))
+            on_node = int(min(resources.get(name, 0) // need for name, need in self._needs.items() if need))
+            places += min(on_node, self._models_that_fit(resources.get("memory", 0))) if self._bytes_open else on_node
         return min(places, self._job.jobs or places)
+
+    def _models_that_fit(self, memory: float) -> int:
+        """Return how many workers of a node may have a large model open: in half of its memory, but at least one.
+
+        Args:
+            memory: bytes that Ray lends on the node.
+
+        """
+        limit = min(memory, self._job.memory_limit or memory)
+        return min(int(memory // self._bytes_open), max(1, int(limit // 2 // self._bytes_open)))
 
     def fill(self) -> None:
         """Start as many workers as there is room for, including on nodes that have joined.

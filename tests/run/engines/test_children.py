@@ -41,7 +41,6 @@ from colorbatch.run.colorize import Encoded, Recipe
 from colorbatch.run.engines import children as children_module
 from colorbatch.run.engines.child import Colored, Opening, RecordCollector, picklable
 from colorbatch.run.engines.child_process import ChildDiedError, ChildProcess
-from colorbatch.run.engines.children import ChildExecutor
 from colorbatch.run.plan import PlannedPicture
 
 PICTURES = 12
@@ -105,7 +104,7 @@ def test_they_ask_the_model_of_this_process_where_it_is_on_a_gpu(
 
     monkeypatch.setattr(Session, "answer", answered)
     monkeypatch.setattr(engines, "choose_provider", lambda *_: ("cuda", "it saves time"))
-    monkeypatch.setattr(engines, "open_session", lambda _: gpu)
+    monkeypatch.setattr(engines, "open_session", lambda *_: gpu)
     summary = run_batch(job)
     assert (summary.done, summary.failed, summary.provider_reason) == (PICTURES, 1, "it saves time")
     assert len(asked) == PICTURES
@@ -248,7 +247,7 @@ def test_errors_are_those_of_this_process(job: LocalJob, tmp_path: Path) -> None
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"no model")
     with pytest.raises(ModelRefusedError):
-        ChildExecutor(replace(job, model=str(wrong)), 2)
+        engines.open_engine(replace(job, model=str(wrong)), PICTURES, is_remote=False)
 
 
 def test_an_error_that_does_not_travel_is_told(caplog: pytest.LogCaptureFixture) -> None:
