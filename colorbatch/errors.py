@@ -16,7 +16,7 @@ ColorbatchError
 │   ├── OutputUnwritableError    the output cannot be written
 │   └── StoreUnavailableError    a store does not respond, or refuses a request
 ├── OutputInUseError             another run is using the output          exit 5
-└── ParityError                  PyTorch and ONNX Runtime disagree        exit 6
+└── ParityError                  a model and its network disagree         exit 6
 """
 
 from collections.abc import Callable
@@ -164,6 +164,6 @@ class OutputInUseError(ColorbatchError):
 
 
 class ParityError(ColorbatchError):
-    """PyTorch and ONNX Runtime disagree beyond the tolerance."""
+    """A model and the network it was made from disagree beyond the tolerance."""
 
     exit_code = ExitCode.PARITY

@@ -29,6 +29,7 @@ _SHORT_HELP = {
     "train": "Train a network on colour pictures.",
     "average": "Average several checkpoints.",
     "export": "Export a checkpoint as an ONNX model.",
+    "adopt": "Make a model of a published network.",
     "verify": "Compare a model with its checkpoint.",
     "evaluate": "Measure a model on colour pictures.",
     "inspect": "Show the contract of a model file.",

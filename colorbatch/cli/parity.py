@@ -1,4 +1,4 @@
-"""The display of a parity report, for ``export`` and ``verify``."""
+"""The display of a parity report, for ``export``, ``adopt`` and ``verify``."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 def show(report: "ParityReport") -> None:
     """Print the worst figures of each kind of input, over all sizes and batches, and the verdict, on stderr."""
-    of = " levels of RGB, mean over all pictures" if report.tolerance_of == "mean_rgb_levels" else ""
+    of = {
+        "max_abs": "",
+        "max_rgb_levels": f" levels of RGB, mean {report.mean_tolerance:g}",
+        "mean_rgb_levels": " levels of RGB, mean over all pictures",
+    }[report.tolerance_of]
+    compared = f"{report.reference} against ONNX Runtime on {report.provider}"
     verdict = "passed" if report.passed else "FAILED"
     shown = terminal.table(
         ["input", "vivid", "hints", "shapes", "max |diff|", "mean |diff|", "levels", "mean"],
         [_row(list(group)) for _, group in groupby(sorted(report.comparisons, key=_kind), key=_kind)],
-        title=f"PyTorch against ONNX Runtime on {report.provider}: {verdict} (tolerance {report.tolerance:g}{of})",
+        title=f"{compared}: {verdict} (tolerance {report.tolerance:g}{of})",
     )
     terminal.say(shown)
 
@@ -27,6 +32,12 @@ def verdict(report: "ParityReport") -> str:
     """Return the result of a report as one line."""
     if report.tolerance_of == "mean_rgb_levels":
         found = f"mean {report.summary.mean_rgb_levels:.2g} levels of RGB (limit {report.tolerance:g})"
+    elif report.tolerance_of == "max_rgb_levels":
+        mean, mean_limit = report.summary.mean_rgb_levels, report.mean_tolerance
+        found = (
+            f"max {report.summary.max_rgb_levels} levels of RGB (limit {report.tolerance:g}), "
+            f"mean {mean:.2g} (limit {mean_limit:g})"
+        )
     else:
         found = f"max {_short(report.summary.max_abs)} (limit {_short(report.tolerance)})"
     return f"{'PASS' if report.passed else 'FAIL'}: {found}"

@@ -201,7 +201,7 @@ class Colorizer:
     def _pad(self, luma: Plane, hints: Plane | None) -> tuple[Plane, Plane | None]:
         """Return luma ``[1, 1, H, W]`` and hints ``[1, 3, H, W]``, with sides that the model accepts."""
         contract = self.session.contract
-        if self.session.on_gpu:
+        if self.session.on_gpu and not contract.resizes:
             size = canvas.canvas_of(
                 (luma.shape[0], luma.shape[1]),
                 self.working_size,

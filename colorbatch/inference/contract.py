@@ -36,13 +36,20 @@ Precision = Literal["fp32", "fp16-weights", "fp16", "int8"]
 """``fp16-weights``: weights stored in half the bytes, computation in float32; ``fp16``: all in float16, for GPUs;
 ``int8``: convolutions in 8 bits, with ranges calibrated on photographs."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-ParityFigure = Literal["max_abs", "mean_rgb_levels"]
+ParityFigure = Literal["max_abs", "max_rgb_levels", "mean_rgb_levels"]
 PARITY_FIGURES: tuple[ParityFigure, ...] = get_args(ParityFigure)
+Fit = Literal["stretch", "pad"]
+"""How a picture is brought to the shape that an adapted network takes: stretched to a square, or in its own shape, with
+padding."""
+FITS: tuple[Fit, ...] = get_args(Fit)
 MAX_SIZE = 8192
 """Largest working size and size multiple that a contract may have."""
 
 MAX_COLORS = 4096
 """Largest number of bins of ``colors``."""
+
+_LONGEST_TEXT = 100
+"""Maximum number of characters of each text in ``adapted_from``, which is written into every output."""
 
 _T = TypeVar("_T")
 
@@ -54,7 +61,7 @@ def expected_ciede2000(confidence: float) -> float:
 
 @dataclass(frozen=True)
 class Parity:
-    """Difference between ONNX Runtime and PyTorch, measured when the model was exported."""
+    """Difference between the model and the network that it was made from, measured when it was exported or adapted."""
 
     max_abs: float
     """Largest absolute difference of chroma, in units of chroma."""
@@ -66,6 +73,19 @@ class Parity:
     tolerance_of: ParityFigure = "max_abs"
     mean_rgb_levels: float | None = None
     """Mean difference of the coloured 8-bit RGB photographs, in levels; ``None``: not measured."""
+
+
+@dataclass(frozen=True)
+class AdaptedFrom:
+    """The published network that a model was adapted from."""
+
+    kind: str
+    """Which network it is, such as ``ddcolor``."""
+    sha256: str
+    """Of the file that was given."""
+    fit: Fit
+    values: str
+    """What its inputs and outputs mean, in words."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +113,25 @@ class ModelContract:
     """Whether the model has the output ``confidence``."""
     colors: tuple[tuple[float, float], ...] | None = None
     """Cb and Cr of each bin of the output ``colors``; ``None``: the model has no such output."""
+    resizes: bool = False
+    """Whether the model itself brings a picture to the size that its network takes: any padding would be seen as a part
+    of the picture."""
+    adapted_from: AdaptedFrom | None = None
+    """``None``: it is a network of colorbatch, or was wrapped by other means."""
+
+    @property
+    def credit(self) -> str:
+        """The name, and the network that it was adapted from: what made the colours."""
+        origin = self.adapted_from
+        return self.name if origin is None else f"{self.name} (adapted from {origin.kind}, sha256:{origin.sha256})"
 
     def to_metadata(self) -> dict[str, str]:
         """Return the contract as ``metadata_props``."""
         values = {"contract": VERSION, **asdict(self), "parity": json.dumps(asdict(self.parity), sort_keys=True)}
         if self.colors is not None:
             values["colors"] = json.dumps(self.colors)
+        if self.adapted_from is not None:
+            values["adapted_from"] = json.dumps(asdict(self.adapted_from), sort_keys=True)
         present = {key: value for key, value in values.items() if value is not None and value is not False}
         return {PREFIX + key: "yes" if value is True else str(value) for key, value in present.items()}
 
@@ -138,6 +171,8 @@ class ModelContract:
                 hints=_flag(found, "hints"),
                 confidence=_flag(found, "confidence"),
                 colors=_colors(found) if "colors" in found else None,
+                resizes=_flag(found, "resizes"),
+                adapted_from=_adapted_from(found) if "adapted_from" in found else None,
             )
         except KeyError as error:
             raise ModelRefusedError(f"the model's contract lacks {PREFIX}{error.args[0]}") from None
@@ -184,6 +219,15 @@ def _choice(found: Mapping[str, str], key: str, choices: tuple[_T, ...]) -> _T:
             return choice
     known = ", ".join(map(str, choices))
     raise ModelRefusedError(f"the model's {PREFIX}{key} is {found[key][:40]!r}; known are: {known}")
+
+
+def _adapted_from(found: Mapping[str, str]) -> AdaptedFrom:
+    try:
+        values = json.loads(found["adapted_from"])
+        texts = {name: str(values[name])[:_LONGEST_TEXT] for name in ("kind", "sha256", "values")}
+        return AdaptedFrom(**texts, fit=_choice(values, "fit", FITS))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelRefusedError(f"the model's {PREFIX}adapted_from is not the JSON expected: {error}") from error
 
 
 def _parity(found: Mapping[str, str]) -> Parity:

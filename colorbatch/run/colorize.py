@@ -165,7 +165,7 @@ def colorize_source(
             origin = mark.Origin(
                 to_utf_8(planned.input),
                 input_sha256,
-                contract.name,
+                contract.credit,
                 recipe.model.sha256,
                 recipe.settings_sha256,
                 job.digital_source_type,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from colorbatch.errors import CheckpointRefusedError, ModelRefusedError, ParityError, UsageError
+from colorbatch.errors import CheckpointRefusedError, ModelRefusedError, UsageError
 from colorbatch.inference.contract import ModelContract, Precision
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import ProviderName
@@ -14,21 +14,15 @@ from colorbatch.store.atomic import write_bytes
 from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import load_network
 from colorbatch_export.calibration import read_inputs
+from colorbatch_export.comparison import ParityReport, check
+from colorbatch_export.exported import ExportResult
 from colorbatch_export.graph import build_graph
-from colorbatch_export.parity import ParityReport, measure_parity
+from colorbatch_export.metadata import stamp
+from colorbatch_export.parity import measure_parity
 from colorbatch_export.precision import compute_in_8_bits, compute_in_half, halve_weights
 
 SEED_SIZE = 160
 """Working size for a plain state dict, which does not state the size it was trained at: that of the published U-Net."""
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """A model that was written, and its parity."""
-
-    path: Path
-    contract: ModelContract
-    report: ParityReport
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ def export_model(
         model = compute_in_8_bits(model, read_inputs(calibration, working_size, network.size_multiple))
     onnx.checker.check_model(model, full_check=True)
     report = measure_parity(network, model.SerializeToString(), precision)
-    _report(report, on_report, f"{checkpoint}, so no model was written")
+    check(report, on_report, f"{checkpoint}, so no model was written")
     contract = ModelContract(
         name=name or output.stem,
         architecture=loaded.architecture,
@@ -148,31 +142,5 @@ def verify_model(
             advice="Give the checkpoint that the model was exported from.",
         )
     report = measure_parity(network, model_file.data, contract.precision, provider)
-    _report(report, on_report, f"{model} and {checkpoint}")
+    check(report, on_report, f"{model} and {checkpoint}")
     return Verification(report, same_checkpoint=contract.checkpoint_sha256 == loaded.sha256)
-
-
-def stamp(model: onnx.ModelProto, contract: ModelContract) -> None:
-    """Write the contract into the model."""
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, contract.to_metadata())
-
-
-def _report(report: ParityReport, on_report: Callable[[ParityReport], None] | None, subject: str) -> None:
-    """Pass a report to ``on_report``.
-
-    Raises:
-        ParityError: it did not pass.
-
-    """
-    if on_report is not None:
-        on_report(report)
-    if not report.passed:
-        found = {
-            "max_abs": f"by up to {report.summary.max_abs:.3g} of chroma",
-            "mean_rgb_levels": f"by {report.summary.mean_rgb_levels:.3g} levels of RGB on average",
-        }
-        raise ParityError(
-            f"PyTorch and ONNX Runtime disagree {found[report.tolerance_of]}; "
-            f"the tolerance is {report.tolerance:.3g}: {subject}"
-        )

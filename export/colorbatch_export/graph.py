@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from colorbatch.inference import contract
 from colorbatch.training.network import ColorNetwork
+from colorbatch_export.metadata import forget_origins
 
 
 class ChromaModel(nn.Module):
@@ -138,12 +139,3 @@ def _name_dimensions(graph: onnx.GraphProto) -> None:
         for dimension, name in zip(shape, names.get(value.name, ()), strict=True):
             if name:
                 dimension.dim_param = name
-
-
-def forget_origins(model: onnx.ModelProto) -> None:
-    """Remove metadata of tools from the model and every node, such as stack traces with paths of this machine."""
-    del model.metadata_props[:]
-    graph = model.graph
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.ClearField("doc_string")

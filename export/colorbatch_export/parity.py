@@ -1,25 +1,20 @@
 """Measure the difference between ONNX Runtime and PyTorch on the same luma."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from itertools import product
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
 
 from colorbatch.errors import ModelRefusedError
 from colorbatch.inference import contract
-from colorbatch.inference.contract import Parity, ParityFigure, Precision
+from colorbatch.inference.contract import Precision
 from colorbatch.inference.provider import open_inference_session
 from colorbatch.job import ProviderName
-from colorbatch.pixels import color
 from colorbatch.pixels.color import Plane
 from colorbatch.training.network import ColorNetwork
+from colorbatch_export.comparison import ParityReport, compare, pictures
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -35,55 +30,6 @@ _HINT_SIDE = 5
 _SIZES = ((2, 2), (3, 5), (5, 5), (8, 6))
 """Heights and widths in multiples of ``size_multiple``."""
 _BATCHES = (1, 2, 5)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A comparison of PyTorch with ONNX Runtime on one input."""
-
-    content: str
-    """Kind of the input: ``pictures`` or ``noise``."""
-    vividness: float | None
-    """Vividness of the input; ``None`` for a model without it."""
-    hinted: bool
-    """Whether the input had hints."""
-    shape: tuple[int, ...]
-    """Shape of the input, ``(N, 1, H, W)``."""
-    max_abs: float
-    """Largest absolute difference of chroma."""
-    mean_abs: float
-    max_rgb_levels: int
-    """Largest difference of the two coloured 8-bit RGB pictures."""
-    mean_rgb_levels: float
-    """Mean absolute difference of these pictures."""
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """All comparisons, and the tolerance."""
-
-    comparisons: Sequence[Comparison]
-    tolerance: float
-    provider: str
-    tolerance_of: ParityFigure = "max_abs"
-
-    @property
-    def passed(self) -> bool:
-        """Whether every chroma is finite, and the figure that ``tolerance_of`` names is within the tolerance."""
-        found = getattr(self.summary, self.tolerance_of)
-        return all(math.isfinite(each.max_abs) for each in self.comparisons) and found <= self.tolerance
-
-    @property
-    def summary(self) -> Parity:
-        """The worst of each figure, for the contract."""
-        return Parity(
-            max_abs=max(each.max_abs for each in self.comparisons),
-            mean_abs=max(each.mean_abs for each in self.comparisons),
-            max_rgb_levels=max(each.max_rgb_levels for each in self.comparisons),
-            tolerance=self.tolerance,
-            tolerance_of=self.tolerance_of,
-            mean_rgb_levels=fmean(each.mean_rgb_levels for each in self.comparisons if each.content == "pictures"),
-        )
 
 
 def measure_parity(
@@ -112,7 +58,7 @@ def measure_parity(
             found = _run(session, luma, vividness, hints)
             if found.shape != expected.shape:
                 raise ModelRefusedError(f"the model gives {list(found.shape)} for {list(luma.shape)}")
-            comparisons.append(_compare((content, vividness, hinted), luma, expected, found))
+            comparisons.append(compare((content, vividness, hinted), luma, expected, found))
     return ParityReport(
         comparisons, TOLERANCES[precision], actual, "mean_rgb_levels" if precision == "int8" else "max_abs"
     )
@@ -145,33 +91,12 @@ def _run(session: "onnxruntime.InferenceSession", luma: Plane, vividness: float 
     return chroma
 
 
-def _compare(case: tuple[str, float | None, bool], luma: Plane, expected: Plane, found: Plane) -> Comparison:
-    difference = np.abs(expected - found)
-    levels = [
-        np.abs(_rgb_levels(planes[0], one) - _rgb_levels(planes[0], other))
-        for planes, one, other in zip(luma, expected, found, strict=True)
-    ]
-    return Comparison(
-        *case,
-        luma.shape,
-        max_abs=float(difference.max()),
-        mean_abs=float(difference.mean()),
-        max_rgb_levels=max(int(each.max()) for each in levels),
-        mean_rgb_levels=float(np.mean(levels)),
-    )
-
-
-def _rgb_levels(luma: Plane, chroma: Plane) -> "np.ndarray[tuple[int, ...], np.dtype[np.int16]]":
-    return color.to_levels(color.merge(luma, color.offsets_of(chroma))).astype(np.int16)
-
-
 def _inputs(size_multiple: int) -> Iterator[tuple[str, Plane]]:
     """Yield luma ``[N, 1, H, W]`` of every size and batch size, from pictures and from noise."""
-    pictures = [Image.open(path) for path in _picture_files()]
     random = np.random.default_rng(0)
     for down, across in _SIZES:
         height, width = down * size_multiple, across * size_multiple
-        resized = [color.luma_of(np.asarray(picture.resize((width, height)))) for picture in pictures]
+        resized = pictures(height, width)
         for batch in _BATCHES:
             chosen = [resized[index % len(resized)] for index in range(batch)]
             yield "pictures", np.stack(chosen)[:, None]
@@ -189,8 +114,3 @@ def _hints(shape: tuple[int, ...]) -> Plane:
         hints[:, :2, rows, columns] = random.uniform(-0.2, 0.2, (batch, 2, 1, 1))
         hints[:, 2, rows, columns] = random.uniform(0.25, 1, (batch, 1, 1))
     return hints
-
-
-def _picture_files() -> list[str]:
-    folder = resources.files("colorbatch_export") / "pictures"
-    return sorted(str(file) for file in folder.iterdir() if file.name.endswith(".png"))

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from colorbatch.inference import contract
 from colorbatch.inference.provider import import_onnxruntime
 from colorbatch_export.calibration import CalibrationInput
-from colorbatch_export.graph import forget_origins
+from colorbatch_export.metadata import forget_origins
 
 _SMALLEST_HALVED = 40_000
 """Minimum size of a tensor that is halved. Depthwise kernels and the first layers, which take a tenth of a file, would

@@ -13,7 +13,7 @@ from pages import COMMANDS_PAGE, DOCS, blocks, codes, command, table
 import colorbatch
 from colorbatch.cli.main import COMMANDS
 from colorbatch.errors import ExitCode
-from colorbatch.inference.contract import PREFIX, ModelContract, Parity
+from colorbatch.inference.contract import PREFIX, AdaptedFrom, ModelContract, Parity
 from colorbatch.job import BatchSummary
 from colorbatch.operations.audit import Audit
 from colorbatch.records import retouch
@@ -85,6 +85,8 @@ def test_every_key_of_the_contract_is_told_of() -> None:
         hints=True,
         confidence=True,
         colors=((0.0, 0.0),),
+        resizes=True,
+        adapted_from=AdaptedFrom("ddcolor", "", "stretch", ""),
     )
     assert differences(listed(DOCS / "model_contract.md", "key"), list(contract.to_metadata())) == []
     assert all(key.startswith(PREFIX) for key in contract.to_metadata())

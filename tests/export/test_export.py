@@ -22,6 +22,7 @@ from colorbatch.training.checkpoint import TrainingState, load_network, save_epo
 from colorbatch.training.unet import ColorizationUNet
 from colorbatch_export import TOLERANCES, export_model, parity, verify_model
 from colorbatch_export.calibration import read_inputs
+from colorbatch_export.comparison import Comparison, ParityReport, picture_files
 
 ALL_SIZES, ALL_BATCHES = parity._SIZES, parity._BATCHES  # noqa: SLF001 (before they are made fewer)
 
@@ -160,8 +161,8 @@ def test_a_graph_that_computes_something_else_leaves_no_model(
 
 
 def test_not_a_number_never_passes() -> None:
-    comparison = parity.Comparison("pictures", None, False, (1, 1, 32, 32), float("nan"), 0.0, 0, 0.0)
-    assert not parity.ParityReport([comparison], 1e-4, "cpu").passed
+    comparison = Comparison("pictures", None, False, (1, 1, 32, 32), float("nan"), 0.0, 0, 0.0)
+    assert not ParityReport([comparison], 1e-4, "cpu").passed
 
 
 def test_verify_knows_the_checkpoint_and_finds_another(
@@ -205,7 +206,7 @@ def test_the_checkpoint_is_never_overwritten(unet_checkpoint: Path, tmp_path: Pa
 
 
 def test_the_parity_pictures_are_photographs_that_ship_with_the_package() -> None:
-    pictures = parity._picture_files()  # noqa: SLF001
+    pictures = picture_files()
     assert len(pictures) >= 4
     for path in pictures:
         with Image.open(path) as image:

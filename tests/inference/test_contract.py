@@ -32,6 +32,14 @@ def test_a_contract_comes_back_from_its_metadata() -> None:
     assert ModelContract.from_metadata(metadata | {"another.key": "x"}) == written
 
 
+def test_what_a_model_was_adapted_from_comes_back_from_its_metadata() -> None:
+    origin = contract.AdaptedFrom("ddcolor", "ab" * 32, "pad", "grey in, a and b out")
+    written = small_contract(adapted_from=origin, resizes=True)
+    assert ModelContract.from_metadata(written.to_metadata()) == written
+    assert written.credit == f"small (adapted from ddcolor, sha256:{'ab' * 32})"
+    assert small_contract().credit == "small"
+
+
 def test_the_default_vividness_is_there_only_for_models_that_have_the_input() -> None:
     metadata = small_contract(vividness=0.4).to_metadata()
     assert metadata["colorbatch.vividness"] == "0.4"
@@ -63,6 +71,16 @@ def test_a_vividness_that_makes_no_sense_is_refused(value: str) -> None:
             "not the",
         ),
         ("parity", "[1]", "not the JSON expected"),
+        ("resizes", "no", "can only be 'yes' or absent"),
+        ("adapted_from", "{", "adapted_from is not the JSON expected"),
+        ("adapted_from", "[" * 100_000, "adapted_from is not the JSON expected"),
+        ("adapted_from", '{"kind": "ddcolor"}', "adapted_from is not the JSON expected"),
+        (
+            "adapted_from",
+            '{"kind": "a", "sha256": "b", "values": "c", "fit": 3}',
+            "adapted_from is not the JSON expected",
+        ),
+        ("adapted_from", '{"kind": "a", "sha256": "b", "values": "c", "fit": "bend"}', "known are: stretch, pad"),
         ("parity", "[" * 100_000, "not the JSON expected"),
     ],
 )

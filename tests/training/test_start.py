@@ -15,7 +15,7 @@ from colorbatch.training.architectures import build_network
 from colorbatch.training.head import BINS
 from colorbatch.training.network import ColorNetwork
 from colorbatch.training.start import start_from
-from colorbatch_export.exporting import stamp
+from colorbatch_export.metadata import stamp
 from colorbatch_export.precision import halve_weights
 
 

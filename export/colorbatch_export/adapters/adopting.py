@@ -1,0 +1,137 @@
+"""Adopt a published network: write a model with its weights that fulfils the contract, after comparing the two."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import onnx
+
+from colorbatch.errors import ModelRefusedError, UsageError
+from colorbatch.file_type import CHECKPOINT, SNIFFED, file_type_of
+from colorbatch.inference.contract import AdaptedFrom, Fit, ModelContract
+from colorbatch.store.atomic import write_bytes
+from colorbatch_export.adapters.foreign import Foreign, read_bytes, read_foreign
+from colorbatch_export.adapters.gate import measure_adapted
+from colorbatch_export.adapters.wrap import Batch, wrapped
+from colorbatch_export.comparison import ParityReport, check
+from colorbatch_export.exported import ExportResult
+from colorbatch_export.metadata import stamp
+
+logger = logging.getLogger(__name__)
+
+_SAFETENSORS = b"{"
+"""What the ninth byte of such a file is, after the length of its header."""
+
+
+def adopt_model(
+    source: Path,
+    output: Path,
+    *,
+    kind: str | None = None,
+    fit: Fit = "stretch",
+    name: str | None = None,
+    working_size: int | None = None,
+    model_license: str | None = None,
+    training_data: str | None = None,
+    on_report: Callable[[ParityReport], None] | None = None,
+) -> ExportResult:
+    """Write the model of a published network, after verifying that it gives the colours that its authors' way gives.
+
+    Args:
+        source: an ONNX file of one of ``KINDS``, or a checkpoint of DDColor (``.pth`` or safetensors).
+        output: the ``.onnx`` file to write; it must not exist.
+        kind: which kind it is; ``None``: found out by what it takes and gives.
+        fit: how a picture is brought to the shape that the network takes; ``stretch`` is the authors' way.
+        name: name in the contract; by default the output's stem.
+        working_size: for a file with dynamic sides; by default the size that the authors use.
+        model_license: licence in the contract; by default that under which the authors published the network.
+        training_data: likewise.
+        on_report: receives the comparisons, even if they fail.
+
+    Raises:
+        UsageError: the output exists, or the working size is that of another file.
+        ModelRefusedError: the file is no network of these kinds.
+        CheckpointRefusedError: the checkpoint contains code, or is of another network.
+        MissingExtraError: a package that a checkpoint needs is not installed.
+        ParityError: the two disagree; nothing is written.
+        OutputUnwritableError: the model cannot be written.
+
+    """
+    if output.exists() or output.is_symlink():
+        raise UsageError(f"{output} exists already", advice="Give another name with -o, or move that file away.")
+    foreign = _read(source, kind, working_size)
+    if working_size is not None and foreign.size is not None and working_size != min(foreign.size):
+        raise UsageError(
+            f"{source} was exported for {foreign.size[0]} x {foreign.size[1]}, and takes no other size",
+            advice="Remove --working-size, or export it again.",
+        )
+    model, report = _compared(foreign, fit)
+    check(report, on_report, f"{source}, so no model was written")
+    contract = ModelContract(
+        name=name or output.stem,
+        architecture=foreign.kind.name,
+        size_multiple=foreign.kind.size_multiple if foreign.size is None and fit == "pad" else 1,
+        working_size=min(foreign.size) if foreign.size else working_size or foreign.kind.working_size,
+        tiling="whole",
+        precision=foreign.precision,
+        checkpoint_sha256=foreign.sha256,
+        parity=report.summary,
+        license=model_license or foreign.kind.license,
+        training_data=training_data or foreign.kind.training_data,
+        hints=foreign.takes_hints,
+        resizes=foreign.size is not None or fit == "stretch",
+        adapted_from=AdaptedFrom(foreign.kind.name, foreign.sha256, fit, foreign.values),
+    )
+    stamp(model, contract)
+    write_bytes(output, _serialized(model, str(source)), may_replace=False)
+    return ExportResult(output, contract, report)
+
+
+def _read(source: Path, kind: str | None, working_size: int | None) -> Foreign:
+    """Return the network in a file, which may be a checkpoint."""
+    try:
+        with source.open("rb") as file:
+            head = file.read(SNIFFED)
+    except OSError:
+        head = b""
+    if file_type_of(head) is CHECKPOINT or head[8:9] == _SAFETENSORS:
+        from colorbatch_export.adapters.checkpoint import read_checkpoint
+
+        return read_checkpoint(source, read_bytes(source), kind, working_size)
+    return read_foreign(source, kind)
+
+
+def _compared(foreign: Foreign, fit: Fit) -> tuple[onnx.ModelProto, ParityReport]:
+    """Return the model, and how it compares with the original.
+
+    A file that was exported for one picture may take several, or fail, or give them each other's colours: what does not
+    pass is put into a loop.
+    """
+    for batch in get_args(Batch):
+        model = wrapped(foreign, fit, batch)
+        try:
+            report = measure_adapted(foreign, fit, _serialized(model, "the adapted model"))
+        except ModelRefusedError as error:
+            if batch == "loop":
+                raise
+            logger.info("It takes one picture at a time: %s", error)
+            continue
+        if report.passed or batch == "loop":
+            return model, report
+        logger.info("It takes one picture at a time: several differ %s", report.finding)
+    raise AssertionError("the loop above returns")
+
+
+def _serialized(model: onnx.ModelProto, name: str) -> bytes:
+    """Return the content of a model file.
+
+    Raises:
+        ModelRefusedError: it is larger than an ONNX file can be.
+
+    """
+    try:
+        content: bytes = model.SerializeToString()
+    except Exception as error:  # protobuf's own
+        raise ModelRefusedError(f"{name} is too large for an ONNX file: {error}") from error
+    return content
