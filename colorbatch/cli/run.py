@@ -52,7 +52,10 @@ _GROUPS = {
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
         *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
     ),
-    "Record": ("--mark", "--digital-source-type", "--json", "--log-file", "--config"),
+    "Record": (
+        *("--mark", "--digital-source-type", "--sign-cert", "--sign-key", "--tsa", "--sign-strict"),
+        *("--json", "--log-file", "--config"),
+    ),
 }
 
 
@@ -203,6 +206,7 @@ _GROUPS = {
 @click.option(
     "--look", is_flag=True, help="With --dry-run: open every picture, to find those in colour and broken ones."
 )
+@options.sign_options
 @options.log_file_option
 @config_option
 @options.json_option

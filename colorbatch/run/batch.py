@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from colorbatch.formats.signer import Signer
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest, rows_of
@@ -16,7 +18,7 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
-from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
+from colorbatch.run.output import Kept, Run, is_written, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, PlannedPicture, plan_batch
 from colorbatch.run.resume import (
@@ -57,9 +59,9 @@ def run_batch(
         OutputInUseError: another run is using the output folder.
 
     """
-    progress = progress or SilentProgress()
-    stop = stop or threading.Event()
+    progress, stop = progress or SilentProgress(), stop or threading.Event()
     started = time.perf_counter()
+    signer, job = _signer_of(job), replace(job, signing=None)  # the job goes to child processes, the key does not
     source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
@@ -84,7 +86,7 @@ def run_batch(
 
     with closing(engine), ExitStack() as opened, Manifest(output, job.shard, possible_outputs) as record:
         parts = parts_of(engine.recipe, plan)
-        runs = [Run(part.recipe, source, output, record.previous, record.outputs) for part in parts]
+        runs = [Run(part.recipe, source, output, record.previous, record.outputs, signer) for part in parts]
         output.remember_folder()
         output.prefetch_listing()
         weights = {
@@ -98,7 +100,7 @@ def run_batch(
                 used = engine if part is parts[0] else opened.enter_context(_engine_of(part, is_remote=is_remote))
                 for outcome in used.outcomes(Task(part.plan, run, record.announce, stop, progress)):
                     row, kept = outcome.row, isinstance(outcome, Kept)
-                    record.append(row, is_durable=isinstance(outcome, Made))
+                    record.append(row, is_durable=is_written(outcome))
                     _report(row, progress, kept=kept)
                     count(summary, row, kept=kept)
                     if row.status == "failed" and job.fail_fast:
@@ -126,6 +128,10 @@ def run_batch(
     summary.stopped = stop.is_set() and bool(remaining)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _signer_of(job: BatchJob) -> Signer | None:
+    return None if job.signing is None else Signer(job.signing)
 
 
 def _pictures_in(plan: Sequence[PlannedPicture]) -> int:
