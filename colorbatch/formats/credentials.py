@@ -32,7 +32,7 @@ _OF_TRUST = _NOT_ANCHORED | {
     "signingCredential.ocsp.revoked",
     "claimSignature.outsideValidity",
 }
-"""Status codes of failures that concern the certificate, not the file (C2PA specification 2.2, section 15.2.2)."""
+"""Status codes of failures that concern the certificate, not the file (C2PA specification 2.2)."""
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _is_elsewhere(each: _Property) -> bool:
 
 
 def _is_credentials(each: _Property) -> bool:
-    """Return whether a property says where Content Credentials are (C2PA specification 2.2, section 11.3)."""
+    """Return whether a property says where Content Credentials are (C2PA specification 2.2)."""
     return each.key == "dcterms:provenance"
 
 

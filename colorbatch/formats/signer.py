@@ -17,6 +17,7 @@ from colorbatch.formats.credentials import media_type_of, settings_of
 from colorbatch.formats.mark import SOURCE_TYPES, Origin
 from colorbatch.formats.tiff_directory import layout_of, pages_of
 from colorbatch.job import SignOptions
+from colorbatch.location import without_secrets
 from colorbatch.text import printable
 from colorbatch.version import __version__
 
@@ -34,9 +35,9 @@ UNSUPPORTED = (_OTHER_FORMAT, _SEVERAL_PAGES)
 _PARENT = "source"
 """Name of the ingredient within the definition of a claim."""
 _PARAMETERS = "org.pypi.colorbatch."
-"""Prefix of our own parameters of actions (C2PA specification 2.2, section 6.2.1: names of entities)."""
+"""Prefix of our own parameters of actions."""
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-"""Algorithms of elliptic curves (C2PA specification 2.2, section 13.2)."""
+"""Algorithms of elliptic curves (C2PA specification 2.2)."""
 _OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -63,6 +64,7 @@ class Signer:
         """
         with needs_extra("c2pa"):
             import c2pa
+            from cryptography.hazmat.primitives.serialization import Encoding
             from cryptography.x509 import load_pem_x509_certificates
         self._c2pa = c2pa
         self.strict = options.strict
@@ -76,7 +78,7 @@ class Signer:
                 advice="It begins with the certificate of the signer, followed by those of its issuers.",
             ) from error
         _refuse_expired(certificates, options.certificate)
-        self._chain = chain.decode("ascii", "replace")
+        self._chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates).decode()  # and no key beside
         self._algorithm = _algorithm_of(certificates[0])
         self._callback = options.key if callable(options.key) else None
         self._key = "" if callable(options.key) else _key_of(certificates[0], options.key)
@@ -171,13 +173,13 @@ class Signer:
             self.signed(_trial_picture(), "trial", trial)
         except UnsignableError as error:
             raise EnvironmentFailure(
-                f"the time-stamp authority {printable(tsa)} gives no time stamp: {error.__cause__}",
+                without_secrets(f"the time-stamp authority {printable(tsa)} gives no time stamp: {error.__cause__}"),
                 advice="Check its address and the network, or leave --tsa out.",
             ) from error
 
 
 def _definition(claim: str, title: str, origin: Origin) -> Mapping[str, object]:
-    """Return what is claimed of an output (C2PA specification 2.2, section 18.14: actions)."""
+    """Return what is claimed of an output (C2PA specification 2.2)."""
     tool = {"name": "colorbatch", "version": __version__}
     actions: list[dict[str, object]] = [
         {"action": "c2pa.opened", "parameters": {"ingredientIds": [_PARENT]}},

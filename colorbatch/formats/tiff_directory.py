@@ -24,7 +24,7 @@ _MAX_ENTRIES = 4096
 _COMPRESSION, _PREDICTOR, _UNCOMPRESSED = 259, 317, 1
 _PALETTE, _SHORT = 320, 3
 CREDENTIALS = 52545
-"""Content Credentials, which are broken in any other file (C2PA specification 2.2, section A.3.5)."""
+"""Content Credentials, which are broken in any other file (C2PA specification 2.2)."""
 _JPEG, _OLD_JPEG, _JPEG_STREAM, _JPEG_START = 7, 6, 513, b"\xff\xd8"
 _OFFSETS = 273, 324
 """Offsets of strips and of tiles."""

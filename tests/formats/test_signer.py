@@ -233,9 +233,10 @@ def test_files_that_are_no_chain_or_key_are_refused(chain: Chain, tmp_path: Path
 def test_a_time_stamp_authority_that_does_not_answer_is_found_at_once(chain: Chain) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{closed.getsockname()[1]}/tsa"
-        with pytest.raises(EnvironmentFailure, match="gives no time stamp"):
+        address = f"http://somebody:word@127.0.0.1:{closed.getsockname()[1]}/tsa"
+        with pytest.raises(EnvironmentFailure, match="gives no time stamp") as raised:
             Signer(replace(chain.options, tsa=address))
+        assert "word" not in str(raised.value)
 
 
 def test_the_key_cannot_leave_the_process(signer: Signer, chain: Chain) -> None:
