@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from colorbatch.errors import ColorbatchError, ExitCode
     from colorbatch.formats import decode, encode
     from colorbatch.inference.colorizer import Colorizer, colorize, open_model
-    from colorbatch.job import BatchJob, BatchSummary, ColorOptions, RayOptions
+    from colorbatch.job import BatchJob, BatchSummary, ColorOptions, RayOptions, SignOptions
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
     from colorbatch.operations.one_file import colorize_file
     from colorbatch.operations.restore import restore_batch
+    from colorbatch.operations.sign import SignSummary, sign_batch
     from colorbatch.pixels.hint import Hint
     from colorbatch.pixels.picture import Frame, Picture
     from colorbatch.records.row import Row
@@ -49,6 +50,8 @@ __all__ = [
     "Report",
     "Row",
     "Shard",
+    "SignOptions",
+    "SignSummary",
     "__version__",
     "audit_batch",
     "colorize",
@@ -59,6 +62,7 @@ __all__ = [
     "open_model",
     "restore_batch",
     "run_batch",
+    "sign_batch",
     "write_report",
 ]
 
@@ -78,6 +82,8 @@ _MODULES = {
     "Report": "report",
     "Row": "records.row",
     "Shard": "shard",
+    "SignOptions": "job",
+    "SignSummary": "operations.sign",
     "audit_batch": "operations.audit",
     "colorize": "inference.colorizer",
     "colorize_file": "operations.one_file",
@@ -87,6 +93,7 @@ _MODULES = {
     "open_model": "inference.colorizer",
     "restore_batch": "operations.restore",
     "run_batch": "run.batch",
+    "sign_batch": "operations.sign",
     "write_report": "report",
 }
 

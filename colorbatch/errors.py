@@ -5,6 +5,7 @@ ColorbatchError
 │   ├── UnreadablePictureError   damaged, truncated or not a picture
 │   ├── UnsupportedPictureError  a kind that would lose something
 │   ├── UnsafeOutputError        a file of the user's is where the output belongs
+│   ├── UnsignableError          the output cannot be signed
 │   └── InferenceError           the model failed on this picture
 │       └── InferenceStoppedError  the run was stopped during inference
 ├── UsageError                   bad option or folder                     exit 2
@@ -94,6 +95,10 @@ class UnsafeOutputError(PictureError):
     """A file that colorbatch did not make is where the output belongs."""
 
     advice = "Move that file away or choose another output folder."
+
+
+class UnsignableError(PictureError):
+    """The output cannot be signed: its format cannot hold a signature, or the signature could not be made."""
 
 
 class InferenceError(PictureError):

@@ -1,7 +1,7 @@
 """What one batch run is asked to do, and its outcome."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -107,6 +107,21 @@ class RayOptions:
 
 
 @dataclass(frozen=True)
+class SignOptions:
+    """Who signs outputs, as Content Credentials (C2PA). This holds no key, only where it is."""
+
+    certificate: Path
+    """File in PEM: the certificate of the signer, followed by those of its issuers."""
+    key: Path | Callable[[bytes], bytes] | None = field(default=None, repr=False)
+    """File of the private key in PEM, or a function that returns the signature of some bytes, such as one that asks a
+    key store (PKCS #11, KMS); ``None``: the environment variable ``COLORBATCH_SIGN_KEY`` holds the key in PEM."""
+    tsa: str | None = None
+    """URL of a time-stamp authority (RFC 3161); ``None``: signatures have no time stamp."""
+    strict: bool = False
+    """Whether a picture fails whose output cannot be signed; otherwise its row has a warning."""
+
+
+@dataclass(frozen=True)
 class BatchJob:
     """One run over a folder tree, or over one file."""
 
@@ -164,6 +179,8 @@ class BatchJob:
     """Give each output the time of the last change of its source; only in a local folder."""
     trust_times: bool = False
     """Take sources and outputs for unchanged if their sizes and times are, without reading them."""
+    signing: SignOptions | None = None
+    """Sign the outputs; ``None``: they are not signed."""
     fail_fast: bool = False
     """Stop after the first picture that fails, as if the user had stopped the run."""
     engine: EngineName = "auto"
@@ -191,6 +208,11 @@ class BatchJob:
             if isinstance(getattr(self, name), str):
                 raise UsageError(f"{name} is a text, and must be a list", advice="Put it in brackets.")
         self._refuse_other_types()
+        if self.signing is not None and self.engine == "ray":
+            raise UsageError(
+                "outputs of --engine ray cannot be signed as they are made: the key stays on this machine",
+                advice="Leave the options for signing out, and run colorbatch sign OUTPUT afterwards.",
+            )
         if self.retouch is not None:
             object.__setattr__(self, "retouch", as_path(self.retouch, "retouch"))
 

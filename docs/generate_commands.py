@@ -28,6 +28,7 @@ _BEGINNING = """\
 [retouch](retouch.md) |
 | `colorbatch audit OUTPUT` | proves that nothing is missing and only colour was added | \
 [for archives](archives.md#audit) |
+| `colorbatch sign OUTPUT` | signs the outputs of a folder | [Content Credentials](content-credentials.md) |
 | `colorbatch restore OUTPUT DESTINATION` | restores grey JPEGs, bit for bit | [for archives](archives.md#how-to-undo) |
 | `colorbatch train COLOR_DIR` | trains a network on colour pictures | [train your own](train_your_own.md) |
 | `colorbatch average CHECKPOINT...` | averages several checkpoints | [train your own](train_your_own.md#train) |

@@ -1,8 +1,10 @@
 """``colorbatch audit``: prove that nothing is missing and only colour was added."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,19 @@ from colorbatch.cli import options, terminal
 from colorbatch.errors import ExitCode
 from colorbatch.location import Location
 from colorbatch.text import printable
+
+if TYPE_CHECKING:
+    from colorbatch.operations.audit import Signature
+
+
+_SIGNATURES: "Mapping[Signature, str]" = {
+    "trusted": "signature trusted",
+    "valid": "signature valid, trust not judged",
+    "untrusted": "signature untrusted",
+    "broken": "signature broken",
+    "missing": "signature missing",
+    "unchecked": "signature not checked: pip install 'colorbatch[c2pa]'",
+}
 
 
 @click.command("audit")
@@ -33,6 +48,12 @@ from colorbatch.text import printable
     help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
 )
 @click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
+@click.option(
+    "--trust-anchors",
+    type=options.PATH,
+    metavar="FILE",
+    help="Certificates in PEM to which those of signatures must lead.",
+)
 @options.json_option
 @options.quiet_option
 @click.pass_context
@@ -43,6 +64,7 @@ def command(
     source: Location | None,
     jobs: int | None,
     retouch: Path | None,
+    trust_anchors: Path | None,
     *,
     ignore_retouch: bool,
     as_json: bool,
@@ -52,7 +74,8 @@ def command(
 
     Every output must have the bytes that were written, state that a model made its colours, and be made as the retouch
     record says. There must be no other files. With --source, every source must have a row, and its output must have its
-    luma. The exit code is 0 if all of that is true, else 1.
+    luma. Signatures are validated, with --trust-anchors also as to who signed. The exit code is 0 if all of that is
+    true, else 1.
 
     \b
     Example:
@@ -64,7 +87,13 @@ def command(
     terminal.set_up_logging(verbose=False, quiet=quiet)
     with reporter(quiet=quiet) as progress:
         found = audit_batch(
-            output, source, jobs=jobs, retouch=retouch, ignore_retouch=ignore_retouch, progress=progress
+            output,
+            source,
+            jobs=jobs,
+            retouch=retouch,
+            ignore_retouch=ignore_retouch,
+            trust_anchors=trust_anchors,
+            progress=progress,
         )
     if as_json:
         terminal.answer(json.dumps(asdict(found) | {"sound": found.is_sound}))
@@ -82,6 +111,8 @@ def command(
         if found.luma_compared:
             rows.insert(-1, ["of these, bit for bit (JPEG)", str(found.luma_handed_on)])
             rows.insert(-1, ["largest difference of the others, in levels", f"{found.largest_luma_difference:.2f}"])
+        for state, number in sorted(found.signatures.items()):
+            rows.insert(-1, [_SIGNATURES[state], str(number)])
         terminal.answer(terminal.table(["checked", "number"], rows))
         for finding in found.findings:
             terminal.answer(f"{printable(finding.path)}: {printable(finding.problem)}")

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from colorbatch.errors import UsageError
+from colorbatch.location import without_secrets
 from colorbatch.text import did_you_mean
 
 CONFIG_NAME = "colorbatch.toml"
@@ -62,7 +63,7 @@ def _to_text(value: object) -> str:
         case tuple():
             return " ".join(map(str, value)) or "none"
         case _:
-            return str(value)
+            return without_secrets(str(value))
 
 
 def _read(ctx: click.Context, _parameter: click.Parameter, given: Path | None) -> None:

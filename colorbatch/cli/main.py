@@ -25,6 +25,7 @@ _SHORT_HELP = {
     "preview": "Show one picture coloured in several ways, side by side.",
     "doctor": "Test what works on this machine.",
     "restore": "Restore grey JPEGs bit for bit from the coloured ones.",
+    "sign": "Sign the outputs of a folder: Content Credentials (C2PA).",
     "merge": "Merge the shards of a job into one manifest.",
     "train": "Train a network on colour pictures.",
     "average": "Average several checkpoints.",

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _OF_FOLDERS = (
     *("include", "exclude", "strict_match", "only_list", "shard", "report", "dry_run", "trust_times", "fail_fast"),
     *("jobs", "memory_limit", "engine", "ray_address", "cpus_per_worker", "num_gpus_per_worker"),
-    *("retouch", "ignore_retouch", "watch", "settle", "poll"),
+    *("retouch", "ignore_retouch", "watch", "settle", "poll", "sign_cert", "sign_key", "tsa", "sign_strict"),
 )
 _OF_FILES = ("overwrite",)
 """Parameters that make sense only where the output is a folder, and only where it is a file. In a config file, they

@@ -13,8 +13,9 @@ import click
 from click.shell_completion import CompletionItem
 from typing_extensions import override
 
+from colorbatch.errors import UsageError
 from colorbatch.inference.contract import MAX_SIZE
-from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName
+from colorbatch.job import DEFAULT_MODEL, MAX_STRENGTH, ColorOptions, ProviderName, SignOptions
 from colorbatch.location import Location, is_url, location_of, without_secrets
 from colorbatch.shard import Shard
 from colorbatch.text import did_you_mean
@@ -282,6 +283,44 @@ _tta = click.option(
     default=False,
     help="Average with the mirrored picture: calmer colours, twice the time.",
 )
+
+
+def sign_options(function: _F) -> _F:
+    """Add all of :class:`colorbatch.job.SignOptions`; the command receives them as ``signing``, or ``None``."""
+
+    @wraps(function)
+    def with_options(
+        *args: Any,  # noqa: ANN401
+        sign_cert: Path | None,
+        sign_key: Path | None,
+        tsa: str | None,
+        sign_strict: bool,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        if sign_cert is None and (sign_key is not None or tsa is not None or sign_strict):
+            raise UsageError("a signature needs a certificate", advice="Give its chain with --sign-cert.")
+        signing = None if sign_cert is None else SignOptions(sign_cert, sign_key, tsa, strict=sign_strict)
+        return function(*args, signing=signing, **kwargs)
+
+    for option in (_sign_strict, _tsa, _sign_key, _sign_cert):
+        with_options = option(with_options)
+    return cast("_F", with_options)
+
+
+_sign_cert = click.option(
+    "--sign-cert",
+    type=PATH,
+    metavar="CHAIN",
+    help="Sign outputs (Content Credentials, C2PA) with this certificate chain in PEM.",
+)
+_sign_key = click.option(
+    "--sign-key",
+    type=PATH,
+    metavar="KEY",
+    help="Its private key in PEM. [default: the content of COLORBATCH_SIGN_KEY]",
+)
+_tsa = click.option("--tsa", metavar="URL", help="Time-stamp authority (RFC 3161) for signatures.")
+_sign_strict = click.option("--sign-strict", is_flag=True, help="Pictures that cannot be signed fail.")
 
 
 def quiet_option(function: _F) -> _F:

@@ -62,7 +62,10 @@ _GROUPS = {
         *("--jobs", "--provider", "--memory-limit", "--gpu-memory", "--timeout", "--shard", "--engine"),
         *("--ray-address", "--cpus-per-worker", "--num-gpus-per-worker"),
     ),
-    "Record": ("--mark", "--digital-source-type", "--json", "--log-file", "--config"),
+    "Record": (
+        *("--mark", "--digital-source-type", "--sign-cert", "--sign-key", "--tsa", "--sign-strict"),
+        *("--json", "--log-file", "--config"),
+    ),
 }
 _STOPPING = "Stopping: pictures in progress are finished if that takes no longer than a few seconds."
 
@@ -236,6 +239,7 @@ _STOPPING = "Stopping: pictures in progress are finished if that takes no longer
     metavar="SECONDS",
     help="With --watch: look this often, as network drives need. [default: when the system tells of changes]",
 )
+@options.sign_options
 @options.log_file_option
 @config_option
 @options.json_option

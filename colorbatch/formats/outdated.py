@@ -57,6 +57,7 @@ def _drop(descriptions: list[etree._Element], turn: Turn, warnings: list[str]) -
     kinds: list[tuple[str, Callable[[_Property], bool]]] = [
         ("a grey thumbnail in XMP was dropped", _is_thumbnail),
         ("XMP about depth, gain or motion, which the output does not have, was dropped", _is_elsewhere),
+        ("the address of Content Credentials, which are those of the source, was dropped", _is_credentials),
         ("settings of Camera Raw, which would be applied once more, were dropped", _is_setting),
     ]
     if turn.orientation != 1:
@@ -94,6 +95,11 @@ def _is_thumbnail(each: _Property) -> bool:
 
 def _is_elsewhere(each: _Property) -> bool:
     return each.key.partition(":")[0] in _ELSEWHERE
+
+
+def _is_credentials(each: _Property) -> bool:
+    """Return whether a property says where Content Credentials are (C2PA specification 2.2)."""
+    return each.key == "dcterms:provenance"
 
 
 def _is_setting(each: _Property) -> bool:

@@ -23,6 +23,8 @@ _MAX_ENTRIES = 4096
 """Number of entries above which a directory is damaged."""
 _COMPRESSION, _PREDICTOR, _UNCOMPRESSED = 259, 317, 1
 _PALETTE, _SHORT = 320, 3
+CREDENTIALS = 52545
+"""Content Credentials, which are broken in any other file (C2PA specification 2.2)."""
 _JPEG, _OLD_JPEG, _JPEG_STREAM, _JPEG_START = 7, 6, 513, b"\xff\xd8"
 _OFFSETS = 273, 324
 """Offsets of strips and of tiles."""
@@ -70,6 +72,11 @@ class Directory:
     following: int
     """Offset of the next directory; 0: it is the last."""
 
+    @property
+    def codes(self) -> set[int]:
+        """Codes of its tags."""
+        return {entry.code for entry in self.entries}
+
 
 def layout_of(data: bytes) -> Layout:
     """Return the layout of a file.
@@ -88,6 +95,8 @@ def layout_of(data: bytes) -> Layout:
 def pages_of(data: bytes, layout: Layout, *, salvage: bool = False) -> list[Directory]:
     """Return the directories of the pages; with ``salvage``, those before one that cannot be read.
 
+    A directory that only holds Content Credentials, as in signed files of several pages, is no page.
+
     Raises:
         UnreadablePictureError: one cannot be read; with ``salvage``, the first one.
 
@@ -102,7 +111,7 @@ def pages_of(data: bytes, layout: Layout, *, salvage: bool = False) -> list[Dire
                 raise UnreadablePictureError(f"damaged or truncated: of page {len(found) + 1}, {error}") from error
             break
         offset = found[offset].following
-    return list(found.values())
+    return [each for each in found.values() if each.codes != {CREDENTIALS} or len(found) == 1]
 
 
 def read_directory(data: bytes, offset: int | None, layout: Layout) -> Directory:

@@ -9,6 +9,7 @@ import tifffile
 
 from colorbatch.formats import iptc, photoshop
 from colorbatch.formats.tiff_directory import (
+    CREDENTIALS,
     TYPE_BYTES,
     Directory,
     Layout,
@@ -102,7 +103,7 @@ def metadata_of(page: PageTags, data: bytes, compression: str | None, warnings: 
 
     """
     tags = without_damage(page, warnings)
-    described = {code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code != _XMP}
+    described = {code: tag for code, tag in tags.items() if code not in _OF_PIXELS and code not in (_XMP, CREDENTIALS)}
     return Metadata(
         xmp=tags[_XMP][2] if _XMP in tags else b"",
         tiff_tags=_without_copies(described, page, warnings),

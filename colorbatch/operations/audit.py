@@ -7,11 +7,13 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from colorbatch.errors import PictureError, reason_of
+from colorbatch.errors import MissingExtraError, PictureError, reason_of
 from colorbatch.formats import decode, encode, mark
+from colorbatch.formats.credentials import SignatureState, credentials_of, read_anchors
 from colorbatch.location import LocationLike
 from colorbatch.machine import usable_cores
 from colorbatch.operations.jpeg_luma import is_luma_copied
@@ -32,6 +34,7 @@ from colorbatch.records.row import MIGHT_BE_COLOR, NOT_REACHED, Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.plan import plan_batch
 from colorbatch.run.resume import earlier_outputs
+from colorbatch.run.signing import is_colored
 from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store import open_store
 from colorbatch.store.report_folder import REPORT_LOCK, is_part_of_report
@@ -46,6 +49,10 @@ _JPEG_TOLERANCE = 0.5
 source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
 _CHECKED_AT_ONCE = 256
 _OUTDATED = "its source is skipped now, and this is the output of an earlier run: delete it"
+
+
+Signature = SignatureState | Literal["unchecked"]
+"""``unchecked``: the package c2pa-python is not installed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class Audit:
     """JPEGs among them that hold the coded luma of their sources, byte for byte."""
     largest_luma_difference: float = 0.0
     """Largest difference of the others, in levels of 255, or of 65,535 in 16-bit pictures."""
+    signatures: dict[Signature, int] = field(default_factory=dict)
+    """Number of coloured outputs by the state of their signature; empty if none is signed."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -90,6 +99,7 @@ def audit_batch(
     jobs: int | None = None,
     retouch: Path | None = None,
     ignore_retouch: bool = False,
+    trust_anchors: Path | None = None,
     progress: ProgressReporter | None = None,
 ) -> Audit:
     """Compare an output folder with its manifest and its retouch record, and with its source if that is given.
@@ -99,11 +109,14 @@ def audit_batch(
         source: folder or file that they were made from; ``None``: luma is not compared.
         retouch: file of the retouch record; ``None``: that in the output folder.
         ignore_retouch: whether the outputs were made without one.
+        trust_anchors: file of the certificates in PEM to which those of signatures must lead; ``None``: whether they
+            are to be trusted is not judged.
         jobs: number of pictures checked at the same time; ``None``: one per core.
         progress: receives updates.
 
     Raises:
-        UsageError: a folder does not exist, or has no manifest.
+        UsageError: a folder does not exist, or has no manifest, or the trust anchors cannot be read.
+        MissingExtraError: trust anchors are given, and the package c2pa-python is not installed.
         StoreUnavailableError: the store of one does not respond, or denies access.
 
     """
@@ -113,6 +126,8 @@ def audit_batch(
     rows = rows_of(output)
     sources = None if source is None else _Sources(open_store(source), output, rows)
     retouches = {} if ignore_retouch else retouches_of(output, retouch)
+    anchors = None if trust_anchors is None else read_anchors(trust_anchors)
+    has_signatures = anchors is not None or any(row.c2pa is not None for row in rows.values())
     found = Audit(rows=len(rows))
     has_shards = is_unmerged(output)
     if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
@@ -135,10 +150,12 @@ def audit_batch(
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
-            for row, outcome in _outcomes(outputs, _Folder(output, retouches), sources, pool):
+            for row, outcome in _outcomes(outputs, _Folder(output, retouches, anchors, has_signatures), sources, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked
                 found.unmarked += not outcome.is_marked
+                if outcome.signature is not None:
+                    found.signatures[outcome.signature] = found.signatures.get(outcome.signature, 0) + 1
                 if outcome.luma_difference is not None:
                     found.luma_compared += 1
                     found.luma_handed_on += outcome.is_luma_copied
@@ -155,6 +172,10 @@ class _Folder:
 
     output: Store
     retouches: Retouches
+    anchors: str | None
+    """Trusted certificates in PEM."""
+    has_signatures: bool
+    """Whether signatures are looked for."""
 
 
 class _Sources:
@@ -200,6 +221,7 @@ class _Outcome:
     is_marked: bool = False
     luma_difference: float | None = None
     is_luma_copied: bool = False
+    signature: Signature | None = None
 
 
 def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
@@ -210,6 +232,8 @@ def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
     except OSError as error:
         outcome.problems.append(f"the output cannot be read: {reason_of(error)}")
         return outcome
+    if folder.has_signatures and is_colored(row):
+        _check_signature(row, output, folder.anchors, outcome)
     if hashlib.sha256(output).hexdigest() != row.output_sha256:
         outcome.problems.append("the output was altered after it was made")
         return outcome
@@ -237,6 +261,27 @@ def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
     except MemoryError:
         outcome.problems.append("it cannot be compared: not enough memory")
     return outcome
+
+
+def _check_signature(row: Row, output: bytes, anchors: str | None, outcome: _Outcome) -> None:
+    """Validate the signature of an output; one that never had any is counted as ``missing``, without a problem."""
+    try:
+        found = credentials_of(output, anchors)
+    except MissingExtraError:
+        outcome.signature = "unchecked"
+        return
+    outcome.signature = found.state
+    match found.state:
+        case "broken":
+            outcome.problems.append(f"its signature is broken: {found.problem}")
+        case "untrusted":
+            outcome.problems.append(f"its signature is untrusted: {found.problem}")
+        case "missing":
+            if row.c2pa is not None:
+                outcome.problems.append("its signature is missing")
+        case _:
+            if found.claim != row.c2pa:
+                outcome.problems.append(f"its signed claim is {found.claim}, that of the manifest {row.c2pa}")
 
 
 def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:

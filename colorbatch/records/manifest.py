@@ -58,7 +58,8 @@ class Manifest:
         self._shard = shard
         self._journal = open_journal(output, shard, purpose)
         try:
-            self.previous: Mapping[str, Row] = rows_of(output, shard)
+            rows = rows_of(output, shard)
+            self.previous: Mapping[str, Row] = {**rows, **_completed_rows(output, rows, shard)}
             self.outputs = _known_outputs(output, self.previous, shard)
             if shard is None:  # a shard does not know what the others are writing
                 remove_left_behind(output, possible_outputs | self.outputs.keys())
@@ -91,6 +92,17 @@ class Manifest:
 
         """
         self._journal.announce(announcement(output, sha256))
+
+    def announce_row(self, row: Row) -> None:
+        """Record the row that an output will have once it is written in the place of the one before.
+
+        If the process is killed before it appends the row, that is completed when the records are opened again.
+
+        Raises:
+            OutputUnwritableError: the disk is full or gone.
+
+        """
+        self._journal.add(announcement(str(row.output), str(row.output_sha256), row))
 
     def __contains__(self, input_name: object) -> bool:
         """Return whether this run has appended a row for that input."""
@@ -205,9 +217,31 @@ def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) 
     return found
 
 
-def announcement(output: str, sha256: str) -> bytes:
-    """Return the journal line saying that an output is about to be written."""
-    note = {"announced": to_utf_8(output), "output_sha256": sha256}
+def _completed_rows(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, Row]:
+    """Return the rows that killed processes announced and whose outputs they wrote, but did not append, by input."""
+    found: dict[str, Row] = {}
+    for each in state_files_for(output, shard):
+        for line in _lines(output, each) if each.is_journal else ():
+            row = _announced_row(line)
+            if row is None or row.input not in rows or row.output_sha256 == rows[row.input].output_sha256:
+                continue
+            if output.sha256(str(row.output)) == row.output_sha256:
+                found[row.input] = row
+    return found
+
+
+def _announced_row(line: bytes) -> Row | None:
+    if line.startswith(_ANNOUNCEMENT):
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # truncated by a crash, or without a row
+            return Row.from_json(json.dumps(json.loads(line)["row"]).encode("ascii"))
+    return None
+
+
+def announcement(output: str, sha256: str, row: Row | None = None) -> bytes:
+    """Return the journal line saying that an output is about to be written, and perhaps which row it will have."""
+    note: dict[str, object] = {"announced": to_utf_8(output), "output_sha256": sha256}
+    if row is not None:
+        note["row"] = json.loads(row.to_json())
     return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
 
 

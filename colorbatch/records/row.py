@@ -22,7 +22,7 @@ MIGHT_BE_COLOR = "it might be a colour photograph"
 """Reason in the row of a source that is not coloured for that; beginning of the warning of one that is."""
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
-    *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma"),
+    *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma", "c2pa"),
     *("sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
 )
 _TEXT_TYPES = {str, type(None)}
@@ -87,6 +87,8 @@ class Row:
     """What became of the luma of the source; ``None``: not coloured, or made by an older version."""
     digital_source_type: str | None = None
     """IPTC NewsCode stored in the output; ``None``: it does not state that a model made its colours."""
+    c2pa: str | None = None
+    """Identifier of the signed claim in the output (C2PA); ``None``: it is not signed."""
     seconds: float | None = None
     finished_at: str | None = None
     """Time of completion, UTC, ISO 8601."""
@@ -127,6 +129,7 @@ class Row:
             digital_source_type=earlier.digital_source_type,
             sidecar_output=self.sidecar_output or earlier.sidecar_output,
             sidecar_output_sha256=self.sidecar_output_sha256 or earlier.sidecar_output_sha256,
+            c2pa=earlier.c2pa,
         )
 
     def to_json(self) -> bytes:

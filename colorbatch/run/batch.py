@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from colorbatch.formats.signer import Signer
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest, rows_of
@@ -17,7 +18,7 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
-from colorbatch.run.output import Kept, Made, Run, refuse_unsupported_times
+from colorbatch.run.output import Kept, Run, is_written, refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, EarlierOutput, PlannedPicture, plan_batch, retouched
 from colorbatch.run.resume import (
@@ -59,9 +60,9 @@ def run_batch(
         OutputInUseError: another run is using the output folder.
 
     """
-    progress = progress or SilentProgress()
-    stop = stop or threading.Event()
+    progress, stop = progress or SilentProgress(), stop or threading.Event()
     started = time.perf_counter()
+    signer, job = without_key(job)
     source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     # opening a source is expensive only in a remote store
@@ -72,7 +73,7 @@ def run_batch(
     with closing(engines), Manifest(output, job.shard, possible_outputs(found)) as record:
         found = with_newest_retouches(job, found, output)
         plan = _selected(found)
-        batch = Batch(job, source, output, engines, record, progress, stop)
+        batch = Batch(job, source, output, engines, record, progress, stop, signer)
         batch.begin()
         try:
             batch.make(plan)
@@ -139,13 +140,16 @@ class Batch:
     record: Manifest
     progress: ProgressReporter
     stop: threading.Event
+    signer: Signer | None = None
     summary: BatchSummary = field(default_factory=BatchSummary)
     """What the outcomes so far come to."""
 
     @property
     def run(self) -> Run:
         """The recipe of most sources, the stores and the records."""
-        return Run(self.engines.recipe, self.source, self.output, self.record.previous, self.record.outputs)
+        return Run(
+            self.engines.recipe, self.source, self.output, self.record.previous, self.record.outputs, self.signer
+        )
 
     def begin(self) -> None:
         """Prepare the output folder; call it once, before anything is made."""
@@ -177,7 +181,7 @@ class Batch:
     def _make_part(self, task: Task, part: Part, weights: Mapping[str, float]) -> None:
         for outcome in self.engines.of(part).outcomes(task):
             row, kept = outcome.row, isinstance(outcome, Kept)
-            self.record.append(row, is_durable=isinstance(outcome, Made))
+            self.record.append(row, is_durable=is_written(outcome))
             _report(row, self.progress, kept=kept)
             count(self.summary, row, kept=kept)
             if row.status == "failed" and self.job.fail_fast:
@@ -202,6 +206,16 @@ class Batch:
         summary.provider, summary.provider_reason = engines.provider, engines.provider_reason
         summary.model = engines.recipe.model.contract.name
         summary.stages = engines.stages.costs
+
+
+def without_key(job: BatchJob) -> tuple[Signer | None, BatchJob]:
+    """Return who signs the outputs, and the job for child processes, which need no key.
+
+    Raises:
+        UsageError, EnvironmentFailure: as :class:`colorbatch.formats.signer.Signer`.
+
+    """
+    return None if job.signing is None else Signer(job.signing), replace(job, signing=None)
 
 
 def plan_of(

@@ -16,10 +16,12 @@ from colorbatch.errors import (
     PictureError,
     UnreadablePictureError,
     UnsafeOutputError,
+    UnsignableError,
     UsageError,
     reason_of,
 )
 from colorbatch.formats import decode, decoded_bytes, mark, needs_transcoder
+from colorbatch.formats.signer import Signer
 from colorbatch.job import BatchJob
 from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
@@ -36,6 +38,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
+from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed
 from colorbatch.stages import StageTimer
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_utf_8
@@ -65,6 +68,8 @@ class Kept:
     """The result of an earlier run is kept: an output, or the decision not to make one."""
 
     row: Row
+    was_signed: bool = False
+    """Whether its output had no signature, and got one now."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,11 @@ Outcome = Made | Kept | Skipped | Failed
 """The outcome of one source."""
 
 
+def is_written(outcome: Outcome) -> bool:
+    """Return whether an output was written now."""
+    return isinstance(outcome, Made) or (isinstance(outcome, Kept) and outcome.was_signed)
+
+
 @dataclass(frozen=True)
 class Run:
     """The recipe and the stores of a run, and what earlier runs left."""
@@ -96,6 +106,8 @@ class Run:
     """Rows of earlier runs, by input."""
     written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
     """Hashes (sha256) of what earlier runs wrote, by output name."""
+    signer: Signer | None = None
+    """Signs the outputs; ``None``: they are not signed."""
 
 
 class Executor(Protocol):
@@ -262,25 +274,53 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         if isinstance(decision, Keep):
             row = with_time(_with_etags(decision.row, planned, run), planned, job, run.output)
             row = replace(row, is_input_trusted=hashes.is_source_trusted)
+            if run.signer is not None and is_unsigned(row):
+                return _sign_kept(row, planned, source.content(), work, hashes)
             return Kept(_with_sizes_and_time(row, planned, run, started) if job.trust_times else row)
         content = source.content()
         planned = replace(planned, sidecars=source.sidecars())
         was_altered = earlier is not None and earlier.output is not None and hashes.output_state(earlier) == "altered"
         with work.memory.taken(decoded_bytes(content) * _copies(content, run.recipe)):
             result = work.executor.colorize(content, planned, work.stages)
+            if isinstance(result, Encoded) and run.signer is not None:
+                with work.stages.timed("encode"):
+                    result = signed(result, run.signer, planned.retouch, content)
         if isinstance(result, NoOutput):
             row = with_earlier_output(result.row, earlier, run.output)
             if row.output is not None:
                 row = replace(row, warnings=(*row.warnings, "the output of an earlier run is still there"))
             return Skipped(_with_sizes_and_time(_with_etags(row, planned, run), planned, run, started))
         row = result.row
-        if was_altered and hashes.of_output(str(row.output)) not in (None, row.output_sha256):
+        if run.signer is None and earlier is not None and earlier.c2pa is not None:
+            row = replace(row, warnings=(*row.warnings, UNSIGNED_AGAIN))
+        ours = {None, row.output_sha256, *run.written.get(str(row.output), ())}
+        if was_altered and hashes.of_output(str(row.output)) not in ours:
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
         row = _with_copy(replace(result, row=row), work, hashes)
         _write(Encoded(row, result.content), planned.namesakes, work, hashes)
         row = _without_earlier_output(row, planned, work)
         row = with_time(_with_etags(row, planned, run), planned, job, run.output)
         return Made(_with_sizes_and_time(row, planned, run, started))
+
+
+def _sign_kept(row: Row, planned: PlannedPicture, source: bytes, work: Work, hashes: Hashes) -> Kept:
+    """Sign the output of an earlier run, and return what became of it."""
+    run, name = work.run, str(row.output)
+    assert run.signer is not None
+    with work.memory.taken(2 * (row.output_bytes or planned.bytes)):
+        try:
+            content = run.output.read(name)
+        except OSError as error:
+            raise UnsignableError(f"the output cannot be read: {reason_of(error)}") from error
+        encoded = signed(Encoded(row, content), run.signer, planned.retouch, source)
+    if encoded.row.c2pa is None:
+        return Kept(encoded.row)
+    started = time.time()
+    _write(encoded, planned.namesakes, work, hashes)
+    row = with_time(
+        _with_etags(replace(encoded.row, finished_at=now()), planned, run), planned, run.recipe.job, run.output
+    )
+    return Kept(_with_sizes_and_time(row, planned, run, started), was_signed=True)
 
 
 def _copies(content: bytes, recipe: Recipe) -> int:

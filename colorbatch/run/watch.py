@@ -32,6 +32,7 @@ from colorbatch.run.batch import (
     plan_of,
     possible_outputs,
     with_newest_retouches,
+    without_key,
 )
 from colorbatch.run.colorize import row_of
 from colorbatch.run.output import refuse_unsupported_times
@@ -187,6 +188,7 @@ def watch_batch(
     _refuse_unfit(job)
     progress, stop = progress or SilentProgress(), stop or threading.Event()
     started = time.perf_counter()
+    signer, job = without_key(job)
     output = open_store(job.output)
     refuse_unsupported_times(job, output)
     source = WatchedFolder(Path(str(job.source)), output, watching.settle)
@@ -199,7 +201,7 @@ def watch_batch(
         found = plan_of(job, source, output)
         engines = OneEngine(job, pictures_in(found), is_remote=False)
         with closing(engines), Manifest(output, None, possible_outputs(found)) as record:
-            rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop), source)
+            rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))
             while not stop.is_set():

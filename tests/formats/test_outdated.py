@@ -34,6 +34,7 @@ NAMESPACES = {
     "GDepth": "http://ns.google.com/photos/1.0/depthmap/",
     "Container": "http://ns.google.com/photos/1.0/container/",
     "hdrgm": "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "dcterms": "http://purl.org/dc/terms/",
     "o": "http://archive.example/terms/",
 }
 UPRIGHT = Turn(1, 300, 200)
@@ -280,3 +281,16 @@ def test_a_film_that_a_phone_appends_is_missed(ramp: Levels, brand: bytes) -> No
         assert decode(grey + before + film).warnings == ("a film behind the picture was dropped",)
     assert decode(grey + bytes(500)).warnings == ()
     assert decode(grey + grey).warnings == ()
+
+
+@pytest.mark.parametrize("as_element", [False, True], ids=["attribute", "element"])
+def test_the_address_of_the_credentials_of_the_source_is_dropped(*, as_element: bool) -> None:
+    """Of a file that they do not belong to, readers would fetch them, and call it forged."""
+    address = "https://cai.example/manifests/1"
+    element = f"<dcterms:provenance>{address}</dcterms:provenance>"
+    given = packet(elements=element) if as_element else packet(f'dcterms:provenance="{address}"')
+    warnings: list[str] = []
+    found = current_xmp(given, UPRIGHT, warnings)
+    assert values(found).get("shelf") == "7/b"
+    assert b"cai.example" not in found
+    assert warnings == ["the address of Content Credentials, which are those of the source, was dropped"]
