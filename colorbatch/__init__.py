@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
     from colorbatch.operations.one_file import colorize_file
+    from colorbatch.operations.package import Packaged, PackageJob, package_batch
     from colorbatch.operations.restore import restore_batch
     from colorbatch.pixels.hint import Hint
     from colorbatch.pixels.picture import Frame, Picture
@@ -44,6 +45,8 @@ __all__ = [
     "Frame",
     "Hint",
     "Joined",
+    "PackageJob",
+    "Packaged",
     "Picture",
     "RayOptions",
     "Report",
@@ -57,6 +60,7 @@ __all__ = [
     "encode",
     "join_shards",
     "open_model",
+    "package_batch",
     "restore_batch",
     "run_batch",
     "write_report",
@@ -73,6 +77,8 @@ _MODULES = {
     "Frame": "pixels.picture",
     "Hint": "pixels.hint",
     "Joined": "operations.merge",
+    "PackageJob": "operations.package",
+    "Packaged": "operations.package",
     "Picture": "pixels.picture",
     "RayOptions": "job",
     "Report": "report",
@@ -85,6 +91,7 @@ _MODULES = {
     "encode": "formats",
     "join_shards": "operations.merge",
     "open_model": "inference.colorizer",
+    "package_batch": "operations.package",
     "restore_batch": "operations.restore",
     "run_batch": "run.batch",
     "write_report": "report",

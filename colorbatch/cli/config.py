@@ -12,7 +12,7 @@ from colorbatch.errors import UsageError
 from colorbatch.text import did_you_mean
 
 CONFIG_NAME = "colorbatch.toml"
-_TABLES = frozenset({"run", "evaluate"})
+_TABLES = frozenset({"run", "evaluate", "package"})
 """Tables of the config file: one for each command with ``--config``."""
 _EFFECTIVE = "colorbatch.config"
 _F = TypeVar("_F", bound=Callable[..., Any])

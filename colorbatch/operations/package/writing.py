@@ -1,0 +1,179 @@
+"""Write a package: the checks, the place, the files, and last what says that it is whole."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from colorbatch.operations.audit import Finding
+from colorbatch.operations.package import bag
+from colorbatch.operations.package.contents import Contents, Member, contents_of
+from colorbatch.operations.package.delivery import Delivered, Sink, UnsoundError
+from colorbatch.operations.package.job import Packaged, PackageJob
+from colorbatch.operations.package.names import is_misread, twins
+from colorbatch.operations.package.place import Place
+from colorbatch.operations.package.split import Share, shares_of
+from colorbatch.progress import ProgressReporter, SilentProgress
+from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.store import open_store
+from colorbatch.text import to_locale
+
+RENAMED = "metadata/renamed.jsonl"
+_AT_ONCE = 512
+
+
+def package_batch(job: PackageJob, progress: ProgressReporter | None = None) -> Packaged:
+    """Write a package of an output folder.
+
+    A folder in which an output is missing or was altered is not packaged: the findings say what is wrong, and what was
+    written until then is no bag yet. A bag that a killed process left is continued; nothing else is ever overwritten.
+
+    Args:
+        job: what is asked for.
+        progress: receives updates.
+
+    Raises:
+        UsageError: the folder has no manifest, the destination holds something, or something impossible is asked for.
+        OutputInUseError: another process writes this package.
+        OutputUnwritableError, StoreUnavailableError: a place cannot be read or written.
+
+    """
+    place = Place(job)
+    contents = contents_of(job, open_store(job.folder), place.destination)
+    if contents.findings:
+        return Packaged(findings=list(contents.findings))
+    shares = shares_of(contents, job.bag_size)
+    place.refuse_occupied()
+    with place.held() as journal:
+        package = _Package(job, contents, place, progress or SilentProgress())
+        if package.write(shares):
+            journal.hold()
+            journal.delete()
+    return package.found
+
+
+class _Package:
+    """A package that is being written."""
+
+    def __init__(self, job: PackageJob, contents: Contents, place: Place, progress: ProgressReporter) -> None:
+        self._job = job
+        self._contents = contents
+        self._place = place
+        self._progress = progress
+        self._algorithms = ("sha256", "sha512") if job.sha512 else ("sha256",)
+        self.found = Packaged()
+
+    def write(self, shares: Sequence[Share]) -> bool:
+        """Write all bags; return whether they are whole.
+
+        Raises:
+            UsageError: the destination holds files of another package.
+            OutputUnwritableError, StoreUnavailableError: a place cannot be read or written.
+
+        """
+        self.found.warnings += [*_warnings(shares), *self._contents.warnings]
+        self._progress.begin(sum(1 for share in shares for _ in share.members()), "Packaging")
+        try:
+            for number, share in enumerate(shares, start=1):
+                self._write_bag(share, number, len(shares))
+                if self.found.findings:
+                    return False
+        finally:
+            self._progress.end()
+        return True
+
+    def _write_bag(self, share: Share, number: int, count: int) -> None:
+        name = self._place.bag_name(number, count)
+        members = list(share.members())
+        group = None if self._job.bag_size is None else bag.Group(self._identifier(), number, count)
+        try:
+            with self._place.bag(name, bag.DECLARATION, self._algorithms) as sink:
+                delivered = self._delivered(sink, [each for each in members if not each.url])
+                self._refuse_unsound()
+                absent = [each for each in members if each.url]
+                described = list(self._described(sink, members))
+                bag.write_tag_files(sink, delivered, absent, described, self._job.bag_info, self._algorithms, group)
+        except _UnfinishedError:
+            return
+        self._count(name, share, delivered)
+
+    def _delivered(self, sink: Sink, members: Sequence[Member]) -> list[Delivered]:
+        """Bring all files into a bag; what is unsound becomes a finding."""
+        delivered = []
+        with ThreadPoolExecutor(sink.workers) as pool:
+            for start in range(0, len(members), _AT_ONCE):
+                some = members[start : start + _AT_ONCE]
+                for outcome in pool.map(lambda member: _deliver(sink, member), some):
+                    if isinstance(outcome, Finding):
+                        self.found.findings.append(outcome)
+                    else:
+                        delivered.append(outcome)
+                    self._progress.advance()
+        return delivered
+
+    def _refuse_unsound(self) -> None:
+        """Raise if there are findings, or a run has changed the folder meanwhile.
+
+        Raises:
+            _UnfinishedError: that is so.
+
+        """
+        if self._contents.is_changed():
+            self.found.findings.append(Finding(MANIFEST_NAME, "a run changed it meanwhile: package again"))
+        if self.found.findings:
+            raise _UnfinishedError
+
+    def _described(self, sink: Sink, members: Sequence[Member]) -> Iterator[Delivered]:
+        """Write the tag files that describe the bag beyond what BagIt asks for."""
+        paths = {each.path for each in members}
+        renamed = {path: name for path, name in self._contents.renamed.items() if path in paths}
+        if renamed:
+            yield sink.write(RENAMED, b"".join(_renamed_line(path, name) for path, name in sorted(renamed.items())))
+
+    def _identifier(self) -> str:
+        """Return the identifier that all bags of a package share: that which was given, or one of its manifest."""
+        given = {label.title(): value for label, value in self._job.bag_info}
+        digest = hashlib.sha256(self._contents.manifest).hexdigest()
+        return given.get("Bag-Group-Identifier", f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, digest)}")
+
+    def _count(self, name: str, share: Share, delivered: Sequence[Delivered]) -> None:
+        self.found.bags.append(self._place.shown(name))
+        self.found.outputs += sum(each.output is not None for each in share.holdings)
+        sources = [each.source for each in share.holdings if each.source is not None]
+        self.found.to_fetch += sum(bool(each.url) for each in sources)
+        self.found.sources += sum(not each.url for each in sources)
+        self.found.bytes += sum(each.size for each in delivered)
+        self.found.linked += sum(each.is_linked for each in delivered)
+        self.found.kept += sum(each.is_kept for each in delivered)
+
+
+class _UnfinishedError(Exception):
+    """A bag cannot be finished."""
+
+
+def _deliver(sink: Sink, member: Member) -> Delivered | Finding:
+    try:
+        return sink.deliver(member, bag.PAYLOAD + member.path)
+    except UnsoundError as error:
+        return Finding(to_locale(member.path), str(error))
+
+
+def _renamed_line(path: str, name: str) -> bytes:
+    return json.dumps({"path": bag.PAYLOAD + path, "name": name}).encode("ascii") + b"\n"
+
+
+def _warnings(shares: Sequence[Share]) -> Iterator[str]:
+    """Yield what a reader of the package may stumble over."""
+    paths = [each.path for share in shares for each in share.members()]
+    misread = [path for path in paths if is_misread(path)]
+    if misread:
+        yield (
+            f"{len(misread)} names have a % or other characters that bagit.py reads wrongly, though the bag is valid, "
+            f"such as {misread[0]}"
+        )
+    if doubled := twins(paths):
+        yield (
+            f"{len(doubled)} names differ from others in upper and lower case alone, and would be lost on Windows and "
+            f"macOS, such as {doubled[0]}"
+        )
