@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "What is written": ("--bagit", "--zip"),
     "What goes in": ("--with-sources", "--sources-url", "--with-report"),
+    "Descriptions": ("--premis", "--retouched-by"),
     "Bags": ("--bag-info", "--bag-size", "--link", "--sha512"),
 }
 
@@ -73,6 +74,12 @@ class _Label(click.ParamType):  # type: ignore[type-arg] # not generic in older 
 )
 @click.option("--link", is_flag=True, help="Hard links instead of copies, where the file system can.")
 @click.option("--sha512", is_flag=True, help="Checksums of SHA-512, too.")
+@click.option(
+    "--premis",
+    type=options.Choice(["job", "picture"]),
+    help="Provenance in PREMIS 3: one file for all, or one for each picture.",
+)
+@click.option("--retouched-by", metavar="NAME", help="Who gave the hints, for --premis.")
 @config_option
 @options.json_option
 @options.quiet_option

@@ -60,18 +60,19 @@ def write_tag_files(
     hashes |= {PAYLOAD + each.path: (str(each.sha256),) for each in absent}
     tags = [*described]
     for number, name in enumerate(algorithms):
-        tags.append(sink.write(f"manifest-{name}.txt", _manifest(hashes, number)))
+        tags.append(sink.write(f"manifest-{name}.txt", [_manifest(hashes, number)]))
     if absent:
-        tags.append(sink.write("fetch.txt", _fetch(absent)))
+        tags.append(sink.write("fetch.txt", [_fetch(absent)]))
     size = sum(each.size for each in delivered) + sum(each.size for each in absent)
-    tags.append(sink.write("bag-info.txt", _info(info, size, len(hashes), group)))
+    tags.append(sink.write("bag-info.txt", [_info(info, size, len(hashes), group)]))
     declaration = Delivered(
         DECLARATION, len(_DECLARED), tuple(hashlib.new(name, _DECLARED).hexdigest() for name in algorithms)
     )
     tag_hashes = {each.path: each.digests for each in (*tags, declaration)}
     for number, name in enumerate(algorithms):
-        sink.write(f"tagmanifest-{name}.txt", _manifest(tag_hashes, number))
-    sink.finish(DECLARATION, _DECLARED)
+        sink.write(f"tagmanifest-{name}.txt", [_manifest(tag_hashes, number)])
+    sink.refuse_strangers()
+    sink.write(DECLARATION, [_DECLARED])
 
 
 def _manifest(hashes: Mapping[str, tuple[str, ...]], number: int) -> bytes:

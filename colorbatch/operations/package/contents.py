@@ -45,6 +45,8 @@ class Holding:
     """A row, and its files in a package."""
 
     row: Row
+    name: str
+    """Path of the scan in UTF-8, unique in the package."""
     output: Member | None
     source: Member | None
 
@@ -98,7 +100,7 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
     for name in sorted(rows):
         row = rows[name]
         output = None if row.output is None else _output(row, folder, outputs, findings)
-        holdings.append(Holding(row, output, _source(row, job, scans, sources[name], findings)))
+        holdings.append(Holding(row, sources[name], output, _source(row, job, scans, sources[name], findings)))
     renamed = dict(_renamed(holdings))
     warnings = [f"{len(renamed)} names could not be kept: metadata/renamed.jsonl has them"] if renamed else []
     return Contents(

@@ -63,20 +63,19 @@ class Sink(Protocol):
 
         """
 
-    def write(self, path: str, data: bytes) -> Delivered:
-        """Write a small file of our own.
+    def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
+        """Write a file of our own.
 
         Raises:
             OutputUnwritableError, StoreUnavailableError: the package cannot be written.
 
         """
 
-    def finish(self, path: str, data: bytes) -> None:
-        """Write the last file, which says that the package is whole.
+    def refuse_strangers(self) -> None:
+        """Raise if there are files that are not of this package.
 
         Raises:
-            UsageError: there are files that are not of this package.
-            OutputUnwritableError, StoreUnavailableError: the package cannot be written.
+            UsageError: there are.
 
         """
 
@@ -124,14 +123,14 @@ class FolderSink(Sink):
             return _copied(member, path, self._algorithms, file)
 
     @override
-    def write(self, path: str, data: bytes) -> Delivered:
+    def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
         name = to_locale(self._prefix + path)
         self._written.add(name)
-        self._store.write(name, data, may_replace=True)
-        return _of_bytes(path, data, self._algorithms)
+        with self._store.writer(name, may_replace=True) as file:
+            return _hashed(parts, path, self._algorithms, file.write)
 
     @override
-    def finish(self, path: str, data: bytes) -> None:
+    def refuse_strangers(self) -> None:
         strangers = sorted(name for name in self._present - self._written if not is_marker(name))
         if strangers:
             raise UsageError(
@@ -139,7 +138,6 @@ class FolderSink(Sink):
                 f"{printable(strangers[0])}",
                 advice="Delete them, or choose a new folder; then run the same command again.",
             )
-        self.write(path, data)
 
     def _delete(self, name: str) -> None:
         try:
@@ -196,14 +194,13 @@ class ZipSink(Sink):
             return _copied(member, path, self._algorithms, file)
 
     @override
-    def write(self, path: str, data: bytes) -> Delivered:
-        with self._lock, self._entry(path, len(data), zipfile.ZIP_DEFLATED) as file:
-            file.write(data)
-        return _of_bytes(path, data, self._algorithms)
+    def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
+        with self._lock, self._entry(path, zipfile.ZIP64_LIMIT, zipfile.ZIP_DEFLATED) as file:
+            return _hashed(parts, path, self._algorithms, file.write)
 
     @override
-    def finish(self, path: str, data: bytes) -> None:
-        self.write(path, data)
+    def refuse_strangers(self) -> None:
+        pass
 
     def close(self) -> None:
         """Write the directory of the zip.
@@ -279,10 +276,6 @@ def _hashed(
         write(chunk)
         size += len(chunk)
     return Delivered(path, size, tuple(each.hexdigest() for each in hashes), is_linked, is_kept)
-
-
-def _of_bytes(path: str, data: bytes, algorithms: tuple[str, ...]) -> Delivered:
-    return _hashed([data], path, algorithms)
 
 
 def _sha256_of(member: Member) -> str:

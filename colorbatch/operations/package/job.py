@@ -78,8 +78,9 @@ class PackageJob:
     def _refuse_plain(self) -> None:
         if self.premis is None and self.iiif is None:
             raise UsageError("nothing is asked for", advice="Give --bagit, --zip, --premis or --iiif.")
-        if self.bag_size or self.bag_info or self.link or self.sha512 or self.sources_url or self.with_report:
-            raise UsageError("that option is for bags", advice="Give --bagit or --zip.")
+        if self.with_report:
+            raise UsageError("a report is for bags", advice="Give --bagit or --zip.")
+        object.__setattr__(self, "bag_size", None)  # which may be in the config file, for bags
 
 
 def _refuse_label(label: str, value: str) -> None:

@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from colorbatch.errors import reason_of
 from colorbatch.operations.audit import Finding
-from colorbatch.operations.package import bag
-from colorbatch.operations.package.contents import Contents, Member, contents_of
+from colorbatch.operations.package import bag, premis
+from colorbatch.operations.package.contents import Contents, Holding, Member, contents_of
 from colorbatch.operations.package.delivery import Delivered, Sink, UnsoundError
+from colorbatch.operations.package.file_format import UNKNOWN, FileFormat, format_of_file
 from colorbatch.operations.package.job import Packaged, PackageJob
 from colorbatch.operations.package.names import is_misread, twins
 from colorbatch.operations.package.place import Place
@@ -19,7 +21,9 @@ from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.store import open_store
 from colorbatch.text import to_locale
 
-RENAMED = "metadata/renamed.jsonl"
+METADATA = "metadata/"
+RENAMED = f"{METADATA}renamed.jsonl"
+FORMATS_AT_ONCE = 8
 _AT_ONCE = 512
 
 
@@ -47,7 +51,7 @@ def package_batch(job: PackageJob, progress: ProgressReporter | None = None) -> 
     place.refuse_occupied()
     with place.held() as journal:
         package = _Package(job, contents, place, progress or SilentProgress())
-        if package.write(shares):
+        if package.write_plain(shares[0]) if job.form == "plain" else package.write(shares):
             journal.hold()
             journal.delete()
     return package.found
@@ -92,11 +96,30 @@ class _Package:
                 delivered = self._delivered(sink, [each for each in members if not each.url])
                 self._refuse_unsound()
                 absent = [each for each in members if each.url]
-                described = list(self._described(sink, members))
+                described = [*self._renamed(sink, members), *self._described(sink, share, METADATA, bag.PAYLOAD)]
                 bag.write_tag_files(sink, delivered, absent, described, self._job.bag_info, self._algorithms, group)
         except _UnfinishedError:
             return
         self._count(name, share, delivered)
+
+    def write_plain(self, share: Share) -> bool:
+        """Write what describes the folder, and nothing else; return whether that is all.
+
+        Raises:
+            UsageError: the destination holds files of another package.
+            OutputUnwritableError, StoreUnavailableError: a place cannot be read or written.
+
+        """
+        name = self._place.bag_name(1, 1)
+        try:
+            with self._place.bag(name, "", self._algorithms) as sink:
+                written = list(self._described(sink, share, "", ""))
+                self._refuse_unsound()
+                sink.refuse_strangers()
+        except _UnfinishedError:
+            return False
+        self._count(name, share, written)
+        return True
 
     def _delivered(self, sink: Sink, members: Sequence[Member]) -> list[Delivered]:
         """Bring all files into a bag; what is unsound becomes a finding."""
@@ -124,12 +147,43 @@ class _Package:
         if self.found.findings:
             raise _UnfinishedError
 
-    def _described(self, sink: Sink, members: Sequence[Member]) -> Iterator[Delivered]:
-        """Write the tag files that describe the bag beyond what BagIt asks for."""
+    def _renamed(self, sink: Sink, members: Sequence[Member]) -> Iterator[Delivered]:
+        """Write which names could not be kept, if there are such."""
         paths = {each.path for each in members}
         renamed = {path: name for path, name in self._contents.renamed.items() if path in paths}
         if renamed:
-            yield sink.write(RENAMED, b"".join(_renamed_line(path, name) for path, name in sorted(renamed.items())))
+            yield sink.write(RENAMED, [_renamed_line(path, name) for path, name in sorted(renamed.items())])
+
+    def _described(self, sink: Sink, share: Share, folder: str, payload: str) -> Iterator[Delivered]:
+        """Write the provenance, if it is asked for.
+
+        Args:
+            sink: the package.
+            share: what is described.
+            folder: where to write it, with a slash, or empty.
+            payload: where the files are, with a slash, or empty.
+
+        """
+        if self._job.premis is None:
+            return
+        described = self._with_formats(share)
+        self._refuse_unsound()
+        for path, some in premis.documents(described, self._job.premis):
+            yield sink.write(folder + path, premis.document(some, payload, self._job.retouched_by))
+
+    def _with_formats(self, share: Share) -> list[premis.Described]:
+        """Return the rows of a share with the formats of their files; what cannot be read becomes a finding."""
+        holdings = share.holdings
+        self._progress.begin(len(holdings), "Describing")
+        found = []
+        with ThreadPoolExecutor(FORMATS_AT_ONCE) as pool:
+            for each, formats in zip(holdings, pool.map(_formats_of, holdings), strict=True):
+                if isinstance(formats, Finding):
+                    self.found.findings.append(formats)
+                else:
+                    found.append(premis.Described(each, *formats))
+                self._progress.advance()
+        return found
 
     def _identifier(self) -> str:
         """Return the identifier that all bags of a package share: that which was given, or one of its manifest."""
@@ -157,6 +211,20 @@ def _deliver(sink: Sink, member: Member) -> Delivered | Finding:
         return sink.deliver(member, bag.PAYLOAD + member.path)
     except UnsoundError as error:
         return Finding(to_locale(member.path), str(error))
+
+
+def _formats_of(holding: Holding) -> tuple[FileFormat, FileFormat] | Finding:
+    """Return the formats of the scan and of the output."""
+    found = []
+    for member in (holding.source, holding.output):
+        if member is None or member.origin is None:
+            found.append(UNKNOWN)
+            continue
+        try:
+            found.append(format_of_file(member.origin, member.key))
+        except OSError as error:
+            return Finding(to_locale(member.path), f"it cannot be read: {reason_of(error)}")
+    return found[0], found[1]
 
 
 def _renamed_line(path: str, name: str) -> bytes:
