@@ -29,7 +29,7 @@ _BEGINNING = """\
 | `colorbatch audit OUTPUT` | proves that nothing is missing and only colour was added | \
 [for archives](archives.md#audit) |
 | `colorbatch restore OUTPUT DESTINATION` | restores grey JPEGs, bit for bit | [for archives](archives.md#how-to-undo) |
-| `colorbatch package OUTPUT DESTINATION` | writes a finished folder as an archive takes it: BagIt, PREMIS | \
+| `colorbatch package OUTPUT DESTINATION` | writes a finished folder as an archive takes it: BagIt, PREMIS, IIIF | \
 [packages](packages.md) |
 | `colorbatch train COLOR_DIR` | trains a network on colour pictures | [train your own](train_your_own.md) |
 | `colorbatch average CHECKPOINT...` | averages several checkpoints | [train your own](train_your_own.md#train) |

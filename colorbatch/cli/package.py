@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "What is written": ("--bagit", "--zip"),
     "What goes in": ("--with-sources", "--sources-url", "--with-report"),
-    "Descriptions": ("--premis", "--retouched-by"),
+    "Descriptions": ("--premis", "--retouched-by", "--iiif", "--iiif-tiles"),
     "Bags": ("--bag-info", "--bag-size", "--link", "--sha512"),
 }
 
@@ -80,6 +80,12 @@ class _Label(click.ParamType):  # type: ignore[type-arg] # not generic in older 
     help="Provenance in PREMIS 3: one file for all, or one for each picture.",
 )
 @click.option("--retouched-by", metavar="NAME", help="Who gave the hints, for --premis.")
+@click.option(
+    "--iiif",
+    metavar="URL",
+    help="IIIF Presentation 3 for viewers, of a package that will be published at that address.",
+)
+@click.option("--iiif-tiles", is_flag=True, help="Tiles of all pictures, too, for which any web server is enough.")
 @config_option
 @options.json_option
 @options.quiet_option

@@ -195,7 +195,7 @@ class ZipSink(Sink):
 
     @override
     def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
-        with self._lock, self._entry(path, zipfile.ZIP64_LIMIT, zipfile.ZIP_DEFLATED) as file:
+        with self._lock, self._entry(path, zipfile.ZIP64_LIMIT, _how_to_store(path)) as file:
             return _hashed(parts, path, self._algorithms, file.write)
 
     @override
@@ -216,6 +216,11 @@ class ZipSink(Sink):
         entry.compress_type, entry.create_system, entry.external_attr = how, _UNIX, _MODE
         entry.file_size = size
         return self._zip.open(entry, "w")
+
+
+def _how_to_store(path: str) -> int:
+    """Return how a zip holds a file of our own: JPEGs are compressed already."""
+    return zipfile.ZIP_STORED if path.endswith(".jpg") else zipfile.ZIP_DEFLATED
 
 
 def _copied(member: Member, path: str, algorithms: tuple[str, ...], file: IO[bytes]) -> Delivered:

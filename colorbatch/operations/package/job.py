@@ -72,8 +72,17 @@ class PackageJob:
             )
         if self.form == "plain":
             self._refuse_plain()
-        if self.iiif_tiles and self.iiif is None:
-            raise UsageError("--iiif-tiles needs --iiif")
+        self._refuse_half_of_iiif()
+
+    def _refuse_half_of_iiif(self) -> None:
+        if self.iiif is None:
+            if self.iiif_tiles:
+                raise UsageError("--iiif-tiles needs --iiif")
+            return
+        if self.sources is None and (self.sources_url is None or self.iiif_tiles):
+            raise UsageError("a viewer needs the scans, too", advice="Give their folder with --with-sources.")
+        if self.bag_size is not None:
+            raise UsageError("IIIF describes the whole, not one bag of several", advice="Leave out --bag-size.")
 
     def _refuse_plain(self) -> None:
         if self.premis is None and self.iiif is None:

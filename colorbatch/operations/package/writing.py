@@ -3,12 +3,13 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from colorbatch.errors import reason_of
+from colorbatch.machine import usable_cores
 from colorbatch.operations.audit import Finding
-from colorbatch.operations.package import bag, premis
+from colorbatch.operations.package import bag, iiif, premis, scans
 from colorbatch.operations.package.contents import Contents, Holding, Member, contents_of
 from colorbatch.operations.package.delivery import Delivered, Sink, UnsoundError
 from colorbatch.operations.package.file_format import UNKNOWN, FileFormat, format_of_file
@@ -19,7 +20,7 @@ from colorbatch.operations.package.split import Share, shares_of
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import MANIFEST_NAME
 from colorbatch.store import open_store
-from colorbatch.text import to_locale
+from colorbatch.text import to_locale, to_utf_8
 
 METADATA = "metadata/"
 RENAMED = f"{METADATA}renamed.jsonl"
@@ -95,6 +96,7 @@ class _Package:
             with self._place.bag(name, bag.DECLARATION, self._algorithms) as sink:
                 delivered = self._delivered(sink, [each for each in members if not each.url])
                 self._refuse_unsound()
+                delivered += self._shown(sink, share, bag.PAYLOAD)
                 absent = [each for each in members if each.url]
                 described = [*self._renamed(sink, members), *self._described(sink, share, METADATA, bag.PAYLOAD)]
                 bag.write_tag_files(sink, delivered, absent, described, self._job.bag_info, self._algorithms, group)
@@ -113,7 +115,7 @@ class _Package:
         name = self._place.bag_name(1, 1)
         try:
             with self._place.bag(name, "", self._algorithms) as sink:
-                written = list(self._described(sink, share, "", ""))
+                written = [*self._described(sink, share, "", ""), *self._shown(sink, share, "")]
                 self._refuse_unsound()
                 sink.refuse_strangers()
         except _UnfinishedError:
@@ -170,6 +172,50 @@ class _Package:
         self._refuse_unsound()
         for path, some in premis.documents(described, self._job.premis):
             yield sink.write(folder + path, premis.document(some, payload, self._job.retouched_by))
+
+    def _shown(self, sink: Sink, share: Share, payload: str) -> list[Delivered]:
+        """Write the descriptions for viewers, and the tiles, if they are asked for.
+
+        Args:
+            sink: the package.
+            share: what is described.
+            payload: folder of the package that will be published, with a slash, or empty.
+
+        """
+        base = self._job.iiif
+        if base is None:
+            return []
+        written: list[Delivered] = []
+        found = []
+
+        def write(path: str, parts: Iterable[bytes]) -> Delivered:
+            return sink.write(payload + path, parts)
+
+        def scan_of(holding: Holding) -> tuple[iiif.Scan, Sequence[Delivered]] | Finding:
+            try:
+                return (
+                    scans.tiled_scan_of(holding, base, write)
+                    if self._job.iiif_tiles
+                    else (scans.scan_of(holding, base), ())
+                )
+            except UnsoundError as error:
+                return Finding(to_locale(holding.name), str(error))
+
+        shown = [each for each in share.holdings if scans.is_shown(each)]
+        self._progress.begin(len(shown), "Describing for viewers")
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for start in range(0, len(shown), _AT_ONCE):
+                for outcome in pool.map(scan_of, shown[start : start + _AT_ONCE]):
+                    self._progress.advance()
+                    if isinstance(outcome, Finding):
+                        self.found.findings.append(outcome)
+                        continue
+                    found.append(outcome[0])
+                    written += outcome[1]
+        self._refuse_unsound()
+        self.found.warnings += iiif.warnings(found)
+        label = to_utf_8(self._contents.folder.base_name)
+        return [*written, *(write(path, parts) for path, parts in iiif.documents(base, label, found))]
 
     def _with_formats(self, share: Share) -> list[premis.Described]:
         """Return the rows of a share with the formats of their files; what cannot be read becomes a finding."""
