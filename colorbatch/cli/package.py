@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _GROUPS = {
     "What is written": ("--bagit", "--zip"),
-    "What goes in": ("--with-sources", "--sources-url", "--with-report"),
+    "What goes in": ("--with-sources", "--sources-url", "--with-report", "--retouch", "--no-retouch"),
     "Descriptions": ("--premis", "--retouched-by", "--iiif", "--iiif-tiles"),
     "Bags": ("--bag-info", "--bag-size", "--link", "--sha512"),
 }
@@ -59,6 +59,13 @@ class _Label(click.ParamType):  # type: ignore[type-arg] # not generic in older 
     metavar="URL",
     help="Where the scans can be fetched: those that stay away are listed in fetch.txt.",
 )
+@click.option(
+    "--retouch",
+    type=options.PATH,
+    metavar="FILE",
+    help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
+)
+@click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
 @click.option("--with-report", is_flag=True, help="Include OUTPUT/colorbatch-report.")
 @click.option(
     "--bag-info",

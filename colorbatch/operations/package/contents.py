@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from colorbatch.errors import UsageError
+from colorbatch.errors import UsageError, reason_of
 from colorbatch.operations.audit import Finding, findings_of_folder
 from colorbatch.operations.package.job import PackageJob
 from colorbatch.operations.package.names import names_in_package
 from colorbatch.records.manifest import MANIFEST_NAME, refuse_without_rows, rows_of
-from colorbatch.records.retouch import Retouches, record_in, retouches_of
+from colorbatch.records.retouch import RETOUCH_NAME, record_in, retouches_of
 from colorbatch.records.row import Row
 from colorbatch.store import open_store
 from colorbatch.store.report_folder import is_part_of_report
@@ -61,7 +61,6 @@ class Contents:
     manifest: bytes
     record: bytes
     """The retouch record; empty: there is none."""
-    retouches: Retouches
     report: Sequence[Member]
     renamed: Mapping[str, str]
     """Paths in the package that differ from those in the folder, and the latter."""
@@ -91,9 +90,10 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
     _refuse_intersection(folder, destination)
     rows = rows_of(folder)
     manifest = _bytes_of(folder, MANIFEST_NAME)
-    retouches = retouches_of(folder)
+    retouches = {} if job.ignore_retouch else retouches_of(folder, job.retouch)
     scans = None if job.sources is None else _Scans(open_store(job.sources), destination)
     findings = findings_of_folder(folder, rows, retouches)
+    findings += _named_twice(rows.values())
     outputs = names_in_package(row.output for row in rows.values() if row.output is not None)
     sources = names_in_package(rows)
     holdings = []
@@ -107,13 +107,39 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
         folder,
         holdings,
         manifest,
-        record_in(folder),
-        retouches,
+        _record(job, folder),
         _report(folder) if job.with_report else (),
         renamed,
         warnings,
         findings,
     )
+
+
+def _named_twice(rows: Iterable[Row]) -> Iterator[Finding]:
+    """Yield a finding for each output that several rows name, or that is named like a record."""
+    seen = {MANIFEST_NAME, RETOUCH_NAME}
+    for row in rows:
+        if row.output in seen:
+            yield Finding(row.output, "several rows name it as their output, or it is a record")
+        elif row.output is not None:
+            seen.add(row.output)
+
+
+def _record(job: PackageJob, folder: Store) -> bytes:
+    """Return the retouch record that the run was made with; empty: there is none.
+
+    Raises:
+        UsageError, OutputUnwritableError, StoreUnavailableError: it cannot be read.
+
+    """
+    if job.ignore_retouch:
+        return b""
+    if job.retouch is None:
+        return record_in(folder)
+    try:
+        return job.retouch.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the retouch record {job.retouch}: {reason_of(error)}") from error
 
 
 class _Scans:

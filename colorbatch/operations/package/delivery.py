@@ -20,6 +20,7 @@ from colorbatch.text import printable, to_locale
 
 MARKER = "colorbatch-unfinished.jsonl"
 """File in the folder of a package that is not finished; it keeps a second process out."""
+_SAME_NAME = "its name is taken: the file system of the package takes it for that of another file"
 _TIME = (1980, 1, 1, 0, 0, 0)
 """Time of everything in a zip, the earliest that there can be: the same content gives the same bytes."""
 _MODE = 0o100644 << 16
@@ -85,12 +86,15 @@ class FolderSink(Sink):
 
     workers = 8
 
-    def __init__(self, store: Store, prefix: str, last: str, algorithms: Iterable[str], *, link: bool) -> None:
-        """Find out what is there already.
+    def __init__(
+        self, store: Store, prefix: str, present: Iterable[str], last: str, algorithms: Iterable[str], *, link: bool
+    ) -> None:
+        """Take over what is there already.
 
         Args:
             store: of the destination.
             prefix: the folder below it, with a slash, or empty.
+            present: the files in that folder, by their names in the store.
             last: the file that says that the package is whole: it is deleted until the package is.
             algorithms: how to hash, sha256 first.
             link: whether to make hard links where the file system can.
@@ -103,7 +107,7 @@ class FolderSink(Sink):
         self._prefix = prefix
         self._algorithms = tuple(algorithms)
         self._link = link
-        self._present = {name for name in store.names([]) if name.startswith(to_locale(prefix))}
+        self._present = set(present)
         self._written: set[str] = set()
         if (name := to_locale(prefix + last)) in self._present:
             self._delete(name)
@@ -119,8 +123,11 @@ class FolderSink(Sink):
             self._delete(name)
         if self._link and member.origin is not None and (found := self._linked(member, name, path)) is not None:
             return found
-        with self._store.writer(name, may_replace=False) as file:
-            return _copied(member, path, self._algorithms, file)
+        try:
+            with self._store.writer(name, may_replace=False) as file:
+                return _copied(member, path, self._algorithms, file)
+        except FileExistsError as error:
+            raise UnsoundError(_SAME_NAME) from error
 
     @override
     def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
@@ -172,6 +179,8 @@ class FolderSink(Sink):
         except UnsoundError:
             self._delete(name)
             raise
+        except FileExistsError as error:
+            raise UnsoundError(_SAME_NAME) from error
         except OSError as error:
             raise UnsoundError(f"it cannot be read: {reason_of(error)}") from error
         return found
@@ -190,12 +199,12 @@ class ZipSink(Sink):
 
     @override
     def deliver(self, member: Member, path: str) -> Delivered:
-        with self._lock, self._entry(path, member.size) as file:
+        with self._lock, self._entry(path, zipfile.ZIP_STORED) as file:
             return _copied(member, path, self._algorithms, file)
 
     @override
     def write(self, path: str, parts: Iterable[bytes]) -> Delivered:
-        with self._lock, self._entry(path, zipfile.ZIP64_LIMIT, _how_to_store(path)) as file:
+        with self._lock, self._entry(path, _how_to_store(path)) as file:
             return _hashed(parts, path, self._algorithms, file.write)
 
     @override
@@ -211,11 +220,10 @@ class ZipSink(Sink):
         """
         self._zip.close()
 
-    def _entry(self, path: str, size: int, how: int = zipfile.ZIP_STORED) -> IO[bytes]:
+    def _entry(self, path: str, how: int) -> IO[bytes]:
         entry = zipfile.ZipInfo(f"{self._folder}/{path}", _TIME)
         entry.compress_type, entry.create_system, entry.external_attr = how, _UNIX, _MODE
-        entry.file_size = size
-        return self._zip.open(entry, "w")
+        return self._zip.open(entry, "w", force_zip64=True)  # a file may be larger than its row says
 
 
 def _how_to_store(path: str) -> int:

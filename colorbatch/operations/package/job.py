@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
@@ -32,6 +33,10 @@ class PackageJob:
     """Folder of the scans, which are put beside the outputs; ``None``: they are not."""
     sources_url: str | None = None
     """Address below which the scans that stay away can be fetched; ``None``: they are not listed."""
+    retouch: Path | None = None
+    """File of the retouch record of the run; ``None``: that in the output folder."""
+    ignore_retouch: bool = False
+    """Whether the run was made without one."""
     with_report: bool = False
     """Include the report of the folder."""
     bag_size: int | None = None

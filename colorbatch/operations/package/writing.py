@@ -49,8 +49,8 @@ def package_batch(job: PackageJob, progress: ProgressReporter | None = None) -> 
     if contents.findings:
         return Packaged(findings=list(contents.findings))
     shares = shares_of(contents, job.bag_size)
-    place.refuse_occupied()
     with place.held() as journal:
+        place.refuse_others(place.bag_name(number, len(shares)) for number in range(1, len(shares) + 1))
         package = _Package(job, contents, place, progress or SilentProgress())
         if package.write_plain(shares[0]) if job.form == "plain" else package.write(shares):
             journal.hold()

@@ -1,11 +1,14 @@
+import errno
 import hashlib
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import unicodedata
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,8 +22,9 @@ from PIL import Image
 from colorbatch.errors import OutputInUseError, UsageError
 from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.package import PackageJob, package_batch
-from colorbatch.operations.package.delivery import MARKER, FolderSink
+from colorbatch.operations.package.delivery import MARKER, FolderSink, ZipSink
 from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.run import batch
 from colorbatch.store.local import LocalStore
 
@@ -60,6 +64,11 @@ def is_as_stated(folder: Path) -> bool:
     return files == set(stated) and all(
         hashlib.sha256((folder / path).read_bytes()).hexdigest() == digest for path, digest in stated.items()
     )
+
+
+def everything(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    found = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (each.st_mode, each.st_mtime_ns, each.st_size) for path, each in found.items()}
 
 
 def test_a_bag_is_valid_and_its_folders_can_be_audited(tmp_path: Path, model_path: Path) -> None:
@@ -231,9 +240,9 @@ def test_nothing_is_written_over(folders: tuple[Path, Path], tmp_path: Path, com
     assert command_line("package", "-q", folders[1], tmp_path / "bag", "--bagit") == 2
     assert [path.name for path in (tmp_path / "bag").iterdir()] == ["mine.txt"]
     package_batch(PackageJob(folders[1], tmp_path / "other"))
-    before = {path: path.stat() for path in (tmp_path / "other").rglob("*")}
+    before = everything(tmp_path / "other")
     assert command_line("package", "-q", folders[1], tmp_path / "other", "--bagit") == 2
-    assert {path: path.stat() for path in (tmp_path / "other").rglob("*")} == before
+    assert everything(tmp_path / "other") == before
     (tmp_path / "a.zip").write_bytes(b"mine")
     assert command_line("package", "-q", folders[1], tmp_path / "a.zip", "--zip") == 2
     assert (tmp_path / "a.zip").read_bytes() == b"mine"
@@ -463,3 +472,167 @@ def test_what_is_impossible_is_refused(
 ) -> None:
     assert command_line("package", "-q", folders[1], tmp_path / "bag.zip", *options) == 2
     assert not (tmp_path / "bag.zip").exists()
+
+
+def test_nothing_changes_in_the_folders(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    before = [everything(folder) for folder in folders]
+    for form, name in (("bagit", "bag"), ("zip", "bag.zip")):
+        job = PackageJob(folders[1], tmp_path / name, form, folders[0], premis="job", iiif="https://x.example")  # type: ignore[arg-type]
+        package_batch(job)
+    assert [everything(folder) for folder in folders] == before
+
+
+def test_two_rows_with_one_output_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    line = (folders[1] / MANIFEST_NAME).read_bytes().splitlines(keepends=True)[0]
+    with (folders[1] / MANIFEST_NAME).open("ab") as file:
+        file.write(line.replace(b'"input": "a.jpg"', b'"input": "b.jpg"'))
+        file.write(
+            line.replace(b'"a.jpg"', b'"x.jpg"').replace(b'"output": "x.jpg"', f'"output": "{MANIFEST_NAME}"'.encode())
+        )
+    found = package_batch(PackageJob(folders[1], tmp_path / "bag"))
+    assert {each.path for each in found.findings if "it is a record" in each.problem} == {"a.jpg", MANIFEST_NAME}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_names_that_the_file_system_takes_for_the_same_are_named(
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    link: bool,  # noqa: FBT001
+) -> None:
+    (tmp_path / "bag/data/outputs").mkdir(parents=True)
+    (tmp_path / "bag" / MARKER).write_text("{}\n")
+    (tmp_path / "bag/data/outputs/a.jpg").write_bytes(b"of A.JPG")
+    monkeypatch.setattr("colorbatch.operations.package.place._by_folder", lambda _: {})  # it was not there before
+    found = package_batch(PackageJob(folders[1], tmp_path / "bag", link=link))
+    assert [(each.path, each.problem) for each in found.findings] == [
+        ("outputs/a.jpg", "its name is taken: the file system of the package takes it for that of another file")
+    ]
+    assert (tmp_path / "bag/data/outputs/a.jpg").read_bytes() == b"of A.JPG"
+
+
+def test_a_zip_that_appears_meanwhile_is_kept(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ZipSink.deliver
+
+    def slow(*arguments: object) -> object:
+        (tmp_path / "bag.zip").write_bytes(b"mine")
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ZipSink, "deliver", slow)
+    with pytest.raises(UsageError, match="already exists"):
+        package_batch(PackageJob(folders[1], tmp_path / "bag.zip", "zip"))
+    assert (tmp_path / "bag.zip").read_bytes() == b"mine"
+
+
+def test_a_bag_that_another_process_finishes_meanwhile_is_kept(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = PackageJob(folders[1], tmp_path / "bag")
+    whole = LocalStore.open_journal
+
+    def late(*arguments: object) -> object:
+        monkeypatch.undo()
+        package_batch(job)
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LocalStore, "open_journal", late)
+    with pytest.raises(UsageError, match="not empty"):
+        package_batch(job)
+    assert is_valid(tmp_path / "bag")
+    assert not (tmp_path / "bag" / MARKER).exists()
+
+
+def test_a_run_that_changes_the_folder_meanwhile_is_noticed(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FolderSink.deliver
+
+    def changed(*arguments: object) -> object:
+        content = (folders[1] / MANIFEST_NAME).read_bytes()
+        (folders[1] / MANIFEST_NAME).write_bytes(content.replace(b"2026", b"2027"))
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FolderSink, "deliver", changed)
+    found = package_batch(PackageJob(folders[1], tmp_path / "bag"))
+    assert [each.problem for each in found.findings] == ["a run changed it meanwhile: package again"]
+    assert not (tmp_path / "bag/bagit.txt").exists()
+
+
+def test_the_folder_of_several_bags_holds_nothing_else(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "bags/bags-1-of-9/data").mkdir(parents=True)
+    (tmp_path / "bags/bags-1-of-9/data/old.jpg").write_bytes(b"x")
+    (tmp_path / "bags" / MARKER).write_text("{}\n")
+    with pytest.raises(UsageError, match=r"such as bags-1-of-9/data/old\.jpg"):
+        package_batch(PackageJob(folders[1], tmp_path / "bags", bag_size=10**9))
+
+
+def test_several_bags_are_continued(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    job = PackageJob(folders[1], tmp_path / "bags", bag_size=1500)
+    (folders[1] / "sub/c.png").write_bytes(b"THREE")
+    assert not package_batch(job).is_finished
+    (folders[1] / "sub/c.png").write_bytes(OUTPUTS["sub/c.png"])
+    found = package_batch(job)
+    assert (len(found.bags), found.kept) == (3, 5)
+    assert all(map(is_valid, bags_below(tmp_path / "bags")))
+
+
+def test_the_scan_may_be_a_single_file(tmp_path: Path) -> None:
+    scans, out = finished_folder(tmp_path, {"a.jpg": b"one"})
+    found = package_batch(PackageJob(out, tmp_path / "bag", sources=scans / "a.jpg"))
+    assert found.sources == 1
+    assert (tmp_path / "bag/data/sources/a.jpg").read_bytes() == b"grey one"
+
+
+def test_a_retouch_record_from_elsewhere_is_in_the_bag(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    line = RetouchLine("a.jpg", vividness=0.3)
+    (tmp_path / "said.jsonl").write_bytes(line.to_json())
+    rows = [json.loads(each) for each in (folders[1] / MANIFEST_NAME).read_bytes().splitlines()]
+    rows[0]["retouch_sha256"] = Retouch((line,)).sha256
+    (folders[1] / MANIFEST_NAME).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert not package_batch(PackageJob(folders[1], tmp_path / "without")).is_finished
+    package_batch(PackageJob(folders[1], tmp_path / "bag", retouch=tmp_path / "said.jsonl"))
+    assert (tmp_path / "bag/data/outputs/colorbatch-retouch.jsonl").read_bytes() == line.to_json()
+    assert is_valid(tmp_path / "bag")
+
+
+def test_the_report_goes_in_if_it_is_asked_for(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no report"):
+        package_batch(PackageJob(folders[1], tmp_path / "bag", with_report=True))
+    (folders[1] / "colorbatch-report").mkdir()
+    (folders[1] / "colorbatch-report/colorbatch-report.json").write_text('{"colorbatch-report": 1}\n')
+    (folders[1] / "colorbatch-report/index.html").write_text("<p>")
+    package_batch(PackageJob(folders[1], tmp_path / "bag", with_report=True))
+    package_batch(PackageJob(folders[1], tmp_path / "other"))
+    assert is_valid(tmp_path / "bag")
+    assert (tmp_path / "bag/data/outputs/colorbatch-report/index.html").read_text() == "<p>"
+    assert not (tmp_path / "other/data/outputs/colorbatch-report").exists()
+
+
+def test_a_full_disk_is_an_error_of_the_environment_and_the_bag_is_continued(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("colorbatch.store.atomic.flush", full)
+        assert command_line("package", "-q", folders[1], tmp_path / "bag", "--bagit") == 4
+        assert command_line("package", "-q", folders[1], tmp_path / "bag.zip", "--zip") == 4
+    assert not (tmp_path / "bag/bagit.txt").exists()
+    assert not (tmp_path / "bag.zip").exists()
+    for name, form in (("bag", "--bagit"), ("bag.zip", "--zip")):
+        assert command_line("package", "-q", folders[1], tmp_path / name, form) == 0
+    assert is_valid(tmp_path / "bag")
+
+
+def test_a_zip_may_hold_files_beyond_4_gigabytes(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    package_batch(PackageJob(folders[1], tmp_path / "bag.zip", "zip"))
+    with zipfile.ZipFile(tmp_path / "bag.zip") as found, (tmp_path / "bag.zip").open("rb") as file:
+        for entry in found.infolist():
+            file.seek(entry.header_offset + 26)
+            name, extra = struct.unpack("<HH", file.read(4))
+            file.seek(name, os.SEEK_CUR)
+            assert struct.unpack("<H", file.read(extra)[:2])[0] == 1  # ZIP64 (APPNOTE 6.3.10, section 4.5.3)
+        assert found.testzip() is None
