@@ -88,8 +88,8 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
     """
     refuse_without_rows(folder)
     _refuse_intersection(folder, destination)
+    manifest = _bytes_of(folder, MANIFEST_NAME)  # before the rows: a run that ends in between is noticed
     rows = rows_of(folder)
-    manifest = _bytes_of(folder, MANIFEST_NAME)
     retouches = {} if job.ignore_retouch else retouches_of(folder, job.retouch)
     scans = None if job.sources is None else _Scans(open_store(job.sources), destination)
     findings = findings_of_folder(folder, rows, retouches)
