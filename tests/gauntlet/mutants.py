@@ -134,9 +134,9 @@ MUTANTS = (
     ),
     Mutant(
         *("bag declared at once", "colorbatch/operations/package/writing.py"),
-        "                delivered = self._delivered(sink, [each for each in members if not each.url])\n",
+        "                present = [each for each in members if not each.url]\n",
         '                sink.write(bag.DECLARATION, [b"BagIt-Version: 1.0\\n"])\n'
-        "                delivered = self._delivered(sink, [each for each in members if not each.url])\n",
+        "                present = [each for each in members if not each.url]\n",
         ("test_packages.py", "killed"),
     ),
     Mutant(

@@ -60,11 +60,23 @@ class Place:
                 self._refuse_occupied({name for name in self._names() if not is_marker(name, self._marker)})
             journal.add(json.dumps(_MARK).encode() + b"\n")
             if not self._is_single_zip:
-                self._store.remove_left_behind(lambda _: True)
+                self._remove_left_behind()
                 self._present = _by_folder(self._names())
             yield journal
         finally:
             journal.close()
+
+    def _remove_left_behind(self) -> None:
+        """Remove what writes of a killed command left.
+
+        Raises:
+            OutputUnwritableError, StoreUnavailableError: it cannot be removed.
+
+        """
+        try:
+            self._store.remove_left_behind(lambda _: True)
+        except OSError as error:
+            raise self._store.unavailable(error) from error
 
     def _names(self) -> set[str]:
         """Return what the destination holds now, by names below it; a zip file is the empty name."""

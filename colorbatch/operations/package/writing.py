@@ -3,8 +3,10 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from colorbatch.errors import reason_of
 from colorbatch.machine import usable_cores
@@ -12,7 +14,7 @@ from colorbatch.operations.audit import Finding
 from colorbatch.operations.package import bag, iiif, premis, scans
 from colorbatch.operations.package.contents import Contents, Holding, Member, contents_of
 from colorbatch.operations.package.delivery import Delivered, Sink, UnsoundError
-from colorbatch.operations.package.file_format import UNKNOWN, FileFormat, format_of_file
+from colorbatch.operations.package.file_format import UNKNOWN, format_of_file
 from colorbatch.operations.package.job import Packaged, PackageJob
 from colorbatch.operations.package.names import is_misread, twins
 from colorbatch.operations.package.place import Place
@@ -24,8 +26,10 @@ from colorbatch.text import to_locale, to_utf_8
 
 METADATA = "metadata/"
 RENAMED = f"{METADATA}renamed.jsonl"
-FORMATS_AT_ONCE = 8
+_FORMATS_AT_ONCE = 8
 _AT_ONCE = 512
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 def package_batch(job: PackageJob, progress: ProgressReporter | None = None) -> Packaged:
@@ -45,14 +49,22 @@ def package_batch(job: PackageJob, progress: ProgressReporter | None = None) -> 
 
     """
     place = Place(job)
+    progress = progress or SilentProgress()
     contents = contents_of(job, open_store(job.folder), place.destination)
     if contents.findings:
         return Packaged(findings=list(contents.findings))
     shares = shares_of(contents, job.bag_size)
     with place.held() as journal:
         place.refuse_others(place.bag_name(number, len(shares)) for number in range(1, len(shares) + 1))
-        package = _Package(job, contents, place, progress or SilentProgress())
-        if package.write_plain(shares[0]) if job.form == "plain" else package.write(shares):
+        package = _Package(job, contents, place, progress)
+        try:
+            if job.form == "plain":
+                package.write_plain(shares[0])
+            else:
+                package.write_bags(shares)
+        finally:
+            progress.end()
+        if package.found.is_finished:
             journal.hold()
             journal.delete()
     return package.found
@@ -69,8 +81,8 @@ class _Package:
         self._algorithms = ("sha256", "sha512") if job.sha512 else ("sha256",)
         self.found = Packaged()
 
-    def write(self, shares: Sequence[Share]) -> bool:
-        """Write all bags; return whether they are whole.
+    def write_bags(self, shares: Sequence[Share]) -> None:
+        """Write all bags; after the first that cannot be finished, the others are only looked through.
 
         Raises:
             UsageError: the destination holds files of another package.
@@ -78,15 +90,8 @@ class _Package:
 
         """
         self.found.warnings += [*_warnings(shares), *self._contents.warnings]
-        self._progress.begin(sum(1 for share in shares for _ in share.members()), "Packaging")
-        try:
-            for number, share in enumerate(shares, start=1):
-                self._write_bag(share, number, len(shares))
-                if self.found.findings:
-                    return False
-        finally:
-            self._progress.end()
-        return True
+        for number, share in enumerate(shares, start=1):
+            self._write_bag(share, number, len(shares))
 
     def _write_bag(self, share: Share, number: int, count: int) -> None:
         name = self._place.bag_name(number, count)
@@ -94,7 +99,8 @@ class _Package:
         group = None if self._job.bag_size is None else bag.Group(self._identifier(), number, count)
         try:
             with self._place.bag(name, bag.DECLARATION, self._algorithms) as sink:
-                delivered = self._delivered(sink, [each for each in members if not each.url])
+                present = [each for each in members if not each.url]
+                delivered = list(self._outcomes("Packaging", partial(_deliver, sink), present, sink.workers))
                 self._refuse_unsound()
                 delivered += self._shown(sink, share, bag.PAYLOAD)
                 absent = [each for each in members if each.url]
@@ -104,8 +110,8 @@ class _Package:
             return
         self._count(name, share, delivered)
 
-    def write_plain(self, share: Share) -> bool:
-        """Write what describes the folder, and nothing else; return whether that is all.
+    def write_plain(self, share: Share) -> None:
+        """Write what describes the folder, and nothing else.
 
         Raises:
             UsageError: the destination holds files of another package.
@@ -119,23 +125,30 @@ class _Package:
                 self._refuse_unsound()
                 sink.refuse_strangers()
         except _UnfinishedError:
-            return False
+            return
         self._count(name, share, written)
-        return True
 
-    def _delivered(self, sink: Sink, members: Sequence[Member]) -> list[Delivered]:
-        """Bring all files into a bag; what is unsound becomes a finding."""
-        delivered = []
-        with ThreadPoolExecutor(sink.workers) as pool:
-            for start in range(0, len(members), _AT_ONCE):
-                some = members[start : start + _AT_ONCE]
-                for outcome in pool.map(lambda member: _deliver(sink, member), some):
+    def _outcomes(
+        self, what: str, act: Callable[[_T], _R | Finding], items: Sequence[_T], workers: int
+    ) -> Iterator[_R]:
+        """Yield what becomes of each item, in order; findings are put aside.
+
+        Args:
+            what: is done, for the display.
+            act: what is done to an item, in any thread.
+            items: all.
+            workers: number of items at the same time.
+
+        """
+        self._progress.begin(len(items), what)
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, len(items), _AT_ONCE):
+                for outcome in pool.map(act, items[start : start + _AT_ONCE]):
+                    self._progress.advance()
                     if isinstance(outcome, Finding):
                         self.found.findings.append(outcome)
                     else:
-                        delivered.append(outcome)
-                    self._progress.advance()
-        return delivered
+                        yield outcome
 
     def _refuse_unsound(self) -> None:
         """Raise if there are findings, or a run has changed the folder meanwhile.
@@ -144,7 +157,7 @@ class _Package:
             _UnfinishedError: that is so.
 
         """
-        if self._contents.is_changed():
+        if not self.found.findings and self._contents.is_changed():
             self.found.findings.append(Finding(MANIFEST_NAME, "a run changed it meanwhile: package again"))
         if self.found.findings:
             raise _UnfinishedError
@@ -168,7 +181,7 @@ class _Package:
         """
         if self._job.premis is None:
             return
-        described = self._with_formats(share)
+        described = list(self._outcomes("Describing", _described, share.holdings, _FORMATS_AT_ONCE))
         self._refuse_unsound()
         for path, some in premis.documents(described, self._job.premis):
             yield sink.write(folder + path, premis.document(some, payload, self._job.retouched_by))
@@ -182,54 +195,20 @@ class _Package:
             payload: folder of the package that will be published, with a slash, or empty.
 
         """
-        base = self._job.iiif
-        if base is None:
+        if self._job.iiif is None:
             return []
-        written: list[Delivered] = []
-        found = []
 
         def write(path: str, parts: Iterable[bytes]) -> Delivered:
             return sink.write(payload + path, parts)
 
-        def scan_of(holding: Holding) -> tuple[iiif.Scan, Sequence[Delivered]] | Finding:
-            try:
-                return (
-                    scans.tiled_scan_of(holding, base, write)
-                    if self._job.iiif_tiles
-                    else (scans.scan_of(holding, base), ())
-                )
-            except UnsoundError as error:
-                return Finding(to_locale(holding.name), str(error))
-
+        act = partial(_scan_of, base=self._job.iiif, write=write if self._job.iiif_tiles else None)
         shown = [each for each in share.holdings if scans.is_shown(each)]
-        self._progress.begin(len(shown), "Describing for viewers")
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            for start in range(0, len(shown), _AT_ONCE):
-                for outcome in pool.map(scan_of, shown[start : start + _AT_ONCE]):
-                    self._progress.advance()
-                    if isinstance(outcome, Finding):
-                        self.found.findings.append(outcome)
-                        continue
-                    found.append(outcome[0])
-                    written += outcome[1]
+        found = list(self._outcomes("Describing for viewers", act, shown, usable_cores()))
         self._refuse_unsound()
-        self.found.warnings += iiif.warnings(found)
+        self.found.warnings += iiif.warnings([scan for scan, _ in found])
         label = to_utf_8(self._contents.folder.base_name)
-        return [*written, *(write(path, parts) for path, parts in iiif.documents(base, label, found))]
-
-    def _with_formats(self, share: Share) -> list[premis.Described]:
-        """Return the rows of a share with the formats of their files; what cannot be read becomes a finding."""
-        holdings = share.holdings
-        self._progress.begin(len(holdings), "Describing")
-        found = []
-        with ThreadPoolExecutor(FORMATS_AT_ONCE) as pool:
-            for each, formats in zip(holdings, pool.map(_formats_of, holdings), strict=True):
-                if isinstance(formats, Finding):
-                    self.found.findings.append(formats)
-                else:
-                    found.append(premis.Described(each, *formats))
-                self._progress.advance()
-        return found
+        documents = iiif.documents(self._job.iiif, label, [scan for scan, _ in found])
+        return [*(each for _, tiles in found for each in tiles), *(write(path, parts) for path, parts in documents)]
 
     def _identifier(self) -> str:
         """Return the identifier that all bags of a package share: that which was given, or one of its manifest."""
@@ -259,8 +238,8 @@ def _deliver(sink: Sink, member: Member) -> Delivered | Finding:
         return Finding(to_locale(member.path), str(error))
 
 
-def _formats_of(holding: Holding) -> tuple[FileFormat, FileFormat] | Finding:
-    """Return the formats of the scan and of the output."""
+def _described(holding: Holding) -> premis.Described | Finding:
+    """Return a row with the formats of its scan and of its output."""
     found = []
     for member in (holding.source, holding.output):
         if member is None or member.origin is None:
@@ -270,7 +249,15 @@ def _formats_of(holding: Holding) -> tuple[FileFormat, FileFormat] | Finding:
             found.append(format_of_file(member.origin, member.key))
         except OSError as error:
             return Finding(to_locale(member.path), f"it cannot be read: {reason_of(error)}")
-    return found[0], found[1]
+    return premis.Described(holding, *found)
+
+
+def _scan_of(holding: Holding, base: str, write: scans.Write | None) -> tuple[iiif.Scan, Sequence[Delivered]] | Finding:
+    """Return a scan as viewers are to show it, and the tiles that were written with ``write``."""
+    try:
+        return (scans.scan_of(holding, base), ()) if write is None else scans.tiled_scan_of(holding, base, write)
+    except UnsoundError as error:
+        return Finding(to_locale(holding.name), str(error))
 
 
 def _renamed_line(path: str, name: str) -> bytes:

@@ -636,3 +636,13 @@ def test_a_zip_may_hold_files_beyond_4_gigabytes(folders: tuple[Path, Path], tmp
             file.seek(name, os.SEEK_CUR)
             assert struct.unpack("<H", file.read(extra)[:2])[0] == 1  # ZIP64 (APPNOTE 6.3.10, section 4.5.3)
         assert found.testzip() is None
+
+
+def test_all_that_is_altered_is_named_in_whichever_bag_it_would_be(tmp_path: Path) -> None:
+    outputs = {f"{number}.jpg": bytes([number]) * 3000 for number in range(6)}
+    _, out = finished_folder(tmp_path, outputs)
+    for name in ("1.jpg", "5.jpg"):
+        (out / name).write_bytes(b"x" * 3000)
+    found = package_batch(PackageJob(out, tmp_path / "bags", bag_size=8_000))
+    assert [each.path for each in found.findings] == ["outputs/1.jpg", "outputs/5.jpg"]
+    assert not list((tmp_path / "bags").rglob("bagit.txt"))
