@@ -99,6 +99,7 @@ def test_nothing_in_a_store_is_written_over(s3: S3, folders: tuple[Path, Path]) 
     assert set(s3.bucket.files("bag/")) == {"mine.txt"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_bag_in_a_store_is_continued(s3: S3, folders: tuple[Path, Path], tmp_path: Path) -> None:
     (folders[1] / "sub/50% ü.jpg").write_bytes(b"TWO two")
     job = PackageJob(folders[1], s3.url("bag"))
