@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from colorbatch.operations.audit import Audit, audit_batch
     from colorbatch.operations.merge import Joined, join_shards
     from colorbatch.operations.one_file import colorize_file
+    from colorbatch.operations.package import Packaged, PackageJob, package_batch
     from colorbatch.operations.restore import restore_batch
     from colorbatch.operations.sign import SignSummary, sign_batch
     from colorbatch.pixels.hint import Hint
@@ -45,6 +46,8 @@ __all__ = [
     "Frame",
     "Hint",
     "Joined",
+    "PackageJob",
+    "Packaged",
     "Picture",
     "RayOptions",
     "Report",
@@ -60,6 +63,7 @@ __all__ = [
     "encode",
     "join_shards",
     "open_model",
+    "package_batch",
     "restore_batch",
     "run_batch",
     "sign_batch",
@@ -77,6 +81,8 @@ _MODULES = {
     "Frame": "pixels.picture",
     "Hint": "pixels.hint",
     "Joined": "operations.merge",
+    "PackageJob": "operations.package",
+    "Packaged": "operations.package",
     "Picture": "pixels.picture",
     "RayOptions": "job",
     "Report": "report",
@@ -91,6 +97,7 @@ _MODULES = {
     "encode": "formats",
     "join_shards": "operations.merge",
     "open_model": "inference.colorizer",
+    "package_batch": "operations.package",
     "restore_batch": "operations.restore",
     "run_batch": "run.batch",
     "sign_batch": "operations.sign",

@@ -30,6 +30,8 @@ _BEGINNING = """\
 [for archives](archives.md#audit) |
 | `colorbatch sign OUTPUT` | signs the outputs of a folder | [Content Credentials](content-credentials.md) |
 | `colorbatch restore OUTPUT DESTINATION` | restores grey JPEGs, bit for bit | [for archives](archives.md#how-to-undo) |
+| `colorbatch package OUTPUT DESTINATION` | writes a finished folder as an archive takes it: BagIt, PREMIS, IIIF | \
+[packages](packages.md) |
 | `colorbatch train COLOR_DIR` | trains a network on colour pictures | [train your own](train_your_own.md) |
 | `colorbatch average CHECKPOINT...` | averages several checkpoints | [train your own](train_your_own.md#train) |
 | `colorbatch export CHECKPOINT` | writes an ONNX model, after comparing it with PyTorch | \

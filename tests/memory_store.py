@@ -2,11 +2,14 @@
 
 import errno
 import hashlib
+import io
 import itertools
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from typing_extensions import override
 
@@ -94,6 +97,10 @@ class MemoryStore(Store):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from None
 
     @override
+    def chunks(self, name: str) -> Iterator[bytes]:
+        yield self.read(name)
+
+    @override
     def head(self, name: str, count: int) -> Head:
         return Head(self.files[name][:count], len(self.files[name]), self._modified[name])
 
@@ -122,6 +129,17 @@ class MemoryStore(Store):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         self.put(name, data)
         return FileState(len(data))
+
+    @override
+    @contextmanager
+    def writer(self, name: str, *, may_replace: bool) -> Iterator[BinaryIO]:
+        file = io.BytesIO()
+        yield file
+        self.write(name, file.getvalue(), may_replace=may_replace)
+
+    @override
+    def link(self, name: str, origin: Store, key: str) -> bool:
+        return False
 
     @override
     def set_modified(self, name: str, modified: float) -> None:

@@ -13,7 +13,7 @@ from colorbatch.location import without_secrets
 from colorbatch.text import did_you_mean
 
 CONFIG_NAME = "colorbatch.toml"
-_TABLES = frozenset({"run", "evaluate"})
+_TABLES = frozenset({"run", "evaluate", "package"})
 """Tables of the config file: one for each command with ``--config``."""
 _EFFECTIVE = "colorbatch.config"
 _F = TypeVar("_F", bound=Callable[..., Any])

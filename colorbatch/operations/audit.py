@@ -129,23 +129,11 @@ def audit_batch(
     anchors = None if trust_anchors is None else read_anchors(trust_anchors)
     has_signatures = anchors is not None or any(row.c2pa is not None for row in rows.values())
     found = Audit(rows=len(rows))
-    has_shards = is_unmerged(output)
-    if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
-        found.findings.append(Finding(MANIFEST_NAME, "some lines are not rows, or a source has several rows"))
-    if has_shards:
-        found.findings.append(
-            Finding(MANIFEST_NAME, "shards are running here or not merged: run colorbatch merge first")
-        )
-    elif is_unfinished(output):
-        found.findings.append(Finding(MANIFEST_NAME, "a run is in progress here or was killed: run it again first"))
+    found.findings += findings_of_folder(output, rows, retouches)
     counts = Counter(row.status for row in rows.values())
     found.done, found.skipped, found.failed = counts["done"], counts["skipped"], counts["failed"]
-    found.findings += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
-    found.findings += _unaccounted(output, rows)
-    found.findings += _without_retouch(rows, retouches)
     if sources is not None:
         found.findings += _without_row(sources.inputs, rows)
-    found.findings += [Finding(str(row.output), _OUTDATED) for row in rows.values() if _is_outdated(row)]
     outputs = [row for row in rows.values() if row.output is not None and not _is_outdated(row)]
     progress.begin(len(outputs), "Auditing")
     try:
@@ -163,6 +151,34 @@ def audit_batch(
                 progress.advance()
     finally:
         progress.end()
+    return found
+
+
+def findings_of_folder(output: Store, rows: Mapping[str, Row], retouches: Retouches) -> list[Finding]:
+    """Return what is wrong with an output folder that shows without opening an output.
+
+    Args:
+        output: the store of the outputs.
+        rows: its rows, by input.
+        retouches: what a person said about the sources.
+
+    Raises:
+        OutputUnwritableError: it cannot be read.
+        StoreUnavailableError: it cannot be read from a store.
+
+    """
+    has_shards = is_unmerged(output)
+    found = []
+    if len(rows) != count_lines(output) and not has_shards and not is_unfinished(output):
+        found.append(Finding(MANIFEST_NAME, "some lines are not rows, or a source has several rows"))
+    if has_shards:
+        found.append(Finding(MANIFEST_NAME, "shards are running here or not merged: run colorbatch merge first"))
+    elif is_unfinished(output):
+        found.append(Finding(MANIFEST_NAME, "a run is in progress here or was killed: run it again first"))
+    found += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
+    found += _unaccounted(output, rows)
+    found += _without_retouch(rows, retouches)
+    found += [Finding(str(row.output), _OUTDATED) for row in rows.values() if _is_outdated(row)]
     return found
 
 

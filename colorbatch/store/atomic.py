@@ -1,6 +1,7 @@
 """Write files atomically: temporary file in the same folder, fsync, rename, fsync of the folder."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -8,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from colorbatch.errors import OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder, make_folder
@@ -20,11 +21,14 @@ _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(
+    path: Path, *, is_durable: bool = True, may_replace: bool = True, temporary: Path | None = None
+) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block succeeds, and is removed when it fails.
 
     The folder of ``path`` is created if necessary. An existing ``path`` is replaced if ``may_replace``. A file that is
-    not durable may be lost or truncated by a power failure, and is written much faster.
+    not durable may be lost or truncated by a power failure, and is written much faster. The temporary file has a new
+    name, or the given one, whose earlier content is overwritten.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
@@ -32,10 +36,11 @@ def atomic_writer(path: Path, *, is_durable: bool = True, may_replace: bool = Tr
 
     """
     path = long_path(path)
-    temporary = temporary_path(path.parent)
+    mode = "xb" if temporary is None else "w+b"
+    temporary = temporary or temporary_path(path.parent)
     try:
         make_folder(path.parent, is_durable=is_durable)
-        with temporary.open("xb") as file:
+        with cast("BinaryIO", temporary.open(mode)) as file:
             yield file
             if is_durable:
                 file.flush()
@@ -63,6 +68,12 @@ def temporary_path(folder: Path) -> Path:
 def temporary_name() -> str:
     """Return a new name that :func:`is_temporary` recognises."""
     return f".colorbatch-{secrets.token_hex(8)}.tmp"
+
+
+def temporary_path_of(path: Path) -> Path:
+    """Return the path in the same folder under which ``path`` is written by one process at a time."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    return path.parent / f".colorbatch-{digest[:16]}.tmp"
 
 
 def is_temporary(name: str) -> bool:

@@ -5,23 +5,25 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from typing_extensions import override
 
 from colorbatch.errors import OutputUnwritableError, StoreUnavailableError, UnsafeOutputError, UsageError, reason_of
 from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
+from colorbatch.store.durable import fsync_folder, make_folder
 from colorbatch.store.file_state import FileState
 from colorbatch.store.holder import HOLDER_ENDING
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
 from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.platforms import long_path
-from colorbatch.store.regular_files import open_regular, read_below, read_regular
+from colorbatch.store.regular_files import open_regular, path_below, read_below, read_regular
 from colorbatch.store.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.skipped_folders import reason_to_skip
-from colorbatch.store.store import Entry, Head, Notes, Store
+from colorbatch.store.store import CHUNK_BYTES, Entry, Head, Notes, Store
 
 
 class LocalStore(Store):
@@ -117,6 +119,12 @@ class LocalStore(Store):
         return read_below(self.path, name)
 
     @override
+    def chunks(self, name: str) -> Iterator[bytes]:
+        with open_regular(path_below(self.path, name)) as file:
+            while part := file.read(CHUNK_BYTES):
+                yield part
+
+    @override
     def head(self, name: str, count: int) -> Head:
         with open_regular(self._at(name)) as file:
             found = os.fstat(file.fileno())
@@ -159,16 +167,29 @@ class LocalStore(Store):
 
     @override
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
-        try:
-            self._refuse_another()
-        except OSError as error:
-            raise self._gone(reason_of(error)) from error
-        target = self._at(name)
-        parent = Path(os.path.realpath(target.parent))  # unlike resolve, it tolerates symlink loops
-        if not parent.is_relative_to(self.path.resolve()):
-            raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
-        atomic.write_bytes(target, data, may_replace=may_replace)
+        atomic.write_bytes(self._target(name), data, may_replace=may_replace)
         return FileState(len(data))
+
+    @override
+    def writer(self, name: str, *, may_replace: bool) -> AbstractContextManager[BinaryIO]:
+        target = self._target(name)
+        return atomic.atomic_writer(target, may_replace=may_replace, temporary=atomic.temporary_path_of(target))
+
+    @override
+    def link(self, name: str, origin: Store, key: str) -> bool:
+        if not isinstance(origin, LocalStore):
+            return False
+        target = self._target(name)
+        original = path_below(origin.path, key)
+        try:
+            make_folder(target.parent)
+            os.link(original, target)
+            fsync_folder(target.parent)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False
+        return True
 
     @override
     def set_modified(self, name: str, modified: float) -> None:
@@ -229,6 +250,24 @@ class LocalStore(Store):
     @override
     def notes(self, name: str) -> "LocalNotes":
         return LocalNotes(self._at(name))
+
+    def _target(self, name: str) -> Path:
+        """Return the path of a file to write.
+
+        Raises:
+            StoreUnavailableError: the remembered folder is gone.
+            UnsafeOutputError: a link leads out of the folder.
+
+        """
+        try:
+            self._refuse_another()
+        except OSError as error:
+            raise self._gone(reason_of(error)) from error
+        target = self._at(name)
+        parent = Path(os.path.realpath(target.parent))  # unlike resolve, it tolerates symlink loops
+        if not parent.is_relative_to(self.path.resolve()):
+            raise UnsafeOutputError(f"a link in the output folder leads out of it, to {parent}")
+        return target
 
     def _refuse_another(self) -> None:
         """Raise if another folder is in the place of the remembered one.

@@ -41,10 +41,20 @@ def read_below(folder: Path, name: str) -> bytes:
         OSError: as :func:`read_regular`, or a link on the way leads out of the folder.
 
     """
+    return read_regular(path_below(folder, name))
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """Return the path of a file below a folder, without links.
+
+    Raises:
+        OSError: a link on the way leads out of the folder.
+
+    """
     path = Path(os.path.realpath(folder / name))
     if not path.is_relative_to(os.path.realpath(folder)):
         raise OSError(errno.ELOOP, "a link leads out of its folder", str(folder / name))
-    return read_regular(path)
+    return long_path(path)
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

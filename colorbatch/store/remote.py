@@ -3,10 +3,13 @@
 import errno
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from typing_extensions import override
 
@@ -18,7 +21,7 @@ from colorbatch.store.keys import entries_of
 from colorbatch.store.remote_files import RemoteFiles
 from colorbatch.store.remote_journal import RemoteJournal, RemoteJournalFile, journal_files
 from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
-from colorbatch.store.store import Entry, Head, Store
+from colorbatch.store.store import CHUNK_BYTES, Entry, Head, Store
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -95,6 +98,10 @@ class RemoteStore(RemoteFiles, Store):
         yield from entries_of({key: state for key, state in states.items() if key})
 
     @override
+    def chunks(self, name: str) -> Iterator[bytes]:
+        return self.parts(name, CHUNK_BYTES)
+
+    @override
     def head(self, name: str, count: int) -> Head:
         state = self.state(name)
         size = 0 if state is None else state.bytes
@@ -149,6 +156,27 @@ class RemoteStore(RemoteFiles, Store):
             if self._states is not None:
                 self._states[name] = state
         return state
+
+    @override
+    @contextmanager
+    def writer(self, name: str, *, may_replace: bool) -> Iterator[BinaryIO]:
+        with TemporaryDirectory(prefix="colorbatch-") as folder:
+            local = Path(folder, "upload")
+            with local.open("w+b") as file:
+                yield file
+            if not may_replace and self.state(name) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+            try:
+                state = self.put_file(name, local)
+            except OSError as error:
+                raise OutputUnwritableError(f"cannot write {self.shown}/{name}: {reason_of(error)}") from error
+        with self._lock:
+            if self._states is not None:
+                self._states[name] = state
+
+    @override
+    def link(self, name: str, origin: Store, key: str) -> bool:
+        return False
 
     @override
     def set_modified(self, name: str, modified: float) -> None:

@@ -2,10 +2,11 @@
 
 import errno
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from colorbatch.errors import EnvironmentFailure, reason_of
@@ -117,6 +118,36 @@ class RemoteFiles:
             return data[:count]
 
         return with_retries(read_start, f"reading the start of {name}")
+
+    def parts(self, name: str, count: int) -> Iterator[bytes]:
+        """Yield a file in parts of ``count`` bytes, each with a request.
+
+        Raises:
+            OSError: it cannot be read, or was replaced meanwhile by one of another size.
+
+        """
+        path = self._path(name)
+        size = with_retries(lambda: self._info(path), f"reading {name}").bytes
+
+        def read_part(start: int, end: int) -> bytes:
+            data: bytes = self._fs.cat_file(path, start=start, end=end)
+            if len(data) != end - start:
+                raise CutError(errno.ECONNRESET, f"the store sent {len(data)} of {end - start} bytes")
+            return data
+
+        for start in range(0, size, count):
+            end = min(start + count, size)
+            yield with_retries(partial(read_part, start, end), f"reading {name}")
+
+    def put_file(self, name: str, local: Path) -> FileState:
+        """Write a file atomically from one of this machine, which may be of any size; an existing one is replaced.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        path = self._path(name)
+        return with_retries(lambda: self._put_file(path, local), f"writing {name}")
 
     def put(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
         """Write a file atomically; unlike :meth:`write`, not for outputs.
@@ -268,12 +299,32 @@ class RemoteFiles:
         self._fs.makedirs(parent, exist_ok=True)
         try:
             self._fs.pipe_file(temporary, data)
-            state = self._state_of_written(temporary, data)
+            state = self._state_of_written(temporary, len(data))
             self._refuse_existing(path, may_replace=may_replace)
             self._fs.mv(temporary, path)
         except BaseException:
             self._delete_temporary(temporary)
             raise
+        return state
+
+    def _put_file(self, path: str, local: Path) -> FileState:
+        parent, _, _ = path.rpartition("/")
+        target = path if self.is_object_store else f"{parent}/{atomic.temporary_name()}"
+        size = local.stat().st_size
+        try:
+            if target != path:
+                self._fs.makedirs(parent, exist_ok=True)
+            self._fs.put_file(str(local), target, **({"chunksize": PART_BYTES} if self._is_s3 else {}))
+            state = self._state_of_written(target, size)
+            if target != path:
+                self._fs.mv(target, path)
+        except BaseException:
+            if target != path:
+                self._delete_temporary(target)
+            raise
+        finally:
+            if self._is_s3 and size >= PART_BYTES:
+                self._abort_uploads_to(path)
         return state
 
     def _upload(self, path: str, data: bytes, *, may_replace: bool) -> FileState:
@@ -306,20 +357,20 @@ class RemoteFiles:
                 self.can_create = False
                 return self._upload_once(path, data, may_replace=False)
         etag = etag_of(answer) if isinstance(answer, dict) else None
-        return self._state_of_written(path, data) if etag is None else FileState(len(data), etag)
+        return self._state_of_written(path, len(data)) if etag is None else FileState(len(data), etag)
 
     def _refuse_existing(self, path: str, *, may_replace: bool) -> None:
         if not may_replace and self._fs.exists(path):
             raise FileExistsError(errno.EEXIST, "it already exists")
 
-    def _state_of_written(self, path: str, data: bytes) -> FileState:
+    def _state_of_written(self, path: str, size: int) -> FileState:
         """Return the state of the file just written.
 
         Raises:
-            CutError: it does not have the size of the data.
+            CutError: it does not have that size.
 
         """
         state = self._info(path)
-        if state.bytes != len(data):
-            raise CutError(errno.ECONNRESET, f"the store took {state.bytes} of {len(data)} bytes")
+        if state.bytes != size:
+            raise CutError(errno.ECONNRESET, f"the store took {state.bytes} of {size} bytes")
         return state

@@ -1,11 +1,15 @@
 """Protocols of stores: access to a folder of sources or outputs, local or remote."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from colorbatch.errors import EnvironmentFailure
 from colorbatch.store.file_state import FileState
+
+CHUNK_BYTES = 4 * 2**20
+"""Size of the parts in which large files are read."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +269,14 @@ class Store(Protocol):
 
         """
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the content of a file in parts of a few megabytes, so that it is never in memory as a whole.
+
+        Raises:
+            OSError: it cannot be read, or not completely.
+
+        """
+
     def head(self, name: str, count: int) -> Head:
         """Return at most ``count`` bytes from the start of a file, and its size.
 
@@ -313,6 +325,29 @@ class Store(Protocol):
             OutputUnwritableError: it cannot be written.
             StoreUnavailableError: the remembered folder is gone.
             UnsafeOutputError: a link leads out of the folder.
+
+        """
+
+    def writer(self, name: str, *, may_replace: bool) -> AbstractContextManager[BinaryIO]:
+        """Return a context with a binary file that becomes ``name`` when the block succeeds, and vanishes otherwise.
+
+        It may be of any size. Only one process may write the name at a time: what a killed one left is overwritten.
+
+        Raises:
+            FileExistsError, OutputUnwritableError, StoreUnavailableError, UnsafeOutputError: as :meth:`write`.
+
+        """
+
+    def link(self, name: str, origin: "Store", key: str) -> bool:
+        """Make a hard link to a file of another store, if both are folders on the same file system.
+
+        Returns:
+            whether it was made.
+
+        Raises:
+            FileExistsError: the name exists.
+            OSError: the file is not there.
+            StoreUnavailableError, UnsafeOutputError: as :meth:`write`.
 
         """
 

@@ -169,6 +169,6 @@ def test_every_option_that_is_spoken_of_exists(page: Path) -> None:
     spoken = {
         option
         for code in codes(prose(page.read_text(encoding="utf-8")))
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)
     }
     assert spoken <= known | OPTIONS_OF_OTHERS | {"--help", "--version"}

@@ -142,6 +142,18 @@ MUTANTS = (
         ("test_storage.py", "endless"),
     ),
     Mutant(
+        *("bag declared at once", "colorbatch/operations/package/writing.py"),
+        "                present = [each for each in members if not each.url]\n",
+        '                sink.write(bag.DECLARATION, [b"BagIt-Version: 1.0\\n"])\n'
+        "                present = [each for each in members if not each.url]\n",
+        ("test_packages.py", "killed"),
+    ),
+    Mutant(
+        *("files of a bag not compared", "colorbatch/operations/package/delivery.py"),
+        "    if found.size != member.size or member.sha256 not in (None, found.digests[0]):\n",
+        *("    if False:\n", ("test_packages.py", "altered")),
+    ),
+    Mutant(
         *("parts taken for wholes", "colorbatch/run/colorize.py", "salvage=job.salvage", "salvage=True"),
         ("test_hostile_pictures.py", "cut_short"),
     ),

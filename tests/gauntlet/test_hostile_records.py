@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Callable[[Arena], tuple[object, ...]]] = {
     "report": lambda arena: ("report", arena.output, "--source", arena.source),
     "restore": lambda arena: ("restore", arena.output, arena.root / "place" / "restored"),
     "merge": lambda arena: ("merge", arena.output),
+    "package": lambda arena: ("package", arena.output, arena.root / "place" / "restored", "--bagit"),
 }
 
 
