@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,7 +42,9 @@ class Sent:
             "path": path,
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
         }
-        asyncio.run(Guard(self.reached, TOKEN, 8000)(scope, self._receive, self._send))
+        answered = Guard(self.reached, TOKEN, 8000)(scope, self._receive, self._send)
+        with ThreadPoolExecutor(1) as thread:  # in this one, the event loop of Playwright may be running
+            thread.submit(asyncio.run, answered).result()
         self.status: int = self.messages[0]["status"]
         self.headers = {name.decode(): value.decode() for name, value in self.messages[0]["headers"]}
 
