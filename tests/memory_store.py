@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, UsageError
 from colorbatch.store.file_state import FileState
+from colorbatch.store.journal import Journal, JournalFile, Notes
 from colorbatch.store.keys import entries_of
 from colorbatch.store.report_folder import MARKER_NAME, REPORT_FOLDER
-from colorbatch.store.store import Entry, Head, Journal, JournalFile, Notes, Store
+from colorbatch.store.store import Entry, Head, Store
 
 
 class MemoryStore(Store):

@@ -21,9 +21,10 @@ from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.engines.local import open_session
 from colorbatch.run.engines.provider_choice import choose_provider
-from colorbatch.run.output import is_made_of, with_time
+from colorbatch.run.output import with_time
 from colorbatch.run.plan import PlannedPicture, sidecars_beside
 from colorbatch.run.sidecars import Sidecar, name_of_copy
+from colorbatch.run.writing import is_made_of
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_store
 from colorbatch.store.local import LocalStore

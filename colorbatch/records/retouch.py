@@ -7,17 +7,16 @@ writes it.
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from colorbatch.errors import UsageError, reason_of
-from colorbatch.job import MAX_STRENGTH
-from colorbatch.pixels.hint import DEFAULT_RADIUS, Hint
+from colorbatch.pixels.hint import Hint
+from colorbatch.records.retouch_fields import shown_short, valid_fields
 from colorbatch.store.store import Store
-from colorbatch.text import printable, to_locale, to_utf_8
+from colorbatch.text import printable, to_utf_8
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +24,7 @@ SCHEMA = 1
 RETOUCH_NAME = "colorbatch-retouch.jsonl"
 _NAMES_OF_BROWSERS = ("colorbatch-retouch (1).jsonl", "colorbatch-retouch(1).jsonl", "colorbatch-retouch-2.jsonl")
 """Names that browsers give a second file that they save in the same folder."""
-MAX_HINTS = 1000
-"""Maximum number of hints in a line."""
-MAX_NOTE = 10_000
-"""Maximum number of characters of a note."""
 _FAULTS_SHOWN = 5
-_LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -242,7 +236,7 @@ def line_of(values: Mapping[str, object]) -> RetouchLine:
     """
     if "input" not in values:
         raise ValueError("input: missing")
-    found = {name: _field(name, value, _FIELDS) for name, value in values.items()}
+    found = valid_fields(values)
     return RetouchLine(**{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]
 
 
@@ -290,123 +284,5 @@ def _parsed(line: bytes) -> RetouchLine:
         raise ValueError("not a JSON object")  # noqa: TRY004 (as for all others)
     schema = values.pop("schema", None)
     if schema != SCHEMA or isinstance(schema, bool):
-        raise ValueError(f"schema: expected {SCHEMA}, found {_short(schema)}")
+        raise ValueError(f"schema: expected {SCHEMA}, found {shown_short(schema)}")
     return line_of(values)
-
-
-def _parsed_hint(value: object) -> Hint:
-    """Return a hint.
-
-    Raises:
-        ValueError: it is not valid.
-
-    """
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object with x, y, radius and color, found {_short(value)}")  # noqa: TRY004
-    missing = [name for name in ("x", "y", "color") if name not in value]
-    if missing:
-        raise ValueError(f"{missing[0]}: missing")
-    found = {name: _field(name, each, _HINT_FIELDS) for name, each in value.items()}
-    return Hint(**found)  # type: ignore[arg-type]
-
-
-def _field(name: str, value: object, known: Mapping[str, Callable[[object], object]]) -> object:
-    """Return the value of a field.
-
-    Raises:
-        ValueError: it is not valid, or the field is unknown.
-
-    """
-    if name not in known:
-        raise ValueError(f"{name[:40]}: unknown; known are {', '.join(known)}")
-    try:
-        return known[name](value)
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(f"{name}: ") else f"{name}: {text}") from None
-
-
-def _number(lowest: float, highest: float) -> Callable[[object], float]:
-    def parse(value: object) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value <= highest:
-            return float(value)
-        raise ValueError(f"expected a number from {lowest:g} to {highest:g}, found {_short(value)}")
-
-    return parse
-
-
-def _optional(parse: Callable[[object], object]) -> Callable[[object], object]:
-    return lambda value: None if value is None else parse(value)
-
-
-def _text(value: object, longest: int = 4096) -> str:
-    if not isinstance(value, str) or len(value) > longest:
-        raise ValueError(f"expected a text of up to {longest:,} characters, found {_short(value)}")
-    return value
-
-
-def _name(value: object) -> str:
-    text = _text(value)
-    try:
-        if text:
-            return to_locale(text)
-    except UnicodeError:
-        pass
-    raise ValueError(f"expected a path below the source, found {_short(value)}")
-
-
-def _model(value: object) -> str:
-    text = _text(value)
-    try:
-        if os.fsencode(text) and "\0" not in text:
-            return text
-    except UnicodeError:
-        pass
-    raise ValueError(f"expected the name or the path of a model, found {_short(value)}")
-
-
-def _page(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise ValueError(f"expected a whole number from 1, found {_short(value)}")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, found {_short(value)}")  # noqa: TRY004
-    return value
-
-
-def _hints(value: object) -> tuple[Hint, ...]:
-    if not isinstance(value, list) or len(value) > MAX_HINTS:
-        raise ValueError(f"expected a list of up to {MAX_HINTS:,} hints, found {_short(value)}")
-    found = []
-    for number, each in enumerate(value, start=1):
-        try:
-            found.append(_parsed_hint(each))
-        except ValueError as error:
-            raise ValueError(f"hint {number}: {error}") from None
-    return tuple(found)
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
-
-
-_FIELDS: Mapping[str, Callable[[object], object]] = {
-    "input": _name,
-    "page": _optional(_page),
-    "hints": _hints,
-    "vividness": _optional(_number(0, 1)),
-    "strength": _optional(_number(0, MAX_STRENGTH)),
-    "model": _optional(_model),
-    "leave_grey": _flag,
-    "note": lambda value: _text(value, MAX_NOTE),
-}
-_HINT_FIELDS: Mapping[str, Callable[[object], object]] = {
-    "x": _number(0, 1),
-    "y": _number(0, 1),
-    "radius": lambda value: DEFAULT_RADIUS if value is None else _number(0, 1)(value),
-    "color": _text,
-}

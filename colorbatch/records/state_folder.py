@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from colorbatch.errors import OutputInUseError, UsageError
 from colorbatch.shard import Shard
-from colorbatch.store.store import Journal, JournalFile, Notes, Store
+from colorbatch.store.journal import Journal, JournalFile, Notes
+from colorbatch.store.store import Store
 
 STATE_FOLDER = ".colorbatch"
 _NAMES = re.compile(

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from colorbatch.errors import UnsafeOutputError
+from colorbatch.formats.kinds import output_extension, sniff
 from colorbatch.records.retouch import Retouch
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.report import page, previews, scores
@@ -116,3 +118,24 @@ def described(number: int, picture: Listed, row: Row | None, retouch: Retouch | 
 def without_concerns(picture: Listed) -> Listed:
     """Return a picture whose output was made again, so that what was measured is no longer true."""
     return replace(picture, concerns=(), score=0.0)
+
+
+def refuse_other_kind(planned: PlannedPicture, start: bytes) -> None:
+    """Check that a source is still of the kind that its output is named for.
+
+    Args:
+        planned: as it was planned.
+        start: the beginning of its file as it is now.
+
+    Raises:
+        UnsafeOutputError: it is not.
+
+    """
+    kind = sniff(start)
+    appended = output_extension(kind, PurePosixPath(planned.input).suffix) if kind else ""
+    is_renamed = planned.output_name != planned.input
+    is_same_kind = is_renamed == bool(appended) and planned.output_name.endswith(appended)
+    if planned.verdict == "colour" and not is_same_kind:
+        raise UnsafeOutputError(
+            f"{printable(planned.input)} is another kind of picture than before", advice="Run colorbatch run first."
+        )

@@ -6,30 +6,30 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from colorbatch.errors import OutputInUseError, UnreadablePictureError, UnsafeOutputError, UsageError, reason_of
-from colorbatch.formats.kinds import SNIFFED, output_extension, sniff
-from colorbatch.inference.colorizer import Colorizer
+from colorbatch.errors import OutputInUseError, UnreadablePictureError, UsageError, reason_of
+from colorbatch.formats.kinds import SNIFFED
 from colorbatch.inference.model_names import named_models
 from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_rows
 from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, parsed_retouches, record_in
 from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.retouch.engines import Engine, Engines
 from colorbatch.retouch.lines import line_in, with_line
 from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, usual_row
-from colorbatch.retouch.pictures import Listed, NotFoundError, listed, without_concerns
+from colorbatch.retouch.pictures import Listed, NotFoundError, listed, refuse_other_kind, without_concerns
 from colorbatch.retouch.versions import ChangedError, version_of, versions_of
-from colorbatch.run.colorize import Recipe, row_of
-from colorbatch.run.engines.local import ThisProcess, open_session
+from colorbatch.run.colorize import row_of
 from colorbatch.run.engines.provider_choice import choose_provider
-from colorbatch.run.output import Made, Run, Work, make
-from colorbatch.run.parts import with_model
+from colorbatch.run.output import make
 from colorbatch.run.plan import EarlierOutput, PlannedPicture, plan_batch
 from colorbatch.run.resume import has_planned_output
+from colorbatch.run.work import Made, Run, Work
 from colorbatch.store.local import LocalStore
 from colorbatch.text import printable, shell_quoted
 
 _PURPOSE = "the retouch page"
+_NOT_MADE = "Saved. The output is made by the next run: colorbatch run SOURCE {}"
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,6 @@ class Saved:
     """Version of the first line that was written."""
     before: Sequence[RetouchLine] = ()
     """What the record said of the pages before."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An opened model: it makes outputs, and colours previews."""
-
-    executor: ThisProcess
-    colorizer: Colorizer
-
-    @property
-    def recipe(self) -> Recipe:
-        """The model and the settings of outputs."""
-        return self.executor.recipe
 
 
 class RetouchSession:
@@ -89,11 +76,9 @@ class RetouchSession:
         self.output = LocalStore(output)
         self.source = None if source is None else LocalStore(source)
         self._saving = threading.RLock()
-        self._opening = threading.Lock()
         self._is_closed = False
         self.has_saved = False
         """Whether an output was made, or was to be made."""
-        self._engines: dict[str, Engine] = {}
         self._announced: dict[str, str] = {}
         self.stop = threading.Event()
         """Set when no further picture of several is to be made."""
@@ -120,8 +105,9 @@ class RetouchSession:
             if is_new:
                 when_listed(self)
             self.job = replace(self.job, provider=choose_provider(self.job, 1)[0])
-            self._base = self._opened(None)
-            refuse_other_settings(self._base.recipe, usual, choices)
+            self.engines = Engines(self.job)
+            """Those that are open."""
+            refuse_other_settings(self.engines.base.recipe, usual, choices)
             if is_new:  # a folder that is new is made only now, when nothing else can be wrong
                 self._record = undo.enter_context(Manifest(self.output, purpose=_PURPOSE))
                 if self._record.previous:
@@ -199,28 +185,7 @@ class RetouchSession:
             UsageError: the options of the session do not fit it.
 
         """
-        if model in (None, self.job.model):
-            return self._base
-        if model not in self.models:
-            raise ValueError(f"model: unknown; known are {', '.join(map(printable, self.models))}")
-        with self._opening:
-            name = str(model)
-            if name not in self._engines:
-                self._engines[name] = self._opened(name)
-            return self._engines[name]
-
-    @property
-    def colorizers(self) -> Sequence[Colorizer]:
-        """Those of all models opened so far."""
-        return [self._base.colorizer, *(each.colorizer for each in list(self._engines.values()))]
-
-    def _opened(self, model: str | None) -> Engine:
-        if model is None:
-            job, session = self.job, open_session(self.job)
-        else:
-            recipe = with_model(self._base.recipe, model)
-            job, session = recipe.job, open_session(recipe.job, recipe.model)
-        return Engine(ThisProcess(session, job, 1), Colorizer(session, job.options, timeout=job.timeout))
+        return self.engines.of(model, self.models)
 
     def line(self, name: str, page: int) -> RetouchLine:
         """Return what the record says of a page; an empty line if that is nothing."""
@@ -343,7 +308,7 @@ class RetouchSession:
                 self.output.write(RETOUCH_NAME, changed, may_replace=True)
                 self._seen = self.output.state(RETOUCH_NAME)
             self._note(changed, retouches)
-            message = self._not_made() if planned is None else self._make(planned)
+            message = _NOT_MADE.format(shell_quoted(self.output.shown)) if planned is None else self._make(planned)
             is_now = version_of(line_in(changed, name, page))
         return Saved(not message, message, round(1000 * (time.perf_counter() - started)), is_now)
 
@@ -353,10 +318,6 @@ class RetouchSession:
         if line.hints and not contract.hints:
             raise ValueError(f"hints: the model {contract.name} does not support them")
         engine.colorizer.with_options(vividness=line.vividness, strength=line.strength)
-
-    def _not_made(self) -> str:
-        place = shell_quoted(self.output.shown)
-        return f"Saved. The output is made by the next run: colorbatch run SOURCE {place}"
 
     def _planned(self, name: str) -> PlannedPicture:
         """Return the plan for a source as it is now.
@@ -374,14 +335,7 @@ class RetouchSession:
             head = self.source.head(planned.key, SNIFFED)
         except OSError as error:
             raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice="") from error
-        kind = sniff(head.start)
-        appended = output_extension(kind, PurePosixPath(name).suffix) if kind else ""
-        is_renamed = planned.output_name != name
-        is_same_kind = is_renamed == bool(appended) and planned.output_name.endswith(appended)
-        if planned.verdict == "colour" and not is_same_kind:
-            raise UnsafeOutputError(
-                f"{printable(name)} is another kind of picture than before", advice="Run colorbatch run first."
-            )
+        refuse_other_kind(planned, head.start)
         sidecars = () if self.job.sidecars == "ignore" else planned.sidecars
         return replace(planned, bytes=head.size, modified=head.modified, sidecars=sidecars)
 

@@ -223,7 +223,7 @@ class Viewer:
         try:
             pages = preview.open_pages(
                 data,
-                session.colorizers,
+                session.engines.colorizers,
                 session.job.max_megapixels,
                 salvage=session.job.salvage,
                 is_output=session.source is None,

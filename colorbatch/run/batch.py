@@ -18,7 +18,7 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
-from colorbatch.run.output import Kept, Run, is_written, refuse_unsupported_times
+from colorbatch.run.output import refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, EarlierOutput, PlannedPicture, plan_batch, retouched
 from colorbatch.run.resume import (
@@ -30,6 +30,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.run.treatment import LEFT_AS_IT_IS
+from colorbatch.run.work import Kept, Run, is_written
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
 from colorbatch.store.store import Store

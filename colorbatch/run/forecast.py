@@ -18,10 +18,11 @@ from colorbatch.run.colorize import Encoded, Recipe, colorize_source, refuse_unf
 from colorbatch.run.engines.local import budgets_of, open_session, waiting_threads, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
 from colorbatch.run.look import Seen, look_at
-from colorbatch.run.output import Run, refuse_unsupported_times
+from colorbatch.run.output import refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.resume import Keep, Remake, appearance_of, decide, earlier_outputs
+from colorbatch.run.work import Run
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
 

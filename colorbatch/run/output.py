@@ -3,11 +3,8 @@
 import errno
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from colorbatch.errors import (
     EnvironmentFailure,
@@ -15,18 +12,14 @@ from colorbatch.errors import (
     OutputUnwritableError,
     PictureError,
     UnreadablePictureError,
-    UnsafeOutputError,
     UnsignableError,
     UsageError,
     reason_of,
 )
-from colorbatch.formats import decode, decoded_bytes, mark, needs_transcoder
-from colorbatch.formats.signer import Signer
+from colorbatch.formats import decoded_bytes, needs_transcoder
 from colorbatch.job import BatchJob
-from colorbatch.machine import MemoryBudget, physical_memory
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, now, row_of
-from colorbatch.run.gate import Gate
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.resume import (
     MAX_CLOCK_SKEW,
@@ -39,9 +32,10 @@ from colorbatch.run.resume import (
 )
 from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
 from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed
-from colorbatch.stages import StageTimer
+from colorbatch.run.work import Failed, Kept, Made, Outcome, Run, Skipped, Work
+from colorbatch.run.writing import with_copy, without_earlier_output, write_output
 from colorbatch.store.store import Store
-from colorbatch.text import printable, to_utf_8
+from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -54,96 +48,6 @@ _NO_THREAD = "can't start new thread"
 _TIME_NOT_SET = "the time of the source was not preserved"
 _FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Write errors that the next picture would meet as well."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """An output was written: coloured, or a copy of a source in colour."""
-
-    row: Row
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The result of an earlier run is kept: an output, or the decision not to make one."""
-
-    row: Row
-    was_signed: bool = False
-    """Whether its output had no signature, and got one now."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """No output is made, for the reason in the row."""
-
-    row: Row
-
-
-@dataclass(frozen=True)
-class Failed:
-    """No output could be made, for the reason in the row."""
-
-    row: Row
-
-
-Outcome = Made | Kept | Skipped | Failed
-"""The outcome of one source."""
-
-
-def is_written(outcome: Outcome) -> bool:
-    """Return whether an output was written now."""
-    return isinstance(outcome, Made) or (isinstance(outcome, Kept) and outcome.was_signed)
-
-
-@dataclass(frozen=True)
-class Run:
-    """The recipe and the stores of a run, and what earlier runs left."""
-
-    recipe: Recipe
-    source: Store
-    output: Store
-    earlier: Mapping[str, Row] = field(default_factory=dict)
-    """Rows of earlier runs, by input."""
-    written: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
-    """Hashes (sha256) of what earlier runs wrote, by output name."""
-    signer: Signer | None = None
-    """Signs the outputs; ``None``: they are not signed."""
-
-
-class Executor(Protocol):
-    """The place where pictures are computed. Safe to use from several threads at once."""
-
-    def colorize(self, data: bytes, planned: PlannedPicture, stages: StageTimer) -> Encoded | NoOutput:
-        """Wait until a core is free, and do what :func:`colorbatch.run.colorize.colorize_source` does.
-
-        Raises:
-            PictureError: the source cannot be coloured.
-            InferenceStoppedError: :meth:`stop` was called.
-            EnvironmentFailure: no picture can be computed any more.
-
-        """
-
-    def stop(self) -> None:
-        """Abort what is being computed, and refuse everything that follows."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A run and its resources."""
-
-    run: Run
-    executor: Executor
-    announce: Callable[[str, str], None]
-    """Function that is called with name and sha256 of an output before it is written."""
-    gate: Gate = field(default_factory=Gate)
-    """Gate through which outputs are written."""
-    memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
-    """Budget for decoded pictures."""
-    reading: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))
-    """Budget for files of a remote store that are read ahead: a separate one, since they wait for ``memory``."""
-    stages: StageTimer = field(default_factory=StageTimer)
-    announced: dict[str, str] = field(default_factory=dict)
-    """Hashes (sha256) of the outputs that this process has begun to write, by their names."""
 
 
 def make(planned: PlannedPicture, work: Work) -> Outcome:
@@ -296,9 +200,9 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         ours = {None, row.output_sha256, *run.written.get(str(row.output), ())}
         if was_altered and hashes.of_output(str(row.output)) not in ours:
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
-        row = _with_copy(replace(result, row=row), work, hashes)
-        _write(Encoded(row, result.content), planned.namesakes, work, hashes)
-        row = _without_earlier_output(row, planned, work)
+        row = with_copy(replace(result, row=row), work, hashes)
+        write_output(Encoded(row, result.content), planned.namesakes, work, hashes)
+        row = without_earlier_output(row, planned, work)
         row = with_time(_with_etags(row, planned, run), planned, job, run.output)
         return Made(_with_sizes_and_time(row, planned, run, started))
 
@@ -316,7 +220,7 @@ def _sign_kept(row: Row, planned: PlannedPicture, source: bytes, work: Work, has
     if encoded.row.c2pa is None:
         return Kept(encoded.row)
     started = time.time()
-    _write(encoded, planned.namesakes, work, hashes)
+    write_output(encoded, planned.namesakes, work, hashes)
     row = with_time(
         _with_etags(replace(encoded.row, finished_at=now()), planned, run), planned, run.recipe.job, run.output
     )
@@ -378,96 +282,3 @@ def refuse_unsupported_times(job: BatchJob, output: Store) -> None:
             "itself",
             advice="Remove --preserve-times, or choose a local folder.",
         )
-
-
-def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes) -> None:
-    """Write an output, but never over a file that colorbatch did not make.
-
-    A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is recognized by its sha256 and kept. In a store where nothing is announced, an output of another model or other
-    settings is recognized by its mark.
-    """
-    run, row = work.run, encoded.row
-    name, sha256 = str(row.output), str(row.output_sha256)
-    earlier = run.earlier.get(row.input)
-    is_its_own = earlier is not None and earlier.output == name
-    is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
-    with work.gate.passed(), work.stages.timed("write") as cost:
-        work.announce(name, sha256)
-        work.announced[name] = sha256
-        cost.megabytes = len(encoded.content) / 1e6
-        try:
-            run.output.write(name, encoded.content, may_replace=is_ours)
-        except FileExistsError as error:
-            if hashes.of_output(name) == sha256 and not run.output.is_link(name):
-                return
-            if namesake := next((each for each in namesakes if _is_output(each, name, work)), None):
-                raise UnsafeOutputError(
-                    f"its output has the same name there as that of another source, {printable(namesake)}",
-                    advice="Rename one of the two, or choose an output folder that tells upper and lower case apart.",
-                ) from error
-            if not (run.output.is_remote and is_made_of(row.input, run.output, name)):
-                raise UnsafeOutputError(
-                    "a file that colorbatch did not make exists at the path of the output"
-                ) from error
-            run.output.write(name, encoded.content, may_replace=True)
-
-
-def _without_earlier_output(row: Row, planned: PlannedPicture, work: Work) -> Row:
-    """Remove the output of an earlier run under the other name of a source that is copied or coloured now.
-
-    Call it when the new one is in place, and before its row is written: the earlier row is all that says that the file
-    is ours. One that is not as colorbatch made it stays, and is in the warnings of the row that is returned.
-    """
-    output, earlier = work.run.output, work.run.earlier.get(row.input)
-    name = None if earlier is None else earlier.output
-    if earlier is None or name is None or name == row.output or name not in planned.possible_outputs:
-        return row
-    with work.gate.passed():
-        if output.state(name) is None:
-            return row
-        try:
-            if output.sha256(name) == earlier.output_sha256 and not output.is_link(name):
-                output.delete(name)
-                return row
-            problem = "it was altered"
-        except OSError as error:
-            problem = reason_of(error)
-    return replace(row, warnings=(*row.warnings, f"an earlier output, {printable(name)}, was not removed: {problem}"))
-
-
-def _with_copy(encoded: Encoded, work: Work, hashes: Hashes) -> Row:
-    """Write the copy of a sidecar, if there is one; return the row, with a warning if it cannot be written.
-
-    The copy of an earlier run that is not made any more stays, on record.
-    """
-    row, run = encoded.row, work.run
-    earlier = run.earlier.get(row.input)
-    if encoded.sidecar is None:
-        if earlier is None or earlier.sidecar_output is None or run.output.state(earlier.sidecar_output) is None:
-            return row
-        warnings = (*row.warnings, "the copy of a sidecar of an earlier run is still there")
-        name, sha256 = earlier.sidecar_output, earlier.sidecar_output_sha256
-        return replace(row, warnings=warnings, sidecar_output=name, sidecar_output_sha256=sha256)
-    copy = replace(row, output=row.sidecar_output, output_sha256=row.sidecar_output_sha256)
-    try:
-        _write(Encoded(copy, encoded.sidecar), (), work, hashes)
-    except UnsafeOutputError as error:
-        warnings = (*row.warnings, f"its sidecar was not copied: {error}")
-        return replace(row, warnings=warnings, sidecars=(), sidecar_output=None, sidecar_output_sha256=None)
-    return row
-
-
-def _is_output(namesake: str, name: str, work: Work) -> bool:
-    """Return whether a name leads to the output of another source, which has another spelling of that name."""
-    sha256 = work.run.output.sha256(name)
-    return sha256 is not None and sha256 in {work.announced.get(namesake), *work.run.written.get(namesake, ())}
-
-
-def is_made_of(source: str, output: Store, name: str) -> bool:
-    """Return whether the mark of a file in the output folder says that colorbatch made it from that source."""
-    try:
-        picture = decode(output.read(name))
-        return all(mark.is_made_of(frame.metadata.xmp, to_utf_8(source)) for frame in picture.frames)
-    except (OSError, PictureError, ValueError):
-        return False

@@ -17,13 +17,13 @@ from colorbatch.store import atomic, intersect
 from colorbatch.store.durable import fsync_folder, make_folder
 from colorbatch.store.file_state import FileState
 from colorbatch.store.holder import HOLDER_ENDING
-from colorbatch.store.local_journal import LocalJournal, LocalJournalFile
+from colorbatch.store.local_journal import LocalJournal, LocalJournalFile, LocalNotes
 from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.platforms import long_path
-from colorbatch.store.regular_files import open_regular, path_below, read_below, read_regular
+from colorbatch.store.regular_files import open_regular, path_below, read_below
 from colorbatch.store.report_folder import REPORT_FOLDER, is_report
 from colorbatch.store.skipped_folders import reason_to_skip
-from colorbatch.store.store import CHUNK_BYTES, Entry, Head, Notes, Store
+from colorbatch.store.store import CHUNK_BYTES, Entry, Head, Store
 
 
 class LocalStore(Store):
@@ -248,7 +248,7 @@ class LocalStore(Store):
         return found
 
     @override
-    def notes(self, name: str) -> "LocalNotes":
+    def notes(self, name: str) -> LocalNotes:
         return LocalNotes(self._at(name))
 
     def _target(self, name: str) -> Path:
@@ -376,35 +376,6 @@ class LocalFiles(LocalStore):
         for folder in sorted({name.rpartition("/")[0] for name in self._names}):
             own = {name.rpartition("/")[2] for name in self._names if name.rpartition("/")[0] == folder}
             yield from _files_beside(self._at(folder), f"{folder}/" if folder else "", own, self.path)
-
-
-class LocalNotes(Notes):
-    """A file that is opened for each line, so that adding a line fails once it was deleted."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @override
-    def create(self) -> None:
-        self._path.touch()
-
-    @override
-    def exists(self) -> bool:
-        return self._path.exists()
-
-    @override
-    def add(self, line: bytes) -> None:
-        with self._path.open("r+b", buffering=0) as file:
-            file.seek(0, os.SEEK_END)
-            file.write(line)
-
-    @override
-    def read(self) -> bytes:
-        return read_regular(self._path)
-
-    @override
-    def delete(self) -> None:
-        self._path.unlink(missing_ok=True)
 
 
 def _files_beside(folder: Path, prefix: str, own: AbstractSet[str], root: Path) -> Iterator[Entry]:

@@ -1,5 +1,6 @@
 """A journal in a local folder: a file to which the holder of its lock appends lines."""
 
+import os
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing_extensions import override
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, reason_of
 from colorbatch.store.durable import flush, fsync_folder
 from colorbatch.store.holder import holder_of, remove_holder, write_holder
+from colorbatch.store.journal import Journal, JournalFile, Notes
 from colorbatch.store.lock import Lock, is_held, open_appending, remove_lock_left_behind
 from colorbatch.store.regular_files import read_regular
-from colorbatch.store.store import Journal, JournalFile
 
 
 class LocalJournal(Journal):
@@ -123,3 +124,32 @@ class LocalJournalFile(JournalFile):
         self._path.unlink()
         remove_lock_left_behind(self._path)
         remove_holder(self._path)
+
+
+class LocalNotes(Notes):
+    """A file that is opened for each line, so that adding a line fails once it was deleted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @override
+    def create(self) -> None:
+        self._path.touch()
+
+    @override
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    @override
+    def add(self, line: bytes) -> None:
+        with self._path.open("r+b", buffering=0) as file:
+            file.seek(0, os.SEEK_END)
+            file.write(line)
+
+    @override
+    def read(self) -> bytes:
+        return read_regular(self._path)
+
+    @override
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)

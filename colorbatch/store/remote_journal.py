@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing_extensions import override
 
 from colorbatch.errors import ColorbatchError, OutputInUseError, OutputUnwritableError, reason_of
+from colorbatch.store.journal import Journal, JournalFile
 from colorbatch.store.lease import SECONDS_BETWEEN_RENEWALS, Lease, active_holder, stated_holder
 from colorbatch.store.remote_files import RemoteFiles
-from colorbatch.store.store import Journal, JournalFile
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from colorbatch.errors import ExitCode
 from colorbatch.inference.contract import PREFIX, AdaptedFrom, ModelContract, Parity
 from colorbatch.job import BatchSummary
 from colorbatch.operations.audit import Audit
-from colorbatch.records import retouch
+from colorbatch.records import retouch, retouch_fields
 from colorbatch.records.row import Row
 
 if sys.version_info >= (3, 11):
@@ -105,8 +105,8 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 
 def test_every_field_of_the_retouch_record_is_told_of() -> None:
-    assert differences(listed(DOCS / "retouch.md", "field"), ["schema", *retouch._FIELDS]) == []  # noqa: SLF001
-    assert differences(listed(DOCS / "retouch.md", "field of a hint"), [*retouch._HINT_FIELDS]) == []  # noqa: SLF001
+    assert differences(listed(DOCS / "retouch.md", "field"), ["schema", *retouch_fields.FIELDS]) == []
+    assert differences(listed(DOCS / "retouch.md", "field of a hint"), [*retouch_fields.HINT_FIELDS]) == []
 
 
 def test_the_line_of_the_retouch_record_that_is_shown_is_valid() -> None:

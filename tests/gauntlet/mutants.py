@@ -41,7 +41,9 @@ class Mutant:
 
 
 _WRITE = "run.output.write(name, encoded.content, may_replace=is_ours)"
-_WRITE_LATER = 'threading.Timer(0.5, run.output.write, (name, encoded.content), {"may_replace": is_ours}).start()'
+_WRITE_LATER = (
+    '__import__("threading").Timer(0.5, run.output.write, (name, encoded.content), {"may_replace": is_ours}).start()'
+)
 PROTOCOL = ("test_write_protocol.py", "")
 MUTANTS = (
     Mutant(
@@ -49,7 +51,7 @@ MUTANTS = (
         *("path.write_bytes(temporary.read_bytes())", PROTOCOL),
     ),
     Mutant("fsync removed", "colorbatch/store/atomic.py", "flush(file.fileno())", "pass", PROTOCOL),
-    Mutant("row before file", "colorbatch/run/output.py", _WRITE, _WRITE_LATER, PROTOCOL),
+    Mutant("row before file", "colorbatch/run/writing.py", _WRITE, _WRITE_LATER, PROTOCOL),
     Mutant(
         *("luma separated with a fault", "colorbatch/formats/jpeg_separation.py", "_MIDDLE_OF_12_BITS = 2048"),
         *("_MIDDLE_OF_12_BITS = 2047", ("test_hostile_pictures.py", "every_kind")),

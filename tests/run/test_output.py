@@ -20,8 +20,9 @@ from colorbatch.machine import MemoryBudget
 from colorbatch.records.row import Row
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe
 from colorbatch.run.gate import Gate
-from colorbatch.run.output import Executor, Failed, Kept, Made, Run, Skipped, Work, make
+from colorbatch.run.output import make
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Executor, Failed, Kept, Made, Run, Skipped, Work
 from colorbatch.stages import StageTimer
 from colorbatch.store.file_state import FileState
 

@@ -20,9 +20,10 @@ from colorbatch.job import BatchJob
 from colorbatch.records.manifest import MANIFEST_NAME, Manifest, rows_of
 from colorbatch.records.row import Row
 from colorbatch.run.engines.local import ThisProcess
-from colorbatch.run.output import Failed, Kept, Made, Outcome, Run, Skipped, Work, make
+from colorbatch.run.output import make
 from colorbatch.run.plan import PlannedPicture, plan_batch
 from colorbatch.run.resume import Appearance, Hashes, Keep, Remake, decide
+from colorbatch.run.work import Failed, Kept, Made, Outcome, Run, Skipped, Work
 from colorbatch.shard import Shard
 from colorbatch.store.local import LocalStore
 

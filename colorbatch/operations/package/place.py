@@ -10,8 +10,8 @@ from colorbatch.location import Location, as_location
 from colorbatch.operations.package.delivery import MARKER, FolderSink, Sink, ZipSink, is_marker
 from colorbatch.operations.package.job import PackageJob
 from colorbatch.store import open_store
+from colorbatch.store.journal import Journal
 from colorbatch.store.lock import LOCK_ENDING
-from colorbatch.store.store import Journal
 from colorbatch.text import printable, to_locale, to_utf_8
 
 _MARK = {"unfinished": "run the same colorbatch package again, or delete this folder"}

@@ -28,7 +28,7 @@ from colorbatch.run.engines.dispatch import Dispatch
 from colorbatch.run.engines.engine import Engine, Task
 from colorbatch.run.engines.local import workers_of
 from colorbatch.run.engines.pool import Pool, first_line
-from colorbatch.run.output import Outcome
+from colorbatch.run.work import Outcome
 from colorbatch.stages import StageTimer
 from colorbatch.text import printable
 

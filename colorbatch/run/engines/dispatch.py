@@ -16,8 +16,9 @@ from colorbatch.records.state_folder import announcements
 from colorbatch.run.engines.engine import SECONDS_TO_FINISH, ShutdownSchedule
 from colorbatch.run.engines.pool import Pool, WorkerHandle, WorkerLost
 from colorbatch.run.engines.worker import Finished, StopStep, Task, Unwritable
-from colorbatch.run.output import Outcome, Run, failed
+from colorbatch.run.output import failed
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Outcome, Run
 from colorbatch.stages import StageTimer
 
 logger = logging.getLogger(__name__)

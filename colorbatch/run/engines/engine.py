@@ -9,8 +9,8 @@ from typing import Protocol
 
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Recipe
-from colorbatch.run.output import Outcome, Run
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Outcome, Run
 from colorbatch.stages import StageTimer
 
 SECONDS_BETWEEN_LOOKS = 0.2

@@ -17,8 +17,9 @@ from colorbatch.machine import MemoryBudget, physical_memory, usable_cores
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Encoded, NoOutput, Recipe, colorize_source
 from colorbatch.run.engines.engine import SECONDS_BETWEEN_LOOKS, Engine, ShutdownSchedule, Task
-from colorbatch.run.output import Executor, Outcome, Run, Work, make
+from colorbatch.run.output import make
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Executor, Outcome, Run, Work
 from colorbatch.stages import StageTimer
 
 READING_OR_WRITING = 2

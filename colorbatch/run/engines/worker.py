@@ -17,11 +17,13 @@ from colorbatch.records.manifest import announcement
 from colorbatch.records.row import Row
 from colorbatch.records.state_folder import announcements
 from colorbatch.run.engines.local import ThisProcess, budgets_of
-from colorbatch.run.output import Outcome, Run, Work, make
+from colorbatch.run.output import make
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Outcome, Run, Work
 from colorbatch.stages import Stage, StageCost, StageTimer
 from colorbatch.store import open_store
-from colorbatch.store.store import Notes, Store
+from colorbatch.store.journal import Notes
+from colorbatch.store.store import Store
 from colorbatch.version import __version__
 
 _SECONDS_TO_SEE = 10.0

@@ -22,8 +22,8 @@ from colorbatch.run.colorize import Recipe, row_of
 from colorbatch.run.engines.dispatch import MAX_DEATHS_ALONE, MAX_SHARED_DEATHS, Dispatch
 from colorbatch.run.engines.pool import Pool, TaskDone, WorkerHandle, WorkerLost
 from colorbatch.run.engines.worker import Finished, Stopped, StopStep, Task, TaskResult, Unwritable
-from colorbatch.run.output import Failed, Made, Outcome, Run
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Failed, Made, Outcome, Run
 from colorbatch.stages import StageCost, StageTimer
 
 OUTPUT = b"an output"

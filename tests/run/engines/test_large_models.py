@@ -27,7 +27,7 @@ from colorbatch.run.batch import run_batch
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.engines.children import ChildExecutor
 from colorbatch.run.engines.local import LocalEngine, ThisProcess, budgets_of, models_that_fit
-from colorbatch.run.output import Run
+from colorbatch.run.work import Run
 
 GB = 10**9
 SIDE = 7000

@@ -31,8 +31,8 @@ from colorbatch.run.engines.local import (
     waiting_threads,
     workers_of,
 )
-from colorbatch.run.output import Failed, Made, Outcome, Run
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Failed, Made, Outcome, Run
 from colorbatch.stages import StageTimer
 from colorbatch.store.file_state import FileState
 

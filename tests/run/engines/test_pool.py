@@ -17,8 +17,8 @@ from colorbatch.run.engines import pool as pool_module
 from colorbatch.run.engines.local import READING_OR_WRITING
 from colorbatch.run.engines.pool import MAX_DEATHS_AT_START, QUEUED, Pool, TaskDone, WorkerLost
 from colorbatch.run.engines.worker import Finished, Stopped, Task
-from colorbatch.run.output import Skipped
 from colorbatch.run.plan import PlannedPicture
+from colorbatch.run.work import Skipped
 
 CAPACITY = 1 + READING_OR_WRITING + QUEUED
 """Tasks of a worker with one core."""
