@@ -46,16 +46,8 @@ _GROUPS = {
     "Colour": ("--strength", "--working-size", "--tta"),
     "Files": (
         *("--include", "--exclude", "--only", "--strict-match", "--salvage", "--max-megapixels"),
-        *(
-            "--jpeg-luma",
-            "--convert-profile",
-            "--retouch",
-            "--no-retouch",
-            "--sidecars",
-            "--preserve-times",
-            "--trust-times",
-        ),
-        *("--fail-fast", "--overwrite"),
+        *("--jpeg-luma", "--convert-profile", "--sidecars", "--retouch", "--no-retouch"),
+        *("--preserve-times", "--trust-times", "--fail-fast", "--overwrite"),
     ),
     "A watched folder": ("--watch", "--watch-settle", "--watch-poll"),
     "Speed, and many machines": (

@@ -10,12 +10,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from colorbatch.store import platforms
-from colorbatch.store.lock import open_appending
+from colorbatch.store.lock import LOCK_ENDING, open_appending
 from colorbatch.store.regular_files import read_regular
 from colorbatch.text import printable
 
 HOLDER_ENDING = ".holder"
 """End of the names of files in which the holder of a lock says who it is."""
+BESIDE_A_JOURNAL = (LOCK_ENDING, HOLDER_ENDING)
+"""Ends of the names of the files that a journal has beside it."""
 _SECONDS_TO_SETTLE = 0.2
 """Time that a new holder has to replace what a killed one left, before that is believed."""
 _LONGEST = 100

@@ -16,9 +16,8 @@ from colorbatch.machine import bytes_free
 from colorbatch.store import atomic, intersect
 from colorbatch.store.durable import fsync_folder, make_folder
 from colorbatch.store.file_state import FileState
-from colorbatch.store.holder import HOLDER_ENDING
+from colorbatch.store.holder import BESIDE_A_JOURNAL
 from colorbatch.store.local_journal import LocalJournal, LocalJournalFile, LocalNotes
-from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.platforms import long_path
 from colorbatch.store.regular_files import open_regular, path_below, read_below
 from colorbatch.store.report_folder import REPORT_FOLDER, is_report
@@ -236,9 +235,7 @@ class LocalStore(Store):
     @override
     def journal_files(self, folder: str) -> Sequence[LocalJournalFile]:
         try:
-            paths = sorted(
-                path for path in (self.path / folder).iterdir() if path.suffix not in (LOCK_ENDING, HOLDER_ENDING)
-            )
+            paths = sorted(path for path in (self.path / folder).iterdir() if path.suffix not in BESIDE_A_JOURNAL)
         except (FileNotFoundError, NotADirectoryError):
             return []
         found = []

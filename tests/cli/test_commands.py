@@ -53,7 +53,9 @@ def test_the_help_of_run_shows_every_option_once_in_groups_the_everyday_ones_fir
     options = [each for each in import_module("colorbatch.cli.run").command.params if each.param_type_name == "option"]
     assert sorted(names) == sorted(["--help", *(max(each.opts, key=len) for each in options)])
     titles = re.findall(r"^(\w.*):$", shown, re.MULTILINE)
-    assert titles == ["Everyday options", "Colour", "Files", "Speed, and many machines", "Record", "Other options"]
+    everyday_ones, *others = titles
+    assert everyday_ones == "Everyday options"
+    assert others == ["Colour", "Files", "A watched folder", "Speed, and many machines", "Record", "Other options"]
     everyday = shown.index("  -n, --dry-run")
     assert shown.index("Everyday options:") < everyday < shown.index("Colour:")
     assert shown[: shown.index("Colour:")].count("\n") < 40  # on one screen

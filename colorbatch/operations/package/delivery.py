@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from colorbatch.errors import OutputUnwritableError, UsageError, reason_of
 from colorbatch.operations.package.contents import Member
-from colorbatch.store.lock import LOCK_ENDING
+from colorbatch.store.holder import BESIDE_A_JOURNAL
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_locale
 
@@ -29,7 +29,7 @@ _UNIX = 3
 
 def is_marker(name: str, marker: str = MARKER) -> bool:
     """Return whether a name below a destination is that of the marker, of a part of it in a store, or of its lock."""
-    return name in (marker, marker + LOCK_ENDING) or name.startswith(f"{marker}/")
+    return name == marker or name in (marker + each for each in BESIDE_A_JOURNAL) or name.startswith(f"{marker}/")
 
 
 class UnsoundError(Exception):

@@ -10,8 +10,8 @@ from colorbatch.location import Location, as_location
 from colorbatch.operations.package.delivery import MARKER, FolderSink, Sink, ZipSink, is_marker
 from colorbatch.operations.package.job import PackageJob
 from colorbatch.store import open_store
+from colorbatch.store.holder import BESIDE_A_JOURNAL
 from colorbatch.store.journal import Journal
-from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.text import printable, to_locale, to_utf_8
 
 _MARK = {"unfinished": "run the same colorbatch package again, or delete this folder"}
@@ -53,7 +53,7 @@ class Place:
 
         """
         is_ours = self._refuse_occupied(self._names())
-        journal = self._store.open_journal(self._marker)
+        journal = self._store.open_journal(self._marker, "a package")
         try:
             self._store.remember_folder()
             if not is_ours:  # another process may have finished meanwhile
@@ -85,7 +85,8 @@ class Place:
             return {""}
         found = set(now.names([]))
         if self._is_single_zip:  # its marker lies beside it
-            found |= {name for name in (self._marker, self._marker + LOCK_ENDING) if self._store.state(name)}
+            beside = (self._marker, *(self._marker + each for each in BESIDE_A_JOURNAL))
+            found |= {name for name in beside if self._store.state(name)}
         return found
 
     def _refuse_occupied(self, names: AbstractSet[str]) -> bool:
