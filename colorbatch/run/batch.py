@@ -144,6 +144,8 @@ class Batch:
     signer: Signer | None = None
     summary: BatchSummary = field(default_factory=BatchSummary)
     """What the outcomes so far come to."""
+    made: set[str] = field(default_factory=set)
+    """Inputs of the sources that were not kept."""
 
     @property
     def run(self) -> Run:
@@ -185,6 +187,8 @@ class Batch:
             self.record.append(row, is_durable=is_written(outcome))
             _report(row, self.progress, kept=kept)
             count(self.summary, row, kept=kept)
+            if not kept:
+                self.made.add(row.input)
             if row.status == "failed" and self.job.fail_fast:
                 self.stop.set()
             self.progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))

@@ -219,7 +219,6 @@ class _Rounds:
     source: WatchedFolder
     _known: dict[str, _Known] = field(default_factory=dict)
     """The sources as they were when their rows were made, by input."""
-    _made: set[str] = field(default_factory=set)
     _unsettled: list[str] = field(default_factory=list)
     _inputs: frozenset[str] | None = None
     _seconds_to_write: float = 0.0
@@ -292,7 +291,6 @@ class _Rounds:
             for each in plan:
                 if each.input in batch.record:
                     self._known[each.input] = now[each.input]
-                    self._made.add(each.input)
             began, names = time.monotonic(), {each.input for each in changed}
             left = [self._row_left(each, names) for each in found if each.input not in batch.record]
             batch.record.checkpoint([*batch.rows_without_source(found), *left])
@@ -326,7 +324,7 @@ class _Rounds:
         """Return the summary of all rounds: every source counts once, as it is now."""
         found = BatchSummary()
         for row in self.batch.record.previous.values():
-            count(found, row, kept=row.input not in self._made)
+            count(found, row, kept=row.input not in self.batch.made)
         self.batch.complete(found)
         found.seconds = seconds
         return found
