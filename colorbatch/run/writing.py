@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from colorbatch.errors import OutputUnwritableError, PictureError, UnsafeOutputError, reason_of
@@ -39,7 +40,8 @@ def write_files(encoded: Encoded, planned: PlannedPicture, work: Work, hashes: H
     with work.gate.passed():
         _write(encoded, planned.namesakes, work, hashes)
         row = _with_copy(encoded, work, hashes)
-        return _without_earlier_files(row, planned, work)
+        names = {name for name, _ in (*encoded.row.outputs, *row.outputs)}
+        return _without_earlier_files(row, names, planned, work)
 
 
 def write_output(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes) -> None:
@@ -64,7 +66,8 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
     name, sha256 = str(row.output), str(row.output_sha256)
     earlier = run.earlier.get(row.input)
     is_its_own = earlier is not None and earlier.output == name
-    is_ours = is_its_own or (name in run.written and hashes.of_output(name) in run.written[name])
+    known = {*run.written.get(name, ()), *(sha256 for other, sha256 in _outputs_of(earlier) if other == name)}
+    is_ours = is_its_own or (bool(known) and hashes.of_output(name) in known)
     with work.stages.timed("write") as cost:
         work.announce(name, sha256)
         work.announced[name] = sha256
@@ -86,21 +89,30 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
             run.output.write(name, encoded.content, may_replace=True)
 
 
-def _without_earlier_files(row: Row, planned: PlannedPicture, work: Work) -> Row:
+def _without_earlier_files(row: Row, names: AbstractSet[str], planned: PlannedPicture, work: Work) -> Row:
     """Remove what an earlier run wrote under the other name of a source that is copied or coloured now.
 
     The earlier row is all that says that those files are ours: the new ones are in place, and their row is not written
     yet. One that is not as colorbatch made it stays, and is in the warnings of the row that is returned.
+
+    Args:
+        row: the new one.
+        names: those of the present output and the copy of its sidecar.
+        planned: the source.
+        work: of the run.
+
     """
-    earlier = work.run.earlier.get(row.input)
-    kept = {name for name, _ in row.outputs}
-    for name, sha256 in () if earlier is None else earlier.outputs:
-        if name in kept or name not in planned.possible_outputs:
+    for name, sha256 in _outputs_of(work.run.earlier.get(row.input)):
+        if name in names or name not in planned.possible_outputs:
             continue
         if problem := _problem_of_removing(name, sha256, work.run.output):
             warning = f"an earlier output, {printable(name)}, was not removed: {problem}"
             row = replace(row, warnings=(*row.warnings, warning))
     return row
+
+
+def _outputs_of(row: Row | None) -> Sequence[tuple[str, str]]:
+    return () if row is None else row.outputs
 
 
 def _problem_of_removing(name: str, sha256: str, output: Store) -> str:
