@@ -204,6 +204,7 @@ def watch_batch(
             rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))
+            rounds.batch.is_lenient = True  # what is wrong from the start, as for a run, is told at once
             while not stop.is_set():
                 after_look(summary)
                 arrivals.wait(rounds.pause, rounds.settles_in())
