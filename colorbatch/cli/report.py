@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colorbatch.cli import options, terminal
+from colorbatch.machine import key_hidden
 from colorbatch.text import printable
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ def command(
     written = write(output, source, jobs=jobs, quiet=quiet)
     if as_json:
         terminal.answer(json.dumps(asdict(written) | {"index": str(written.index)}))
-    if open_page and not webbrowser.open(written.index.resolve().as_uri()):
-        terminal.say(f"No browser could be started. Open {printable(str(written.index))} in one.")
+    if open_page:
+        with key_hidden():
+            is_open = webbrowser.open(written.index.resolve().as_uri())
+        if not is_open:
+            terminal.say(f"No browser could be started. Open {printable(str(written.index))} in one.")
 
 
 def write(

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from colorbatch.cli import options, terminal
 from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions, ProviderName
+from colorbatch.machine import key_hidden
 from colorbatch.text import printable
 
 _STOPPING = "Stopping: a picture that is being made is finished first."
@@ -120,7 +121,9 @@ def _serve(source: Path | None, output: Path, choices: Any, port: int | None, *,
 
 
 def _open(url: str) -> None:
-    if not webbrowser.open(url):
+    with key_hidden():
+        is_open = webbrowser.open(url)
+    if not is_open:
         terminal.say("No browser could be started. Open this address in one.")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colorbatch.formats.jpeg_segments import DHT, DQT, DRI, EOI, PROGRESSIVE, SOI, SOS, segment, segments
+from colorbatch.machine import environment_of_children
 
 _TRANSCODER = (
     "import sys; sys.path[:] = sys.argv[1:]; from mozjpeg_lossless_optimization import optimize; "
@@ -81,6 +82,7 @@ def _transcoded(data: bytes) -> bytes:
             [sys.executable, "-c", _TRANSCODER, *filter(None, sys.path)],  # without the working folder
             input=data,
             capture_output=True,
+            env=environment_of_children(),
             check=True,
             timeout=_SECONDS,
             start_new_session=True,  # Ctrl-C reaches only this process

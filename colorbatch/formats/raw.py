@@ -5,7 +5,6 @@ picture shows: no automatic brightness, and the same white level in all pictures
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.image import refuse_too_large
+from colorbatch.machine import environment_of_children
 from colorbatch.pixels.picture import Pixels
 
 _CONVERT = "Develop it in a raw converter, and colour the result."
@@ -91,7 +91,7 @@ def _developing(data: bytes) -> Iterator[BufferedIOBase]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # several pictures are in progress
+        env=environment_of_children(OMP_NUM_THREADS="1"),  # several pictures are in progress
         start_new_session=True,  # Ctrl-C reaches only this process
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )

@@ -18,6 +18,7 @@ from colorbatch.formats.mark import SOURCE_TYPES, Origin
 from colorbatch.formats.tiff_directory import layout_of, pages_of
 from colorbatch.job import SignOptions
 from colorbatch.location import without_secrets
+from colorbatch.machine import KEY_VARIABLE
 from colorbatch.text import printable
 from colorbatch.version import __version__
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate
 
-KEY_VARIABLE = "COLORBATCH_SIGN_KEY"
-"""Environment variable with the private key in PEM, where no file is given."""
 _OTHER_FORMAT = "Content Credentials cannot be put into a file of this format"
 _SEVERAL_PAGES = "Content Credentials would be one more page in a TIFF of several, at which other programs fail"
 UNSUPPORTED = (_OTHER_FORMAT, _SEVERAL_PAGES)

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -233,30 +232,42 @@ def write(result: Encoded, source: SourceFile, job: BatchJob, *, overwrite: bool
 
     """
     output = cast("Path", job.output)
-    write_file = partial(_write, job.source, overwrite=overwrite)
+    files = [(output, result.content, str(result.row.output_sha256))]
     if result.sidecar is not None:
         copy = output.with_name(name_of_copy(output.name))
-        write_file(copy, result.sidecar, str(result.row.sidecar_output_sha256))
-    write_file(output, result.content, str(result.row.output_sha256))
+        files.append((copy, result.sidecar, str(result.row.sidecar_output_sha256)))
+    if not overwrite:
+        files = [each for each in files if not _is_there(job.source, each[0], each[2])]
+    for path, content, sha256 in files:
+        _write(job.source, path, content, sha256, overwrite=overwrite)
     planned = PlannedPicture("", source.name, output.name, modified=source.modified)
     return with_time(result.row, planned, job, LocalStore(output.parent))
 
 
-def _write(source: LocationLike | None, output: Path, content: bytes, sha256: str, *, overwrite: bool) -> None:
-    """Write a file that is made from ``source``, unless it is there already.
+def _is_there(source: LocationLike | None, output: Path, sha256: str) -> bool:
+    """Return whether a file that is made from ``source`` is there already.
 
     Raises:
         UsageError: another one is.
+
+    """
+    if LocalStore(output.parent).state(output.name) is None:
+        return False
+    _refuse_other(source, output, sha256)
+    return True
+
+
+def _write(source: LocationLike | None, output: Path, content: bytes, sha256: str, *, overwrite: bool) -> None:
+    """Write a file that is made from ``source``.
+
+    Raises:
+        UsageError: another one has been made meanwhile.
         OutputUnwritableError: it cannot be written.
 
     """
-    store = LocalStore(output.parent)
     try:
-        if overwrite or store.state(output.name) is None:
-            store.write(output.name, content, may_replace=overwrite)
-        else:
-            _refuse_other(source, output, sha256)
-    except FileExistsError:  # it has been made meanwhile
+        LocalStore(output.parent).write(output.name, content, may_replace=overwrite)
+    except FileExistsError:
         _refuse_other(source, output, sha256)
 
 

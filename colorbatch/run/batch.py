@@ -3,12 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from colorbatch.errors import ModelRefusedError
 from colorbatch.formats.signer import Signer
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter, SilentProgress
@@ -18,8 +19,8 @@ from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.run.colorize import row_of
 from colorbatch.run.engines import open_engine
 from colorbatch.run.engines.engine import Engine, Task
-from colorbatch.run.output import refuse_unsupported_times
-from colorbatch.run.parts import Part, parts_of
+from colorbatch.run.output import failed, refuse_unsupported_times
+from colorbatch.run.parts import Part, parts_of, reason_of_refusal
 from colorbatch.run.plan import NOT_SELECTED, NOT_SUPPORTED, EarlierOutput, PlannedPicture, plan_batch, retouched
 from colorbatch.run.resume import (
     Keep,
@@ -30,7 +31,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.run.treatment import LEFT_AS_IT_IS
-from colorbatch.run.work import Kept, Run, is_written
+from colorbatch.run.work import Kept, Outcome, Run, is_written
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
 from colorbatch.store.store import Store
@@ -113,7 +114,7 @@ class OneEngine:
 
     def of(self, part: Part) -> Engine:
         """Return the engine of a part; one of another model is closed first."""
-        if part.recipe.job != self._job:
+        if not self._opened or part.recipe.job != self._job:
             self.close()
             job, model = part.recipe.job, part.recipe.model
             self._opened.append(open_engine(job, pictures_in(part.plan), is_remote=self._is_remote, model=model))
@@ -142,8 +143,12 @@ class Batch:
     progress: ProgressReporter
     stop: threading.Event
     signer: Signer | None = None
+    is_lenient: bool = False
+    """Whether sources for which the retouch record names a model that is refused fail alone."""
     summary: BatchSummary = field(default_factory=BatchSummary)
     """What the outcomes so far come to."""
+    made: set[str] = field(default_factory=set)
+    """Inputs of the sources that were not kept."""
 
     @property
     def run(self) -> Run:
@@ -162,9 +167,10 @@ class Batch:
 
         Raises:
             EnvironmentFailure: no further output can be made.
+            ModelRefusedError, UsageError: as :func:`colorbatch.run.parts.parts_of`.
 
         """
-        parts = parts_of(self.engines.recipe, plan)
+        parts = parts_of(self.engines.recipe, plan, is_lenient=self.is_lenient)
         runs = [replace(self.run, recipe=part.recipe) for part in parts]
         weights = {
             each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
@@ -174,20 +180,33 @@ class Batch:
             for part, run in zip(parts, runs, strict=True):
                 if part is not parts[0] and self.stop.is_set():
                     break
+                if not part.plan:
+                    continue
                 self._make_part(Task(part.plan, run, self.record.announce, self.stop, self.progress), part, weights)
         finally:
             self.progress.end()
             self.output.cleanup()
 
     def _make_part(self, task: Task, part: Part, weights: Mapping[str, float]) -> None:
-        for outcome in self.engines.of(part).outcomes(task):
+        for outcome in self._outcomes_of(task, part):
             row, kept = outcome.row, isinstance(outcome, Kept)
             self.record.append(row, is_durable=is_written(outcome))
             _report(row, self.progress, kept=kept)
             count(self.summary, row, kept=kept)
+            if not kept:
+                self.made.add(row.input)
             if row.status == "failed" and self.job.fail_fast:
                 self.stop.set()
             self.progress.advance(weight=weights[row.input], megapixels=0.0 if kept else _megapixels_of(row))
+
+    def _outcomes_of(self, task: Task, part: Part) -> Iterable[Outcome]:
+        try:
+            engine = self.engines.of(part)
+        except ModelRefusedError as error:
+            if not self.is_lenient or part.recipe is self.engines.recipe:
+                raise
+            return [failed(each, task.run, reason_of_refusal(error)) for each in task.plan]
+        return engine.outcomes(task)
 
     def rows_not_selected(self, found: Sequence[PlannedPicture]) -> list[Row]:
         """Return the rows of the sources that are excluded from this run: those of earlier runs, or new ones."""

@@ -1,6 +1,5 @@
 """Make the output of one source: read, colour, mark, write, and record the outcome in a row."""
 
-import errno
 import logging
 import time
 from contextlib import ExitStack
@@ -33,7 +32,7 @@ from colorbatch.run.resume import (
 from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
 from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed
 from colorbatch.run.work import Failed, Kept, Made, Outcome, Run, Skipped, Work
-from colorbatch.run.writing import with_copy, without_earlier_output, write_output
+from colorbatch.run.writing import is_fatal, write_files, write_output
 from colorbatch.store.store import Store
 from colorbatch.text import printable
 
@@ -46,8 +45,6 @@ _TRANSCODER_COPIES = 5
 _NO_THREAD = "can't start new thread"
 """Message of the RuntimeError that Python raises if there is no memory for the stack of a thread."""
 _TIME_NOT_SET = "the time of the source was not preserved"
-_FATAL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""Write errors that the next picture would meet as well."""
 
 
 def make(planned: PlannedPicture, work: Work) -> Outcome:
@@ -67,7 +64,7 @@ def make(planned: PlannedPicture, work: Work) -> Outcome:
         raise
     except OutputUnwritableError as error:
         work.run.output.refuse_lost()
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL_ERRNOS:
+        if is_fatal(error):
             raise
         outcome = failed(planned, work.run, str(error))
     except EnvironmentFailure:
@@ -200,9 +197,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
         ours = {None, row.output_sha256, *run.written.get(str(row.output), ())}
         if was_altered and hashes.of_output(str(row.output)) not in ours:
             row = replace(row, warnings=(*row.warnings, "the output had been altered and was remade"))
-        row = with_copy(replace(result, row=row), work, hashes)
-        write_output(Encoded(row, result.content), planned.namesakes, work, hashes)
-        row = without_earlier_output(row, planned, work)
+        row = write_files(replace(result, row=row), planned, work, hashes)
         row = with_time(_with_etags(row, planned, run), planned, job, run.output)
         return Made(_with_sizes_and_time(row, planned, run, started))
 

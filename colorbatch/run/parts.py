@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from colorbatch.errors import ModelRefusedError
+from colorbatch.errors import ColorbatchError, ModelRefusedError, UsageError
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.run.colorize import Recipe
@@ -20,12 +20,13 @@ class Part:
     plan: Sequence[PlannedPicture]
 
 
-def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
+def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture], *, is_lenient: bool = False) -> list[Part]:
     """Return the part with the model of the run, even if it is empty, and one for each other model.
 
     Args:
         recipe: that of the run.
         plan: all sources.
+        is_lenient: whether sources whose model is refused, or does not fit the options, are to fail alone.
 
     Raises:
         ModelRefusedError: another model does not keep the contract.
@@ -37,11 +38,22 @@ def parts_of(recipe: Recipe, plan: Sequence[PlannedPicture]) -> list[Part]:
     for each in plan:
         model = each.retouch.model if each.retouch is not None and each.verdict == "colour" else None
         by_model.setdefault(model or own, []).append(each)
-    first, *others = by_model.items()
-    return [
-        Part(recipe, first[1]),
-        *(Part(_released(_of_record(recipe, model, sources)), sources) for model, sources in others),
-    ]
+    parts = [Part(recipe, by_model.pop(own))]
+    for model, sources in by_model.items():
+        try:
+            parts.append(Part(_released(_of_record(recipe, model, sources)), sources))
+        except (ModelRefusedError, UsageError) as error:
+            if not is_lenient:
+                raise
+            failing = [replace(each, verdict="failed", reason=reason_of_refusal(error)) for each in sources]
+            parts[0] = Part(recipe, [*parts[0].plan, *failing])
+    return parts
+
+
+def reason_of_refusal(error: ColorbatchError) -> str:
+    """Return why sources fail alone for which the retouch record names a model that cannot be used."""
+    cause = error.__cause__ if isinstance(error.__cause__, ColorbatchError) else error
+    return f"the model that the retouch record names: {cause}"
 
 
 def _of_record(recipe: Recipe, name: str, sources: Sequence[PlannedPicture]) -> Recipe:

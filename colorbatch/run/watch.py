@@ -205,6 +205,7 @@ def watch_batch(
             rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))
+            rounds.batch.is_lenient = True  # what is wrong from the start, as for a run, is told at once
             while not stop.is_set():
                 after_look(summary)
                 arrivals.wait(rounds.pause, rounds.settles_in())
@@ -220,7 +221,6 @@ class _Rounds:
     source: WatchedFolder
     _known: dict[str, _Known] = field(default_factory=dict)
     """The sources as they were when their rows were made, by input."""
-    _made: set[str] = field(default_factory=set)
     _unsettled: list[str] = field(default_factory=list)
     _inputs: frozenset[str] | None = None
     _seconds_to_write: float = 0.0
@@ -293,7 +293,6 @@ class _Rounds:
             for each in plan:
                 if each.input in batch.record:
                     self._known[each.input] = now[each.input]
-                    self._made.add(each.input)
             began, names = time.monotonic(), {each.input for each in changed}
             left = [self._row_left(each, names) for each in found if each.input not in batch.record]
             batch.record.checkpoint([*batch.rows_without_source(found), *left])
@@ -327,7 +326,7 @@ class _Rounds:
         """Return the summary of all rounds: every source counts once, as it is now."""
         found = BatchSummary()
         for row in self.batch.record.previous.values():
-            count(found, row, kept=row.input not in self._made)
+            count(found, row, kept=row.input not in self.batch.made)
         self.batch.complete(found)
         found.seconds = seconds
         return found

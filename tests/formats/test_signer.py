@@ -24,7 +24,8 @@ from colorbatch.errors import EnvironmentFailure, UnsignableError, UsageError
 from colorbatch.formats import decode, encode
 from colorbatch.formats.credentials import credentials_of
 from colorbatch.formats.mark import Origin
-from colorbatch.formats.signer import KEY_VARIABLE, Signer
+from colorbatch.formats.signer import Signer
+from colorbatch.machine import KEY_VARIABLE
 
 SLOPE = np.tile(np.linspace(20, 230, 96).astype(np.uint8), (64, 1))
 TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"

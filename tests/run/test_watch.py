@@ -137,6 +137,8 @@ def test_outputs_of_earlier_runs_are_kept_and_read_once(job: LocalJob) -> None:
     with watched(job) as watch:
         watch.look_twice()
         assert [(each.kept, each.coloured) for each in watch.rounds] == [(2, 0)]
+    assert watch.summary is not None
+    assert (watch.summary.kept, watch.summary.coloured, watch.summary.megapixels) == (2, 0, 0.0)
 
 
 def test_a_half_written_picture_is_not_coloured_until_it_is_whole(job: LocalJob, tmp_path: Path) -> None:

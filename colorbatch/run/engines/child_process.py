@@ -1,7 +1,6 @@
 """A child process as the parent sees it: started, asked through pipes, killed."""
 
 import logging
-import os
 import pickle
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from typing import IO
 from colorbatch.errors import InferenceError, reason_of
 from colorbatch.inference.batching import Question
 from colorbatch.inference.session import Session
+from colorbatch.machine import environment_of_children
 from colorbatch.run.engines.child import Answer, Colored, Opening, picklable
 from colorbatch.run.plan import PlannedPicture
 
@@ -53,7 +53,10 @@ class ChildProcess:
                 [sys.executable, *flags, "-c", _BOOT, *filter(None, sys.path)],  # without the working folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # threads of several children would compete
+                env={
+                    "OPENBLAS_NUM_THREADS": "1",
+                    **environment_of_children(),
+                },  # threads of several children would compete
                 start_new_session=True,  # Ctrl-C reaches only the parent
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )

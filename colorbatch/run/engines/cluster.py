@@ -22,7 +22,7 @@ from colorbatch.extras import needs_extra
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, RayOptions
-from colorbatch.machine import usable_cores
+from colorbatch.machine import key_hidden, usable_cores
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.engines.dispatch import Dispatch
 from colorbatch.run.engines.engine import Engine, Task
@@ -137,7 +137,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         _refuse_silent(address)
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # its handler writes to stderr; errors are raised anyway
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
-    with _own_signals():
+    with _own_signals(), key_hidden():
         try:
             ray.init(address or "local", configure_logging=False, log_to_driver=False, **own)
         except Exception as error:  # its exceptions have no common base class
