@@ -162,10 +162,13 @@ class StoreUnavailableError(EnvironmentFailure):
 
 
 class OutputInUseError(ColorbatchError):
-    """Another run is using the output folder."""
+    """Another command is using the output folder."""
 
     exit_code = ExitCode.OUTPUT_IN_USE
-    advice = "Wait until it has finished, or choose another output folder."
+    advice = (
+        "Wait until it has finished, or choose another output folder. "
+        "The retouch page and run --watch stay until you press Ctrl-C where they were started."
+    )
 
 
 class ParityError(ColorbatchError):

@@ -140,7 +140,8 @@ def command(
 def _lines(found: "Packaged") -> list[str]:
     lines = [f"Warning: {warning}" for warning in found.warnings]
     if not found.is_finished:
-        return [*lines, f"Not packaged: {len(found.findings)} findings. What was written is not finished."]
+        number = len(found.findings)
+        return [*lines, f"Not packaged: {number} finding{'s' * (number != 1)}. There is no finished package."]
     counts = [f"{found.outputs} outputs", f"{found.sources} scans"]
     counts += [f"{found.to_fetch} scans to fetch"] if found.to_fetch else []
     counts += [f"{found.linked} files linked"] if found.linked else []

@@ -12,7 +12,7 @@ from colorbatch.cli import terminal
 from colorbatch.errors import ColorbatchError, UsageError
 from colorbatch.job import BatchJob, BatchSummary
 from colorbatch.progress import ProgressReporter
-from colorbatch.run.watch import SECONDS_TO_SETTLE, Watching, watch_batch
+from colorbatch.run.watch import SECONDS_TO_SETTLE, Watching, refuse_unwatchable, watch_batch
 from colorbatch.text import printable
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,13 @@ def asked_for(*, watch: bool, settle: float | None, poll: float | None, dry_run:
 def follower(
     job: BatchJob, watching: Watching, *, report: bool, quiet: bool
 ) -> Callable[[BatchJob, ProgressReporter, threading.Event], BatchSummary]:
-    """Return what takes the place of :func:`colorbatch.run.batch.run_batch`."""
+    """Return what takes the place of :func:`colorbatch.run.batch.run_batch`.
+
+    Raises:
+        UsageError: the job cannot be done by watching.
+
+    """
+    refuse_unwatchable(job)
     if not quiet:
         terminal.say(f"Watching {printable(str(job.source))}; Ctrl-C ends it")
     after_look = _Follower(job, report=report, quiet=quiet).after_look

@@ -94,7 +94,7 @@ def sign_batch(
             advice=f"Run: colorbatch merge {shell_quoted(output.shown)}",
         )
     found = SignSummary()
-    with Manifest(output, purpose="signing") as record:
+    with Manifest(output, purpose="colorbatch sign") as record:
         rows = record.previous
         _refuse_unfinished(record, output)
         sources = None if source is None else _Sources(open_store(source), output, rows.values())

@@ -46,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 SECONDS_TO_SETTLE = 5.0
 """Default time for which a file must not have changed."""
-_PURPOSE = "run --watch"
 _SHARE_OF_LOOKS = 4
 """How many times as long as a look and the manifest after it the pause is: they take a fifth of the time at most."""
 
@@ -186,22 +185,20 @@ def watch_batch(
         ColorbatchError: as :func:`colorbatch.run.batch.run_batch`.
 
     """
-    _refuse_unfit(job)
+    refuse_unwatchable(job)
     progress, stop = progress or SilentProgress(), stop or threading.Event()
     started = time.perf_counter()
     signer, job = without_key(job)
     output = open_store(job.output)
     refuse_unsupported_times(job, output)
     source = WatchedFolder(Path(str(job.source)), output, watching.settle)
-    if source.is_itself_a_file() or not source.is_reachable():
-        raise UsageError(f"the source {source.shown} is not a folder", advice="Only a folder can be watched.")
     source.refuse_intersection(output)
     source.remember_folder()
     with _Once(), closing(Arrivals(source.path, watching.poll, stop)) as arrivals:
         source.look()
         found = plan_of(job, source, output)
         engines = OneEngine(job, pictures_in(found), is_remote=False)
-        with closing(engines), Manifest(output, None, possible_outputs(found), _PURPOSE) as record:
+        with closing(engines), Manifest(output, None, possible_outputs(found), "a watch") as record:
             rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))
@@ -355,8 +352,8 @@ class _Once(logging.Filter):
         self._LOGGER.removeFilter(self)
 
 
-def _refuse_unfit(job: BatchJob) -> None:
-    """Check that a job can be done by watching.
+def refuse_unwatchable(job: BatchJob) -> None:
+    """Check that a job can be done by watching, without writing anything.
 
     Raises:
         UsageError: it cannot.
@@ -376,3 +373,6 @@ def _refuse_unfit(job: BatchJob) -> None:
     }
     if found := [name for name, is_given in unfit.items() if is_given]:
         raise UsageError(f"--watch cannot be used with {found[0]}", advice="Remove one of them.")
+    source = LocalStore(job.source)
+    if source.is_itself_a_file() or not source.is_reachable():
+        raise UsageError(f"the source {source.shown} is not a folder", advice="Only a folder can be watched.")

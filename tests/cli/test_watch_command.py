@@ -81,7 +81,9 @@ def test_what_does_not_go_together_is_refused(
     message: str,
 ) -> None:
     assert command_line("run", *options, "--model", model_path, source, tmp_path / "out") == 2
-    assert message in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Ctrl-C ends it" not in told, "nothing is watched"
     assert not (tmp_path / "out").exists()
 
 

@@ -36,6 +36,14 @@ def test_others_are_told_process_machine_purpose_and_time(tmp_path: Path, shard:
     assert not (tmp_path / STATE_FOLDER).exists(), "nothing is left"
 
 
+def test_advice_names_what_does_not_end_by_itself() -> None:
+    advice = OutputInUseError("another run is in progress in out").advice
+    assert advice == (
+        "Wait until it has finished, or choose another output folder. "
+        "The retouch page and run --watch stay until you press Ctrl-C where they were started."
+    )
+
+
 def dead_process() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
