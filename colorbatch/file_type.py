@@ -43,7 +43,10 @@ ARCHIVE = FileType(
     _UNPACK,
     (".7z", ".bz2", ".cbr", ".cbz", ".gz", ".iso", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"),
 )
-CHECKPOINT = FileType("a checkpoint of PyTorch", "Make a model of it with: colorbatch export CHECKPOINT")
+CHECKPOINT = FileType(
+    "a checkpoint of PyTorch",
+    "Make a model of it with: colorbatch export CHECKPOINT; of one of DDColor with: colorbatch adopt CHECKPOINT",
+)
 MODEL = FileType("an ONNX model", "Name it with --model.")
 _WEB_PAGE = FileType("a web page (HTML)", "Download the file itself, not the page that shows it.")
 _LFS_POINTER = FileType("a pointer of Git LFS", "Fetch the file itself with: git lfs pull")

@@ -37,7 +37,7 @@ _BEGINNING = """\
 | `colorbatch export CHECKPOINT` | writes an ONNX model, after comparing it with PyTorch | \
 [train your own](train_your_own.md#export) |
 | `colorbatch adopt FILE` | makes a model of a published network: DDColor, DeOldify, Zhang 2016 and 2017 | \
-[model contract](model_contract.md#published-networks) |
+[another network](bring-another-network.md) |
 | `colorbatch verify MODEL CHECKPOINT` | repeats that comparison | [train your own](train_your_own.md#export) |
 | `colorbatch evaluate COLOR_DIR` | measures a model on colour pictures | [train your own](train_your_own.md#measure) |
 | `colorbatch inspect MODEL` | shows the contract of a model file | [the model contract](model_contract.md) |

@@ -37,7 +37,7 @@ _KINDS = ("ddcolor", "deoldify", "zhang2016", "zhang2017")
     help="Side in pixels at which the network should see a picture, for a file without a fixed one. "
     "[default: that of its authors]",
 )
-@click.option("--name", help="The model's name in its contract. [default: the file's]")
+@click.option("--name", help="The model's name in its contract. [default: that of the output]")
 @click.option("--license", "model_license", help="The licence of the weights. [default: that of the authors' own]")
 @click.option("--training-data", help="What the network was trained on. [default: that of the authors' own]")
 @options.quiet_option
@@ -69,7 +69,7 @@ def command(
     terminal.set_up_logging(verbose=False, quiet=quiet)
     result = adopt_model(
         file,
-        output or file.with_name(f"{file.stem}-colorbatch.onnx"),
+        output or file.parent / f"{file.stem}-colorbatch.onnx",
         kind=kind,
         fit=fit,
         name=name,

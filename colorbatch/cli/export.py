@@ -76,7 +76,7 @@ def command(
     terminal.set_up_logging(verbose=False, quiet=quiet)
     result = export_model(
         checkpoint,
-        output or checkpoint.with_suffix(".onnx"),
+        output or (checkpoint.with_suffix(".onnx") if checkpoint.name else checkpoint / "model.onnx"),
         name=name,
         precision=precision,
         calibration=calibration,

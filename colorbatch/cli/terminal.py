@@ -238,14 +238,14 @@ def aligned(facts: Mapping[str, str]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> str:
-    """Return a table as text; the first column is words, the others are numbers."""
+    """Return a table as text; the first column is words, the others are numbers. Nothing is truncated."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right")
+        drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     screen = Console(highlight=False, color_system=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colorbatch.errors import ModelRefusedError, reason_of
-from colorbatch.file_type import CHECKPOINT, MODEL, SNIFFED, file_type_of
+from colorbatch.file_type import MODEL, SNIFFED, file_type_of
 from colorbatch.inference import contract
 from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.model_names import SEARCH_PATH, built_in_models, named_models, path_of, where_searched
@@ -176,8 +176,7 @@ def _not_a_model(path: Path, head: bytes) -> ModelRefusedError:
         return ModelRefusedError(f"{path} is not an ONNX model: it is damaged or cut short", advice="Copy it again.")
     if found is None:
         return ModelRefusedError(f"{path} is not an ONNX model: it is damaged, or another kind of file")
-    advice = None if found is CHECKPOINT else found.advice
-    return ModelRefusedError(f"{path} is not an ONNX model: it is {found.name}", advice=advice)
+    return ModelRefusedError(f"{path} is not an ONNX model: it is {found.name}", advice=found.advice)
 
 
 def _check_signature(header: OnnxHeader, model_contract: ModelContract) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from statistics import fmean
 
@@ -126,7 +127,21 @@ def check(report: ParityReport, on_report: Callable[[ParityReport], None] | None
 
 def pictures(height: int, width: int) -> list[Plane]:
     """Return the luma ``[height, width]`` of five photographs, resized."""
-    return [color.luma_of(np.asarray(Image.open(path).resize((width, height)))) for path in picture_files()]
+    return [picture(index, height, width) for index in range(len(picture_files()))]
+
+
+def picture(index: int, height: int, width: int) -> Plane:
+    """Return the luma ``[height, width]`` of one of them."""
+    return color.luma_of(np.asarray(_photographs()[index].resize((width, height))))
+
+
+@cache
+def _photographs() -> list[Image.Image]:
+    """Return them as they are, decoded once."""
+    photographs: list[Image.Image] = [Image.open(path) for path in picture_files()]
+    for each in photographs:
+        each.load()
+    return photographs
 
 
 def picture_files() -> list[str]:

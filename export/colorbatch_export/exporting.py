@@ -15,7 +15,7 @@ from colorbatch.training.architectures import ARCHITECTURES
 from colorbatch.training.checkpoint import load_network
 from colorbatch_export.calibration import read_inputs
 from colorbatch_export.comparison import ParityReport, check
-from colorbatch_export.exported import ExportResult
+from colorbatch_export.exported import ExportResult, refuse_output
 from colorbatch_export.graph import build_graph
 from colorbatch_export.metadata import stamp
 from colorbatch_export.parity import measure_parity
@@ -62,15 +62,14 @@ def export_model(
         on_report: receives the comparisons, even if they fail.
 
     Raises:
-        UsageError: the output is the checkpoint itself or a folder, the network has no vividness, or the calibration is
-            missing, not accepted, or without a picture.
+        UsageError: the output is the checkpoint itself or no name of a model, the network has no vividness, or the
+            calibration is missing, not accepted, or without a picture.
         CheckpointRefusedError: the checkpoint cannot be used.
         ParityError: the two disagree; nothing is written.
         OutputUnwritableError: the model cannot be written.
 
     """
-    if output.resolve() == checkpoint.resolve() or output.is_dir():
-        raise UsageError(f"cannot write the model to {output}", advice="Give -o a file name that ends in .onnx.")
+    refuse_output(output, checkpoint)
     if (precision == "int8") != (calibration is not None):
         raise UsageError(
             "--precision int8 needs --calibration, and no other precision accepts it",

@@ -65,6 +65,15 @@ def test_the_models_of_a_folder_are_told_and_what_is_wrong_with_others(
     assert len(found) == 4
 
 
+def test_no_name_is_cut_short(models: Path, command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what has to be given to ``--model``."""
+    name = "ddcolor_artistic_512_float16-colorbatch"
+    (models / "ddcolor.onnx").rename(models / f"{name}.onnx")
+    assert command_line("models", "--path", models) == 0
+    rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert "".join(rows) == name
+
+
 def test_a_folder_without_models_or_none_at_all(
     tmp_path: Path, command_line: CommandLine, capsys: pytest.CaptureFixture[str]
 ) -> None:

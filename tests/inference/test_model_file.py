@@ -127,6 +127,7 @@ def test_a_web_page_is_no_model(tmp_path: Path) -> None:
         (b"<html>Sign in", "it is a web page (HTML)", "Download the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS", "git lfs pull"),
         (b"PK\3\4" + bytes(26) + b"archive/data.pkl", "it is a checkpoint of PyTorch", "colorbatch export CHECKPOINT"),
+        (b"PK\3\4" + bytes(26) + b"archive/data.pkl", "it is a checkpoint of PyTorch", "colorbatch adopt CHECKPOINT"),
         (b"\xff\xfe\xfd", "it is damaged, or another kind of file", ""),
         (small_model().SerializeToString()[:-60], "it is damaged or cut short", "Copy it again"),
     ],

@@ -1,7 +1,9 @@
 """Adopt a published network: write a model with its weights that fulfils the contract, after comparing the two."""
 
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,17 +13,14 @@ from colorbatch.errors import ModelRefusedError, UsageError
 from colorbatch.file_type import CHECKPOINT, SNIFFED, file_type_of
 from colorbatch.inference.contract import AdaptedFrom, Fit, ModelContract
 from colorbatch.store.atomic import write_bytes
-from colorbatch_export.adapters.foreign import Foreign, read_bytes, read_foreign
+from colorbatch_export.adapters.foreign import Foreign, is_safetensors, read_bytes, read_foreign
 from colorbatch_export.adapters.gate import measure_adapted
 from colorbatch_export.adapters.wrap import Batch, wrapped
 from colorbatch_export.comparison import ParityReport, check
-from colorbatch_export.exported import ExportResult
+from colorbatch_export.exported import ExportResult, refuse_output
 from colorbatch_export.metadata import stamp
 
 logger = logging.getLogger(__name__)
-
-_SAFETENSORS = b"{"
-"""What the ninth byte of such a file is, after the length of its header."""
 
 
 def adopt_model(
@@ -40,7 +39,7 @@ def adopt_model(
 
     Args:
         source: an ONNX file of one of ``KINDS``, or a checkpoint of DDColor (``.pth`` or safetensors).
-        output: the ``.onnx`` file to write; it must not exist.
+        output: the file to write; its name ends in ``.onnx``, and it must not exist.
         kind: which kind it is; ``None``: found out by what it takes and gives.
         fit: how a picture is brought to the shape that the network takes; ``stretch`` is the authors' way.
         name: name in the contract; by default the output's stem.
@@ -50,7 +49,7 @@ def adopt_model(
         on_report: receives the comparisons, even if they fail.
 
     Raises:
-        UsageError: the output exists, or the working size is that of another file.
+        UsageError: the output exists or is no name of a model, or the file takes no pictures of the working size.
         ModelRefusedError: the file is no network of these kinds.
         CheckpointRefusedError: the checkpoint contains code, or is of another network.
         MissingExtraError: a package that a checkpoint needs is not installed.
@@ -58,34 +57,59 @@ def adopt_model(
         OutputUnwritableError: the model cannot be written.
 
     """
-    if output.exists() or output.is_symlink():
-        raise UsageError(f"{output} exists already", advice="Give another name with -o, or move that file away.")
+    refuse_output(output, source)
+    if os.path.lexists(output):
+        raise _exists(output)
     foreign = _read(source, kind, working_size)
+    _refuse_other_size(source, foreign, working_size)
+    model, report = _compared(foreign, fit)
+    check(report, on_report, f"{source}, so no model was written")
+    contract = replace(
+        _contract(foreign, fit, report),
+        name=name or output.stem,
+        working_size=min(foreign.size) if foreign.size else working_size or foreign.kind.working_size,
+        license=model_license or foreign.kind.license,
+        training_data=training_data or foreign.kind.training_data,
+    )
+    stamp(model, contract)
+    try:
+        write_bytes(output, _serialized(model, str(source)), may_replace=False)
+    except FileExistsError as error:  # it has been made meanwhile
+        raise _exists(output) from error
+    return ExportResult(output, contract, report)
+
+
+def _exists(output: Path) -> UsageError:
+    return UsageError(f"{output} exists already", advice="Give another name with -o, or move that file away.")
+
+
+def _refuse_other_size(source: Path, foreign: Foreign, working_size: int | None) -> None:
+    """Raise UsageError if a network takes one size only, and another was asked for."""
     if working_size is not None and foreign.size is not None and working_size != min(foreign.size):
         raise UsageError(
             f"{source} was exported for {foreign.size[0]} x {foreign.size[1]}, and takes no other size",
             advice="Remove --working-size, or export it again.",
         )
-    model, report = _compared(foreign, fit)
-    check(report, on_report, f"{source}, so no model was written")
-    contract = ModelContract(
-        name=name or output.stem,
-        architecture=foreign.kind.name,
-        size_multiple=foreign.kind.size_multiple if foreign.size is None and fit == "pad" else 1,
-        working_size=min(foreign.size) if foreign.size else working_size or foreign.kind.working_size,
+
+
+def _contract(foreign: Foreign, fit: Fit, report: ParityReport) -> ModelContract:
+    """Return the contract of a network that was compared; what the user may choose is that of its kind."""
+    kind = foreign.kind
+    return ModelContract(
+        name=kind.name,
+        architecture=kind.name,
+        size_multiple=kind.size_multiple if foreign.size is None and fit == "pad" else 1,
+        working_size=kind.working_size,
         tiling="whole",
         precision=foreign.precision,
         checkpoint_sha256=foreign.sha256,
         parity=report.summary,
-        license=model_license or foreign.kind.license,
-        training_data=training_data or foreign.kind.training_data,
+        license=kind.license,
+        training_data=kind.training_data,
         hints=foreign.takes_hints,
         resizes=foreign.size is not None or fit == "stretch",
-        adapted_from=AdaptedFrom(foreign.kind.name, foreign.sha256, fit, foreign.values),
+        adapted_from=AdaptedFrom(kind.name, foreign.sha256, fit, foreign.values),
     )
-    stamp(model, contract)
-    write_bytes(output, _serialized(model, str(source)), may_replace=False)
-    return ExportResult(output, contract, report)
 
 
 def _read(source: Path, kind: str | None, working_size: int | None) -> Foreign:
@@ -95,7 +119,7 @@ def _read(source: Path, kind: str | None, working_size: int | None) -> Foreign:
             head = file.read(SNIFFED)
     except OSError:
         head = b""
-    if file_type_of(head) is CHECKPOINT or head[8:9] == _SAFETENSORS:
+    if file_type_of(head) is CHECKPOINT or is_safetensors(head):
         from colorbatch_export.adapters.checkpoint import read_checkpoint
 
         return read_checkpoint(source, read_bytes(source), kind, working_size)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.extras import needs_extra
 from colorbatch.pixels.color import Plane
-from colorbatch_export.adapters.foreign import Foreign, foreign_of
+from colorbatch_export.adapters.foreign import Foreign, foreign_of, is_safetensors
 from colorbatch_export.adapters.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -47,8 +48,25 @@ def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int
     with needs_extra(EXTRA):
         import torch
 
-        weights = _weights(path, data)
-    with needs_extra(EXTRA), warnings.catch_warnings():
+        network = _network(path, _weights(path, data))
+    side = working_size or KINDS["ddcolor"].working_size
+
+    def run(values: Sequence[Plane]) -> Plane:
+        with torch.inference_mode():
+            answer: Plane = network(torch.from_numpy(values[0].copy())).numpy()
+        return answer
+
+    return foreign_of(_exported(network, side), hashlib.sha256(data).hexdigest(), str(path), "ddcolor", run)
+
+
+def _network(path: Path, weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Module":
+    """Return the network with these weights, for inference in float32.
+
+    Raises:
+        CheckpointRefusedError: they are not those of DDColor.
+
+    """
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch, about spandrel
         from spandrel_extra_arches import EXTRA_REGISTRY
     try:
@@ -61,15 +79,8 @@ def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int
         ) from error
     if found.architecture.id != _DDCOLOR:
         raise CheckpointRefusedError(f"{path} is a checkpoint of {found.architecture.name}", advice=_ADVICE)
-    network = found.model.eval().float()
-    side = working_size or KINDS["ddcolor"].working_size
-
-    def run(values: Sequence[Plane]) -> Plane:
-        with torch.inference_mode():
-            answer: Plane = network(torch.from_numpy(values[0].copy())).numpy()
-        return answer
-
-    return foreign_of(_exported(network, side), hashlib.sha256(data).hexdigest(), str(path), "ddcolor", run)
+    network: torch.nn.Module = found.model.eval().float()
+    return network
 
 
 def _weights(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":
@@ -83,11 +94,16 @@ def _weights(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":
     from safetensors.torch import load
 
     try:
-        content: Any = load(data) if data[8:9] == b"{" else torch.load(io.BytesIO(data), "cpu", weights_only=True)
-    except Exception as error:  # the readers raise all kinds of exceptions for crafted files
+        content: Any = load(data) if is_safetensors(data) else torch.load(io.BytesIO(data), "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
         logger.debug("%s: %s", path, error)
         raise CheckpointRefusedError(
             f"{path} is refused: it is not a plain checkpoint, or it contains code", advice=_ADVICE
+        ) from error
+    except Exception as error:  # the readers raise all kinds of exceptions for crafted files
+        logger.debug("%s: %s", path, error)
+        raise CheckpointRefusedError(
+            f"{path} is not a checkpoint: it is damaged, or another kind of file", advice="Copy or download it again."
         ) from error
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -20,13 +20,13 @@ from colorbatch.inference.provider import open_inference_session
 from colorbatch.pixels.color import Plane
 from colorbatch_export.adapters.kinds import KINDS, Kind
 from colorbatch_export.adapters.nodes import FIRST_OPSET
-from colorbatch_export.comparison import pictures
+from colorbatch_export.comparison import picture
 
 Run = Callable[[Sequence[Plane]], Plane]
 """The network itself: float32 inputs ``[1, C, h, w]`` in, float32 output ``[1, C, h, w]`` out."""
 Units = Literal["Lab", "Lab / 110"]
 
-_ADVICE = "docs/model_contract.md lists the files that can be adapted."
+_ADVICE = "docs/bring-another-network.md lists the files that can be adapted."
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Domains of the operators that every build of ONNX Runtime has."""
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
@@ -102,6 +102,14 @@ def read_foreign(path: Path, kind: str | None) -> Foreign:
     return foreign_of(data, hashlib.sha256(data).hexdigest(), str(path), kind)
 
 
+def is_safetensors(data: bytes) -> bool:
+    """Return whether a file with this content or beginning is one of safetensors.
+
+    Source: the format's README: eight bytes with the length of the header, then the header, which begins with ``{``.
+    """
+    return data[8:9] == b"{"
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file.
 
@@ -144,16 +152,9 @@ def foreign_of(data: bytes, sha256: str, name: str, kind: str | None, run: Run |
     is_centred = not _subtracts_the_middle(model.graph, inputs[0].name)
     units: Units = "Lab"
     if found.takes_luma:
-        given = _tried(run, inputs, size, 255.0, name)
-        if given.shape[2:] != (size or _SIZE_TRIED) or np.abs(given).max() <= _SMALLEST_LAB:
-            raise ModelRefusedError(
-                f"{name} does not give RGB from 0 to 255 at the size of its input, as {found.name} does: found "
-                f"{list(given.shape)} up to {np.abs(given).max():.3g}",
-                advice=_ADVICE,
-            )
+        _refuse_other_values(_tried(run, inputs, size, 255.0, name), size or _SIZE_TRIED, found, name)
     elif inputs[0].shape[1] == 1:
-        given = _tried(run, inputs, size, 1.0 if is_centred else 100.0, name)
-        units = "Lab" if np.abs(given).max() > _SMALLEST_LAB else "Lab / 110"
+        units = _units(_tried(run, inputs, size, 1.0 if is_centred else 100.0, name))
     return Foreign(
         found,
         _raised(model, name),
@@ -165,6 +166,21 @@ def foreign_of(data: bytes, sha256: str, name: str, kind: str | None, run: Run |
         units=units,
         run=run,
     )
+
+
+def _refuse_other_values(given: Plane, size: tuple[int, int], kind: Kind, name: str) -> None:
+    """Raise ModelRefusedError unless a network gives RGB in 0..255 at the size of its input."""
+    if given.shape[2:] != size or np.abs(given).max() <= _SMALLEST_LAB:
+        raise ModelRefusedError(
+            f"{name} does not give RGB from 0 to 255 at the size of its input, as {kind.name} does: found "
+            f"{list(given.shape)} up to {np.abs(given).max():.3g}",
+            advice=_ADVICE,
+        )
+
+
+def _units(given: Plane) -> Units:
+    """Return the units of the a and b of a photograph."""
+    return "Lab" if np.abs(given).max() > _SMALLEST_LAB else "Lab / 110"
 
 
 def _sound(data: bytes, name: str) -> onnx.ModelProto:
@@ -289,7 +305,7 @@ def _tried(run: Run, inputs: Sequence[Port], size: tuple[int, int] | None, scale
 
     """
     height, width = size or _SIZE_TRIED
-    grey = pictures(height, width)[0] * np.float32(scale)
+    grey = picture(0, height, width) * np.float32(scale)
     shapes = [(1, port.shape[1] or 1, height, width) for port in inputs]
     values: list[Plane] = [np.broadcast_to(grey, shapes[0]), *(np.zeros(shape, np.float32) for shape in shapes[1:])]
     try:

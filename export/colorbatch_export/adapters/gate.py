@@ -11,7 +11,7 @@ from colorbatch.inference.provider import open_inference_session
 from colorbatch.pixels.color import Plane
 from colorbatch_export.adapters.authors import chroma_by_authors
 from colorbatch_export.adapters.foreign import Foreign
-from colorbatch_export.comparison import Comparison, ParityReport, compare, pictures
+from colorbatch_export.comparison import Comparison, ParityReport, compare, picture
 
 MAX_LEVELS, MEAN_LEVELS = 3.0, 1.0
 """The largest and the mean difference of two coloured 8-bit RGB pictures of equal luma that pass."""
@@ -62,12 +62,11 @@ def _inputs(foreign: Foreign, fit: Fit) -> Iterator[tuple[Plane, Plane | None]]:
     multiple = foreign.kind.size_multiple if foreign.size is None and fit == "pad" else 1
     sizes = [tuple(max(1, round(each * side / multiple)) * multiple for each in shape) for shape in _SHAPES]
     height, width = sizes[1]
-    first, *_, last = pictures(height, width)
-    both = np.stack([first, last])[:, None]
+    both = np.stack([picture(0, height, width), picture(-1, height, width)])[:, None]
     yield both, np.stack([_hints(height, width), 0 * _hints(height, width)]) if foreign.takes_hints else None
 
     for index, (height, width) in enumerate(sizes):
-        luma = pictures(height, width)[index][None, None]
+        luma = picture(index, height, width)[None, None]
         yield luma, None
         if foreign.takes_hints:
             yield luma, _hints(height, width)[None]
