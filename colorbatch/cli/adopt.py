@@ -67,6 +67,10 @@ def command(
         from colorbatch_export.adapters.adopting import adopt_model
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
+    if not quiet:
+        terminal.say(
+            f"Comparing a model of {printable(str(file))} with the original, which takes minutes if it is large"
+        )
     result = adopt_model(
         file,
         output or file.parent / f"{file.stem}-colorbatch.onnx",

@@ -1,4 +1,7 @@
-"""A model on a GPU: each input shape has its own session, and no picture is lost by a failure of the GPU."""
+"""A model on a GPU: each input shape has its own session, and no picture is lost by a failure of the GPU.
+
+A model that resizes by itself shows its network one shape, whatever it is given: one session takes all of them.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,20 +24,24 @@ OpenSession = Callable[[], "onnxruntime.InferenceSession"]
 class GpuRunner:
     """Runs a model on a GPU in batches of few sizes. Only one thread may use it at a time."""
 
-    def __init__(self, provider: str, open_on_gpu: OpenSession, open_on_cpu: OpenSession) -> None:
+    def __init__(
+        self, provider: str, open_on_gpu: OpenSession, open_on_cpu: OpenSession, *, resizes: bool = False
+    ) -> None:
         """Open sessions when they are needed.
 
         Args:
             provider: user word of the execution provider of ``open_on_gpu``.
             open_on_gpu: opens another session on the GPU.
             open_on_cpu: opens the session that takes over if the GPU fails.
+            resizes: whether the model brings pictures to the size of its network.
 
         """
+        self._resizes = resizes
         self._provider = provider
         self._open_on_gpu = open_on_gpu
         self._open_on_cpu = open_on_cpu
         self._sessions: dict[tuple[object, ...], onnxruntime.InferenceSession] = {}
-        """Sessions by the shape of their inputs, the most recently used last."""
+        """Sessions by the names and the shape of their inputs, the most recently used last."""
         self._halvings = 0
         """How often the size of batches was halved, since the GPU had no memory for larger ones."""
         self._cpu: onnxruntime.InferenceSession | None = None
@@ -110,8 +117,12 @@ class GpuRunner:
     def _run_batch(
         self, names: Sequence[str], inputs: Mapping[str, Plane], batch: int, options: "onnxruntime.RunOptions"
     ) -> Sequence[Plane]:
-        """Return outputs for ``batch`` pictures; ``inputs`` may hold fewer."""
-        padded = {name: _pad_batch(values, batch) for name, values in inputs.items()}
+        """Return outputs for ``batch`` pictures; ``inputs`` may hold fewer.
+
+        A model that resizes may take them one after the other: it is given no pictures beside those of ``inputs``.
+        """
+        size = len(inputs[contract.INPUT_NAME]) if self._resizes else batch
+        padded = {name: _pad_batch(values, size) for name, values in inputs.items()}
         session = self._session_for(padded)
         if contract.HINTS_NAME in padded:  # only required inputs can be bound, and hints are optional
             unbound: Sequence[Plane] = session.run(names, padded, options)
@@ -126,7 +137,7 @@ class GpuRunner:
         return outputs
 
     def _session_for(self, inputs: Mapping[str, Plane]) -> "onnxruntime.InferenceSession":
-        key = (*inputs, inputs[contract.INPUT_NAME].shape)
+        key = (*inputs, None if self._resizes else inputs[contract.INPUT_NAME].shape)
         session = self._sessions.pop(key, None) or self._open_on_gpu()
         self._sessions[key] = session
         if len(self._sessions) > MOST_SESSIONS:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+_SESSIONS_OF_RESIZING = 2
+"""Maximum number of sessions on a GPU of a model that resizes: for pictures without and with hints."""
+
+
 class Predictor(ABC):
     """A model that predicts chroma, wherever it runs. May be used from several threads at once."""
 
@@ -144,7 +148,8 @@ class Session(Predictor):
             EnvironmentFailure, ModelRefusedError: as for :func:`colorbatch.inference.provider.open_inference_session`.
 
         """
-        limit = None if gpu_memory is None else gpu_memory // MOST_SESSIONS
+        most = _SESSIONS_OF_RESIZING if model.contract.resizes else MOST_SESSIONS
+        limit = None if gpu_memory is None else gpu_memory // most
         opened, word = open_inference_session(model.data, provider, threads, limit)
         model = model.released()
         super().__init__(model, on_gpu=word != "cpu" if on_gpu is None else on_gpu)
@@ -158,6 +163,7 @@ class Session(Predictor):
                 word,
                 lambda: first.pop() if first else open_inference_session(model.data, word, threads, limit)[0],
                 lambda: open_inference_session(model.data, "cpu")[0],  # on all cores: one thread uses it at a time
+                resizes=model.contract.resizes,
             )
             self._infer: Run = Batcher(self._run)
         else:

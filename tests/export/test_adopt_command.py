@@ -100,7 +100,9 @@ def test_the_command_adopts_inspects_and_runs(
     source = saved(files.ddcolor(), tmp_path)
     model = tmp_path / "mine.onnx"
     assert command_line("adopt", source, "-o", model) == 0
-    assert "It is mine (adapted from ddcolor, sha256:" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("Comparing a model of ")
+    assert "It is mine (adapted from ddcolor, sha256:" in told
     assert command_line("inspect", model, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from helpers import hinted_model, small_model
+from helpers import hinted_model, small_contract, small_model
+from onnx import helper
 
 from colorbatch.errors import InferenceError
 from colorbatch.inference import session as session_module
@@ -99,6 +100,35 @@ def test_three_hundred_shapes_become_four_each_with_a_session_of_its_own(opened:
     assert all(len(each) == 1 for each in shapes)  # no session ever changes its shape
     assert len(set.union(*shapes)) == len(opened) == 4
     assert sum(len(each.seen) for each in opened) == 300
+
+
+def test_a_model_that_resizes_is_opened_once_and_given_nothing_beside_the_pictures(opened: list[Noted]) -> None:
+    """Its network sees one shape, so that another session for each would only hold its weights again."""
+    model = small_model()
+    helper.set_model_props(model, small_contract(resizes=True).to_metadata())
+    colorizer = Colorizer(Session(model_file(model.SerializeToString()), on_gpu=True), ColorOptions(working_size=32))
+    for number in range(20):
+        colorizer.predict_pixels(np.zeros((64 + number, 64), np.uint8))
+    assert len(opened) == 1
+    assert [each[0] for each in opened[0].seen] == [1] * 20
+    assert len(set(opened[0].seen)) == 3
+
+
+@pytest.mark.parametrize(("resizes", "sessions"), [(False, 8), (True, 2)])
+def test_the_memory_of_a_gpu_is_divided_by_the_sessions_that_there_may_be(
+    *, resizes: bool, sessions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[object] = []
+
+    def noted(data: bytes, *others: object) -> tuple[Noted, str]:
+        limits.append(others[-1])
+        return Noted(data), "cpu"
+
+    monkeypatch.setattr(session_module, "open_inference_session", noted)
+    model = small_model()
+    helper.set_model_props(model, small_contract(resizes=resizes).to_metadata())
+    Session(model_file(model.SerializeToString()), gpu_memory=8000)
+    assert limits == [8000 // sessions]
 
 
 def test_a_picture_gets_the_chroma_of_its_own_place_on_the_canvas() -> None:

@@ -41,6 +41,10 @@ def _three_planes(model: onnx.ModelProto) -> None:
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
 
 
+def _fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
 def _fixed_size(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 256
 
@@ -64,6 +68,7 @@ def _no_contract(model: onnx.ModelProto) -> None:
         (_two_inputs, r"found luma float32 \[N, 1, H, W\], more float32 \[1\] in"),
         (_three_planes, r"expected .* found .* chroma float32 \[N, 3, H, W\] out"),
         (_fixed_size, r"found luma float32 \[N, 1, 256, W\] in"),
+        (_fixed_batch, r"found luma float32 \[1, 1, H, W\] in"),
         (_half_precision, "found luma not float32"),
         (_rank_three, r"found luma float32 \[1, H, W\] in"),
         (_no_contract, "has no colorbatch contract"),
