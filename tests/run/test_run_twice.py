@@ -74,11 +74,11 @@ def job_with(folder: LocalJob, chosen: dict[str, Any], chain: Chain) -> tuple[Lo
         model = folder.output.with_name("vivid.onnx")
         model.write_bytes(vivid_model().SerializeToString())
         lines = [
-            {"input": "b.png", "model": str(model)},
-            {"input": "sub/d.gif", "leave_grey": True},
-            {"input": "a.jpg", "strength": 0.5},
+            {"schema": 1, "input": "b.png", "model": str(model)},
+            {"schema": 1, "input": "sub/d.gif", "leave_grey": True},
+            {"schema": 1, "input": "a.jpg", "strength": 0.5},
         ]
-        text = "".join(json.dumps({"schema": 1} | line) + "\n" for line in lines)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder.output / RETOUCH_NAME).write_text(text)
     if options.pop("signing", False):
         options["signing"] = chain.options
