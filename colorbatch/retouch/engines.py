@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colorbatch.inference.colorizer import Colorizer
 from colorbatch.inference.session import Session
-from colorbatch.job import BatchJob
+from colorbatch.job import BatchJob, Sidecars
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.engines.local import ThisProcess, open_session
 from colorbatch.run.parts import with_model
@@ -24,6 +24,10 @@ class Engine:
     def recipe(self) -> Recipe:
         """The model and the settings of outputs."""
         return self.executor.recipe
+
+    def with_sidecars(self, sidecars: Sidecars) -> "Engine":
+        """Return the engine of a job that uses sidecars in a certain way, with the same opened model."""
+        return _engine_of(replace(self.recipe.job, sidecars=sidecars), self.executor.session)
 
 
 class Engines:

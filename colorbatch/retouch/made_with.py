@@ -96,6 +96,25 @@ def refuse_other_settings(recipe: Recipe, usual: Row | None, choices: Choices) -
         )
 
 
+def sidecars_for(row: Row | None, job: BatchJob) -> Sidecars:
+    """Return how the sidecars of a source are used, which is no part of the hash of settings: as for its output.
+
+    Args:
+        row: of the source; ``None``: it has none.
+        job: that of the session, for a source whose row does not tell.
+
+    """
+    return _sidecars_said(row) or job.sidecars
+
+
+def _sidecars_said(row: Row | None) -> Sidecars | None:
+    """Return how the sidecars of an output were used; ``None``: it has none, and was kept whatever was chosen."""
+    if row is None or row.status != "done":
+        return None
+    said = row.settings.get("sidecars", None if row.sidecars_sha256 is None else BatchJob.sidecars)
+    return next((each for each in get_args(Sidecars) if each == said), None)
+
+
 def job_of(source: Path, output: Path, rows: Iterable[Row], usual: Row | None, choices: Choices) -> BatchJob:
     """Return the job of a session: that with which most outputs were made, with what the user chose in its place.
 
@@ -114,6 +133,8 @@ def job_of(source: Path, output: Path, rows: Iterable[Row], usual: Row | None, c
     done = [row for row in rows if row.status == "done"]
     made = {} if usual is None else _checked(usual.settings)
     others = {name: value for name, value in made.items() if name not in _OPTIONS}
+    if sidecars := Counter(filter(None, map(_sidecars_said, done))).most_common(1):
+        others["sidecars"] = sidecars[0][0]
     largest = max(((row.width or 0) * (row.height or 0) * _MARGIN / 1e6 for row in done), default=0.0)
     return BatchJob(
         source,

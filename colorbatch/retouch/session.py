@@ -16,7 +16,7 @@ from colorbatch.records.retouch import RETOUCH_NAME, Retouches, RetouchLine, par
 from colorbatch.records.row import NOT_REACHED, Row
 from colorbatch.retouch.engines import Engine, Engines
 from colorbatch.retouch.lines import line_in, with_line
-from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, usual_row
+from colorbatch.retouch.made_with import Choices, job_of, refuse_other_settings, sidecars_for, usual_row
 from colorbatch.retouch.pictures import Listed, NotFoundError, listed, refuse_other_kind, without_concerns
 from colorbatch.retouch.versions import ChangedError, version_of, versions_of
 from colorbatch.run.colorize import row_of
@@ -336,7 +336,7 @@ class RetouchSession:
         except OSError as error:
             raise UnreadablePictureError(f"cannot read the file: {reason_of(error)}", advice="") from error
         refuse_other_kind(planned, head.start)
-        sidecars = () if self.job.sidecars == "ignore" else planned.sidecars
+        sidecars = () if sidecars_for(self._rows.get(name), self.job) == "ignore" else planned.sidecars
         return replace(planned, bytes=head.size, modified=head.modified, sidecars=sidecars)
 
     def _make(self, planned: PlannedPicture) -> str:
@@ -344,6 +344,7 @@ class RetouchSession:
         assert self.source is not None
         retouch = self.retouches.get(planned.input)
         engine = self.engine(None if retouch is None else retouch.model)
+        engine = engine.with_sidecars(sidecars_for(self._rows.get(planned.input), self.job))
         run = Run(engine.recipe, self.source, self.output, self._rows, self._record.outputs)
         work = Work(run, engine.executor, self._record.announce, announced=self._announced)
         outcome = make(replace(planned, retouch=retouch), work)

@@ -13,7 +13,7 @@ from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import BatchJob
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import rows_of
-from colorbatch.run.batch import plan_of
+from colorbatch.run.batch import plan_of, without_key
 from colorbatch.run.colorize import Encoded, Recipe, colorize_source, refuse_unfit
 from colorbatch.run.engines.local import budgets_of, open_session, waiting_threads, workers_of
 from colorbatch.run.engines.provider_choice import choose_provider
@@ -71,7 +71,7 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
     """Plan a run, and colour a few of its pictures in memory to estimate how long it would take.
 
     Whether an earlier output would be kept is determined from the manifest and from sizes and times of files, without
-    reading them.
+    reading them. Who is to sign is checked as for a run, but for the authority of time stamps.
 
     Args:
         job: the run.
@@ -82,6 +82,9 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
         ColorbatchError: as :func:`colorbatch.run.batch.run_batch`.
 
     """
+    if job.signing is not None:  # without its authority: a dry run asks for no time stamp
+        job = replace(job, signing=replace(job.signing, tsa=None))
+    _, job = without_key(job)
     source, output = open_source(job), open_store(job.output)
     refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)

@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_TO_SETTLE = 5.0
 """Default time for which a file must not have changed."""
+_PURPOSE = "a watch, which goes on until it is stopped"
 _SHARE_OF_LOOKS = 4
 """How many times as long as a look and the manifest after it the pause is: they take a fifth of the time at most."""
 
