@@ -1978,7 +1978,12 @@ function listenToList() {
     waiting = setTimeout(choose, 120);
   });
   for (const id of ["status", "order"]) byId(id).addEventListener("change", choose);
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearTimeout(waiting);
+    choose();
+    if (byId("name").value.trim() && app.chosen.length) open(app.chosen[0].id);
+  });
   byId("row-list").addEventListener("click", (event) => {
     const row = event.target.closest(".row");
     if (row) open(Number(row.dataset.id));
