@@ -82,7 +82,8 @@ async function ask(path, body) {
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  const text = [answer.error, answer.advice].filter(Boolean).join(" ");
+  const parts = [answer.error, answer.advice].filter(Boolean);
+  const text = parts.join(/[.!?]$/.test(parts[0] ?? "") ? " " : ". ");
   throw new Refused(text || `colorbatch could not do this (${response.status}).`, response.status, answer);
 }
 
