@@ -8,7 +8,7 @@ from typing import Any
 from colorbatch.errors import UnsafeOutputError
 from colorbatch.formats.kinds import output_extension, sniff
 from colorbatch.records.retouch import Retouch
-from colorbatch.records.row import NOT_REACHED, Row
+from colorbatch.records.row import MIGHT_BE_COLOR, NOT_REACHED, Row
 from colorbatch.report import page, previews, scores
 from colorbatch.report.previews import Preview
 from colorbatch.run.plan import PlannedPicture
@@ -106,13 +106,20 @@ def described(number: int, picture: Listed, row: Row | None, retouch: Retouch | 
         "pages": row.frames or 1,
         "width": row.width,
         "height": row.height,
-        "warnings": [printable(each) for each in row.warnings],
+        "warnings": [printable(_for_the_page(each)) for each in row.warnings],
         "concerns": list(picture.concerns),
         "score": picture.score,
         "retouched": retouch is not None,
         "leave_grey": retouch is not None and all(line.leave_grey for line in retouch.lines),
         "version": (row.output_sha256 or row.input_sha256 or "")[:12],
     }
+
+
+def _for_the_page(warning: str) -> str:
+    """Return a warning with what can be done on the page in place of an option of runs."""
+    if not warning.startswith(MIGHT_BE_COLOR):
+        return warning
+    return f"{warning.partition(';')[0]}; if it is one, leave it as it is"
 
 
 def without_concerns(picture: Listed) -> Listed:

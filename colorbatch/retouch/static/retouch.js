@@ -82,7 +82,8 @@ async function ask(path, body) {
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  const text = [answer.error, answer.advice].filter(Boolean).join(" ");
+  const parts = [answer.error, answer.advice].filter(Boolean);
+  const text = parts.join(/[.!?]$/.test(parts[0] ?? "") ? " " : ". ");
   throw new Refused(text || `colorbatch could not do this (${response.status}).`, response.status, answer);
 }
 
@@ -1978,7 +1979,12 @@ function listenToList() {
     waiting = setTimeout(choose, 120);
   });
   for (const id of ["status", "order"]) byId(id).addEventListener("change", choose);
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearTimeout(waiting);
+    choose();
+    if (byId("name").value.trim() && app.chosen.length) open(app.chosen[0].id);
+  });
   byId("row-list").addEventListener("click", (event) => {
     const row = event.target.closest(".row");
     if (row) open(Number(row.dataset.id));
