@@ -100,12 +100,12 @@ MUTANTS = (
     ),
     Mutant(
         *("half-written files read", "colorbatch/run/watch.py", "self._since[name] = now - max(0.0, age)"),
-        *("pass", ("test_watch.py", "half")),
+        *("pass", ("test_watched_folder.py", "half")),
     ),
     Mutant(
         *("a replaced file not noticed", "colorbatch/run/watch.py"),
         "return self.files == other.files and _plain",
-        *("return self.files.keys() == other.files.keys() and _plain", ("test_watch.py", "week and polling")),
+        *("return self.files.keys() == other.files.keys() and _plain", ("test_watched_folder.py", "week and polling")),
     ),
     Mutant(
         *("names flattened", "colorbatch/run/plan.py", "return [each for each in planned if each.input in mine]"),
