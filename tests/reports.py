@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from helpers import LocalJob
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from colorbatch.run.batch import run_batch
 
@@ -74,3 +74,10 @@ class opened:  # noqa: N801 (used as a context manager)
             assert self.trouble == []
             folder = self._index.parent.as_uri()
             assert [url for url in self.requests if not url.startswith((folder, "blob:"))] == []
+
+
+SHOWN = {"a.png", "album 1/c.tif", "album 1/b/d.webp", *ODD_NAMES}
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".card").filter(has=page.get_by_role("button", name=name, exact=True))

@@ -1,32 +1,16 @@
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
-from helpers import CommandLine, endless_model
+from helpers import CommandLine
 from PIL import Image
 
 from colorbatch.cli.options import ByteCount
 from colorbatch.cli.run_summary import luma_sentence, skipped_lines
-from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
 from colorbatch.job import BatchSummary, Luma
-from colorbatch.progress import SilentProgress
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for name in ("a.png", "b.png"):
-        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(folder / name)
-    return folder
 
 
 def test_all_done_is_exit_0(
@@ -263,65 +247,6 @@ def test_a_bug_is_exit_70_with_one_line_and_a_log(
     assert "Traceback" in log.read_text()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
-def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    source, output = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (400, 4))).save(source / "000.png")
-    data = (source / "000.png").read_bytes()
-    for index in range(1, 400):
-        (source / f"{index:03}.png").write_bytes(data)
-    command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", str(source), str(output)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (output / "002.png").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=30)
-    assert process.returncode == code
-    assert stderr.count("Stopping: pictures in progress are finished") == 1
-    assert "Run the same command again to resume" in stderr
-    assert "Traceback" not in stderr
-    rows = [json.loads(line) for line in (output / "colorbatch-manifest.jsonl").read_bytes().splitlines()]
-    assert len(rows) == 400
-    done = {row["output"] for row in rows if row["status"] == "done"}
-    assert done == {path.name for path in output.glob("*.png")}
-    assert not list(output.glob(".colorbatch*"))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
-def test_stdout_closed_early_is_no_traceback(tmp_path: Path) -> None:
-    command = f"({sys.executable} -m colorbatch inspect unet; echo exit $? >&2) | true"
-    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert found.stderr.endswith("exit 0\n")
-    assert "Traceback" not in found.stderr
-    assert "Exception ignored" not in found.stderr
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
-def test_closed_streams_stop_nothing(tmp_path: Path, source: Path) -> None:
-    command = f"{sys.executable} -m colorbatch run {source} {tmp_path / 'out'} >&- 2>&-; echo exit $?"
-    found = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
-    assert found.stdout == "exit 0\n"
-    assert found.stderr == ""
-    assert len(list((tmp_path / "out").glob("*.png"))) == 2
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_stdout_is_exit_4_and_a_full_stderr_stops_nothing(tmp_path: Path, source: Path) -> None:
-    command = [sys.executable, "-m", "colorbatch"]
-    with Path("/dev/full").open("w") as full:
-        found = subprocess.run([*command, "inspect", "unet"], stdout=full, stderr=-1, text=True, check=False)
-        assert found.returncode == 4
-        assert found.stderr == "Error: cannot write the result to stdout: [Errno 28] No space left on device\n"
-        ran = subprocess.run([*command, "run", source, tmp_path / "out"], stderr=full, check=False)
-    assert ran.returncode == 0
-    assert len(list((tmp_path / "out").glob("*.png"))) == 2
-
-
 def test_fail_fast_is_exit_1_and_patterns_choose(command_line: CommandLine, tmp_path: Path, model_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -332,66 +257,6 @@ def test_fail_fast_is_exit_1_and_patterns_choose(command_line: CommandLine, tmp_
     assert command_line("run", *options, "--fail-fast", source, tmp_path / "out") == 1
     assert command_line("run", *options, "--exclude", "a.*", source, tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["b.png", "c.png"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
-def test_a_signal_breaks_off_an_endless_model_within_5_seconds(
-    tmp_path: Path, source: Path, number: signal.Signals, code: int
-) -> None:
-    model = tmp_path / "endless.onnx"
-    model.write_bytes(endless_model().SerializeToString())
-    log = tmp_path / "run.log"
-    command = [sys.executable, "-m", "colorbatch", "run", "--log-file", str(log), "--model", str(model)]
-    with subprocess.Popen([*command, str(source), str(tmp_path / "out")], stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "out" / ".colorbatch" / "journal.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.5)
-        sent = time.monotonic()
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=30)
-        assert time.monotonic() - sent < 5
-    assert process.returncode == code
-    assert "2 left" in stderr
-    assert "Traceback" not in stderr
-    assert "2 left" in log.read_text()
-
-
-def test_the_log_file_has_everything_and_stderr_nothing(
-    command_line: CommandLine, source: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (source / "c\n.png").write_bytes(b"")
-    log = tmp_path / "run.log"
-    for _ in range(2):
-        command_line("run", "-q", "--log-file", log, "--model", model_path, source, tmp_path / "out")
-    lines = log.read_text().splitlines()
-    assert sum("INFO: a.png: done" in line for line in lines) == 2
-    assert sum("c\\n.png: failed the file is empty" in line for line in lines) == 2
-    assert sum("2 coloured" in line or "2 kept" in line for line in lines) == 2
-    assert sum("encode: " in line and "CPU time" in line for line in lines) == 1, (
-        "where the time went, of the first run"
-    )
-    assert "INFO" not in capsys.readouterr().err
-
-
-def test_a_log_file_that_cannot_be_is_refused_before_the_run(
-    command_line: CommandLine, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command_line("run", "--log-file", source / "run.log", source, tmp_path / "out") == 2
-    assert "is inside the source" in capsys.readouterr().err
-    for log in (tmp_path / "out" / "run.log", tmp_path / "picture.jpg", source / ".." / "in" / "a.png"):
-        if log.name == "picture.jpg":
-            log.write_bytes(b"\xff\xd8\xff")
-        assert command_line("run", "--log-file", log, source, tmp_path / "out") == 2
-    assert (tmp_path / "picture.jpg").read_bytes() == b"\xff\xd8\xff"
-    capsys.readouterr()
-    assert command_line("run", "--log-file", tmp_path / "no" / "run.log", source, tmp_path / "out") == 4
-    assert "cannot write the log file" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-    assert sorted(path.name for path in source.iterdir()) == ["a.png", "b.png"]
 
 
 def test_audit_is_exit_0_or_1_and_says_why(
@@ -445,65 +310,6 @@ def test_paths_of_unset_variables_and_numbers_that_are_none_are_exit_2(
     (tmp_path / "in").mkdir()
     assert command_line(*arguments) == 2
     assert not (tmp_path / "out").exists()
-
-
-def test_a_signal_before_there_is_work_ends_at_once_and_one_after_is_held() -> None:
-    interruption = Interruption()
-    with pytest.raises(Interrupted) as stopped:
-        interruption.handle(signal.SIGTERM, None)
-    assert stopped.value.exit_code == 143
-    working = Interruption()
-    HoldingProgress(SilentProgress(), working).begin(1, "Colouring")
-    before = signal.getsignal(signal.SIGINT)
-    working.handle(signal.SIGINT, None)
-    signal.signal(signal.SIGINT, before)
-    assert working.event.is_set()
-    assert working.exit_code == 130
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_what_is_finished_after_a_signal_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with interruptible("Stopping") as interruption:
-        interruption.is_at_work = True
-        signal.raise_signal(signal.SIGINT)
-        deadline = time.monotonic() + 5
-        said = ""
-        while not said and time.monotonic() < deadline:
-            said = capsys.readouterr().err
-        assert said == "Stopping\n"
-    with interruptible("Stopping") as interruption:
-        interruption.is_at_work = True
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path) -> None:
-    source = tmp_path / "in"
-    source.mkdir()
-    for number in range(30_000):
-        (source / f"{number}.png").touch()
-    with subprocess.Popen([sys.executable, "-m", "colorbatch", "run", str(source), str(tmp_path / "out")]) as process:
-        time.sleep(0.8)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-    assert time.monotonic() - sent < 5
-    assert process.returncode in (143, -signal.SIGTERM)  # the latter before Python had got to our handler
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_signal_is_obeyed_that_a_package_takes_for_a_failed_import() -> None:
-    """As NumPy's and ONNX Runtime's own code does when it is interrupted while it is imported."""
-
-    def imported() -> None:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except KeyboardInterrupt:
-            raise ImportError("initialization failed") from None
-
-    with pytest.raises(Interrupted) as stopped, interruptible():
-        imported()
-    assert stopped.value.exit_code == 143
 
 
 @pytest.mark.parametrize(

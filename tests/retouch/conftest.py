@@ -5,8 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from fake_retouch import FakeServer, retouching
 from helpers import LocalJob, hinted_model
 from PIL import Image
+from playwright.sync_api import Browser, Page
+from retouch_page import settled
 from retouching import OpenSession
 
 from colorbatch.retouch.api import Api
@@ -57,3 +60,16 @@ def session(job: LocalJob, open_session: OpenSession) -> RetouchSession:
 @pytest.fixture
 def api(session: RetouchSession) -> Api:
     return Api(session)
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def page(browser: Browser, server: FakeServer) -> Iterator[Page]:
+    """Return the page with its first picture opened and shown."""
+    with retouching(browser, server) as page:
+        settled(page)
+        yield page

@@ -1,11 +1,12 @@
 """Fixtures of the tests beside this file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from batches import make_tree
-from helpers import LocalJob
+from helpers import LocalJob, hinted_model, vivid_model
 from PIL import Image
 
 
@@ -24,3 +25,18 @@ def colour_source(tmp_path: Path) -> Path:
     Image.fromarray(red).save(source / "colour.png")
     Image.fromarray(red).save(source / "colour.bmp")
     return source
+
+
+@pytest.fixture
+def hinted(job: LocalJob, tmp_path: Path) -> LocalJob:
+    """Return a job with a model whose chroma is exactly that of the hints."""
+    path = tmp_path / "hinted.onnx"
+    path.write_bytes(hinted_model().SerializeToString())
+    return replace(job, model=str(path))
+
+
+@pytest.fixture
+def vivid(tmp_path: Path) -> str:
+    path = tmp_path / "vivid.onnx"
+    path.write_bytes(vivid_model().SerializeToString())
+    return str(path)
