@@ -199,7 +199,7 @@ def watch_batch(
         source.look()
         found = plan_of(job, source, output)
         engines = OneEngine(job, pictures_in(found), is_remote=False)
-        with closing(engines), Manifest(output, None, possible_outputs(found), "a watch") as record:
+        with closing(engines), Manifest(output, None, possible_outputs(found), _PURPOSE) as record:
             rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))
