@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_TO_SETTLE = 5.0
 """Default time for which a file must not have changed."""
+_PURPOSE = "a watch, which goes on until it is stopped"
 _SHARE_OF_LOOKS = 4
 """How many times as long as a look and the manifest after it the pause is: they take a fifth of the time at most."""
 
@@ -198,7 +199,7 @@ def watch_batch(
         source.look()
         found = plan_of(job, source, output)
         engines = OneEngine(job, pictures_in(found), is_remote=False)
-        with closing(engines), Manifest(output, None, possible_outputs(found), "a watch") as record:
+        with closing(engines), Manifest(output, None, possible_outputs(found), _PURPOSE) as record:
             rounds = _Rounds(Batch(job, source, output, engines, record, progress, stop, signer), source)
             rounds.batch.begin()
             summary = rounds.next(with_newest_retouches(job, found, output))

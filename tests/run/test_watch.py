@@ -121,7 +121,7 @@ def test_what_arrives_is_coloured_and_the_manifest_is_whole_after_each_round(job
         watch.until(lambda: watch.status("new/c.jpg") == "done" and watch.status("note.txt") == "skipped")
         if poll is not None:
             watch.look_twice()
-        with pytest.raises(OutputInUseError, match=", a watch, since "):
+        with pytest.raises(OutputInUseError, match=", a watch, "):
             Manifest(open_store(job.output))
         assert ["in progress" in each.problem for each in audit_batch(job.output).findings] == [True]
         assert sum(each.coloured for each in watch.rounds) == 3
