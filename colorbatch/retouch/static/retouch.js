@@ -248,6 +248,7 @@ let settling = 0;
 // A gesture, such as a drag, is one step to undo. It ends with endGesture, or when another one begins.
 function edit(draft, line, { selected = draft.present.selected, gesture = "" } = {}) {
   if (!isSame(line, draft.present.line)) {
+    if (draft === app.draft) say(""); // such as that it was saved
     if (!gesture || gesture !== draft.gesture) draft.past.push(draft.present);
     draft.future = [];
     draft.gesture = gesture;
