@@ -5,7 +5,7 @@ import hashlib
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from colorbatch.errors import OutputUnwritableError, UsageError, reason_of
 from colorbatch.operations.package.contents import Member
+from colorbatch.store.holder import HOLDER_ENDING
 from colorbatch.store.lock import LOCK_ENDING
 from colorbatch.store.store import Store
 from colorbatch.text import printable, to_locale
@@ -27,9 +28,14 @@ _MODE = 0o100644 << 16
 _UNIX = 3
 
 
+def marker_files(marker: str) -> Sequence[str]:
+    """Return the names of the files that a marker consists of in a local folder."""
+    return (marker, marker + LOCK_ENDING, marker + HOLDER_ENDING)
+
+
 def is_marker(name: str, marker: str = MARKER) -> bool:
-    """Return whether a name below a destination is that of the marker, of a part of it in a store, or of its lock."""
-    return name in (marker, marker + LOCK_ENDING) or name.startswith(f"{marker}/")
+    """Return whether a name below a destination is the marker's: it, a part of it in a store, its lock or holder."""
+    return name in marker_files(marker) or name.startswith(f"{marker}/")
 
 
 class UnsoundError(Exception):
