@@ -14,7 +14,7 @@ from colorbatch.location import Location
 from colorbatch.text import printable
 
 if TYPE_CHECKING:
-    from colorbatch.operations.audit import Signature
+    from colorbatch.operations.output_check import Signature
 
 
 _SIGNATURES: "Mapping[Signature, str]" = {

@@ -1,25 +1,17 @@
 """Prove that in a finished output folder every file is accounted for and only colour was added."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from colorbatch.errors import MissingExtraError, PictureError, reason_of
-from colorbatch.formats import decode, encode, mark
-from colorbatch.formats.credentials import SignatureState, credentials_of, read_anchors
+from colorbatch.errors import reason_of
+from colorbatch.formats.credentials import read_anchors
 from colorbatch.location import LocationLike
 from colorbatch.machine import usable_cores
-from colorbatch.operations.jpeg_luma import is_luma_copied
-from colorbatch.operations.second_reader import luma_of_file
-from colorbatch.pixels import color
-from colorbatch.pixels.picture import Frame, Picture, Pixels
+from colorbatch.operations.output_check import Folder, Outcome, Signature, Sources, check
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import (
     MANIFEST_NAME,
@@ -29,30 +21,16 @@ from colorbatch.records.manifest import (
     refuse_without_rows,
     rows_of,
 )
-from colorbatch.records.retouch import RETOUCH_NAME, Retouch, Retouches, retouches_of
+from colorbatch.records.retouch import RETOUCH_NAME, Retouches, retouches_of
 from colorbatch.records.row import MIGHT_BE_COLOR, NOT_REACHED, Row
 from colorbatch.records.state_folder import STATE_FOLDER
-from colorbatch.run.plan import plan_batch
-from colorbatch.run.resume import earlier_outputs
-from colorbatch.run.signing import is_colored
 from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store import open_store
 from colorbatch.store.report_folder import REPORT_LOCK, is_part_of_report
 from colorbatch.store.store import Store
 
-_EXACT_TOLERANCE = 1.0
-"""Maximum difference of luma in lossless formats, in levels: source and output are rounded to whole levels of RGB."""
-_SECOND_TOLERANCES = {8: 2.0, 16: 5.0}
-"""The same as the second reader finds it, whose transforms of profiles round to whole numbers, by bit depth."""
-_JPEG_TOLERANCE = 0.5
-"""A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
-source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
 _CHECKED_AT_ONCE = 256
 _OUTDATED = "its source is skipped now, and this is the output of an earlier run: delete it"
-
-
-Signature = SignatureState | Literal["unchecked"]
-"""``unchecked``: the package c2pa-python is not installed."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +102,7 @@ def audit_batch(
     output = open_store(folder)
     refuse_without_rows(output)
     rows = rows_of(output)
-    sources = None if source is None else _Sources(open_store(source), output, rows)
+    sources = None if source is None else Sources(open_store(source), output, rows)
     retouches = {} if ignore_retouch else retouches_of(output, retouch)
     anchors = None if trust_anchors is None else read_anchors(trust_anchors)
     has_signatures = anchors is not None or any(row.c2pa is not None for row in rows.values())
@@ -138,7 +116,7 @@ def audit_batch(
     progress.begin(len(outputs), "Auditing")
     try:
         with ThreadPoolExecutor(jobs or usable_cores()) as pool:
-            for row, outcome in _outcomes(outputs, _Folder(output, retouches, anchors, has_signatures), sources, pool):
+            for row, outcome in _outcomes(outputs, Folder(output, retouches, anchors, has_signatures), sources, pool):
                 found.findings += [Finding(str(row.output), problem) for problem in outcome.problems]
                 found.marked += outcome.is_marked
                 found.unmarked += not outcome.is_marked
@@ -177,215 +155,19 @@ def findings_of_folder(output: Store, rows: Mapping[str, Row], retouches: Retouc
         found.append(Finding(MANIFEST_NAME, "a run is in progress here or was killed: run it again first"))
     found += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
     found += _unaccounted(output, rows)
+    found += _links(output, rows)
     found += _without_retouch(rows, retouches)
     found += [Finding(str(row.output), _OUTDATED) for row in rows.values() if _is_outdated(row)]
     return found
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """The outputs, and what a person said about their sources."""
-
-    output: Store
-    retouches: Retouches
-    anchors: str | None
-    """Trusted certificates in PEM."""
-    has_signatures: bool
-    """Whether signatures are looked for."""
-
-
-class _Sources:
-    """The sources of the outputs: a folder, or a single file."""
-
-    def __init__(self, store: Store, output: Store, rows: Mapping[str, Row]) -> None:
-        """List the sources.
-
-        Raises:
-            UsageError: the folder or file does not exist, or intersects the outputs.
-            StoreUnavailableError: its store does not respond, or denies access.
-
-        """
-        planned = plan_batch(store, output, earlier=earlier_outputs(rows.values()))
-        self.inputs = {each.input for each in planned}
-        self._store = store
-        self._is_file = [each.key for each in planned] == [""]
-
-    def read(self, row: Row) -> bytes:
-        """Return the source of a row.
-
-        Raises:
-            OSError: it cannot be read.
-
-        """
-        return self._store.read("" if self._is_file else row.input)
-
-
 def _outcomes(
-    rows: Sequence[Row], folder: _Folder, source: _Sources | None, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Row, "_Outcome"]]:
+    rows: Sequence[Row], folder: Folder, source: Sources | None, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Row, Outcome]]:
     """Yield the outcome of each check; a few hundred are submitted at a time, since each may hold a picture."""
     for start in range(0, len(rows), _CHECKED_AT_ONCE):
         some = rows[start : start + _CHECKED_AT_ONCE]
-        yield from zip(some, pool.map(lambda row: _check(row, folder, source), some), strict=True)
-
-
-@dataclass
-class _Outcome:
-    """Outcome of the check of one output."""
-
-    problems: list[str] = field(default_factory=list)
-    is_marked: bool = False
-    luma_difference: float | None = None
-    is_luma_copied: bool = False
-    signature: Signature | None = None
-
-
-def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
-    """Check one output against its row and its source."""
-    outcome = _Outcome()
-    try:
-        output = folder.output.read(str(row.output))
-    except OSError as error:
-        outcome.problems.append(f"the output cannot be read: {reason_of(error)}")
-        return outcome
-    if folder.has_signatures and is_colored(row):
-        _check_signature(row, output, folder.anchors, outcome)
-    if hashlib.sha256(output).hexdigest() != row.output_sha256:
-        outcome.problems.append("the output was altered after it was made")
-        return outcome
-    if row.sidecar_output is not None and folder.output.sha256(row.sidecar_output) != row.sidecar_output_sha256:
-        outcome.problems.append(f"the copy of its sidecar, {row.sidecar_output}, is missing or was altered")
-    original = None if source is None else _source_of(row, source, outcome)
-    if row.is_copy:  # which the hashes prove
-        return outcome
-    try:
-        picture = decode(output, max_megapixels=float("inf"))
-        _check_mark(row, picture, folder.retouches.get(row.input), outcome)
-        if original is None:
-            return outcome
-        outcome.is_luma_copied = picture.format == "JPEG" and is_luma_copied(original, output)
-        if outcome.is_luma_copied:
-            outcome.luma_difference = 0.0
-        elif row.luma == "exact":
-            outcome.problems.append("its coded luma is not the source's")
-        else:
-            _check_luma(decode(original, float("inf"), salvage=row.is_salvaged), picture, outcome)
-            if not outcome.problems:
-                _check_with_second_reader(original, output, picture.first.bits, outcome)
-    except PictureError as error:
-        outcome.problems.append(f"it cannot be compared: {error}")
-    except MemoryError:
-        outcome.problems.append("it cannot be compared: not enough memory")
-    return outcome
-
-
-def _check_signature(row: Row, output: bytes, anchors: str | None, outcome: _Outcome) -> None:
-    """Validate the signature of an output; one that never had any is counted as ``missing``, without a problem."""
-    try:
-        found = credentials_of(output, anchors)
-    except MissingExtraError:
-        outcome.signature = "unchecked"
-        return
-    outcome.signature = found.state
-    match found.state:
-        case "broken":
-            outcome.problems.append(f"its signature is broken: {found.problem}")
-        case "untrusted":
-            outcome.problems.append(f"its signature is untrusted: {found.problem}")
-        case "missing":
-            if row.c2pa is not None:
-                outcome.problems.append("its signature is missing")
-        case _:
-            if found.claim != row.c2pa:
-                outcome.problems.append(f"its signed claim is {found.claim}, that of the manifest {row.c2pa}")
-
-
-def _source_of(row: Row, source: _Sources, outcome: _Outcome) -> bytes | None:
-    """Return the source of a row; ``None``: it cannot be read, or was altered, which is a problem of the outcome."""
-    try:
-        original = source.read(row)
-    except OSError as error:
-        outcome.problems.append(f"the source {row.input} cannot be read: {reason_of(error)}")
-        return None
-    if row.input_sha256 in (None, hashlib.sha256(original).hexdigest()):
-        return original
-    outcome.problems.append(f"the source {row.input} was altered after the output was made")
-    return None
-
-
-def _check_mark(row: Row, picture: Picture, retouch: Retouch | None, outcome: _Outcome) -> None:
-    try:
-        types = {mark.digital_source_type(frame.metadata.xmp) for frame in picture.frames}
-        hints = {mark.given_hints(frame.metadata.xmp) for frame in picture.frames}
-    except ValueError as error:
-        outcome.problems.append(f"its XMP is damaged: {error}")
-        return
-    outcome.is_marked = row.digital_source_type is not None and types == {row.digital_source_type}
-    if row.digital_source_type is not None and not outcome.is_marked:
-        outcome.problems.append("its metadata does not state that a model made its colours")
-    elif outcome.is_marked and retouch is not None and retouch.sha256 == row.retouch_sha256:
-        given = sum(len(retouch.of_page(number).hints) for number, _ in enumerate(picture.frames, start=1))
-        if hints != {given}:
-            outcome.problems.append(f"its metadata does not state how many hints a person gave, which is {given}")
-
-
-def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
-    sizes = [[(frame.height, frame.width, frame.bits) for frame in picture.frames] for picture in (source, output)]
-    if sizes[0] != sizes[1]:
-        outcome.problems.append(f"the pages are {sizes[1]}, those of the source {sizes[0]} (height, width, bits)")
-        return
-    for before, after in zip(source.frames, output.frames, strict=True):
-        differences = _luma_differences(before, after)
-        largest = float(differences.max())
-        outcome.luma_difference = max(outcome.luma_difference or 0.0, largest)
-        if output.format == "JPEG":
-            to_grey = _luma_differences(before, _reencoded(before, source))
-            is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(to_grey) + _JPEG_TOLERANCE
-        else:
-            is_same = largest <= _EXACT_TOLERANCE
-        if not is_same:
-            outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
-        if not _is_same(before.alpha, after.alpha):
-            outcome.problems.append("its alpha is not the source's")
-        if not _is_same(before.unnamed, after.unnamed):
-            outcome.problems.append("its extra channel is not the source's")
-    if source.masks != output.masks:
-        outcome.problems.append("its masks are not the source's")
-
-
-def _is_same(before: Pixels | None, after: Pixels | None) -> bool:
-    """Return whether a channel is the same bit for bit, or missing in both."""
-    return before is after if before is None or after is None else np.array_equal(before, after)
-
-
-def _check_with_second_reader(original: bytes, output: bytes, bits: int, outcome: _Outcome) -> None:
-    """Compare luma as other libraries read it, in the formats that they read."""
-    before, after = luma_of_file(original), luma_of_file(output)
-    if before is None or after is None:
-        return
-    if before.shape != after.shape:
-        outcome.problems.append(f"another reader finds {after.shape} pixels, and {before.shape} in the source")
-        return
-    largest = float(np.abs(before - after).max()) * (2**bits - 1)
-    if largest > _SECOND_TOLERANCES[bits]:
-        outcome.problems.append(f"another reader finds a luma that is not the source's, by up to {largest:.1f} levels")
-
-
-def _luma_differences(before: Frame, after: Frame) -> color.Plane:
-    """Return the absolute differences of luma, ``[H, W]``, in levels of the frames' bit depth."""
-    top = np.float32(2**before.bits - 1)
-    differences: color.Plane = np.abs(color.luma_of(before.pixels) - color.luma_of(after.pixels)) * top
-    return differences
-
-
-def _root_mean_square(differences: color.Plane) -> float:
-    return float(np.sqrt(np.square(differences, dtype=np.float64).mean()))
-
-
-def _reencoded(frame: Frame, source: Picture) -> Frame:
-    """Return the luma of a frame, encoded as a grey JPEG with the source's own table and decoded again."""
-    grey = Frame(color.to_levels(color.luma_of(frame.pixels), np.uint8))
-    return decode(encode(Picture((grey,), "JPEG", jpeg=source.jpeg)), max_megapixels=float("inf")).first
+        yield from zip(some, pool.map(lambda row: check(row, folder, source), some), strict=True)
 
 
 def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
@@ -399,6 +181,13 @@ def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
             yield Finding(name, "it is not in the manifest")
     for error in unreadable:
         yield Finding(str(error.filename), f"the folder cannot be read: {reason_of(error)}")
+
+
+def _links(output: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
+    """Yield a finding for each output and each copy of a sidecar that was replaced by a link, which no run makes."""
+    for name in (name for row in rows.values() for name, _ in row.outputs):
+        if output.is_link(name):
+            yield Finding(name, "it is a link, not the file that the run wrote")
 
 
 def _is_outdated(row: Row) -> bool:

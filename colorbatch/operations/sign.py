@@ -147,7 +147,7 @@ def _refuse_unfinished(record: Manifest, output: Store) -> None:
         UsageError: one was.
 
     """
-    named = {row.output for row in record.previous.values()}
+    named = {name for row in record.previous.values() for name, _ in row.outputs}
     lost = [name for name in record.outputs if name not in named and output.state(name) is not None]
     if lost:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from colorbatch.errors import UsageError, reason_of
@@ -49,6 +49,15 @@ class Holding:
     """Path of the scan in UTF-8, unique in the package."""
     output: Member | None
     source: Member | None
+    sidecar: Member | None = None
+    """The copy of a sidecar beside the output."""
+    sidecars: Mapping[str, Member] = field(default_factory=dict)
+    """By name, the sidecars of the scan that the row names, where they are at hand or can be fetched."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All its files. A sidecar of a scan is also that of its own row, under the same path."""
+        return [each for each in (self.output, self.sidecar, self.source, *self.sidecars.values()) if each is not None]
 
 
 @dataclass(frozen=True)
@@ -94,13 +103,16 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
     scans = None if job.sources is None else _Scans(open_store(job.sources), destination)
     findings = findings_of_folder(folder, rows, retouches)
     findings += _named_twice(rows.values())
-    outputs = names_in_package(row.output for row in rows.values() if row.output is not None)
-    sources = names_in_package(rows)
+    outputs = names_in_package(name for row in rows.values() for name in _named_by(row))
+    sources = names_in_package({*rows, *(name for row in rows.values() for name in row.sidecars)})
     holdings = []
     for name in sorted(rows):
         row = rows[name]
         output = None if row.output is None else _output(row, folder, outputs, findings)
-        holdings.append(Holding(row, sources[name], output, _source(row, job, scans, sources[name], findings)))
+        copy = None if row.sidecar_output is None else _copy(row, folder, outputs, findings)
+        beside = _beside(row, job, scans, sources, copy, findings)
+        source = _source(row, job, scans, sources[name], findings)
+        holdings.append(Holding(row, sources[name], output, source, copy, beside))
     renamed = dict(_renamed(holdings))
     warnings = [f"{len(renamed)} names could not be kept: metadata/renamed.jsonl has them"] if renamed else []
     return Contents(
@@ -118,11 +130,15 @@ def contents_of(job: PackageJob, folder: Store, destination: Store) -> Contents:
 def _named_twice(rows: Iterable[Row]) -> Iterator[Finding]:
     """Yield a finding for each output that several rows name, or that is named like a record."""
     seen = {MANIFEST_NAME, RETOUCH_NAME}
-    for row in rows:
-        if row.output in seen:
-            yield Finding(row.output, "several rows name it as their output, or it is a record")
-        elif row.output is not None:
-            seen.add(row.output)
+    for name in (name for row in rows for name in _named_by(row)):
+        if name in seen:
+            yield Finding(name, "several rows name it as their output, or it is a record")
+        seen.add(name)
+
+
+def _named_by(row: Row) -> Iterator[str]:
+    """Yield the names of the files that a row has in the output folder, whether their hashes are known or not."""
+    yield from (name for name in (row.output, row.sidecar_output) if name is not None)
 
 
 def _record(job: PackageJob, folder: Store) -> bytes:
@@ -179,6 +195,61 @@ def _output(row: Row, folder: Store, names: Mapping[str, str], findings: list[Fi
     return Member(f"{OUTPUTS}/{names[row.output]}", state.bytes, folder, row.output, sha256=row.output_sha256)
 
 
+def _copy(row: Row, folder: Store, names: Mapping[str, str], findings: list[Finding]) -> Member | None:
+    """Return the copy of a sidecar, whose size no row says."""
+    assert row.sidecar_output is not None
+    state = folder.state(row.sidecar_output)
+    if state is None:
+        findings.append(Finding(row.sidecar_output, "the copy of a sidecar cannot be read: it is not there"))
+        return None
+    path = f"{OUTPUTS}/{names[row.sidecar_output]}"
+    return Member(path, state.bytes, folder, row.sidecar_output, sha256=row.sidecar_output_sha256)
+
+
+def copied_sidecar(row: Row) -> str | None:
+    """Return the name of the sidecar that was copied beside an output, unchanged; ``None``: none, or not known."""
+    is_copied = row.sidecar_output is not None and row.settings.get("sidecars") == "copy" and len(row.sidecars) == 1
+    return row.sidecars[0] if is_copied else None
+
+
+def _beside(
+    row: Row,
+    job: PackageJob,
+    scans: _Scans | None,
+    names: Mapping[str, str],
+    copy: Member | None,
+    findings: list[Finding],
+) -> Mapping[str, Member]:
+    """Return the sidecars that a row names, as they go into the package, or are fetched.
+
+    Only of one that was copied does the row say the hash, and its copy the size.
+
+    Args:
+        row: of the picture.
+        job: what is asked for.
+        scans: the folder of the scans; ``None``: not given.
+        names: paths below the sources in the package, by name.
+        copy: that of the sidecar; ``None``: there is none.
+        findings: receives what is missing.
+
+    """
+    found = {}
+    for name in row.sidecars:
+        known = copy if name == copied_sidecar(row) else None
+        sha256 = None if known is None else known.sha256
+        path = f"{SOURCES}/{names[name]}"
+        if scans is not None and name in scans.keys:
+            key = scans.keys[name]
+            state = scans.store.state(key)
+            found[name] = Member(path, state.bytes if state else 0, scans.store, key, sha256=sha256)
+        elif job.sources_url is not None:
+            if known is not None and sha256 is not None:
+                found[name] = Member(path, known.size, sha256=sha256, url=url_below(job.sources_url, name))
+        elif scans is not None:
+            findings.append(Finding(name, "the sidecar cannot be read: it is not there"))
+    return found
+
+
 def _source(row: Row, job: PackageJob, scans: _Scans | None, name: str, findings: list[Finding]) -> Member | None:
     """Return the scan of a row as it goes into the package, or is fetched; ``None``: it does neither."""
     path = f"{SOURCES}/{name}"
@@ -231,6 +302,12 @@ def _report(folder: Store) -> list[Member]:
 
 def _renamed(holdings: Iterable[Holding]) -> Iterator[tuple[str, str]]:
     for each in holdings:
-        for member, folder, name in ((each.output, OUTPUTS, each.row.output), (each.source, SOURCES, each.row.input)):
+        row = each.row
+        told = (
+            (each.output, OUTPUTS, row.output),
+            (each.sidecar, OUTPUTS, row.sidecar_output),
+            (each.source, SOURCES, row.input),
+        )
+        for member, folder, name in told:
             if member is not None and name is not None and member.path != f"{folder}/{to_utf_8(name)}":
                 yield member.path, to_utf_8(name)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
@@ -27,9 +27,14 @@ _MODE = 0o100644 << 16
 _UNIX = 3
 
 
+def marker_files(marker: str) -> Sequence[str]:
+    """Return the names of the files that a marker consists of in a local folder."""
+    return (marker, *(marker + each for each in BESIDE_A_JOURNAL))
+
+
 def is_marker(name: str, marker: str = MARKER) -> bool:
-    """Return whether a name below a destination is that of the marker, of a part of it in a store, or of its lock."""
-    return name == marker or name in (marker + each for each in BESIDE_A_JOURNAL) or name.startswith(f"{marker}/")
+    """Return whether a name below a destination is the marker's: it, a part of it in a store, its lock or holder."""
+    return name in marker_files(marker) or name.startswith(f"{marker}/")
 
 
 class UnsoundError(Exception):

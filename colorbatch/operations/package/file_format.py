@@ -25,6 +25,7 @@ class FileFormat:
 
 
 UNKNOWN = FileFormat("unknown")
+XMP = FileFormat("Extensible Metadata Platform (XMP)")
 _JFIF = {version: f"1.0{version}" for version in range(3)}
 _EXIF = {
     b"0200": FileFormat("Exchangeable Image File Format (Compressed)", "2.0", "x-fmt/398"),

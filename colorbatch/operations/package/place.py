@@ -7,10 +7,9 @@ from contextlib import contextmanager, suppress
 
 from colorbatch.errors import UsageError
 from colorbatch.location import Location, as_location
-from colorbatch.operations.package.delivery import MARKER, FolderSink, Sink, ZipSink, is_marker
+from colorbatch.operations.package.delivery import MARKER, FolderSink, Sink, ZipSink, is_marker, marker_files
 from colorbatch.operations.package.job import PackageJob
 from colorbatch.store import open_store
-from colorbatch.store.holder import BESIDE_A_JOURNAL
 from colorbatch.store.journal import Journal
 from colorbatch.text import printable, to_locale, to_utf_8
 
@@ -85,8 +84,7 @@ class Place:
             return {""}
         found = set(now.names([]))
         if self._is_single_zip:  # its marker lies beside it
-            beside = (self._marker, *(self._marker + each for each in BESIDE_A_JOURNAL))
-            found |= {name for name in beside if self._store.state(name)}
+            found |= {name for name in marker_files(self._marker) if self._store.state(name)}
         return found
 
     def _refuse_occupied(self, names: AbstractSet[str]) -> bool:

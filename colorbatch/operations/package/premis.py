@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 from lxml import etree
 
-from colorbatch.operations.package.contents import Holding, Member
-from colorbatch.operations.package.file_format import FileFormat
+from colorbatch.operations.package.contents import Holding, Member, copied_sidecar
+from colorbatch.operations.package.file_format import XMP, FileFormat
 from colorbatch.operations.package.job import PremisUnit
 from colorbatch.records.row import Row
 from colorbatch.text import to_utf_8
@@ -86,10 +86,15 @@ def _entities(rows: Sequence[Described], payload: str, retouched_by: str | None)
     """Yield objects, events and agents, in that order, which the schema wants."""
     for each in rows:
         yield _source(each, payload)
+        yield from (_sidecar(each, name, payload) for name in each.row.sidecars)
         if each.row.output is not None:
             yield _output(each, payload)
+        if each.row.sidecar_output is not None:
+            yield _sidecar_copy(each, payload)
     for each in rows:
         yield _event(each, retouched_by)
+        if each.row.c2pa is not None:
+            yield _signing(each.row)
     yield from _agents([each.row for each in rows], retouched_by)
 
 
@@ -101,7 +106,42 @@ def _source(each: Described, payload: str) -> _Element:
     _add_storage(element, each.holding.source, payload)
     if row.output is not None:
         _add_relationship(element, "is source of", _output_id(row), _event_id(row))
+    for name in row.sidecars:
+        _add_reference(element, "is documented in", _sidecar_id(row, name))
     _add_identifier(element, "linkingEventIdentifier", _event_id(row))
+    return element
+
+
+def _sidecar(each: Described, name: str, payload: str) -> _Element:
+    """Return a sidecar of a scan, which was merged into the output, or copied."""
+    row = each.row
+    member = each.holding.sidecars.get(name)
+    is_copied = name == copied_sidecar(row)
+    element = _object(_sidecar_id(row, name))
+    sha256 = row.sidecar_output_sha256 if is_copied else None
+    _add_characteristics(element, sha256, None if member is None else member.size, XMP)
+    _add(element, "originalName", to_utf_8(name))
+    _add_storage(element, member, payload)
+    _add_reference(element, "documents", _source_id(row))
+    if row.output is not None:
+        outcome = _copy_id(row) if is_copied else _output_id(row)
+        _add_relationship(element, "is source of", outcome, _event_id(row))
+    _add_identifier(element, "linkingEventIdentifier", _event_id(row))
+    return element
+
+
+def _sidecar_copy(each: Described, payload: str) -> _Element:
+    row = each.row
+    member = each.holding.sidecar
+    element = _object(_copy_id(row))
+    _add_characteristics(element, row.sidecar_output_sha256, None if member is None else member.size, XMP)
+    _add(element, "originalName", to_utf_8(str(row.sidecar_output)))
+    _add_storage(element, member, payload)
+    if row.output is not None:
+        _add_reference(element, "documents", _output_id(row))
+    if (name := copied_sidecar(row)) is not None:
+        _add_relationship(element, "has source", _sidecar_id(row, name), _event_id(row))
+        _add_identifier(element, "linkingEventIdentifier", _event_id(row))
     return element
 
 
@@ -117,7 +157,14 @@ def _output(each: Described, payload: str) -> _Element:
     _add(element, "originalName", to_utf_8(str(row.output)))
     _add_storage(element, each.holding.output, payload)
     _add_relationship(element, "has source", _source_id(row), _event_id(row))
+    for name in row.sidecars:
+        if name != copied_sidecar(row):
+            _add_relationship(element, "has source", _sidecar_id(row, name), _event_id(row))
+    if row.sidecar_output is not None:
+        _add_reference(element, "is documented in", _copy_id(row))
     _add_identifier(element, "linkingEventIdentifier", _event_id(row))
+    if row.c2pa is not None:
+        _add_identifier(element, "linkingEventIdentifier", _signing_id(row))
     return element
 
 
@@ -168,6 +215,14 @@ def _add_relationship(element: _Element, kind: str, other: str, event: str) -> N
     _add_identifier(relationship, "relatedEventIdentifier", event)
 
 
+def _add_reference(element: _Element, kind: str, other: str) -> None:
+    """Add that one object describes another: ``documents`` or ``is documented in``."""
+    relationship = _add(element, "relationship")
+    _add(relationship, "relationshipType", "reference")
+    _add(relationship, "relationshipSubType", kind)
+    _add_identifier(relationship, "relatedObjectIdentifier", other)
+
+
 def _event(each: Described, retouched_by: str | None) -> _Element:
     row = each.row
     is_copy = row.output is not None and row.output_sha256 == row.input_sha256
@@ -183,16 +238,36 @@ def _event(each: Described, retouched_by: str | None) -> _Element:
     for identifier, role in _agents_of(row, retouched_by):
         linking = _add_identifier(element, "linkingAgentIdentifier", identifier)
         _add(linking, "linkingAgentRole", role)
-    _add(_add_identifier(element, "linkingObjectIdentifier", _source_id(row)), "linkingObjectRole", "source")
-    if row.output is not None:
-        _add(_add_identifier(element, "linkingObjectIdentifier", _output_id(row)), "linkingObjectRole", "outcome")
+    for source in (_source_id(row), *(_sidecar_id(row, name) for name in row.sidecars)):
+        _add(_add_identifier(element, "linkingObjectIdentifier", source), "linkingObjectRole", "source")
+    outcomes = [_output_id(row)] if row.output is not None else []
+    outcomes += [_copy_id(row)] if copied_sidecar(row) is not None else []
+    for made in outcomes:
+        _add(_add_identifier(element, "linkingObjectIdentifier", made), "linkingObjectRole", "outcome")
+    return element
+
+
+def _signing(row: Row) -> _Element:
+    """Return the event that Content Credentials were put into an output, as the Library of Congress calls it."""
+    element = etree.Element(_name("event"), nsmap={"premis": NAMESPACE})
+    _add_identifier(element, "eventIdentifier", _signing_id(row))
+    _add(element, "eventType", "digital signature generation")
+    _add(element, "eventDateTime", row.finished_at or "unknown")
+    detail = f"Content Credentials (C2PA) in the file state that a model made the colours. Claim: {row.c2pa}"
+    _add(_add(element, "eventDetailInformation"), "eventDetail", detail)
+    _add(_add(element, "eventOutcomeInformation"), "eventOutcome", "success")
+    linking = _add_identifier(element, "linkingAgentIdentifier", _software(row))
+    _add(linking, "linkingAgentRole", "executing program")
+    _add(_add_identifier(element, "linkingObjectIdentifier", _output_id(row)), "linkingObjectRole", "outcome")
     return element
 
 
 def _detail(row: Row, *, is_copy: bool) -> str:
     """Return what was done, with all that determines the result, for people and for programs."""
+    copied = copied_sidecar(row)
     if is_copy:
-        return "The source was copied unchanged, byte for byte."
+        with_sidecar = "" if copied is None else " So was its XMP sidecar."
+        return f"The source was copied unchanged, byte for byte.{with_sidecar}"
     known = {
         "settings": dict(row.settings),
         "settings_sha256": row.settings_sha256,
@@ -201,6 +276,8 @@ def _detail(row: Row, *, is_copy: bool) -> str:
         "luma": row.luma,
         "digital_source_type": row.digital_source_type,
         "confidence": row.confidence,
+        "sidecar_copied": copied and to_utf_8(copied),
+        "sidecars_merged": None if copied is not None else [*map(to_utf_8, row.sidecars)] or None,
     }
     told = {name: value for name, value in known.items() if value is not None}
     return f"Colours were added by a model; the luma of the source was kept. {json.dumps(told, sort_keys=True)}"
@@ -257,6 +334,19 @@ def _source_id(row: Row) -> str:
 
 def _output_id(row: Row) -> str:
     return _uuid("output", row.input, row.output, row.output_sha256)
+
+
+def _sidecar_id(row: Row, name: str) -> str:
+    """Return the identifier of a sidecar; one of several pictures is an object for each."""
+    return _uuid("sidecar", row.input, name, row.sidecars_sha256)
+
+
+def _copy_id(row: Row) -> str:
+    return _uuid("sidecar copy", row.input, row.sidecar_output, row.sidecar_output_sha256)
+
+
+def _signing_id(row: Row) -> str:
+    return _uuid("signing", row.input, row.output_sha256, row.c2pa)
 
 
 def _event_id(row: Row) -> str:

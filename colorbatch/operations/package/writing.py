@@ -12,7 +12,7 @@ from colorbatch.errors import reason_of
 from colorbatch.machine import usable_cores
 from colorbatch.operations.audit import Finding
 from colorbatch.operations.package import bag, iiif, premis, scans
-from colorbatch.operations.package.contents import Contents, Holding, Member, contents_of
+from colorbatch.operations.package.contents import SOURCES, Contents, Holding, Member, contents_of
 from colorbatch.operations.package.delivery import Delivered, Sink, UnsoundError
 from colorbatch.operations.package.file_format import UNKNOWN, format_of_file
 from colorbatch.operations.package.job import Packaged, PackageJob
@@ -219,7 +219,7 @@ class _Package:
     def _count(self, name: str, share: Share, delivered: Sequence[Delivered]) -> None:
         self.found.bags.append(self._place.shown(name))
         self.found.outputs += sum(each.output is not None for each in share.holdings)
-        sources = [each.source for each in share.holdings if each.source is not None]
+        sources = [each for each in share.members() if each.path.startswith(f"{SOURCES}/")]
         self.found.to_fetch += sum(bool(each.url) for each in sources)
         self.found.sources += sum(not each.url for each in sources)
         self.found.bytes += sum(each.size for each in delivered)
