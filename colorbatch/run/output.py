@@ -30,7 +30,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
-from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed
+from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed, was_signed
 from colorbatch.run.work import Failed, Kept, Made, Outcome, Run, Skipped, Work
 from colorbatch.run.writing import is_fatal, write_files, write_output
 from colorbatch.store.store import Store
@@ -192,7 +192,7 @@ def _process(planned: PlannedPicture, work: Work) -> Outcome:
                 row = replace(row, warnings=(*row.warnings, "the output of an earlier run is still there"))
             return Skipped(_with_sizes_and_time(_with_etags(row, planned, run), planned, run, started))
         row = result.row
-        if run.signer is None and earlier is not None and earlier.c2pa is not None:
+        if run.signer is None and earlier is not None and was_signed(earlier):
             row = replace(row, warnings=(*row.warnings, UNSIGNED_AGAIN))
         ours = {None, row.output_sha256, *run.written.get(str(row.output), ())}
         if was_altered and hashes.of_output(str(row.output)) not in ours:

@@ -30,6 +30,11 @@ def is_unsigned(row: Row) -> bool:
     return is_colored(row) and row.c2pa is None
 
 
+def was_signed(row: Row) -> bool:
+    """Return whether an output is signed, or one before it was and nobody has signed it again."""
+    return row.c2pa is not None or UNSIGNED_AGAIN in row.warnings
+
+
 def signed(encoded: Encoded, signer: Signer, retouch: Retouch | None, source: bytes | None) -> Encoded:
     """Return an output with a signature; without one, with a warning, if it cannot be signed; a copy as it is.
 

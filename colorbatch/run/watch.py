@@ -261,13 +261,14 @@ class _Rounds:
             for name, known in self._known.items()
             if known.planned.output_name and known.files.get(name) == self.source.states.get(name)
         }
+        job = replace(self.batch.job, strict_match=False)  # that was so from the start; what is there now may go
         try:
-            found = plan_of(self.batch.job, self.source, self.batch.output, earlier)
+            found = plan_of(job, self.source, self.batch.output, earlier)
         except UsageError as error:
             if str(error) != self._problem:
                 logger.warning("%s: what was said before stays", error)
             self._problem = str(error)
-            found = plan_of(replace(self.batch.job, ignore_retouch=True), self.source, self.batch.output, earlier)
+            found = plan_of(replace(job, ignore_retouch=True), self.source, self.batch.output, earlier)
             said = {name: known.planned.retouch for name, known in self._known.items()}
             return [replace(each, retouch=said.get(each.input)) for each in found]
         self._problem = ""

@@ -84,6 +84,17 @@ def test_a_model_that_cannot_be_used_fails_its_pictures_alone(
     assert batch.run_batch(job).kept == 6
 
 
+def test_a_folder_that_is_emptied_does_not_end_a_watch_that_wants_matches(job: LocalJob) -> None:
+    def empty() -> None:
+        for name in tree(job.source):
+            (job.source / name).unlink()
+
+    strict = replace(job, strict_match=True, include=("*.jpg", "*.png"))
+    summary = watch_through(strict, empty, lambda: make_tree(job.source, "arrived.png"))
+    assert rows(job.output)["arrived.png"]["status"] == "done"
+    assert (summary.done, summary.failed) == (4, 0)
+
+
 def test_what_is_wrong_from_the_start_is_told_at_once(job: LocalJob, tmp_path: Path) -> None:
     say(job, {"input": "a.jpg", "model": str(tmp_path / "absent.onnx")})
     with pytest.raises(ModelRefusedError, match=r"the retouch record, a.jpg: cannot read the model"):

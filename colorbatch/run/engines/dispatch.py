@@ -165,7 +165,7 @@ class Dispatch:
             if self._deaths_alone[name] >= MAX_DEATHS_ALONE:
                 reason = f"the workers that coloured it died {self._deaths[name]} times; it may need too much memory"
                 outcome = failed(planned, self._run, reason)
-                self._recorded.add(outcome.row.output)
+                self._recorded |= {outcome.row.output, outcome.row.sidecar_output}
                 yield outcome
             elif self._deaths[name] >= MAX_SHARED_DEATHS:
                 self._waiting_alone.append(planned)

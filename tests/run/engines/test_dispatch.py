@@ -17,6 +17,7 @@ from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import BatchJob
 from colorbatch.progress import SilentProgress
 from colorbatch.records.manifest import announcement
+from colorbatch.records.row import Row
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run.colorize import Recipe, row_of
 from colorbatch.run.engines.dispatch import MAX_DEATHS_ALONE, MAX_SHARED_DEATHS, Dispatch
@@ -123,7 +124,7 @@ class Shown(SilentProgress):
 class Driver:
     """A run over pictures whose names are single letters."""
 
-    def __init__(self, names: str, fate: Fate, recipe: Recipe) -> None:
+    def __init__(self, names: str, fate: Fate, recipe: Recipe, *earlier: Row) -> None:
         self.output = MemoryStore()
         self.pool = FakePool(fate)
         self.announced: list[tuple[str, str]] = []
@@ -133,7 +134,7 @@ class Driver:
         self.dispatch = Dispatch(
             self.pool,
             [picture(name) for name in names],
-            Run(recipe, MemoryStore(), self.output),
+            Run(recipe, MemoryStore(), self.output, {each.input: each for each in earlier}),
             lambda name, sha256: self.announced.append((name, sha256)),
             self._shown,
             self.stages,
@@ -231,6 +232,18 @@ def test_cleanup_deletes_what_a_lost_worker_wrote_unless_a_row_records_it(recipe
     driver.dispatch.clean_up()
     assert driver.output.is_file("a") is is_recorded
     assert driver.output.is_file("of somebody else")
+
+
+def test_cleanup_leaves_the_copy_of_a_sidecar_that_the_row_of_a_given_up_picture_names(recipe: Recipe) -> None:
+    before = Row("a", "a", "done", output_sha256="0" * 64, sidecar_output="a.xmp", sidecar_output_sha256="1" * 64)
+    fate = Fate(deadly={"a"})
+    driver = Driver("a", fate, recipe, before)
+    driver.output.put("a", b"before")
+    fate.before_death = lambda number: driver.write_output(number, "a.xmp")
+    row = driver.outcomes()["a"].row
+    assert (row.status, row.output, row.sidecar_output) == ("failed", "a", "a.xmp")
+    driver.dispatch.clean_up()
+    assert driver.output.is_file("a.xmp")
 
 
 def test_an_output_that_was_altered_after_its_announcement_is_not_deleted(recipe: Recipe) -> None:
