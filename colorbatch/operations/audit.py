@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from colorbatch.errors import MissingExtraError, PictureError, reason_of
-from colorbatch.formats import decode, encode, mark
+from colorbatch.formats import decode, mark
 from colorbatch.formats.credentials import SignatureState, credentials_of, read_anchors
 from colorbatch.location import LocationLike
 from colorbatch.machine import usable_cores
+from colorbatch.operations.comparison import compare, problem_of_second_reader
 from colorbatch.operations.jpeg_luma import is_luma_copied
-from colorbatch.operations.second_reader import luma_of_file
-from colorbatch.pixels import color
-from colorbatch.pixels.picture import Frame, Picture, Pixels
+from colorbatch.pixels.picture import Picture
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import (
     MANIFEST_NAME,
@@ -40,13 +37,6 @@ from colorbatch.store import open_store
 from colorbatch.store.report_folder import REPORT_LOCK, is_part_of_report
 from colorbatch.store.store import Store
 
-_EXACT_TOLERANCE = 1.0
-"""Maximum difference of luma in lossless formats, in levels: source and output are rounded to whole levels of RGB."""
-_SECOND_TOLERANCES = {8: 2.0, 16: 5.0}
-"""The same as the second reader finds it, whose transforms of profiles round to whole numbers, by bit depth."""
-_JPEG_TOLERANCE = 0.5
-"""A JPEG is encoded again, which changes even a grey one. The root mean square difference of its luma from the
-source's, in levels, may exceed that of the source re-encoded in grey with its own table by a quarter and this much."""
 _CHECKED_AT_ONCE = 256
 _OUTDATED = "its source is skipped now, and this is the output of an earlier run: delete it"
 
@@ -270,8 +260,8 @@ def _check(row: Row, folder: _Folder, source: _Sources | None) -> _Outcome:
             outcome.problems.append("its coded luma is not the source's")
         else:
             _check_luma(decode(original, float("inf"), salvage=row.is_salvaged), picture, outcome)
-            if not outcome.problems:
-                _check_with_second_reader(original, output, picture.first.bits, outcome)
+            if not outcome.problems and (problem := problem_of_second_reader(original, output, picture.first.bits)):
+                outcome.problems.append(problem)
     except PictureError as error:
         outcome.problems.append(f"it cannot be compared: {error}")
     except MemoryError:
@@ -330,62 +320,9 @@ def _check_mark(row: Row, picture: Picture, retouch: Retouch | None, outcome: _O
 
 
 def _check_luma(source: Picture, output: Picture, outcome: _Outcome) -> None:
-    sizes = [[(frame.height, frame.width, frame.bits) for frame in picture.frames] for picture in (source, output)]
-    if sizes[0] != sizes[1]:
-        outcome.problems.append(f"the pages are {sizes[1]}, those of the source {sizes[0]} (height, width, bits)")
-        return
-    for before, after in zip(source.frames, output.frames, strict=True):
-        differences = _luma_differences(before, after)
-        largest = float(differences.max())
-        outcome.luma_difference = max(outcome.luma_difference or 0.0, largest)
-        if output.format == "JPEG":
-            to_grey = _luma_differences(before, _reencoded(before, source))
-            is_same = _root_mean_square(differences) <= 1.25 * _root_mean_square(to_grey) + _JPEG_TOLERANCE
-        else:
-            is_same = largest <= _EXACT_TOLERANCE
-        if not is_same:
-            outcome.problems.append(f"its luma is not the source's: it differs by up to {largest:.1f} levels")
-        if not _is_same(before.alpha, after.alpha):
-            outcome.problems.append("its alpha is not the source's")
-        if not _is_same(before.unnamed, after.unnamed):
-            outcome.problems.append("its extra channel is not the source's")
-    if source.masks != output.masks:
-        outcome.problems.append("its masks are not the source's")
-
-
-def _is_same(before: Pixels | None, after: Pixels | None) -> bool:
-    """Return whether a channel is the same bit for bit, or missing in both."""
-    return before is after if before is None or after is None else np.array_equal(before, after)
-
-
-def _check_with_second_reader(original: bytes, output: bytes, bits: int, outcome: _Outcome) -> None:
-    """Compare luma as other libraries read it, in the formats that they read."""
-    before, after = luma_of_file(original), luma_of_file(output)
-    if before is None or after is None:
-        return
-    if before.shape != after.shape:
-        outcome.problems.append(f"another reader finds {after.shape} pixels, and {before.shape} in the source")
-        return
-    largest = float(np.abs(before - after).max()) * (2**bits - 1)
-    if largest > _SECOND_TOLERANCES[bits]:
-        outcome.problems.append(f"another reader finds a luma that is not the source's, by up to {largest:.1f} levels")
-
-
-def _luma_differences(before: Frame, after: Frame) -> color.Plane:
-    """Return the absolute differences of luma, ``[H, W]``, in levels of the frames' bit depth."""
-    top = np.float32(2**before.bits - 1)
-    differences: color.Plane = np.abs(color.luma_of(before.pixels) - color.luma_of(after.pixels)) * top
-    return differences
-
-
-def _root_mean_square(differences: color.Plane) -> float:
-    return float(np.sqrt(np.square(differences, dtype=np.float64).mean()))
-
-
-def _reencoded(frame: Frame, source: Picture) -> Frame:
-    """Return the luma of a frame, encoded as a grey JPEG with the source's own table and decoded again."""
-    grey = Frame(color.to_levels(color.luma_of(frame.pixels), np.uint8))
-    return decode(encode(Picture((grey,), "JPEG", jpeg=source.jpeg)), max_megapixels=float("inf")).first
+    found = compare(source, output)
+    outcome.luma_difference = found.luma_difference
+    outcome.problems += found.problems
 
 
 def _unaccounted(folder: Store, rows: Mapping[str, Row]) -> Iterator[Finding]:
