@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from helpers import endless_model
 from PIL import Image
 
+from colorbatch.cli import terminal
 from colorbatch.cli.terminal import HoldingProgress, Interrupted, Interruption, interruptible
 from colorbatch.progress import SilentProgress
 
@@ -87,18 +89,16 @@ def test_a_signal_before_there_is_work_ends_at_once_and_one_after_is_held() -> N
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_what_is_finished_after_a_signal_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_finished_after_a_signal_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = queue.SimpleQueue[str]()
+    monkeypatch.setattr(terminal, "say", said.put)
     with interruptible("Stopping") as interruption:
         interruption.is_at_work = True
         signal.raise_signal(signal.SIGINT)
-        deadline = time.monotonic() + 5
-        said = ""
-        while not said and time.monotonic() < deadline:
-            said = capsys.readouterr().err
-        assert said == "Stopping\n"
+        assert said.get(timeout=5) == "Stopping"
     with interruptible("Stopping") as interruption:
         interruption.is_at_work = True
-    assert capsys.readouterr().err == ""
+    assert said.empty()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
