@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,24 @@ def _same_logging() -> Iterator[None]:
         handler.close()
     logger.handlers[:], level, logger.propagate = before
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave out what only a power cut could show: waiting until the disk has a file or a folder.
+
+    Other processes do wait: the gauntlet traces their calls.
+    """
+    fsync = os.fsync
+
+    def checked(file: int) -> None:
+        mode = os.fstat(file).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            fsync(file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", checked)
+        yield
 
 
 @pytest.fixture(scope="session")
