@@ -17,7 +17,7 @@ def job(tmp_path: Path, model_path: Path) -> LocalJob:
     return finished_job(tmp_path, model_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> LocalJob:
     """Return a finished job whose report is written; no test may change its folders."""
     folder = tmp_path_factory.mktemp("reported")

@@ -1,5 +1,6 @@
 """Jobs to retouch, by a model that gives each hint its colour and leaves the rest grey."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,22 +22,34 @@ from colorbatch.run.batch import run_batch
 @pytest.fixture
 def new_job(tmp_path: Path) -> LocalJob:
     """Return a job that no run has touched: two grey pictures, and a text."""
-    source = tmp_path / "in"
+    return job_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the same job, finished; no test may change it."""
+    folder = tmp_path_factory.mktemp("finished")
+    run_batch(job_in(folder))
+    return folder
+
+
+@pytest.fixture
+def job(finished: Path, tmp_path: Path) -> LocalJob:
+    """Return a copy of the finished job."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return LocalJob(tmp_path / "in", tmp_path / "out", model=str(tmp_path / "hinted.onnx"))
+
+
+def job_in(folder: Path) -> LocalJob:
+    source = folder / "in"
     for number, name in enumerate(("a.png", "sub/b.jpg")):
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.linear_gradient("L").rotate(90 * number).resize((64, 48)).save(path)
     (source / "notes.txt").write_text("no picture")
-    model = tmp_path / "hinted.onnx"
+    model = folder / "hinted.onnx"
     model.write_bytes(hinted_model().SerializeToString())
-    return LocalJob(source, tmp_path / "out", model=str(model))
-
-
-@pytest.fixture
-def job(new_job: LocalJob) -> LocalJob:
-    """Return the same job, finished."""
-    run_batch(new_job)
-    return new_job
+    return LocalJob(source, folder / "out", model=str(model))
 
 
 @pytest.fixture
