@@ -53,10 +53,7 @@ class ChildProcess:
                 [sys.executable, *flags, "-c", _BOOT, *filter(None, sys.path)],  # without the working folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={
-                    "OPENBLAS_NUM_THREADS": "1",
-                    **environment_of_children(),
-                },  # threads of several children would compete
+                env={"OPENBLAS_NUM_THREADS": "1", **environment_of_children()},  # threads of several would compete
                 start_new_session=True,  # Ctrl-C reaches only the parent
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )
