@@ -19,7 +19,7 @@ from colorbatch.job import WORKER_NAME
 from colorbatch.records.manifest import Manifest
 from colorbatch.records.retouch import RETOUCH_NAME, RetouchLine
 from colorbatch.report import write_report
-from colorbatch.retouch import server
+from colorbatch.retouch import opening, server
 from colorbatch.retouch.opening import Opening
 from colorbatch.retouch.server import Address
 from colorbatch.store import open_store
@@ -47,6 +47,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(webbrowser, "open", lambda url: urls.append(url) or True)  # type: ignore[func-returns-value]
     monkeypatch.setattr(server, "serve", served)
+    monkeypatch.setattr(opening, "_SECONDS_TO_WAIT", 60)  # a busy machine finds later what is wrong
     return urls
 
 
