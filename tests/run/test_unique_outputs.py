@@ -1,0 +1,64 @@
+"""Two sources never get one output, however they are named and whatever they hold."""
+
+import random
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from batches import rows
+from helpers import LocalJob
+from PIL import Image
+
+from colorbatch.operations.audit import audit_batch
+from colorbatch.run import batch
+from colorbatch.run.plan import plan_batch
+from colorbatch.shard import Shard
+from colorbatch.store import open_store
+
+NAMES = (
+    *("a.gif", "A.GIF", "a.GIF", "a.gif.png", "a.gif.png.png", "a.gif.PNG", "a.png", "a.gif.jpg", "a.gif.xmp"),
+    *("a.xmp", "a.gif.png.xmp", "a.gif.png.png.xmp", "a.gif.xmp.xmp", "A.GIF.XMP", "a.gif.xmp.png", "a.gif.xmp.gif"),
+)
+STARTS = (b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM", b"<x:xmpmeta/>")
+
+
+def made(folder: Path, chance: random.Random) -> None:
+    """Write some of the names, with contents that need not be what their names say."""
+    folder.mkdir()
+    for name in chance.sample(NAMES, chance.randint(2, 9)):
+        (folder / name).write_bytes(chance.choice(STARTS) + bytes(32))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_two_sources_may_write_one_file(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)  # noqa: S311 (the same names every time)
+    for number in range(40):
+        made(source := tmp_path / str(number), chance)
+        arguments = open_store(source), open_store(tmp_path / "out")
+        plan = plan_batch(*arguments, reads_sidecars=True)
+        names = {each.input: set(each.possible_outputs) for each in plan}
+        for one, other in combinations(names, 2):
+            assert names[one].isdisjoint(names[other]), (one, other, sorted(names))
+        shards = [plan_batch(*arguments, shard=Shard(index, 2), reads_sidecars=True) for index in (1, 2)]
+        assert {each.input: each.output_name for shard in shards for each in shard} == {
+            each.input: each.output_name for each in plan
+        }
+
+
+def test_a_copy_of_another_source_keeps_its_name(tmp_path: Path, model_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.linear_gradient("L").resize((40, 30)).save(tmp_path / "in/a.gif")
+    colour = Image.merge("RGB", [Image.linear_gradient("L").rotate(90 * turn) for turn in range(3)])
+    colour.save(tmp_path / "in/a.gif.png", "JPEG")
+    for name in ("a.gif.xmp", "a.gif.png.xmp"):
+        (tmp_path / "in" / name).write_bytes(b"<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>")
+    job = LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu", already_color="copy", sidecars="copy")
+    assert batch.run_batch(job).failed == 0
+    found = {name: (row["output"], row["sidecar_output"]) for name, row in rows(job.output).items() if row["output"]}
+    assert found == {
+        "a.gif": ("a.gif.png.png", "a.gif.png.png.xmp"),
+        "a.gif.png": ("a.gif.png", "a.gif.png.xmp"),
+    }
+    assert (job.output / "a.gif.png").read_bytes() == (job.source / "a.gif.png").read_bytes()
+    assert audit_batch(job.output, job.source).is_sound
+    assert batch.run_batch(job).kept == 2
