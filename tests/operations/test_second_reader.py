@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from saved_pictures import chunk
 
 from colorbatch.formats import decode
-from colorbatch.operations import audit
+from colorbatch.operations import output_check
+from colorbatch.operations.audit import audit_batch
 from colorbatch.operations.second_reader import luma_of_file
 from colorbatch.pixels.picture import Picture
 from colorbatch.run import batch, colorize
@@ -116,9 +117,9 @@ def test_audit_finds_a_fault_of_the_reader_that_run_and_audit_share(
     job.source.mkdir()
     grey = Image.fromarray(levels()[..., 0])
     grey.save(job.source / name, lossless=True)
-    for module in (colorize, audit):
+    for module in (colorize, output_check):
         monkeypatch.setattr(module, "decode", faulty)
     batch.run_batch(job)
-    findings = [finding.problem for finding in audit.audit_batch(job.output, job.source).findings]
+    findings = [finding.problem for finding in audit_batch(job.output, job.source).findings]
     assert len(findings) == 1
     assert findings[0].startswith("another reader finds a luma that is not the source's")
