@@ -142,9 +142,8 @@ def _lines(found: "Packaged") -> list[str]:
     if not found.is_finished:
         number = len(found.findings)
         return [*lines, f"Not packaged: {number} finding{'s' * (number != 1)}. There is no finished package."]
-    counts = [f"{found.outputs} outputs", f"{found.sources} scans"]
-    counts += [f"{found.to_fetch} scans to fetch"] if found.to_fetch else []
-    counts += [f"{found.linked} files linked"] if found.linked else []
-    counts += [f"{found.kept} files kept"] if found.kept else []
+    numbers = {"outputs": found.outputs, "sources": found.sources, "to fetch": found.to_fetch}
+    numbers |= {"linked": found.linked, "kept": found.kept}
+    counts = [f"{name}: {number}" for name, number in numbers.items() if number or name == "outputs"]
     names = [*found.bags[:3], *([f"and {len(found.bags) - 3} more"] if len(found.bags) > 3 else [])]
     return [*lines, f"Packaged: {', '.join(names)} ({', '.join(counts)}, {found.bytes / 1e6:.1f} MB)"]

@@ -87,10 +87,10 @@ def warnings(scans: Sequence[Scan]) -> Iterator[str]:
     images = [(each.row, image) for each in scans for page in each.pages for image in (page.original, page.colored)]
     hidden = {row.input for row, each in images if each and not each.service and each.kind not in _SHOWN_BY_BROWSERS}
     if hidden:
-        yield f"{len(hidden)} scans are in formats that browsers do not show: give --iiif-tiles"
+        yield f"scans in a format that browsers do not show: {len(hidden)}; give --iiif-tiles"
     paged = [each for each in scans if len(each.pages) == 1 and (each.row.frames or 1) > 1]
     if paged:
-        yield f"{len(paged)} scans have several pages, of which viewers show the first: give --iiif-tiles"
+        yield f"scans of several pages, of which viewers show the first: {len(paged)}; give --iiif-tiles"
 
 
 def tiles_folder(name: str, part: str, page: int) -> str:

@@ -115,7 +115,7 @@ def test_scans_elsewhere_are_shown_from_there(tmp_path: Path) -> None:
 def test_what_browsers_do_not_show_is_warned_of(tmp_path: Path) -> None:
     scans, out = pictures(tmp_path, {"a.tif": "TIFF", "b.jpg": "JPEG"})
     found = package_batch(PackageJob(out, tmp_path / "to", "plain", scans, iiif=BASE))
-    assert found.warnings == ["1 scans are in formats that browsers do not show: give --iiif-tiles"]
+    assert found.warnings == ["scans in a format that browsers do not show: 1; give --iiif-tiles"]
 
 
 def test_tiles_make_every_picture_visible(tmp_path: Path) -> None:
