@@ -76,9 +76,10 @@ def run_batch(
         found = with_newest_retouches(job, found, output)
         plan = _selected(found)
         batch = Batch(job, source, output, engines, record, progress, stop, signer)
+        parts = batch.parts(plan)
         batch.begin()
         try:
-            batch.make(plan)
+            batch.make(parts)
         finally:
             remaining = [not_reached(each, batch.run) for each in plan if each.input not in record]
             others = batch.rows_without_source(found)
@@ -162,20 +163,28 @@ class Batch:
         self.output.remember_folder()
         self.output.prefetch_listing()
 
-    def make(self, plan: Sequence[PlannedPicture]) -> None:
+    def parts(self, plan: Sequence[PlannedPicture]) -> Sequence[Part]:
+        """Return the sources of a plan by their models. Nothing is written, so that what is refused changes nothing.
+
+        Raises:
+            ModelRefusedError, UsageError: as :func:`colorbatch.run.parts.parts_of`.
+
+        """
+        return parts_of(self.engines.recipe, plan, is_lenient=self.is_lenient)
+
+    def make(self, parts: Sequence[Part]) -> None:
         """Make the outputs of some sources, and append their rows to the record.
 
         Raises:
             EnvironmentFailure: no further output can be made.
-            ModelRefusedError, UsageError: as :func:`colorbatch.run.parts.parts_of`.
+            ModelRefusedError: ONNX Runtime refuses the model of a part.
 
         """
-        parts = parts_of(self.engines.recipe, plan, is_lenient=self.is_lenient)
         runs = [replace(self.run, recipe=part.recipe) for part in parts]
         weights = {
             each.input: _weight_of(each, run) for part, run in zip(parts, runs, strict=True) for each in part.plan
         }
-        self.progress.begin(len(plan), "Colouring", sum(weights.values()))
+        self.progress.begin(len(weights), "Colouring", sum(weights.values()))
         try:
             for part, run in zip(parts, runs, strict=True):
                 if part is not parts[0] and self.stop.is_set():

@@ -285,9 +285,10 @@ class _Rounds:
         if not plan and inputs == self._inputs:
             return None
         batch.summary = BatchSummary()
+        parts = batch.parts(plan)
         try:
             if plan:
-                batch.make(plan)
+                batch.make(parts)
         finally:
             for each in plan:
                 if each.input in batch.record:

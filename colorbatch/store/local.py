@@ -155,7 +155,10 @@ class LocalStore(Store):
 
     @override
     def is_link(self, name: str) -> bool:
-        return self._at(name).is_symlink()
+        try:
+            return self._at(name).is_symlink()
+        except (OSError, ValueError):  # no file can have such a name
+            return False
 
     @override
     def sha256(self, name: str) -> str | None:

@@ -270,3 +270,8 @@ def test_a_journal_on_a_network_drive_that_is_gone_is_closed_without_an_error(
     assert os.listdir(tmp_path / "state") == ["journal"], "its lock is released"
     LocalStore(tmp_path).open_journal("state/journal").delete()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_no_link(tmp_path: Path, name: str) -> None:
+    assert not LocalStore(tmp_path).is_link(name)
