@@ -554,7 +554,10 @@ function isChosen(picture, wanted) {
   );
 }
 
+let waiting = 0;
+
 function choose() {
+  clearTimeout(waiting); // a list that is shown again later would swallow a click
   const wanted = { name: byId("name").value.trim().toLowerCase() };
   for (const id of ["folder", "status", "mark"]) wanted[id] = byId(id).value;
   chosen = pictures.filter((picture) => isChosen(picture, wanted)).sort(ORDERS[byId("order").value]);
@@ -690,7 +693,6 @@ byId("forth").addEventListener("click", () => step(1));
 
 // --- start ---
 
-let waiting = 0;
 byId("name").addEventListener("input", () => {
   clearTimeout(waiting);
   waiting = setTimeout(choose, 120);

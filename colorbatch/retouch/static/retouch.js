@@ -1013,7 +1013,10 @@ const ORDERS = {
   path: (one, other) => (one.input < other.input ? -1 : 1),
 };
 
+let waiting = 0;
+
 function choose() {
+  clearTimeout(waiting); // a list that is shown again later would swallow a click
   const name = byId("name").value.trim().toLowerCase();
   const status = byId("status").value;
   const isShown = SHOWN[status] ?? ((picture) => picture.status === status);
@@ -1974,7 +1977,6 @@ function listenToList() {
     addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && refuseDrop(event));
   for (const id of ["reload", "dropped-reload"]) onClick(id, reload);
   onClick("dropped-close", () => showDropped(""));
-  let waiting = 0;
   byId("name").addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(choose, 120);
@@ -1982,7 +1984,6 @@ function listenToList() {
   for (const id of ["status", "order"]) byId(id).addEventListener("change", choose);
   byId("filters").addEventListener("submit", (event) => {
     event.preventDefault();
-    clearTimeout(waiting);
     choose();
     if (byId("name").value.trim() && app.chosen.length) open(app.chosen[0].id);
   });
