@@ -102,7 +102,7 @@ def _decided_by_plan(planned: PlannedPicture, run: Run) -> Outcome:
     earlier = run.earlier.get(planned.input)
     if earlier is not None and earlier.status == "done" and output_exists(earlier, run.output):
         return Kept(earlier)  # made before the source was excluded
-    return Skipped(row_of(planned, "skipped", planned.reason))
+    return Skipped(with_earlier_output(row_of(planned, "skipped", planned.reason), earlier, run.output))
 
 
 class _Source:

@@ -37,6 +37,7 @@ from colorbatch.run.batch import (
 from colorbatch.run.colorize import row_of
 from colorbatch.run.output import refuse_unsupported_times
 from colorbatch.run.plan import EarlierOutput, PlannedPicture
+from colorbatch.run.resume import with_earlier_output
 from colorbatch.store import open_store
 from colorbatch.store.file_state import FileState
 from colorbatch.store.local import LocalStore
@@ -314,9 +315,9 @@ class _Rounds:
         row = self.batch.record.previous.get(planned.input)
         if row is not None and planned.input not in changed:
             return row
-        if planned.verdict != "colour":
-            return row_of(planned, planned.verdict, planned.reason)
-        return not_reached(planned, self.batch.run)
+        if planned.verdict == "colour" or (row is not None and row.status == "done"):
+            return not_reached(planned, self.batch.run)
+        return with_earlier_output(row_of(planned, planned.verdict, planned.reason), row, self.batch.output)
 
     def settles_in(self) -> float | None:
         """Return the seconds until the next file settles; ``None``: all have."""

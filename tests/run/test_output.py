@@ -165,6 +165,15 @@ def test_an_output_of_a_source_that_is_excluded_now_is_kept(model: ModelFile) ->
     assert isinstance(make(excluded, work_on(model, Fixed(DONE), output, earlier=[earlier])), Skipped)
 
 
+def test_a_source_that_is_excluded_now_keeps_the_output_of_before_its_failure_on_record(model: ModelFile) -> None:
+    excluded = PlannedPicture("a.png", "a.png", verdict="skipped", reason="excluded")
+    earlier = Row("a.png", "a.png", "failed", "cannot read the file: gone", output_sha256="1" * 64)
+    output = MemoryStore({"a.png": b"made before"}, "out")
+    outcome = make(excluded, work_on(model, Fixed(DONE), output, earlier=[earlier]))
+    assert isinstance(outcome, Skipped)
+    assert (outcome.row.reason, outcome.row.outputs) == ("excluded", [("a.png", "1" * 64)])
+
+
 def test_a_failed_source_keeps_the_earlier_output_on_record(model: ModelFile) -> None:
     earlier = Row("a.png", "a.png", "done", input_sha256="0" * 64, output_sha256="1" * 64)
     output = MemoryStore({"a.png": b"made before"}, "out")

@@ -26,6 +26,7 @@ from colorbatch.run.watch import WatchedFolder, Watching, watch_batch
 from colorbatch.shard import Shard
 from colorbatch.store import open_store
 from colorbatch.store.local import LocalStore
+from colorbatch.store.store import Entry, Store
 
 LONGEST = 20.0
 OF_A_MOMENT = ("seconds", "finished_at", "input_modified")
@@ -180,6 +181,36 @@ def test_renamed_deleted_and_replaced_files_are_as_for_a_plain_run(job: LocalJob
         )
     assert watch.status("gone.png") == "done"  # its output is there
     is_as_a_plain_run_would_make_it(job)
+
+
+@pytest.mark.parametrize("how", ["emptied", "a link to no file", "deleted while the folder is listed"])
+def test_a_picture_that_cannot_be_read_for_a_moment_and_is_then_gone_leaves_its_output_on_record(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    picture = job.source / "a.jpg"
+    walk = LocalStore.walk
+
+    def walk_and_delete(self: LocalStore, avoid: Store) -> Iterator[Entry]:
+        entries = list(walk(self, avoid))
+        if self.path == job.source:
+            picture.unlink(missing_ok=True)
+        yield from entries
+
+    with watched(job, settle=60) as watch:
+        if how == "emptied":
+            picture.write_bytes(b"")
+        elif how == "a link to no file":
+            picture.unlink()
+            picture.symlink_to("nothing.jpg")
+        else:
+            monkeypatch.setattr(LocalStore, "walk", walk_and_delete)
+        (job.source / "sub" / "b.png").unlink()  # the manifest is written again when a file goes
+        watch.look_twice()
+        assert rows(job.output)["a.jpg"]["output"] == "a.jpg"
+        picture.unlink(missing_ok=True)
+        watch.look_twice()
+    assert rows(job.output)["a.jpg"]["output"] == "a.jpg"
+    assert audit_batch(job.output).findings == []
 
 
 def test_a_file_that_takes_the_name_of_an_output_gives_that_output_another(job: LocalJob, tmp_path: Path) -> None:
