@@ -1,4 +1,4 @@
-"""Resources of this machine, cores, memory and disk space, and what its other processes get of our environment."""
+"""Resources of this machine: cores, memory and disk space."""
 
 import ctypes
 import math
@@ -7,12 +7,10 @@ import shutil
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-KEY_VARIABLE = "COLORBATCH_SIGN_KEY"
-"""Environment variable with the private key that signs outputs, in PEM, where no file is given."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of ``mallopt``, from malloc.h."""
 _MAX_KEPT_BLOCK = 32 * 2**20
@@ -24,22 +22,6 @@ _GPU_DEVICE = Path("/dev/nvidia0")
 _DEFAULT_MEMORY = 8 * 2**30
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
-
-
-def environment_of_children(**more: str) -> Mapping[str, str]:
-    """Return the environment for a process that this one starts: without the private key, and with ``more``."""
-    return {name: value for name, value in os.environ.items() if name != KEY_VARIABLE} | more
-
-
-@contextmanager
-def key_hidden() -> Iterator[None]:
-    """Keep the private key from processes that others start meanwhile, with the environment of this one."""
-    key = os.environ.pop(KEY_VARIABLE, None)
-    try:
-        yield
-    finally:
-        if key is not None:
-            os.environ[KEY_VARIABLE] = key
 
 
 def keep_freed_memory() -> bool:

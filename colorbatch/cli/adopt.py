@@ -8,7 +8,7 @@ from colorbatch.cli import options, parity, terminal
 from colorbatch.extras import needs_extra
 from colorbatch.inference.contract import FITS, MAX_SIZE, Fit
 from colorbatch.inference.provider import import_onnxruntime
-from colorbatch.text import printable, shell_quoted
+from colorbatch.text import printable
 
 _KINDS = ("ddcolor", "deoldify", "zhang2016", "zhang2017")
 
@@ -83,8 +83,5 @@ def command(
         on_report=None if quiet else parity.show,
     )
     if not quiet:
-        shown, argument = printable(str(result.path)), shell_quoted(str(result.path))
-        size = result.path.stat().st_size / 1e6
         terminal.say(f"It is {result.contract.credit}; licence: {result.contract.license}")
-        terminal.say(f"Wrote {shown} ({size:.1f} MB). Use it with: colorbatch run --model {argument} SOURCE OUTPUT")
-        terminal.say(parity.verdict(result.report))
+        parity.show_result(result.path, result.report)

@@ -35,19 +35,8 @@ _SIGNATURES: "Mapping[Signature, str]" = {
     metavar="DIR",
     help="Folder of the sources: the luma of each output is compared with that of its source.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of pictures processed at the same time. [default: one per core]",
-)
-@click.option(
-    "--retouch",
-    type=options.PATH,
-    metavar="FILE",
-    help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
-)
-@click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
+@options.jobs_option
+@options.retouch_options
 @click.option(
     "--trust-anchors",
     type=options.PATH,

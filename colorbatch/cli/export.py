@@ -8,7 +8,6 @@ from colorbatch.cli import options, parity, terminal
 from colorbatch.extras import needs_extra
 from colorbatch.inference.contract import MAX_SIZE, PRECISIONS, Precision
 from colorbatch.inference.provider import import_onnxruntime
-from colorbatch.text import printable, shell_quoted
 
 
 @click.command("export")
@@ -87,7 +86,4 @@ def command(
         on_report=None if quiet else parity.show,
     )
     if not quiet:
-        name, argument = printable(str(result.path)), shell_quoted(str(result.path))
-        size = result.path.stat().st_size / 1e6
-        terminal.say(f"Wrote {name} ({size:.1f} MB). Use it with: colorbatch run --model {argument} SOURCE OUTPUT")
-        terminal.say(parity.verdict(result.report))
+        parity.show_result(result.path, result.report)

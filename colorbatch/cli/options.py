@@ -239,6 +239,28 @@ def provider_option(function: _F) -> _F:
     )(function)
 
 
+def jobs_option(function: _F) -> _F:
+    """Add ``--jobs``."""
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Number of pictures processed at the same time. [default: one per core]",
+    )(function)
+
+
+def retouch_options(function: _F) -> _F:
+    """Add ``--retouch`` and ``--no-retouch`` for a run that is over."""
+    record = click.option(
+        "--retouch",
+        type=PATH,
+        metavar="FILE",
+        help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
+    )
+    none = click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
+    return record(none(function))
+
+
 def color_options(function: _F) -> _F:
     """Add all of :class:`colorbatch.job.ColorOptions`; the command receives them as ``color``."""
 

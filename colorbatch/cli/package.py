@@ -59,13 +59,7 @@ class _Label(click.ParamType):  # type: ignore[type-arg] # not generic in older 
     metavar="URL",
     help="Where the scans can be fetched: those that stay away are listed in fetch.txt.",
 )
-@click.option(
-    "--retouch",
-    type=options.PATH,
-    metavar="FILE",
-    help="Retouch record of the run. [default: OUTPUT/colorbatch-retouch.jsonl]",
-)
-@click.option("--no-retouch", "ignore_retouch", is_flag=True, help="The run was made with --no-retouch.")
+@options.retouch_options
 @click.option("--with-report", is_flag=True, help="Include OUTPUT/colorbatch-report.")
 @click.option(
     "--bag-info",

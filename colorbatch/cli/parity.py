@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from colorbatch.cli import terminal
+from colorbatch.text import printable, shell_quoted
 
 if TYPE_CHECKING:
     from colorbatch_export import Comparison, ParityReport
@@ -41,6 +43,14 @@ def verdict(report: "ParityReport") -> str:
     else:
         found = f"max {_short(report.summary.max_abs)} (limit {_short(report.tolerance)})"
     return f"{'PASS' if report.passed else 'FAIL'}: {found}"
+
+
+def show_result(path: Path, report: "ParityReport") -> None:
+    """Say which model was written and how to use it, and the verdict, on stderr."""
+    shown, argument = printable(str(path)), shell_quoted(str(path))
+    size = path.stat().st_size / 1e6
+    terminal.say(f"Wrote {shown} ({size:.1f} MB). Use it with: colorbatch run --model {argument} SOURCE OUTPUT")
+    terminal.say(verdict(report))
 
 
 def _short(number: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colorbatch.cli import options, terminal
-from colorbatch.machine import key_hidden
+from colorbatch.environment import key_hidden
 from colorbatch.text import printable
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     help="Folder of the sources: the report shows them as the pictures before.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of pictures processed at the same time. [default: one per core]",
-)
+@options.jobs_option
 @options.json_option
 @options.quiet_option
 def command(

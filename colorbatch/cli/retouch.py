@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from colorbatch.cli import options, terminal
+from colorbatch.environment import key_hidden
 from colorbatch.errors import UsageError
 from colorbatch.job import ColorOptions, ProviderName
-from colorbatch.machine import key_hidden
 from colorbatch.text import printable
 
 _STOPPING = "Stopping: a picture that is being made is finished first."

@@ -67,12 +67,7 @@ _STOPPING = "Stopping: pictures in progress are finished if that takes no longer
 @options.model_option
 @options.provider_option
 @options.color_options
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Pictures computed at the same time. [default: one per core]",
-)
+@options.jobs_option
 @click.option(
     "--memory-limit",
     type=options.ByteCount(),

@@ -40,6 +40,8 @@ def decode(data: bytes) -> tuple[Pixels, Pixels | None]:
     """
     try:
         image = imagecodecs.jpeg2k_decode(_without_profile(data))
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged files it raises errors of several kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):

@@ -16,8 +16,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from colorbatch.environment import environment_of_children
 from colorbatch.formats.jpeg_segments import DHT, DQT, DRI, EOI, PROGRESSIVE, SOI, SOS, segment, segments
-from colorbatch.machine import environment_of_children
 
 _TRANSCODER = (
     "import sys; sys.path[:] = sys.argv[1:]; from mozjpeg_lossless_optimization import optimize; "

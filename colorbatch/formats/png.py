@@ -273,6 +273,8 @@ def decode_deep(data: bytes) -> tuple[Pixels, Pixels | None]:
     """
     try:
         image = imagecodecs.png_decode(without_metadata(data))
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged files it raises errors of several kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
     if image.ndim == 2:

@@ -19,9 +19,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from colorbatch.environment import environment_of_children
 from colorbatch.errors import MissingExtraError, PictureError, UnreadablePictureError, UnsupportedPictureError
 from colorbatch.formats.image import refuse_too_large
-from colorbatch.machine import environment_of_children
 from colorbatch.pixels.picture import Pixels
 
 _CONVERT = "Develop it in a raw converter, and colour the result."

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from colorbatch.environment import KEY_VARIABLE
 from colorbatch.errors import EnvironmentFailure, UnsignableError, UsageError, reason_of
 from colorbatch.extras import needs_extra
 from colorbatch.formats.credentials import media_type_of, settings_of
@@ -18,7 +19,6 @@ from colorbatch.formats.mark import SOURCE_TYPES, Origin
 from colorbatch.formats.tiff_directory import layout_of, pages_of
 from colorbatch.job import SignOptions
 from colorbatch.location import without_secrets
-from colorbatch.machine import KEY_VARIABLE
 from colorbatch.text import printable
 from colorbatch.version import __version__
 

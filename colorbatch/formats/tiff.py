@@ -83,6 +83,8 @@ def refuse_undecodable(page: tifffile.TiffPage) -> None:
     refuse_unsound(page)
     try:
         _ = tiff_images.decode(page) if tiff_images.is_of_images(page) else page.asarray()
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged files, tifffile raises errors of many kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error
 
@@ -160,7 +162,7 @@ def decode(page: tifffile.TiffPage, warnings: list[str], *, salvage: bool = Fals
             samples = tiff_images.decode(page)
         else:
             samples = tiff_salvage.decode(page) if salvage else page.asarray()
-    except UnreadablePictureError:
+    except (UnreadablePictureError, MemoryError):
         raise
     except Exception as error:  # on damaged files, tifffile raises errors of many kinds
         raise UnreadablePictureError(f"damaged or truncated: {error}") from error

@@ -26,6 +26,8 @@ def decode(page: tifffile.TiffPage) -> NDArray[Any]:
             part, (plane, depth, top, left, _), shape = page.decode(
                 data, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader
             )
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001, S112 (on damaged data, decoders raise errors of many kinds)
             continue
         if part is None:

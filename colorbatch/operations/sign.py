@@ -15,10 +15,10 @@ from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest, is_unmerged, refuse_without_rows
 from colorbatch.records.retouch import Retouch, Retouches, retouches_of
 from colorbatch.records.row import Row
-from colorbatch.run.colorize import Encoded, now
+from colorbatch.run.colorize import Encoded
 from colorbatch.run.plan import plan_batch
 from colorbatch.run.resume import earlier_outputs, is_same_time
-from colorbatch.run.signing import NOT_SIGNED, is_colored, is_unsigned, signed
+from colorbatch.run.signing import NOT_SIGNED, completed_again, is_colored, is_unsigned, signed
 from colorbatch.store import open_store
 from colorbatch.store.store import Store
 from colorbatch.text import printable, shell_quoted
@@ -192,7 +192,7 @@ def _signed_row(row: Row, work: _Folder) -> Row:
     if encoded.row.c2pa is None:
         return encoded.row
     size = None if row.output_bytes is None else len(encoded.content)
-    new = replace(encoded.row, finished_at=now(), output_etag=None, output_bytes=size)
+    new = replace(completed_again(encoded.row), output_etag=None, output_bytes=size)
     before = work.output.state(name)
     work.record.announce_row(new)
     state = work.output.write(name, encoded.content, may_replace=True)

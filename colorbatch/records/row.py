@@ -23,6 +23,7 @@ MIGHT_BE_COLOR = "it might be a colour photograph"
 _TEXTS = (
     *("output", "reason", "input_sha256", "output_sha256", "model", "model_sha256", "settings_sha256", "provider"),
     *("retouch_sha256", "digital_source_type", "finished_at", "version", "input_etag", "output_etag", "luma", "c2pa"),
+    "colored_at",
     *("sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
 )
 _TEXT_TYPES = {str, type(None)}
@@ -92,6 +93,8 @@ class Row:
     seconds: float | None = None
     finished_at: str | None = None
     """Time of completion, UTC, ISO 8601."""
+    colored_at: str | None = None
+    """Time of colouring, likewise, of an output that was signed later; ``None``: it was completed then."""
     version: str | None = None
     """Version of colorbatch."""
     schema: int = SCHEMA

@@ -30,7 +30,7 @@ from colorbatch.run.resume import (
     with_earlier_output,
 )
 from colorbatch.run.sidecars import Sidecar, fingerprint_of_etags, read_sidecars
-from colorbatch.run.signing import UNSIGNED_AGAIN, is_unsigned, signed, was_signed
+from colorbatch.run.signing import UNSIGNED_AGAIN, completed_again, is_unsigned, signed, was_signed
 from colorbatch.run.work import Failed, Kept, Made, Outcome, Run, Skipped, Work
 from colorbatch.run.writing import is_fatal, write_files, write_output
 from colorbatch.store.store import Store
@@ -216,9 +216,7 @@ def _sign_kept(row: Row, planned: PlannedPicture, source: bytes, work: Work, has
         return Kept(encoded.row)
     started = time.time()
     write_output(encoded, planned.namesakes, work, hashes)
-    row = with_time(
-        _with_etags(replace(encoded.row, finished_at=now()), planned, run), planned, run.recipe.job, run.output
-    )
+    row = with_time(_with_etags(completed_again(encoded.row), planned, run), planned, run.recipe.job, run.output)
     return Kept(_with_sizes_and_time(row, planned, run, started), was_signed=True)
 
 

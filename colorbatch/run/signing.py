@@ -10,7 +10,7 @@ from colorbatch.formats.signer import Signer
 from colorbatch.job import BatchJob, DigitalSourceType
 from colorbatch.records.retouch import Retouch
 from colorbatch.records.row import Row
-from colorbatch.run.colorize import Encoded
+from colorbatch.run.colorize import Encoded, now
 from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.text import to_utf_8
 
@@ -62,6 +62,11 @@ def signed(encoded: Encoded, signer: Signer, retouch: Retouch | None, source: by
     sha256 = hashlib.sha256(found.content).hexdigest()
     row = replace(row, warnings=warnings, output_sha256=sha256, c2pa=found.claim)
     return replace(encoded, row=row, content=found.content)
+
+
+def completed_again(row: Row) -> Row:
+    """Return the row of an output that is signed now, after it was coloured."""
+    return replace(row, colored_at=row.colored_at or row.finished_at, finished_at=now())
 
 
 def _refuse_altered(encoded: Encoded, source: bytes | None) -> None:

@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509 import ObjectIdentifier
 from PIL import Image
 
+from colorbatch.environment import KEY_VARIABLE
 from colorbatch.errors import EnvironmentFailure, UnsignableError, UsageError
 from colorbatch.formats import decode, encode
 from colorbatch.formats.credentials import credentials_of
 from colorbatch.formats.mark import Origin
 from colorbatch.formats.signer import Signer
-from colorbatch.machine import KEY_VARIABLE
 
 SLOPE = np.tile(np.linspace(20, 230, 96).astype(np.uint8), (64, 1))
 TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"

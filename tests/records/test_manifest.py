@@ -30,7 +30,7 @@ def test_rows_are_one_ascii_json_object_a_line_sorted_by_input(tmp_path: Path) -
         *("schema", "input", "output", "status", "reason", "input_sha256", "output_sha256", "input_bytes"),
         *("width", "height", "bits", "frames", "model", "model_sha256", "settings_sha256", "provider", "warnings"),
         *("confidence", "seconds", "finished_at", "version", "digital_source_type", "input_etag", "output_etag"),
-        *("luma", "c2pa"),
+        *("luma", "c2pa", "colored_at"),
         *("input_modified", "is_input_trusted", "output_bytes", "settings", "retouch_sha256"),
         *("sidecars", "sidecars_sha256", "sidecars_etag", "sidecar_output", "sidecar_output_sha256"),
     }

@@ -15,10 +15,10 @@ from helpers import CommandLine, Foe, LocalJob, descendants, wait_until
 from PIL import Image
 from raw_files import dng
 
+from colorbatch.environment import KEY_VARIABLE
 from colorbatch.formats import decode
 from colorbatch.formats.jpeg_separation import separated
 from colorbatch.job import SignOptions
-from colorbatch.machine import KEY_VARIABLE
 from colorbatch.run.batch import run_batch
 
 KEY = "PRIVATE KEY"

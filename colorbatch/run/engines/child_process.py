@@ -8,10 +8,10 @@ import sys
 from contextlib import suppress
 from typing import IO
 
+from colorbatch.environment import environment_of_children
 from colorbatch.errors import InferenceError, reason_of
 from colorbatch.inference.batching import Question
 from colorbatch.inference.session import Session
-from colorbatch.machine import environment_of_children
 from colorbatch.run.engines.child import Answer, Colored, Opening, picklable
 from colorbatch.run.plan import PlannedPicture
 

@@ -17,12 +17,13 @@ from types import ModuleType
 
 from typing_extensions import override
 
+from colorbatch.environment import key_hidden
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 from colorbatch.inference.colorizer import resolved
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.job import BatchJob, RayOptions
-from colorbatch.machine import key_hidden, usable_cores
+from colorbatch.machine import usable_cores
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.engines.dispatch import Dispatch
 from colorbatch.run.engines.engine import Engine, Task

@@ -148,6 +148,31 @@ def test_premis_tells_of_sidecars_and_signatures(
     assert sum(key in each.findtext(".//p:eventDetail", None, P) for each in events) == 2
 
 
+@pytest.mark.parametrize("signs", ["sign", "run"])
+def test_a_later_signature_does_not_change_when_the_colors_were_made(
+    signs: str, job: LocalJob, chain: Chain, tmp_path: Path
+) -> None:
+    batch.run_batch(job)
+    made = {name: row["finished_at"] for name, row in rows(job.output).items() if row["status"] == "done"}
+    for _ in range(2):  # the second one finds them signed
+        if signs == "sign":
+            sign_batch(job.output, chain.options, job.source)
+        else:
+            batch.run_batch(replace(job, signing=chain.options))
+        found = {name: row for name, row in rows(job.output).items() if row["c2pa"] is not None}
+        assert set(found) == {"a.jpg", "sub/b.png"}
+        assert all(row["colored_at"] == made[name] != row["finished_at"] for name, row in found.items())
+    package_batch(package_of(job, tmp_path / "bag"))
+    root = etree.parse(str(tmp_path / "bag/metadata/premis.xml")).getroot()
+    times: dict[str, set[str]] = {"colorization": set(), "digital signature generation": set()}
+    for event in root.findall("p:event", P):
+        times[event.findtext("p:eventType", None, P)].add(event.findtext("p:eventDateTime", None, P))
+    assert times["colorization"] == set(made.values())
+    assert times["digital signature generation"] == {row["finished_at"] for row in found.values()}
+    created = {each.text for each in root.iterfind(".//p:dateCreatedByApplication", P)}
+    assert created == set(made.values())
+
+
 @pytest.mark.parametrize("is_given", [False, True], ids=["all listed", "those that are missing listed"])
 def test_sidecars_whose_hash_is_known_can_be_fetched(is_given: bool, job: LocalJob, tmp_path: Path) -> None:  # noqa: FBT001
     batch.run_batch(job)
