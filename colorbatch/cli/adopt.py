@@ -67,10 +67,11 @@ def command(
         from colorbatch_export.adapters.adopting import adopt_model
 
     terminal.set_up_logging(verbose=False, quiet=quiet)
-    if not quiet:
-        terminal.say(
-            f"Comparing a model of {printable(str(file))} with the original, which takes minutes if it is large"
-        )
+
+    def say_kind(kind: str) -> None:
+        terminal.say(f"{printable(str(file))} is a network of the kind {kind}")
+        terminal.say("Comparing a model of it with the original, which takes minutes if it is large")
+
     result = adopt_model(
         file,
         output or file.parent / f"{file.stem}-colorbatch.onnx",
@@ -80,6 +81,7 @@ def command(
         working_size=working_size,
         model_license=model_license,
         training_data=training_data,
+        on_kind=None if quiet else say_kind,
         on_report=None if quiet else parity.show,
     )
     if not quiet:

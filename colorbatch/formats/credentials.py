@@ -79,7 +79,9 @@ def read_anchors(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot read the trust anchors {path}: {reason_of(error)}") from error
     except ValueError as error:
-        raise UsageError(f"{path} holds no certificates in PEM: {error}") from error
+        raise UsageError(
+            f"{path} holds no certificates in PEM", advice="It is text that begins with -----BEGIN CERTIFICATE-----."
+        ) from error
     return content.decode("ascii", "replace")
 
 

@@ -73,8 +73,9 @@ class Signer:
             certificates = load_pem_x509_certificates(chain)
         except ValueError as error:
             raise UsageError(
-                f"{options.certificate} is no certificate chain in PEM: {error}",
-                advice="It begins with the certificate of the signer, followed by those of its issuers.",
+                f"{options.certificate} is no certificate chain in PEM",
+                advice="It is text that begins with -----BEGIN CERTIFICATE-----: the certificate of the signer, "
+                "followed by those of its issuers.",
             ) from error
         _refuse_expired(certificates, options.certificate)
         self._chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates).decode()  # and no key beside

@@ -16,6 +16,7 @@ from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import (
     MANIFEST_NAME,
     count_lines,
+    holder_of,
     is_unfinished,
     is_unmerged,
     refuse_without_rows,
@@ -152,7 +153,9 @@ def findings_of_folder(output: Store, rows: Mapping[str, Row], retouches: Retouc
     if has_shards:
         found.append(Finding(MANIFEST_NAME, "shards are running here or not merged: run colorbatch merge first"))
     elif is_unfinished(output):
-        found.append(Finding(MANIFEST_NAME, "a run is in progress here or was killed: run it again first"))
+        holder = holder_of(output)
+        told = f"in use by {holder}: wait until that has ended" if holder else "a run was killed: run it again first"
+        found.append(Finding(MANIFEST_NAME, told))
     found += [Finding(row.input, "not coloured yet") for row in rows.values() if row.reason == NOT_REACHED]
     found += _unaccounted(output, rows)
     found += _links(output, rows)

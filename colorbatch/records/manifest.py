@@ -259,6 +259,22 @@ def is_unfinished(output: Store) -> bool:
     return any(each.is_journal for each in state_files_for(output, None))
 
 
+def holder_of(output: Store) -> str:
+    """Return a description of the process that is using an output folder; empty if none is.
+
+    Raises:
+        OutputUnwritableError: that cannot be determined.
+        StoreUnavailableError: that cannot be determined in a store.
+
+    """
+    try:
+        held = next((each for each in state_files_for(output, None) if each.is_held), None)
+        holder = "" if held is None else held.file.holder
+    except OSError as error:
+        raise output.unavailable(error) from error
+    return holder if held is None else holder or "another process"
+
+
 def is_unmerged(output: Store) -> bool:
     """Return whether an output folder contains shards not yet merged into the manifest."""
     return any(each.shard is not None for each in state_files_for(output, None))

@@ -65,7 +65,7 @@ def test_checkpoints_of_other_networks_are_refused_with_what_to_do(tmp_path: Pat
     torch.save({"params": weights}, tmp_path / "other.pth")
     save_file(weights, tmp_path / "other.safetensors")
     for name, message in (
-        ("deoldify.pth", "holds no plain state dict"),
+        ("deoldify.pth", "is no checkpoint of DDColor: it holds more than tensors, or none"),
         ("other.pth", "is no checkpoint of DDColor: it holds 1 tensors, such as layers.0.weight"),
         ("other.safetensors", "is no checkpoint of DDColor"),
     ):

@@ -101,7 +101,7 @@ def test_the_command_adopts_inspects_and_runs(
     model = tmp_path / "mine.onnx"
     assert command_line("adopt", source, "-o", model) == 0
     told = capsys.readouterr().err
-    assert told.startswith("Comparing a model of ")
+    assert told.startswith(f"{source} is a network of the kind ddcolor\nComparing a model of it ")
     assert "It is mine (adapted from ddcolor, sha256:" in told
     assert command_line("inspect", model, "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -116,8 +116,12 @@ def test_the_command_adopts_inspects_and_runs(
     assert f"colorbatch, model mine (adapted from ddcolor, sha256:{sha256})" in text
 
 
-def test_refusals_of_the_command_have_their_exit_codes(tmp_path: Path, command_line: CommandLine) -> None:
+def test_refusals_of_the_command_have_their_exit_codes(
+    tmp_path: Path, command_line: CommandLine, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = saved(files.zhang(), tmp_path)
+    assert command_line("adopt", tmp_path / "nothing.onnx") == 3
+    assert "Comparing" not in capsys.readouterr().err
     assert command_line("adopt", source) == 3
     assert command_line("adopt", source, "--kind", "zhang2016") == 0
     assert (tmp_path / "any name-colorbatch.onnx").exists()

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from colorbatch.errors import UsageError
 from colorbatch.formats import decode, encode
 from colorbatch.operations.audit import Audit, audit_batch
 from colorbatch.pixels.picture import Frame, Picture
-from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.records.manifest import MANIFEST_NAME, Manifest
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run import batch, colorize
+from colorbatch.store import open_store
 
 
 @pytest.fixture
@@ -224,7 +226,12 @@ def test_an_output_without_the_mark_it_should_have_is_found(job: LocalJob) -> No
 def test_an_unfinished_run_is_found(job: LocalJob) -> None:
     (job.output / STATE_FOLDER).mkdir()
     (job.output / STATE_FOLDER / "journal.jsonl").touch()
-    assert "run it again first" in problems(audit_batch(job.output))[MANIFEST_NAME]
+    assert problems(audit_batch(job.output))[MANIFEST_NAME] == "a run was killed: run it again first"
+    with Manifest(open_store(job.output), purpose="retouching"):
+        found = problems(audit_batch(job.output))[MANIFEST_NAME]
+    assert found.startswith(f"in use by process {os.getpid()} on ")
+    assert ", retouching, since " in found
+    assert found.endswith(": wait until that has ended")
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def adopt_model(
     working_size: int | None = None,
     model_license: str | None = None,
     training_data: str | None = None,
+    on_kind: Callable[[str], None] | None = None,
     on_report: Callable[[ParityReport], None] | None = None,
 ) -> ExportResult:
     """Write the model of a published network, after verifying that it gives the colours that its authors' way gives.
@@ -46,6 +47,7 @@ def adopt_model(
         working_size: for a file with dynamic sides; by default the size that the authors use.
         model_license: licence in the contract; by default that under which the authors published the network.
         training_data: likewise.
+        on_kind: receives which kind it is, before the comparison, which takes minutes for a large network.
         on_report: receives the comparisons, even if they fail.
 
     Raises:
@@ -62,6 +64,8 @@ def adopt_model(
         raise _exists(output)
     foreign = _read(source, kind, working_size)
     _refuse_other_size(source, foreign, working_size)
+    if on_kind is not None:
+        on_kind(foreign.kind.name)
     model, report = _compared(foreign, fit)
     check(report, on_report, f"{source}, so no model was written")
     contract = replace(

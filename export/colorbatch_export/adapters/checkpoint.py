@@ -110,7 +110,9 @@ def _weights(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":
             content = content[key]
     tensors = {str(name): value for name, value in content.items()} if isinstance(content, Mapping) else {}
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise CheckpointRefusedError(f"{path} holds no plain state dict", advice=_ADVICE)
+        raise CheckpointRefusedError(
+            f"{path} is no checkpoint of DDColor: it holds more than tensors, or none", advice=_ADVICE
+        )
     return tensors
 
 
