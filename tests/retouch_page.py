@@ -21,6 +21,7 @@ def settled(page: Page) -> None:
 
 def click_at(page: Page, x: float, y: float) -> None:
     """Click on the picture, at shares of its width and height."""
+    page.locator("#surface").wait_for()  # it is not shown while a picture is loaded anew
     box = page.locator("#surface").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
