@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from skimage import color as skimage_color
 
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch_export.adapters.adopting import adopt_model
+from colorbatch_export.adapters.checkpoint import weights_in
 
 Array = NDArray[Any]
 pytestmark = [
@@ -74,19 +76,34 @@ def test_checkpoints_of_other_networks_are_refused_with_what_to_do(tmp_path: Pat
         assert "only those of DDColor" in refused.value.advice
 
 
+@pytest.fixture(scope="module")
+def network() -> Any:  # noqa: ANN401 (it carries no types)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch, about spandrel
+        from spandrel_extra_arches.architectures.DDColor import DDColor
+    return ddcolor_tiny(DDColor)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("extension", ["pth", "safetensors"])
-def test_ddcolor_tiny_is_adopted_from_its_checkpoint(extension: str, tmp_path: Path) -> None:
+def test_both_kinds_of_checkpoints_hold_the_same_weights(network: Any, tmp_path: Path) -> None:  # noqa: ANN401
     import torch
     from safetensors.torch import save_file
-    from spandrel_extra_arches.architectures.DDColor import DDColor
 
-    network = ddcolor_tiny(DDColor)
-    source = tmp_path / f"tiny.{extension}"
-    if extension == "pth":
-        torch.save({"params": network.state_dict()}, source)
-    else:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, source)
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    torch.save({"params": weights}, tmp_path / "tiny.pth")
+    save_file(weights, tmp_path / "tiny.safetensors")
+    for name in ("tiny.pth", "tiny.safetensors"):
+        found = weights_in(tmp_path / name, (tmp_path / name).read_bytes())
+        assert found.keys() == weights.keys()
+        assert all(torch.equal(found[key], value) for key, value in weights.items())
+
+
+@pytest.mark.slow
+def test_ddcolor_tiny_is_adopted_from_its_checkpoint(network: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    import torch
+
+    source = tmp_path / "tiny.pth"
+    torch.save({"params": network.state_dict()}, source)
     result = adopt_model(source, tmp_path / "model.onnx", working_size=128)
     assert result.contract.adapted_from is not None
     assert result.contract.adapted_from.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()

@@ -48,7 +48,7 @@ def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int
     with needs_extra(EXTRA):
         import torch
 
-        network = _network(path, _weights(path, data))
+        network = _network(path, weights_in(path, data))
     side = working_size or KINDS["ddcolor"].working_size
 
     def run(values: Sequence[Plane]) -> Plane:
@@ -83,7 +83,7 @@ def _network(path: Path, weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Mod
     return network
 
 
-def _weights(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":
+def weights_in(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":
     """Return the tensors in a checkpoint by their names.
 
     Raises:
