@@ -293,7 +293,7 @@ def _with_outputs(
     mine = {each.input for each in found if shard is None or shard.holds(each.input)}
     families = {family_of(each.input) for each in found if each.input in mine}
     planned = _all_sniffed([each for each in found if family_of(each.input) in families], source, earlier)
-    taken = {each.input for each in planned if each.output_name}  # a copy has the name of its source
+    taken = {each.input for each in planned}  # a copy has the name of its source, and so may one of an earlier run
     for index, each in enumerate(planned):
         name = each.output_name
         if name in ("", each.input):

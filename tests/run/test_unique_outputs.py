@@ -1,6 +1,7 @@
 """Two sources never get one output, however they are named and whatever they hold."""
 
 import random
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -62,3 +63,24 @@ def test_a_copy_of_another_source_keeps_its_name(tmp_path: Path, model_path: Pat
     assert (job.output / "a.gif.png").read_bytes() == (job.source / "a.gif.png").read_bytes()
     assert audit_batch(job.output, job.source).is_sound
     assert batch.run_batch(job).kept == 2
+
+
+@pytest.mark.parametrize("how", ["excluded", "not a picture any more"])
+def test_what_is_not_coloured_now_does_not_lose_its_earlier_output_to_another(
+    how: str, tmp_path: Path, model_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, kind in (("a.gif", "GIF"), ("a.gif.png", "PNG")):
+        Image.linear_gradient("L").resize((40, len(name) * 5)).save(tmp_path / "in" / name, kind)
+    job = LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu")
+    assert batch.run_batch(job).done == 2
+    before = {path.name: path.read_bytes() for path in job.output.glob("*.png")}
+    assert before.keys() == {"a.gif.png", "a.gif.png.png"}
+    if how == "excluded":
+        job = replace(job, exclude=("a.gif.png",))
+    else:
+        (job.source / "a.gif.png").write_bytes(b"no picture")
+    found = batch.run_batch(job)
+    assert (found.coloured, found.failed) == (0, 0 if how == "excluded" else 1)
+    assert {path.name: path.read_bytes() for path in job.output.glob("*.png")} == before
+    assert audit_batch(job.output).is_sound
