@@ -236,8 +236,9 @@ class FakeServer:
         }
 
     def _can(self, model: str) -> Json:
-        words = ALL if model == "fast" else self.can
-        return {word: word in words for word in ALL}
+        words = ALL if model == "fast" else () if model == "broken" else self.can
+        refused = {"refused": "cannot use the model broken"} if model == "broken" else {}
+        return {word: word in words for word in ALL} | refused
 
     def _save(self, body: Json) -> Json:
         number = body["id"]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from colorbatch.errors import ColorbatchError
+from colorbatch.errors import ColorbatchError, ModelRefusedError, UsageError
 from colorbatch.records.retouch import RetouchLine
 from colorbatch.retouch.drafts import Drafts, parsed_draft
 from colorbatch.retouch.lines import copied, parsed_line, values_of
@@ -151,9 +151,16 @@ class Api:
                     "strength": options.strength,
                     "model": session.job.model,
                 },
-                "can": self._can(line.model),
+                "can": self._can_or_refused(line.model),
             }
         )
+
+    def _can_or_refused(self, model: str | None) -> Mapping[str, object]:
+        """Return what a model takes and says, or why it cannot be used: the page lets another one be chosen."""
+        try:
+            return self._can(model)
+        except (ValueError, ModelRefusedError, UsageError) as error:
+            return {"hints": False, "vividness": False, "colors": False, "refused": str(error)}
 
     def _can(self, model: str | None) -> Mapping[str, bool]:
         """Return what a model takes and says; ``None``: that of the session."""

@@ -77,6 +77,26 @@ def test_what_another_model_can_is_known_before_it_is_used(api: Api) -> None:
     assert api.answer("GET", "can", {"model": "../../model.onnx"}, b"").status == 400
 
 
+@pytest.mark.parametrize("content", [None, b"no model"], ids=["absent", "damaged"])
+def test_a_picture_whose_model_cannot_be_used_opens_for_another_one(
+    job: LocalJob, open_session: OpenSession, tmp_path: Path, content: bytes | None
+) -> None:
+    model = tmp_path / "other.onnx"
+    if content is not None:
+        model.write_bytes(content)
+    (job.output / RETOUCH_NAME).write_bytes(RetouchLine("a.png", model=str(model)).to_json())
+    api = Api(open_session(job))
+    number = str(next(each["id"] for each in got(api, "pictures")["pictures"] if each["input"] == "a.png"))
+    found = got(api, f"picture/{number}", page="1")
+    assert found["line"]["model"] == str(model)
+    assert not any(found["can"][word] for word in ("hints", "vividness", "colors"))
+    assert str(model) in found["can"]["refused"]
+    line = {**found["line"], "model": None, "hints": [HINT]}
+    saved = posted(api, "save", id=int(number), page=1, line=line, version=found["version"])
+    assert saved["made"]
+    assert got(api, f"picture/{number}", page="1")["can"] == got(api, "can")
+
+
 def test_a_preview_is_a_jpeg_with_the_colour_of_the_hint(api: Api, tmp_path: Path) -> None:
     answer = answered(api, "preview", id=0, page=1, line={"hints": [HINT]})
     assert (answer.status, answer.media_type) == (200, "image/jpeg")

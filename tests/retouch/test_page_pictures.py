@@ -66,6 +66,18 @@ def test_a_model_without_hints_says_so(browser: Browser) -> None:
         set_hint(page)
 
 
+def test_a_model_that_cannot_be_used_is_replaced_by_another(browser: Browser) -> None:
+    server = FakeServer()
+    server.lines[0, 1] = EMPTY | {"model": "broken"}
+    with retouching(browser, server) as page:
+        settled(page)
+        expect(page.locator("#can")).to_have_text("cannot use the model broken. Choose another model.")
+        page.get_by_role("combobox", name="Model").select_option("fast")
+        settled(page)
+        expect(page.locator("#can")).to_be_hidden()
+        set_hint(page)
+
+
 def test_a_model_that_suggests_nothing_gives_the_colour_that_is_there(browser: Browser) -> None:
     server = FakeServer(can=("hints",))
     with retouching(browser, server) as page:

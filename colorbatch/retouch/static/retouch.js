@@ -1467,7 +1467,9 @@ function renderSettings(draft) {
     !can.colors && "suggests no colours",
   ];
   byId("can").hidden = !missing.some(Boolean);
-  byId("can").textContent = `This model ${missing.filter(Boolean).join(", ")}.`;
+  byId("can").textContent = can.refused
+    ? `${can.refused}. Choose another model.`
+    : `This model ${missing.filter(Boolean).join(", ")}.`;
   renderModels(line.model, defaults.model);
   byId("leave-grey").checked = line.leave_grey;
   setValue("note", line.note);
