@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; libraries read it when they are imported
 
+import hypothesis
 import numpy as np
 import pytest
 from helpers import CommandLine, MakePictures, small_model
@@ -22,6 +23,9 @@ from colorbatch.inference.colorizer import Colorizer, open_model
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from stores import S3, Bucket
+
+hypothesis.settings.register_profile("any time", hypothesis.settings.default, deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("any time")
 
 
 @pytest.fixture(autouse=True)

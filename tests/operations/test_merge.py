@@ -87,7 +87,7 @@ def test_the_union_of_the_shards_is_the_whole_byte_for_byte(job: LocalJob, tmp_p
     ),
     st.integers(1, 5),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_outputs_are_called_the_same_however_a_job_is_split(
     tmp_path_factory: pytest.TempPathFactory, found: list[tuple[str, str, bytes]], count: int
 ) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,7 +16,6 @@ def chroma_at(chroma: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(p).resize(size[::-1], Image.Resampling.BICUBIC)) for p in chroma])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(0, 600_000))
 def test_strips_give_what_the_whole_gives(height: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -47,7 +46,6 @@ def test_chroma_planes_never_make_rgb_clip(seed: int) -> None:
     assert np.abs(np.asarray(shown.convert("L")).astype(int) - pixels).max() <= 1
 
 
-@settings(deadline=None)
 @given(st.integers(1, 41), st.integers(1, 41), st.integers(0, 600_000))
 def test_halved_chroma_never_makes_rgb_clip(height: int, width: int, seed: int) -> None:
     """The darkest pixels beside the lightest and wild colours, enlarged in both ways in which decoders do it."""
