@@ -29,6 +29,7 @@ from colorbatch.run.resume import (
     earlier_outputs,
     rows_of_other_sources,
     with_earlier_output,
+    with_names_in_use_refused,
 )
 from colorbatch.run.treatment import LEFT_AS_IT_IS
 from colorbatch.run.work import Kept, Outcome, Run, is_written
@@ -73,7 +74,7 @@ def run_batch(
     pictures, is_remote = pictures_in(_selected(found)), source.is_remote or output.is_remote
     engines = OneEngine(job, pictures, is_remote=is_remote)
     with closing(engines), Manifest(output, job.shard, possible_outputs(found)) as record:
-        found = with_newest_retouches(job, found, output)
+        found = with_names_in_use_refused(with_newest_retouches(job, found, output), record.previous)
         plan = _selected(found)
         batch = Batch(job, source, output, engines, record, progress, stop, signer)
         parts = batch.parts(plan)

@@ -21,7 +21,7 @@ from colorbatch.run.look import Seen, look_at
 from colorbatch.run.output import refuse_unsupported_times
 from colorbatch.run.parts import Part, parts_of
 from colorbatch.run.plan import PlannedPicture
-from colorbatch.run.resume import Keep, Remake, appearance_of, decide, earlier_outputs
+from colorbatch.run.resume import Keep, Remake, appearance_of, decide, earlier_outputs, with_names_in_use_refused
 from colorbatch.run.work import Run
 from colorbatch.stages import StageTimer
 from colorbatch.store import open_source, open_store
@@ -89,7 +89,7 @@ def forecast(job: BatchJob, *, look: bool = False, progress: ProgressReporter | 
     refuse_unsupported_times(job, output)
     earlier = rows_of(output, job.shard)
     known = earlier_outputs(earlier.values())
-    plan = plan_of(job, source, output, known)
+    plan = with_names_in_use_refused(plan_of(job, source, output, known), earlier)
     model = read_model_file(job.model)
     provider, _ = choose_provider(job, sum(each.verdict == "colour" for each in plan), model)
     job = replace(job, provider=provider)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -13,6 +13,7 @@ from colorbatch.run.plan import EarlierOutput, PlannedPicture
 from colorbatch.run.sidecars import Sidecar, fingerprint, fingerprint_of_etags, read_sidecars
 from colorbatch.run.treatment import IN_COLOR
 from colorbatch.store.store import Store
+from colorbatch.text import printable
 
 RemakeReason = Literal["new", "recipe", "source", "sidecars", "missing", "altered"]
 """``new``: no run has read the source; ``recipe``: it was made by another model, with other settings or another
@@ -277,6 +278,30 @@ def rows_of_other_sources(plan: Mapping[str, str | None], earlier: Mapping[str, 
         for row in earlier.values()
         if row.input not in plan and row.output not in outputs and output_exists(row, output)
     ]
+
+
+def with_names_in_use_refused(plan: Sequence[PlannedPicture], earlier: Mapping[str, Row]) -> list[PlannedPicture]:
+    """Return a plan in which sources fail whose output has the name of one that stays: that of a source left out now.
+
+    Their names change if both are coloured: with ``a.gif`` alone its output is ``a.gif.png``, which is later that of
+    ``a.gif.png``.
+
+    Args:
+        plan: of all sources, those that are left out too.
+        earlier: rows of earlier runs, by input.
+
+    """
+    left_out = (earlier.get(each.input) for each in plan if each.verdict == "skipped")
+    in_use = {row.output: row.input for row in left_out if row is not None and row.output is not None}
+
+    def refused(planned: PlannedPicture) -> PlannedPicture:
+        owner = in_use.get(planned.output_name, planned.input) if planned.verdict == "colour" else planned.input
+        if owner == planned.input:
+            return planned
+        reason = f"its output has the name of an earlier one, of {printable(owner)}, which this run leaves out"
+        return replace(planned, verdict="failed", reason=f"{reason}. Run once without leaving that out.")
+
+    return list(map(refused, plan)) if in_use else list(plan)
 
 
 def earlier_outputs(rows: Iterable[Row]) -> Mapping[str, EarlierOutput]:

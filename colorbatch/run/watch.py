@@ -37,7 +37,7 @@ from colorbatch.run.batch import (
 from colorbatch.run.colorize import row_of
 from colorbatch.run.output import refuse_unsupported_times
 from colorbatch.run.plan import EarlierOutput, PlannedPicture
-from colorbatch.run.resume import with_earlier_output
+from colorbatch.run.resume import with_earlier_output, with_names_in_use_refused
 from colorbatch.store import open_store
 from colorbatch.store.file_state import FileState
 from colorbatch.store.local import LocalStore
@@ -277,7 +277,8 @@ class _Rounds:
 
     def next(self, found: Sequence[PlannedPicture]) -> BatchSummary | None:
         """Make what has changed and is settled, and write the manifest; ``None``: nothing was to be done."""
-        batch, now = self.batch, {each.input: self._as_it_is(each) for each in found}
+        batch, found = self.batch, with_names_in_use_refused(found, self.batch.record.previous)
+        now = {each.input: self._as_it_is(each) for each in found}
         changed = [each for each in found if not self._is_known(now[each.input])]
         self._unsettled = [name for each in changed for name in now[each.input].files if self.source.settled_in(name)]
         waiting = set(self._unsettled)

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batches import rows
@@ -12,6 +13,7 @@ from PIL import Image
 
 from colorbatch.operations.audit import audit_batch
 from colorbatch.run import batch
+from colorbatch.run.forecast import forecast
 from colorbatch.run.plan import plan_batch
 from colorbatch.shard import Shard
 from colorbatch.store import open_store
@@ -84,3 +86,27 @@ def test_what_is_not_coloured_now_does_not_lose_its_earlier_output_to_another(
     assert (found.coloured, found.failed) == (0, 0 if how == "excluded" else 1)
     assert {path.name: path.read_bytes() for path in job.output.glob("*.png")} == before
     assert audit_batch(job.output).is_sound
+
+
+@pytest.mark.parametrize("left_out", [{"only": frozenset({"a.gif.png"})}, {"exclude": ("a.gif",)}], ids=str)
+def test_what_arrives_later_does_not_take_the_output_of_what_is_left_out(
+    left_out: dict[str, Any], tmp_path: Path, model_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.linear_gradient("L").resize((40, 30)).save(tmp_path / "in/a.gif")
+    job = LocalJob(tmp_path / "in", tmp_path / "out", str(model_path), "cpu")
+    assert batch.run_batch(job).done == 1
+    made = (job.output / "a.gif.png").read_bytes()
+    Image.linear_gradient("L").resize((40, 60)).save(tmp_path / "in/a.gif.png")
+    part = replace(job, **left_out)
+    assert dict(forecast(part).counts) == {"skipped": 1, "failed": 1}
+    ((name, reason),) = batch.run_batch(part).failures
+    assert name == "a.gif.png"
+    assert reason.startswith("its output has the name of an earlier one, of a.gif, which this run leaves out")
+    assert (job.output / "a.gif.png").read_bytes() == made
+    assert batch.run_batch(job).done == 2
+    assert {name: row["output"] for name, row in rows(job.output).items()} == {
+        "a.gif": "a.gif.png.png",
+        "a.gif.png": "a.gif.png",
+    }
+    assert audit_batch(job.output, job.source).is_sound

@@ -124,7 +124,7 @@ def test_what_arrives_is_coloured_and_the_manifest_is_whole_after_each_round(job
             watch.look_twice()
         with pytest.raises(OutputInUseError, match=", a watch, which goes on until it is stopped, since "):
             Manifest(open_store(job.output))
-        assert ["in progress" in each.problem for each in audit_batch(job.output).findings] == [True]
+        assert ["in use by process" in each.problem for each in audit_batch(job.output).findings] == [True]
         assert sum(each.coloured for each in watch.rounds) == 3
     assert watch.summary is not None
     assert (watch.summary.done, watch.summary.kept, watch.summary.skipped, watch.summary.failed) == (3, 0, 1, 0)
