@@ -43,9 +43,10 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
 
     again = batch.run_batch(job, stop=stop)  # stopped before it began
     assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
+    job = replace(job, engine="threads")
     rest = batch.run_batch(job)
     assert (rest.done, rest.kept) == (35, summary.done)
-    whole = LocalJob(job.source, tmp_path / "whole", job.model, "cpu")
+    whole = replace(job, output=tmp_path / "whole")
     batch.run_batch(whole)
     assert tree(job.output) == tree(whole.output)
 
@@ -196,7 +197,7 @@ def test_a_source_that_is_unmounted_ends_the_run_and_fails_no_picture(many: Loca
     assert len(found) == 40
     assert {row["status"] for row in found.values()} == {"done", "skipped"}
     assert {row["reason"] for row in found.values() if row["status"] == "skipped"} == {NOT_REACHED}
-    assert batch.run_batch(many).done == 40
+    assert batch.run_batch(replace(many, engine="threads")).done == 40
 
 
 def test_an_output_folder_that_is_unmounted_ends_the_run_and_is_not_made_again(many: LocalJob) -> None:
@@ -205,7 +206,7 @@ def test_an_output_folder_that_is_unmounted_ends_the_run_and_is_not_made_again(m
     assert caught.value.exit_code == 4
     assert not many.output.exists()
     (many.output.with_name("unmounted")).rename(many.output)
-    assert batch.run_batch(many).done == 40
+    assert batch.run_batch(replace(many, engine="threads")).done == 40
     assert audit_batch(many.output, many.source).is_sound
 
 
