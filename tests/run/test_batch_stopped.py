@@ -74,7 +74,9 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, m
 def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -> None:
     make_tree(tmp_path / "source", *(f"{number:02}.png" for number in range(30)))
     (tmp_path / "source" / "00.png").write_bytes(b"no picture")
-    job = LocalJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", jobs=1, fail_fast=True)
+    job = LocalJob(
+        tmp_path / "source", tmp_path / "out", str(model_path), "cpu", engine="threads", jobs=1, fail_fast=True
+    )
     summary = batch.run_batch(job)
     assert summary.failed == 1
     assert summary.stopped
