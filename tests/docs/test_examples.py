@@ -43,8 +43,10 @@ SHELL = frozenset("|&;<>()$`*?{}~")
 """Characters of which one makes a line more than a command and its arguments."""
 
 
-def _scene(folder: Path) -> None:
-    """Make the pictures that examples speak of, small."""
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the pictures that examples speak of, small."""
+    folder = tmp_path_factory.mktemp("scene")
     for source, target, mode in (
         ("portraits/astronaut.jpg", "old_photos/portrait.jpg", "L"),
         ("animals/chelsea.tif", "old_photos/1910/cat.tif", "L"),
@@ -68,11 +70,13 @@ def _scene(folder: Path) -> None:
         else:
             with Image.open(sample) as picture:
                 picture.resize((96, 72)).save(path)
+    return folder
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != README_ZH], ids=short)
 def test_examples_run(
     page: Path,
+    scene: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command_line: CommandLine,
@@ -81,7 +85,7 @@ def test_examples_run(
     found = blocks(page.read_text(encoding="utf-8"))
     if not any(block.language in ("bash", "python", "toml") for block in found):
         pytest.skip("no examples to run")
-    _scene(tmp_path)
+    shutil.copytree(scene, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda url: Path(url2pathname(urlsplit(url).path)).is_file())
     monkeypatch.setattr(provider, "_open", functools.cache(provider._open))  # noqa: SLF001 (each model once)

@@ -162,6 +162,7 @@ def test_a_picture_that_kills_its_worker_fails_alone(job: LocalJob) -> None:
     assert_as_if_done_here(job)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nodes")
 def test_a_run_that_is_stopped_goes_on_later(job: LocalJob) -> None:
     stop = threading.Event()
