@@ -150,7 +150,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Pat
             while (
                 sum(1 for _ in output.rglob("*.*")) < wanted and process.poll() is None and time.monotonic() < deadline
             ):
-                time.sleep(0.002)
+                time.sleep(0.01)
             process.kill()
         assert process.returncode == -signal.SIGKILL
     (output / "0" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"left by a kill between write and rename")

@@ -128,7 +128,7 @@ def test_they_are_started_where_there_are_pictures_enough(
     seen = set[int]()
 
     def look() -> None:
-        time.sleep(0.3)
+        time.sleep(0.1)
         seen.update(children())
 
     run_batch(replace(job, engine=engine), Foe(look))
