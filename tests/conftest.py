@@ -93,6 +93,15 @@ def model_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def small_default(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the only built-in model be a small one, which is opened in a moment."""
+    path = tmp_path_factory.mktemp("built in") / "default.onnx"
+    path.write_bytes(small_model().SerializeToString())
+    for module in ("operations.doctor", "inference.model_names"):
+        monkeypatch.setattr(f"colorbatch.{module}.built_in_models", lambda: {"default": path})
+
+
+@pytest.fixture
 def colorizer(model_path: Path) -> Colorizer:
     return open_model(model_path, provider="cpu", threads=1)
 

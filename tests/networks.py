@@ -1,15 +1,22 @@
 """Networks that are exported in a moment, and graphs that many tests share: the real ones take up to a minute each."""
 
 import hashlib
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
 from typing import ClassVar
 
 import onnx
 import pytest
 import torch
+from helpers import ROOT
 from torch import Tensor, nn
 
+from colorbatch.store.atomic import write_bytes
+from colorbatch.store.lock import Lock
 from colorbatch.training.architectures import ARCHITECTURES, build_network
 from colorbatch.training.config import LossName
 from colorbatch.training.decoder import ConvNormReLU
@@ -32,9 +39,9 @@ class SmallUNet(LiteUNet):
     def __init__(self) -> None:
         super(LiteUNet, self).__init__()
         self.has_hints = True
-        self.encoder = nn.Conv2d(1, 256, STRIDE, STRIDE)  # type: ignore[assignment]
-        self.decoder = nn.Sequential(ConvNormReLU(256, 256), ConvNormReLU(256, 96))  # type: ignore[assignment]
-        self.head = BinHead(96)
+        self.encoder = nn.Conv2d(1, 128, STRIDE, STRIDE)  # type: ignore[assignment]
+        self.decoder = nn.Sequential(ConvNormReLU(128, 128), ConvNormReLU(128, 32))  # type: ignore[assignment]
+        self.head = BinHead(32)
         self.hints = SmallHints()  # type: ignore[assignment]
 
     def forward(self, luma: Tensor, hints: Tensor | None = None) -> Tensor:
@@ -51,7 +58,8 @@ class SmallUNet(LiteUNet):
 class SmallHints(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.out = nn.ModuleList([nn.Conv2d(3, 96, 1, bias=False)])
+        self.out = nn.ModuleList([nn.Conv2d(3, 32, 1, bias=False)])
+        nn.init.zeros_(self.out[0].weight)  # type: ignore[arg-type]
 
     def forward(self, hints: PooledHints) -> Tensor:
         found: Tensor = self.out[0](torch.cat([hints.chroma * 8, hints.weight], dim=1))
@@ -104,16 +112,35 @@ def with_bins(architecture: str) -> LiteUNet:
     return network.eval()
 
 
-_GRAPHS: dict[str, bytes] = {}
+_GRAPHS = ROOT / ".pytest_cache" / "graphs"
+"""Graphs that were built once, for all processes and later sessions."""
+_BUILT_BY = ("colorbatch/training", "colorbatch/inference", "colorbatch/pixels", "export", "tests/networks.py")
+"""All that a graph depends on beside the weights and the packages."""
 
 
 def graph_of(network: ColorNetwork) -> onnx.ModelProto:
-    """Return the graph of a network, which is built once in a session."""
+    """Return the graph of a network, which is built once for every state of the code."""
     digest = hashlib.sha256(type(network).__name__.encode())
     for name, value in network.state_dict().items():
         digest.update(name.encode() + value.numpy().tobytes())
-    key = digest.hexdigest()
-    if key not in _GRAPHS:
-        _GRAPHS[key] = build_graph(network).SerializeToString()
-    found: onnx.ModelProto = onnx.ModelProto.FromString(_GRAPHS[key])
-    return found
+    path = _GRAPHS / _state_of_the_code() / f"{digest.hexdigest()}.onnx"
+    while (lock := Lock.take(path)) is None:  # another process builds it
+        time.sleep(0.1)
+    try:
+        if not path.exists():
+            for other in set(_GRAPHS.iterdir()) - {path.parent}:
+                shutil.rmtree(other, ignore_errors=True)
+            write_bytes(path, build_graph(network).SerializeToString())
+        return onnx.load(path)
+    finally:
+        lock.release()
+
+
+@cache
+def _state_of_the_code() -> str:
+    """Return a hash of all that a graph depends on beside the weights."""
+    digest = hashlib.sha256("".join(map(version, ("torch", "onnx", "onnxscript"))).encode())
+    for place in _BUILT_BY:
+        for path in sorted((ROOT / place).rglob("*.py")) or [ROOT / place]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

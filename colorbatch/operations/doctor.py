@@ -106,7 +106,7 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
     Nothing is left behind, and nothing is raised: failures are part of the result.
     """
     models = [_try_model(name, path) for name, path in built_in_models().items()]
-    providers = [_try_provider(name) for name in get_args(ProviderName) if name != "auto"]
+    providers = _try_providers(models)
     codecs, codecs_problem = _attempt(_try_codecs)
     state = None if folder is None else _try_folder(folder)
     problems = [codecs_problem] if codecs_problem else []
@@ -152,6 +152,18 @@ def _try_model(name: str, path: Path) -> ModelState:
     if model is None:
         return ModelState(name, path.stat().st_size, "", problem)
     return ModelState(name, model.size, model.sha256, _attempt(lambda: _run(model, "cpu"))[1])
+
+
+def _try_providers(models: Sequence[ModelState]) -> list[ProviderState]:
+    """Try the default model on each provider; ``models`` were tried on the CPU."""
+    on_cpu = {each.name: each.problem for each in models}
+    states = []
+    for name in get_args(ProviderName):
+        if name == "cpu" and DEFAULT_MODEL in on_cpu:
+            states.append(ProviderState(name, on_cpu[DEFAULT_MODEL]))
+        elif name != "auto":
+            states.append(_try_provider(name))
+    return states
 
 
 def _try_provider(name: ProviderName) -> ProviderState:

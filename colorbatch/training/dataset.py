@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from colorbatch.errors import UsageError
 from colorbatch.formats.kinds import picture_files
@@ -85,14 +85,17 @@ def load_pair(pair: PicturePair, size: int, *, keep_aspect: bool = False) -> tup
     else:
         with Image.open(pair.gray) as opened:
             gray = ImageOps.exif_transpose(opened).convert("L")
-    shape = [size, size]
+    shape = (size, size)
     if keep_aspect:
         scale = min(1.0, size / min(color.size))
-        shape = [max(1, round(side * scale)) for side in (color.height, color.width)]
-    return (
-        functional.pil_to_tensor(functional.resize(gray, shape)),
-        functional.pil_to_tensor(functional.resize(color, shape)),
-    )
+        shape = (max(1, round(color.width * scale)), max(1, round(color.height * scale)))
+    return _resized(gray, shape), _resized(color, shape)
+
+
+def _resized(image: Image.Image, shape: tuple[int, int]) -> Tensor:
+    """Return an image of ``shape``, width and height, as uint8 ``[C, H, W]``."""
+    levels = np.array(image.resize(shape, Image.Resampling.BILINEAR))
+    return torch.from_numpy(levels).reshape(*levels.shape[:2], -1).permute(2, 0, 1)
 
 
 class ColorizationDataset:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from colorbatch.store.atomic import atomic_writer, write_bytes
 from colorbatch.training.checkpoint import EpochMetrics
@@ -31,7 +30,8 @@ def write_samples(folder: Path, epoch: int, luma: Tensor, rgb: Tensor) -> None:
 
 
 def _write_png(path: Path, image: Tensor) -> None:
-    picture: Image.Image = functional.to_pil_image(image.clamp(0, 1).mul(255).round().byte().cpu())
+    levels = image.clamp(0, 1).mul(255).round().byte().cpu().permute(1, 2, 0).numpy()
+    picture = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
     with atomic_writer(path) as file:
         picture.save(file, "PNG")
 

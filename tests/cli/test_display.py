@@ -7,7 +7,10 @@ import shlex
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -46,31 +49,41 @@ def pictures(folder: Path, most: int, largest: int) -> Path:
     return folder
 
 
-def on_a_terminal(columns: int, *arguments: object, **environment: str) -> tuple[int, str]:
-    """Run ``colorbatch`` with a terminal for its stderr; return the exit code, and all that the terminal got."""
+class OnATerminal(Protocol):
+    def __call__(self, columns: int, *arguments: object, **environment: str) -> tuple[int, str]: ...
+
+
+@pytest.fixture
+def on_a_terminal(command_line: CommandLine) -> OnATerminal:
+    """Return what runs ``colorbatch`` with a terminal for its stderr, and gives the exit code and what it got."""
     pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    inherited = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "LINES")}
-    variables = inherited | {"TERM": "xterm-256color", "COLUMNS": str(columns), "LC_ALL": "C.UTF-8"} | environment
-    with subprocess.Popen(
-        [sys.executable, "-m", "colorbatch", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        env=variables,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                some = os.read(ours, 65536)
-            except OSError:  # how Linux says that nobody has the other end open
-                break
-            if not some:
-                break
+
+    def run(columns: int, *arguments: object, **environment: str) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        with (
+            ThreadPoolExecutor(1) as pool,
+            os.fdopen(theirs, "w", encoding="utf-8", buffering=1) as terminal,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            for name in ("NO_COLOR", "FORCE_COLOR", "LINES"):
+                patch.delenv(name, raising=False)
+            for name, value in {"TERM": "xterm-256color", "COLUMNS": str(columns), **environment}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stderr", terminal)
+            shown = pool.submit(everything_from, ours)
+            code = command_line(*arguments)
+        os.close(ours)
+        return code, shown.result().decode()
+
+    return run
+
+
+def everything_from(terminal: int) -> bytes:
+    shown = b""
+    with suppress(OSError):  # how Linux says that nobody has the other end open
+        while some := os.read(terminal, 65536):
             shown += some
-    os.close(ours)
-    return process.returncode, shown.decode()
+    return shown
 
 
 def lines_of(shown: str) -> list[str]:
@@ -78,7 +91,7 @@ def lines_of(shown: str) -> list[str]:
 
 
 def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
-    tmp_path: Path, source: Path, model_path: Path
+    on_a_terminal: OnATerminal, tmp_path: Path, source: Path, model_path: Path
 ) -> None:
     code, shown = on_a_terminal(100, "run", "--jobs", 1, "--model", model_path, source, tmp_path / "out")
     assert code == 1
@@ -105,7 +118,7 @@ def test_a_terminal_shows_a_bar_the_names_in_work_failures_and_a_table(
 
 
 def test_the_command_that_a_terminal_names_next_can_be_typed(
-    command_line: CommandLine, tmp_path: Path, small: Path, model_path: Path
+    on_a_terminal: OnATerminal, command_line: CommandLine, tmp_path: Path, small: Path, model_path: Path
 ) -> None:
     source, output = small.rename(tmp_path / "Ann's photos"), tmp_path / "in colour"
     code, shown = on_a_terminal(80, "run", "--model", model_path, source, output)
@@ -120,7 +133,7 @@ def test_the_command_that_a_terminal_names_next_can_be_typed(
 
 @pytest.mark.parametrize("columns", [20, 70])
 def test_no_line_of_the_bar_is_wider_than_the_terminal(
-    tmp_path: Path, source: Path, model_path: Path, columns: int
+    on_a_terminal: OnATerminal, tmp_path: Path, source: Path, model_path: Path, columns: int
 ) -> None:
     code, shown = on_a_terminal(columns, "run", "--model", model_path, source, tmp_path / "out")
     assert code == 1
@@ -131,7 +144,7 @@ def test_no_line_of_the_bar_is_wider_than_the_terminal(
 
 
 def test_without_colour_there_is_none_and_a_dumb_terminal_gets_lines(
-    tmp_path: Path, small: Path, model_path: Path
+    on_a_terminal: OnATerminal, tmp_path: Path, small: Path, model_path: Path
 ) -> None:
     _, shown = on_a_terminal(80, "run", "--model", model_path, small, tmp_path / "1", NO_COLOR="1")
     assert "Colouring" in shown
@@ -144,14 +157,18 @@ def test_without_colour_there_is_none_and_a_dumb_terminal_gets_lines(
         assert "Failed: broken.png" in shown
 
 
-def test_what_is_logged_stands_on_lines_of_its_own_above_the_bar(tmp_path: Path, small: Path, model_path: Path) -> None:
+def test_what_is_logged_stands_on_lines_of_its_own_above_the_bar(
+    on_a_terminal: OnATerminal, tmp_path: Path, small: Path, model_path: Path
+) -> None:
     _, shown = on_a_terminal(100, "run", "-v", "--jobs", 1, "--model", model_path, small, tmp_path / "out")
     logged = [line for line in lines_of(shown) if "INFO" in line]
     assert len(logged) > 11
     assert all(line.startswith("INFO: ") for line in logged)
 
 
-def test_quiet_shows_nothing_on_a_terminal_when_all_went_well(tmp_path: Path, small: Path, model_path: Path) -> None:
+def test_quiet_shows_nothing_on_a_terminal_when_all_went_well(
+    on_a_terminal: OnATerminal, tmp_path: Path, small: Path, model_path: Path
+) -> None:
     (small / "broken.png").unlink()
     assert on_a_terminal(80, "run", "-q", "--model", model_path, small, tmp_path / "out") == (0, "")
 

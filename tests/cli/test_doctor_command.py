@@ -25,6 +25,7 @@ def test_what_works_here_is_told_in_words(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("small_default")
 def test_the_rest_is_told_on_request(command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line("doctor", "--all") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -34,6 +35,7 @@ def test_the_rest_is_told_on_request(command_line: CommandLine, capsys: pytest.C
     assert any(re.search("sha256 [0-9a-f]{64}: works$", line) for line in lines)
 
 
+@pytest.mark.usefixtures("small_default")
 @pytest.mark.parametrize("options", [[], ["--all"]])
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_packages_for_a_gpu_are_named_only_where_there_is_one(
@@ -53,6 +55,7 @@ def test_packages_for_a_gpu_are_named_only_where_there_is_one(
     assert ("no NVIDIA GPU was found" in shown) != has_gpu
 
 
+@pytest.mark.usefixtures("small_default")
 def test_json_has_all_of_it(command_line: CommandLine, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert command_line("doctor", "--json", tmp_path) == 0
     found = json.loads(capsys.readouterr().out)
@@ -63,6 +66,7 @@ def test_json_has_all_of_it(command_line: CommandLine, capsys: pytest.CaptureFix
     assert {"cpu", "train", "heif"} <= {each["name"] for each in found["extras"]}
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_folder_that_cannot_be_written_is_exit_4(
     command_line: CommandLine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -73,6 +77,7 @@ def test_a_folder_that_cannot_be_written_is_exit_4(
     assert any("evil\\n" in line for line in lines)
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_folder_that_does_not_exist_is_called_that(
     command_line: CommandLine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -96,6 +101,7 @@ def test_without_onnxruntime_it_says_so_with_the_pip_line_and_exit_4() -> None:
     assert found.stderr == ""
 
 
+@pytest.mark.usefixtures("small_default")
 def test_versions_are_told_without_importing_torch(
     command_line: CommandLine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,10 +45,9 @@ def run(*arguments: object, model: Path, **changes: str) -> "subprocess.Complete
     [
         {"LC_ALL": "C"},
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "dumb"},
-        {"HOME": "", "XDG_CACHE_HOME": "/nonexistent", "TMPDIR": "/nonexistent"},
-        {"FORCE_COLOR": "", "COLUMNS": "20", "TERM": "xterm-256color"},
-        {"PATH": ""},
+        {"LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "dumb", "PATH": ""},
+        {"HOME": "", "XDG_CACHE_HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
+        | {"FORCE_COLOR": "", "COLUMNS": "20", "TERM": "xterm-256color"},
     ],
     ids="-".join,
 )
@@ -67,7 +66,7 @@ def test_a_run_is_the_same_everywhere(tmp_path: Path, source: Path, model_path: 
 
 def test_a_plan_piped_into_head_is_no_error(tmp_path: Path, source: Path, model_path: Path) -> None:
     for number in range(3000):
-        (source / f"{number}.txt").touch()
+        os.close(os.open(source / f"{number}.txt", os.O_CREAT))
     command = f"{sys.executable} -m colorbatch run --dry-run --model {model_path} {source} {tmp_path / 'out'}"
     found = subprocess.run(
         ["/bin/sh", "-c", f"({command}; echo exit $? >&2) | head -1"], capture_output=True, check=False

@@ -279,7 +279,7 @@ def test_a_signal_ends_it_at_once_and_nothing_is_left(
         deadline = time.monotonic() + 60
         while not (log.exists() and "overwrite" in log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(1.5)
+        time.sleep(0.8)
         sent = time.monotonic()
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)

@@ -23,15 +23,17 @@ from colorbatch.progress import SilentProgress
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_a_signal_stops_a_run_that_can_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_a_signal_stops_a_run_that_can_go_on(
+    tmp_path: Path, model_path: Path, number: signal.Signals, code: int
+) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (400, 4))).save(source / "000.png")
     data = (source / "000.png").read_bytes()
     for index in range(1, 400):
         (source / f"{index:03}.png").write_bytes(data)
-    command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", str(source), str(output)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "colorbatch", "run", "--jobs", "1", "--model", str(model_path)]
+    with subprocess.Popen([*command, str(source), str(output)], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (output / "002.png").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -106,7 +108,7 @@ def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path)
     source = tmp_path / "in"
     source.mkdir()
     for number in range(30_000):
-        (source / f"{number}.png").touch()
+        os.close(os.open(f"{source}/{number}.png", os.O_CREAT))
     with subprocess.Popen([sys.executable, "-m", "colorbatch", "run", str(source), str(tmp_path / "out")]) as process:
         time.sleep(0.8)
         sent = time.monotonic()

@@ -5,6 +5,7 @@
 ``py`` is Python that is only compiled.
 """
 
+import functools
 import os
 import re
 import shlex
@@ -21,6 +22,8 @@ from helpers import SAMPLES, CommandLine
 from pages import COMMANDS_PAGE, PAGES, README_ZH, Block, blocks, calls, codes, commands, parse, prose, short
 from PIL import Image
 
+from colorbatch.inference import provider
+
 TOOLS = ("jq", "make", "parallel", "sha256sum")
 """Programs that examples call and that need not be on every machine: where one is missing, its block is only parsed."""
 OPTIONS_OF_OTHERS = {
@@ -36,12 +39,14 @@ OPTIONS_OF_OTHERS = {
 FILLED_IN = {"{}/": "3/", "$*/": "3/"}
 """What GNU parallel and make would put into a command line."""
 OF_SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "64", "SLURM_ARRAY_TASK_MIN": "1"}
-SHELL = frozenset("|&;<>()$`*?{}~=")
+SHELL = frozenset("|&;<>()$`*?{}~")
 """Characters of which one makes a line more than a command and its arguments."""
 
 
-def _scene(folder: Path) -> None:
-    """Make the pictures that examples speak of, small."""
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the pictures that examples speak of, small."""
+    folder = tmp_path_factory.mktemp("scene")
     for source, target, mode in (
         ("portraits/astronaut.jpg", "old_photos/portrait.jpg", "L"),
         ("animals/chelsea.tif", "old_photos/1910/cat.tif", "L"),
@@ -65,11 +70,13 @@ def _scene(folder: Path) -> None:
         else:
             with Image.open(sample) as picture:
                 picture.resize((96, 72)).save(path)
+    return folder
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != README_ZH], ids=short)
 def test_examples_run(
     page: Path,
+    scene: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command_line: CommandLine,
@@ -78,9 +85,10 @@ def test_examples_run(
     found = blocks(page.read_text(encoding="utf-8"))
     if not any(block.language in ("bash", "python", "toml") for block in found):
         pytest.skip("no examples to run")
-    _scene(tmp_path)
+    shutil.copytree(scene, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda url: Path(url2pathname(urlsplit(url).path)).is_file())
+    monkeypatch.setattr(provider, "_open", functools.cache(provider._open))  # noqa: SLF001 (each model once)
     names: dict[str, object] = {"__name__": "example"}
     for block in found:
         where = f"{short(page)}:{block.line}"
@@ -104,15 +112,41 @@ def test_examples_run(
 
 
 def _run(block: Block, where: str, command_line: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a block: in this process where it is nothing but calls of colorbatch, which saves its start, else in bash."""
-    lines = [shlex.split(line, comments=True) for line in block.text.replace("\\\n", " ").splitlines()]
-    words = [line for line in lines if line]
-    code = "\n".join(line.partition(" #")[0] for line in block.text.splitlines())
-    if all(line[0] == "colorbatch" for line in words) and not SHELL & set(code):
-        for line in words:
-            assert command_line(*line[1:]) == 0, (where, line, capsys.readouterr().err)
-        return
-    bash, *needed = map(shutil.which, ("bash", *(tool for tool in TOOLS if tool in block.text)))
+    """Run a block: line by line where each is complete in itself, else as a whole."""
+    lines = [each for each in block.text.replace("\\\n", " ").splitlines() if shlex.split(each, comments=True)]
+    is_whole = all(map(_is_complete, lines))
+    for line in lines if is_whole else [block.text]:
+        command, pipe, rest = line.partition(" | ")
+        if not _is_plain(command) or "colorbatch " in rest:
+            _bash(line, where)
+            continue
+        capsys.readouterr()
+        assert command_line(*shlex.split(command, comments=True)[1:]) == 0, (where, command, capsys.readouterr().err)
+        if pipe:
+            _bash(rest, where, capsys.readouterr().out)
+
+
+def _is_complete(line: str) -> bool:
+    """Return whether a line needs none before or after it: it shares no variable or folder, and bash sees its end."""
+    bash = shutil.which("bash")
+    if _is_plain(line):
+        return True
+    if bash is None or "$" in line or line.startswith(("cd ", "export ")):
+        return False
+    return subprocess.run([bash, "-nc", line], capture_output=True, check=False).returncode == 0
+
+
+def _is_plain(line: str) -> bool:
+    """Return whether a line is a call of colorbatch, which runs in this process and saves its start."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:  # it ends within quotes
+        return False
+    return words[:1] == ["colorbatch"] and not SHELL & set(line.partition(" #")[0])
+
+
+def _bash(text: str, where: str, given: str | None = None) -> None:
+    bash, *needed = map(shutil.which, ("bash", *(tool for tool in TOOLS if tool in text)))
     if bash is None or None in needed:
         return  # its command lines are parsed by the test below
     Path("bin").mkdir(exist_ok=True)
@@ -121,9 +155,14 @@ def _run(block: Block, where: str, command_line: CommandLine, capsys: pytest.Cap
     program.chmod(0o755)
     environment = os.environ | {"BROWSER": "true", "PATH": f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [bash, "-euo", "pipefail", "-c", block.text], capture_output=True, text=True, check=False, env=environment
+        [bash, "-euo", "pipefail", "-c", text],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
-    assert done.returncode == 0, (where, done.stdout, done.stderr)
+    assert done.returncode == 0, (where, text, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=short)

@@ -55,6 +55,7 @@ def test_here_everything_works() -> None:
     assert found.folder is None
 
 
+@pytest.mark.usefixtures("small_default")
 def test_no_provider_is_believed_before_a_model_ran_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(_session: object, *_arguments: object) -> None:
         raise RuntimeError("the device is gone")
@@ -81,6 +82,7 @@ def test_a_damaged_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_package_that_does_not_import_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in sys.modules if each.startswith("colorbatch.formats")]:
         monkeypatch.delitem(sys.modules, name)
@@ -92,6 +94,7 @@ def test_a_package_that_does_not_import_is_told_and_stops_nothing(monkeypatch: p
     assert "pip install --upgrade --force-reinstall colorbatch" in found.problems[0]
 
 
+@pytest.mark.usefixtures("small_default")
 def test_the_extras_are_those_of_the_package_with_what_they_lack(installed: list[str]) -> None:
     installed += ["numpy", "onnxruntime", "pillow-heif"]
     found = diagnose()
@@ -110,6 +113,7 @@ def test_the_extras_are_those_of_the_package_with_what_they_lack(installed: list
     ]
 
 
+@pytest.mark.usefixtures("small_default")
 def test_colorbatch_that_is_not_installed_as_a_package_has_no_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     def requires(_name: str) -> None:
         raise PackageNotFoundError("colorbatch")
@@ -120,6 +124,7 @@ def test_colorbatch_that_is_not_installed_as_a_package_has_no_extras(monkeypatch
     assert set(found.versions) == {"colorbatch", "python"}
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_folder_is_written_to_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_bytes(b"x")
     found = diagnose(tmp_path).folder
@@ -129,6 +134,7 @@ def test_a_folder_is_written_to_and_left_as_it_was(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_folder_that_is_not_there_is_tried_where_it_would_be_made(tmp_path: Path) -> None:
     found = diagnose(tmp_path / "new" / "deep").folder
     assert found is not None
@@ -136,6 +142,7 @@ def test_a_folder_that_is_not_there_is_tried_where_it_would_be_made(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("small_default")
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     found = diagnose(tmp_path / "file")

@@ -43,9 +43,10 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
 
     again = batch.run_batch(job, stop=stop)  # stopped before it began
     assert (again.done, again.not_reached) == (summary.done, summary.not_reached)
+    job = replace(job, engine="threads")
     rest = batch.run_batch(job)
     assert (rest.done, rest.kept) == (35, summary.done)
-    whole = LocalJob(job.source, tmp_path / "whole", job.model, "cpu")
+    whole = replace(job, output=tmp_path / "whole")
     batch.run_batch(whole)
     assert tree(job.output) == tree(whole.output)
 
@@ -73,7 +74,9 @@ def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, m
 def test_fail_fast_leaves_the_rest_for_later(tmp_path: Path, model_path: Path) -> None:
     make_tree(tmp_path / "source", *(f"{number:02}.png" for number in range(30)))
     (tmp_path / "source" / "00.png").write_bytes(b"no picture")
-    job = LocalJob(tmp_path / "source", tmp_path / "out", str(model_path), "cpu", jobs=1, fail_fast=True)
+    job = LocalJob(
+        tmp_path / "source", tmp_path / "out", str(model_path), "cpu", engine="threads", jobs=1, fail_fast=True
+    )
     summary = batch.run_batch(job)
     assert summary.failed == 1
     assert summary.stopped
@@ -147,7 +150,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Pat
             while (
                 sum(1 for _ in output.rglob("*.*")) < wanted and process.poll() is None and time.monotonic() < deadline
             ):
-                time.sleep(0.002)
+                time.sleep(0.01)
             process.kill()
         assert process.returncode == -signal.SIGKILL
     (output / "0" / ".colorbatch-0123456789abcdef.tmp").write_bytes(b"left by a kill between write and rename")
@@ -196,7 +199,7 @@ def test_a_source_that_is_unmounted_ends_the_run_and_fails_no_picture(many: Loca
     assert len(found) == 40
     assert {row["status"] for row in found.values()} == {"done", "skipped"}
     assert {row["reason"] for row in found.values() if row["status"] == "skipped"} == {NOT_REACHED}
-    assert batch.run_batch(many).done == 40
+    assert batch.run_batch(replace(many, engine="threads")).done == 40
 
 
 def test_an_output_folder_that_is_unmounted_ends_the_run_and_is_not_made_again(many: LocalJob) -> None:
@@ -205,7 +208,7 @@ def test_an_output_folder_that_is_unmounted_ends_the_run_and_is_not_made_again(m
     assert caught.value.exit_code == 4
     assert not many.output.exists()
     (many.output.with_name("unmounted")).rename(many.output)
-    assert batch.run_batch(many).done == 40
+    assert batch.run_batch(replace(many, engine="threads")).done == 40
     assert audit_batch(many.output, many.source).is_sound
 
 

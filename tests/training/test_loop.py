@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import MakePictures
-from networks import PLAIN, Plain
+from networks import PLAIN, SMALL, Plain, small_ones
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -309,7 +309,8 @@ def test_frozen_pretrained_weights_stay_and_slow_ones_move_less(lite: TrainingCo
 
 
 def test_what_is_kept_of_an_averaged_training_is_the_average(lite: TrainingConfig) -> None:
-    train(replace(lite, ema=0.9, epochs=2, batch_size=3))
+    with small_ones():
+        train(replace(lite, architecture=SMALL, ema=0.9, epochs=2, batch_size=3))
     last = load_checkpoint(lite.out / "checkpoints" / "last.pth").content
     kept = load_checkpoint(lite.out / "checkpoints" / "colorization_epoch_2.pth").weights
     averaged = {name.removeprefix("module."): value for name, value in last["average"].items()}
@@ -329,6 +330,7 @@ def test_a_folder_can_be_held_out(config: TrainingConfig, make_pictures: MakePic
     assert alone.history[0].train_loss == result.history[0].train_loss
 
 
+@pytest.mark.usefixtures("plain")
 def test_the_psnr_of_the_pictures_held_out_is_that_of_their_colours(config: TrainingConfig) -> None:
     """Measured again with scikit-image on what the kept checkpoint gives."""
     result = train(replace(config, validation_dir=config.color_dir, epochs=1, amp=False))
@@ -346,10 +348,12 @@ def test_the_psnr_of_the_pictures_held_out_is_that_of_their_colours(config: Trai
     assert result.history[0].validation_psnr == pytest.approx(np.mean(found), abs=0.01)
 
 
-def test_hints_are_learnt_only_where_they_are_given(lite: TrainingConfig) -> None:
+@pytest.mark.parametrize("architecture", [SMALL, pytest.param("lite2-unet", marks=pytest.mark.slow)])
+def test_hints_are_learnt_only_where_they_are_given(lite: TrainingConfig, architecture: str) -> None:
     def learnt(folder: str, hinted: float) -> float:
         out = lite.out.with_name(folder)
-        train(replace(lite, architecture="lite2-unet", hinted=hinted, out=out))
+        with small_ones():
+            train(replace(lite, architecture=architecture, hinted=hinted, out=out))
         weights = load_checkpoint(out / "checkpoints" / "colorization_epoch_1.pth").weights
         return float(weights["hints.out.0.weight"].abs().max())  # 0 at the start
 

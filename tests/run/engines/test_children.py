@@ -39,6 +39,7 @@ from colorbatch.run import engines
 from colorbatch.run.batch import run_batch
 from colorbatch.run.colorize import Encoded, Recipe
 from colorbatch.run.engines import children as children_module
+from colorbatch.run.engines import engine
 from colorbatch.run.engines.child import Colored, Opening, RecordCollector, picklable
 from colorbatch.run.engines.child_process import ChildDiedError, ChildProcess
 from colorbatch.run.plan import PlannedPicture
@@ -86,7 +87,7 @@ def test_they_make_what_threads_make(job: LocalJob) -> None:
     assert (summary.done, summary.skipped, summary.failed) == (PICTURES, 1, 1)
     assert summary.stages["network"].cpu_seconds > 0
     assert_as_if_done_by_threads(job)
-    assert run_batch(job).kept == PICTURES
+    assert run_batch(replace(job, engine="threads")).kept == PICTURES
 
 
 def test_they_ask_the_model_of_this_process_where_it_is_on_a_gpu(
@@ -127,7 +128,7 @@ def test_they_are_started_where_there_are_pictures_enough(
     seen = set[int]()
 
     def look() -> None:
-        time.sleep(0.3)
+        time.sleep(0.1)
         seen.update(children())
 
     run_batch(replace(job, engine=engine), Foe(look))
@@ -168,12 +169,15 @@ def test_a_picture_that_kills_fails_alone(job: LocalJob, monkeypatch: pytest.Mon
     (reason,) = (reason for name, reason in summary.failures if name == "1/07.jpg")
     assert reason.startswith("a child process died (SIGKILL) while processing it, 2 times")
     assert not (job.output / "1/07.jpg").exists()
-    assert run_batch(job).coloured == 1
+    assert run_batch(replace(job, engine="threads")).coloured == 1
     assert_as_if_done_by_threads(job)
 
 
 @linux
-def test_a_stop_reaches_an_inference_in_work(job: LocalJob, children: Callable[[], set[int]], tmp_path: Path) -> None:
+def test_a_stop_reaches_an_inference_in_work(
+    job: LocalJob, children: Callable[[], set[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SECONDS_TO_FINISH", 0.2)
     model = tmp_path / "endless.onnx"
     model.write_bytes(endless_model().SerializeToString())
     stop, begun = threading.Event(), threading.Event()
@@ -184,7 +188,7 @@ def test_a_stop_reaches_an_inference_in_work(job: LocalJob, children: Callable[[
         stop.set()
         assert running.result(30).stopped
     assert not children()
-    assert run_batch(job).done == PICTURES
+    assert run_batch(replace(job, engine="threads")).done == PICTURES
 
 
 @linux
