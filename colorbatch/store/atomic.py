@@ -22,13 +22,19 @@ _TEMPORARY = re.compile(r"\.colorbatch-[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def atomic_writer(
-    path: Path, *, is_durable: bool = True, may_replace: bool = True, temporary: Path | None = None
+    path: Path,
+    *,
+    is_durable: bool = True,
+    may_replace: bool = True,
+    is_same_file: bool = False,
+    root: Path | None = None,
 ) -> Iterator[BinaryIO]:
     """Yield a binary file that becomes ``path`` when the block succeeds, and is removed when it fails.
 
-    The folder of ``path`` is created if necessary. An existing ``path`` is replaced if ``may_replace``. A file that is
-    not durable may be lost or truncated by a power failure, and is written much faster. The temporary file has a new
-    name, or the given one, whose earlier content is overwritten.
+    The folder of ``path`` is created if necessary, but ``root`` above it is not. An existing ``path`` is replaced if
+    ``may_replace``. A file that is not durable may be lost or truncated by a power failure, and is written much faster.
+    The temporary file has a new name, or if ``is_same_file`` always that of :func:`temporary_path_of`, and earlier
+    content is overwritten.
 
     Raises:
         OutputUnwritableError: the folder or the file cannot be written.
@@ -36,10 +42,10 @@ def atomic_writer(
 
     """
     path = long_path(path)
-    mode = "xb" if temporary is None else "w+b"
-    temporary = temporary or temporary_path(path.parent)
+    mode = "w+b" if is_same_file else "xb"
+    temporary = temporary_path_of(path) if is_same_file else temporary_path(path.parent)
     try:
-        make_folder(path.parent, is_durable=is_durable)
+        make_folder(path.parent, is_durable=is_durable, root=root)
         with cast("BinaryIO", temporary.open(mode)) as file:
             yield file
             if is_durable:
@@ -81,9 +87,11 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def write_bytes(path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True) -> None:
+def write_bytes(
+    path: Path, data: bytes, *, is_durable: bool = True, may_replace: bool = True, root: Path | None = None
+) -> None:
     """Write ``data`` to ``path`` with :func:`atomic_writer`."""
-    with atomic_writer(path, is_durable=is_durable, may_replace=may_replace) as file:
+    with atomic_writer(path, is_durable=is_durable, may_replace=may_replace, root=root) as file:
         file.write(data)
 
 

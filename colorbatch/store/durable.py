@@ -15,8 +15,13 @@ _FSYNC_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, e
 failure: nothing is lost, but recent writes may not survive a power failure."""
 
 
-def make_folder(folder: Path, *, is_durable: bool = True) -> None:
+def make_folder(folder: Path, *, is_durable: bool = True, root: Path | None = None) -> None:
     """Create a folder and its missing parents; if they are durable, they survive a power failure.
+
+    Args:
+        folder: the folder.
+        is_durable: whether it is flushed to disk.
+        root: a folder that is not created, since it was there and its disk may be gone; ``None``: there is none.
 
     Raises:
         OSError: it cannot be created.
@@ -24,8 +29,10 @@ def make_folder(folder: Path, *, is_durable: bool = True) -> None:
     """
     if folder.is_dir():
         return
+    if folder == root:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     if not folder.parent.is_dir():
-        make_folder(folder.parent, is_durable=is_durable)
+        make_folder(folder.parent, is_durable=is_durable, root=root)
     folder.mkdir(exist_ok=True)
     if is_durable:
         fsync_folder(folder.parent)

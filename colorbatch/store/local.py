@@ -35,6 +35,8 @@ class LocalStore(Store):
         self.path = path
         self._device: int | None = None
         """Device of the remembered folder: it is another one after an unmount. Inodes of network drives may change."""
+        self._root: Path | None = None
+        """The remembered folder, which is not created again."""
 
     @property
     @override
@@ -54,7 +56,7 @@ class LocalStore(Store):
     def remember_folder(self) -> None:
         with suppress(OSError):
             if self.path.is_dir():
-                self._device = self.path.stat().st_dev
+                self._device, self._root = self.path.stat().st_dev, self._at("")
 
     @override
     def refuse_lost(self) -> None:
@@ -169,13 +171,12 @@ class LocalStore(Store):
 
     @override
     def write(self, name: str, data: bytes, *, may_replace: bool) -> FileState:
-        atomic.write_bytes(self._target(name), data, may_replace=may_replace)
+        atomic.write_bytes(self._target(name), data, may_replace=may_replace, root=self._root)
         return FileState(len(data))
 
     @override
     def writer(self, name: str, *, may_replace: bool) -> AbstractContextManager[BinaryIO]:
-        target = self._target(name)
-        return atomic.atomic_writer(target, may_replace=may_replace, temporary=atomic.temporary_path_of(target))
+        return atomic.atomic_writer(self._target(name), may_replace=may_replace, is_same_file=True, root=self._root)
 
     @override
     def link(self, name: str, origin: Store, key: str) -> bool:
@@ -184,7 +185,7 @@ class LocalStore(Store):
         target = self._target(name)
         original = path_below(origin.path, key)
         try:
-            make_folder(target.parent)
+            make_folder(target.parent, root=self._root)
             os.link(original, target)
             fsync_folder(target.parent)
         except FileExistsError:

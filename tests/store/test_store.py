@@ -13,6 +13,7 @@ from memory_store import MemoryStore
 from upath import UPath
 
 from colorbatch.errors import OutputInUseError, OutputUnwritableError, StoreUnavailableError, UsageError
+from colorbatch.store import atomic
 from colorbatch.store.local import LocalStore
 from colorbatch.store.remote import RemoteStore
 from colorbatch.store.report_folder import MARKER_NAME, MARKER_START, REPORT_FOLDER
@@ -208,6 +209,28 @@ def test_a_folder_that_is_gone_is_refused_and_not_made_again(tmp_path: Path) -> 
         store.refuse_lost()
     with pytest.raises(StoreUnavailableError, match="out is gone"):
         store.write("b.jpg", b"2", may_replace=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "sub/deeper/b.jpg"])
+def test_a_folder_that_goes_while_a_file_is_written_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store = LocalStore(tmp_path / "out")
+    store.write("a.jpg", b"1", may_replace=False)
+    store.remember_folder()
+    temporary_path = atomic.temporary_path
+
+    def unmounted(folder: Path) -> Path:
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+        return temporary_path(folder)
+
+    monkeypatch.setattr(atomic, "temporary_path", unmounted)  # after the last look at the folder
+    with pytest.raises(OutputUnwritableError, match="No such file or directory"):
+        store.write(name, b"2", may_replace=False)
+    monkeypatch.undo()
+    with pytest.raises(StoreUnavailableError, match="out is gone"):
+        store.refuse_lost()
     assert not (tmp_path / "out").exists()
 
 
