@@ -38,6 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 MARK = f"COLORBATCH_TESTED_BY={os.getpid()}"
 """In the environment of all that is started here."""
 PICTURES = 40
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
 
 class Watcher(SilentProgress):
@@ -120,12 +121,14 @@ def assert_as_if_done_here(job: LocalJob) -> None:
 
 @pytest.mark.usefixtures("nodes")
 def test_a_cluster_makes_the_same_files_and_rows(job: LocalJob) -> None:
-    watcher = Watcher()
+    (job.source / "box 0/00.xmp").write_text(f'<rdf:RDF xmlns:rdf="{RDF}"/>')
+    job, watcher = replace(job, sidecars="copy"), Watcher()
     summary = run_batch(job, watcher)
-    assert (summary.done, summary.kept, summary.skipped, summary.failed) == (PICTURES, 0, 1, 1)
+    assert (summary.done, summary.kept, summary.skipped, summary.failed) == (PICTURES, 0, 2, 1)
     assert summary.provider == "cpu"
     assert set(summary.stages) == {"read", "decode", "network", "encode", "write"}
-    assert watcher.steps == PICTURES + 2
+    assert watcher.steps == PICTURES + 3
+    assert (job.output / "box 0/00.png.xmp").exists()
     again = run_batch(job)
     assert (again.done, again.kept) == (PICTURES, PICTURES)
     assert_as_if_done_here(job)
