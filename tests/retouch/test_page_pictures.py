@@ -1,8 +1,8 @@
 """The list, the picture and its previews on the page of ``colorbatch retouch``, in a real browser."""
 
 import pytest
-from browsers import faults
-from fake_retouch import EMPTY, LIKELY, FakeServer, Scheme, retouching
+from browsers import Scheme, faults
+from fake_retouch import EMPTY, LIKELY, FakeServer, retouching
 from playwright.sync_api import Browser, Page, expect
 from retouch_page import (
     HOSTILE,
