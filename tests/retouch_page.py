@@ -38,7 +38,7 @@ def set_hint(page: Page, x: float = 0.25, y: float = 0.5) -> None:
         """() => !document.getElementById("marker").hidden && document.querySelectorAll("#likely button").length === 6
           && !document.getElementById("likely").ariaBusy"""
     )
-    page.locator("#likely button").first.click()
+    page.keyboard.press("1")
     page.wait_for_function("count => document.querySelectorAll('.hint').length === count", arg=count + 1)
 
 

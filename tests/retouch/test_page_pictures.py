@@ -259,9 +259,9 @@ def test_axe_finds_no_fault(browser: Browser, scheme: Scheme, size: tuple[int, i
         settled(page)
         assert faults(page) == []
         server.elsewhere({"strength": 0.5})
+        expect(page.locator("#conflict")).to_be_visible()  # until then, the picture is hidden for a moment
         click_at(page, 0.6, 0.6)
         drag(page, "drop")
-        expect(page.locator("#conflict")).to_be_visible()
         assert faults(page) == []
         page.locator("#copy-open").click()
         assert faults(page) == []
