@@ -1,9 +1,8 @@
 """Saving on the page of ``colorbatch retouch``, in a real browser, and what others change meanwhile."""
 
-import pytest
 from fake_retouch import EMPTY, LIKELY, NAMES, FakeServer, retouching
 from playwright.sync_api import Browser, Page, expect
-from retouch_page import click_at, drag, hints, newest, saved, set_hint, settled
+from retouch_page import click_at, drag, hints, newest, saved, set_hint, settled, wait_until
 
 # --- saving ---
 
@@ -228,11 +227,12 @@ def test_two_who_say_the_same_are_not_asked(page: Page, server: FakeServer) -> N
 
 def wait_for_draft(page: Page, server: FakeServer, *, has_line: bool) -> None:
     """Wait until the server was given a draft, or told to drop it."""
-    for _ in range(250):
-        if server.bodies("draft") and ("line" in server.bodies("draft")[-1]) == has_line:
-            return
-        page.wait_for_timeout(20)
-    pytest.fail("the draft was not kept, or not dropped")
+
+    def is_so() -> bool:
+        drafts = server.bodies("draft")
+        return bool(drafts) and ("line" in drafts[-1]) == has_line
+
+    wait_until(page, is_so, "the draft was not kept, or not dropped")
 
 
 def test_what_is_not_saved_is_kept_by_the_server_until_it_is(page: Page, server: FakeServer) -> None:
