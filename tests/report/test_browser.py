@@ -119,7 +119,10 @@ def test_the_slider_follows_a_finger(browser: Browser, reported: LocalJob) -> No
     context.close()
 
 
-def test_a_click_opens_the_picture_with_its_row(page: Page, reported: LocalJob) -> None:
+def test_a_click_opens_the_picture_with_its_row_in_the_words_of_the_other_commands(
+    page: Page, reported: LocalJob
+) -> None:
+    expect(page.locator(".figures dt").last).to_have_text("pictures/s")
     card(page, "a.png").locator(".compare").click()
     rows = [json.loads(line) for line in (reported.output / MANIFEST_NAME).read_bytes().splitlines()]
     (row,) = [row for row in rows if row["input"] == "a.png"]
@@ -133,6 +136,7 @@ def test_a_click_opens_the_picture_with_its_row(page: Page, reported: LocalJob) 
         "60 \N{MULTIPLICATION SIGN} 40",
     ):
         expect(facts).to_contain_text(text)
+    assert {"Bit depth", "AI label"} <= set(page.locator("#facts dt").all_text_contents())
     large = page.locator("#stage .after")
     expect(large).to_have_js_property("complete", True)
     assert (large.get_attribute("src") or "").endswith("-after-large.webp")
@@ -144,7 +148,15 @@ def test_a_click_opens_the_picture_with_its_row(page: Page, reported: LocalJob) 
     expect(page.locator("#large")).to_be_hidden()
 
 
-def test_the_filter_takes_name_folder_and_status_together(page: Page) -> None:
+def test_the_order_is_look_at_this_first_and_the_filter_takes_name_folder_and_status(page: Page) -> None:
+    looked = names(page)
+    assert looked[0] == "broken.jpg"
+    assert looked[-1] == "notes.txt"
+    assert looked.index("a.png") < looked.index("byte \\udcff.png")  # the former has less contrast
+    page.get_by_label("Order").select_option("path")
+    folders = page.locator(".card .folder").all_text_contents()
+    assert names(page)[:3] == [" space .png", '"quoted".png', "# no comment.png"]
+    assert folders[4:7] == ["", "album 1/b/", "album 1/"]
     page.get_by_label("File name").fill("D.web")
     expect(page.locator("#count")).to_have_text("1 of 11 sources")
     assert names(page) == ["d.webp"]
@@ -156,17 +168,6 @@ def test_the_filter_takes_name_folder_and_status_together(page: Page) -> None:
     page.get_by_label("Folder").select_option("")
     assert names(page) == ["broken.jpg"]
     expect(card(page, "broken.jpg")).to_contain_text("not a known picture format")
-
-
-def test_the_order_is_look_at_this_first_or_the_path(page: Page) -> None:
-    looked = names(page)
-    assert looked[0] == "broken.jpg"
-    assert looked[-1] == "notes.txt"
-    assert looked.index("a.png") < looked.index("byte \\udcff.png")  # the former has less contrast
-    page.get_by_label("Order").select_option("path")
-    folders = page.locator(".card .folder").all_text_contents()
-    assert names(page)[:3] == [" space .png", '"quoted".png', "# no comment.png"]
-    assert folders[4:7] == ["", "album 1/b/", "album 1/"]
 
 
 def test_keys_go_on_at_the_end_of_the_sheet(page: Page) -> None:

@@ -125,13 +125,6 @@ def test_the_lists_appear_above_the_pictures_which_stay_in_their_place(failed: P
     assert cleared["y"] == pytest.approx(before["y"], abs=1)
 
 
-def test_the_page_uses_the_words_of_the_other_commands(page: Page) -> None:
-    expect(page.locator(".figures dt").last).to_have_text("pictures/s")
-    card(page, "a.png").locator(".title").click()
-    terms = page.locator("#facts dt").all_text_contents()
-    assert {"Bit depth", "AI label"} <= set(terms)
-
-
 def test_pictures_marked_redo_are_done_again_and_lose_the_mark(
     browser: Browser, tmp_path: Path, reported: LocalJob, command_line: CommandLine
 ) -> None:

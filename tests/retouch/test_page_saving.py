@@ -47,8 +47,10 @@ def test_what_is_said_of_a_hint_is_of_its_present_colour(page: Page) -> None:
     expect(page.locator("#said")).to_have_text("")
 
 
-def test_what_is_not_saved_stays_when_another_picture_is_opened(page: Page) -> None:
+def test_what_is_not_saved_stays_when_another_picture_is_opened_and_to_leave_asks_first(page: Page) -> None:
+    assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))") is True
     set_hint(page)
+    assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))") is False
     page.keyboard.press("n")
     settled(page)
     assert hints(page).count() == 0
@@ -120,12 +122,6 @@ def test_a_reason_is_not_told_twice(browser: Browser) -> None:
     with retouching(browser, server) as page:
         settled(page)
         expect(page.locator("#facts")).to_have_text("copied; left as it is")
-
-
-def test_leaving_with_unsaved_changes_asks_first(page: Page) -> None:
-    assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))") is True
-    set_hint(page)
-    assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))") is False
 
 
 def test_when_the_server_is_gone_the_work_is_kept(page: Page, server: FakeServer) -> None:
