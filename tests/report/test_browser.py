@@ -211,7 +211,7 @@ def test_it_works_from_a_web_server(browser: Browser, reported: LocalJob) -> Non
             expect(page.locator("#stage .after")).to_have_js_property("naturalWidth", 60)
             with page.expect_popup() as popup:
                 page.get_by_role("link", name="a.png").last.click()
-            assert popup.value.evaluate("document.images[0].naturalWidth") == 60
+            expect(popup.value.locator("img")).to_have_js_property("naturalWidth", 60)
             popup.value.close()
         server.shutdown()
 

@@ -241,8 +241,8 @@ def test_keys_set_move_colour_resize_and_delete_a_hint(page: Page, server: FakeS
     press("Control+Shift+z")
     expect(hints(page)).to_have_count(0)
     press("s")
-    expect(page.locator("#save")).to_be_disabled()
-    assert server.line()["hints"] == []
+    expect(page.locator("#save")).to_be_disabled()  # while it saves, too
+    wait_until(page, lambda: server.line()["hints"] == [], "the deletion was not saved")
 
 
 def test_keys_open_other_pictures_show_the_one_before_and_leave_one_as_it_is(page: Page, server: FakeServer) -> None:
