@@ -23,7 +23,7 @@ _FLAGS = (
 def launched() -> Iterator[Browser]:
     """Start Debian's chromium; without it the test is skipped, except when ``CI`` is set.
 
-    Its headless shell draws pages by the same code and has no window around them, which costs a third of the time.
+    Its headless shell draws pages by the same code and has no window around them, which saves some of the time.
     """
     path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if path is None:
