@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+from browsers import Scheme, lent_page
 from helpers import ROOT
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route
 
 Json = dict[str, Any]
-Scheme = Literal["light", "dark"]
 FILES = ROOT / "colorbatch" / "retouch" / "static"
 ADDRESS = "http://retouch.test/token/"
 EMPTY: Json = {
@@ -285,18 +285,6 @@ def page_of(title: str) -> bytes:
     return page.render(title=title, version="1", assets={name: name for name in names}).encode()
 
 
-_OPENED: dict[tuple[Browser, bool], Page] = {}
-"""A page without touch, and one with it, which are used again: a new one takes most of a second."""
-
-
-def _page(browser: Browser, *, has_touch: bool) -> Page:
-    if (browser, has_touch) not in _OPENED:
-        context = browser.new_context(has_touch=has_touch)
-        context.set_default_timeout(5000)
-        _OPENED[browser, has_touch] = context.new_page()
-    return _OPENED[browser, has_touch]
-
-
 @contextmanager
 def retouching(
     browser: Browser,
@@ -307,30 +295,11 @@ def retouching(
     has_touch: bool = False,
 ) -> Iterator[Page]:
     """Open the page of a server; at its end, nothing may have gone wrong on it, and nothing been fetched elsewhere."""
-    page = _page(browser, has_touch=has_touch)
-    trouble: list[str] = []
-    requests: list[str] = []
-    listeners: list[tuple[Any, Callable[..., None]]] = [
-        ("pageerror", lambda error: trouble.append(f"{error}\n{error.stack}")),
-        ("console", lambda message: trouble.append(message.text)),
-        ("request", lambda request: requests.append(request.url)),
-    ]
-    for name, listener in listeners:
-        page.on(name, listener)
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.emulate_media(color_scheme=scheme)
-    page.route("**/*", server)
-    try:
-        page.goto(ADDRESS)
-        yield page
-        page.mouse.move(0, 0)
-        page.evaluate("localStorage.clear(); sessionStorage.clear()")
-    finally:
-        for name, listener in listeners:
-            page.remove_listener(name, listener)
-        page.goto("about:blank")
-        page.unroute_all(behavior="ignoreErrors")
-    answers = [text for text in trouble if not text.startswith("Failed to load resource")]
+    with lent_page(browser, size, scheme, has_touch=has_touch) as lent:
+        lent.page.route("**/*", server)
+        lent.page.goto(ADDRESS)
+        yield lent.page
+    answers = [text for text in lent.trouble if not text.startswith("Failed to load resource")]
     assert answers == [], answers
-    elsewhere = [url for url in requests if not url.startswith(ADDRESS)]
+    elsewhere = [url for url in lent.requests if not url.startswith((ADDRESS, "about:"))]
     assert elsewhere == [], elsewhere

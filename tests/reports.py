@@ -3,10 +3,13 @@
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from browsers import lent_page
 from helpers import LocalJob
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page
@@ -50,30 +53,15 @@ def pictures_of(index: Path) -> dict[str, dict[str, Any]]:
     return {picture["input"]: picture for picture in json.loads(data)["pictures"]}
 
 
-class opened:  # noqa: N801 (used as a context manager)
+@contextmanager
+def opened(browser: Browser, index: Path, width: int = 1200) -> Iterator[Page]:
     """Open a page; at its end, nothing may have gone wrong on it and nothing have been fetched from elsewhere."""
-
-    def __init__(self, browser: Browser, index: Path, width: int = 1200) -> None:
-        self._context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
-        self._index = index
-        self.trouble: list[str] = []
-        self.requests: list[str] = []
-
-    def __enter__(self) -> Page:
-        page = self._context.new_page()
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("console", lambda message: self.trouble.append(message.text))
-        page.on("dialog", lambda dialog: self.trouble.append(f"a dialog: {dialog.message}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(self._index.as_uri())
-        return page
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._context.close()
-        if kind is None:
-            assert self.trouble == []
-            folder = self._index.parent.as_uri()
-            assert [url for url in self.requests if not url.startswith((folder, "blob:"))] == []
+    with lent_page(browser, (width, 900)) as lent:
+        lent.page.goto(index.as_uri())
+        yield lent.page
+    assert lent.trouble == []
+    folder = index.parent.as_uri()
+    assert [url for url in lent.requests if not url.startswith((folder, "blob:", "about:"))] == []
 
 
 SHOWN = {"a.png", "album 1/c.tif", "album 1/b/d.webp", *ODD_NAMES}

@@ -1,5 +1,6 @@
 """What a person does on the page of ``colorbatch retouch``, and what is then to be seen."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def set_hint(page: Page, x: float = 0.25, y: float = 0.5) -> None:
         """() => !document.getElementById("marker").hidden && document.querySelectorAll("#likely button").length === 6
           && !document.getElementById("likely").ariaBusy"""
     )
-    page.locator("#likely button").first.click()
+    page.keyboard.press("1")
     page.wait_for_function("count => document.querySelectorAll('.hint').length === count", arg=count + 1)
 
 
@@ -72,13 +73,18 @@ def saved_count(server: FakeServer) -> int:
     return len(server.bodies("save"))
 
 
-def wait_for_requests(page: Page, server: FakeServer, count: int) -> None:
-    """Wait until so many previews were asked for."""
+def wait_until(page: Page, is_so: Callable[[], bool], failure: str) -> None:
+    """Wait until a server has heard what it should."""
     for _ in range(250):
-        if len(server.bodies("preview")) >= count:
+        if is_so():
             return
         page.wait_for_timeout(20)
-    pytest.fail(f"{len(server.bodies('preview'))} previews were asked for, not {count}")
+    pytest.fail(failure)
+
+
+def wait_for_requests(page: Page, server: FakeServer, count: int) -> None:
+    """Wait until so many previews were asked for."""
+    wait_until(page, lambda: len(server.bodies("preview")) >= count, f"previews are not {count}")
 
 
 def drag(page: Page, kind: str) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from fake_retouch import EMPTY, LIKELY, NAMES, PICKED, FakeServer, retouching
 from playwright.sync_api import Browser, Page, expect
-from retouch_page import click_at, hints, newest, saved, set_hint, settled
+from retouch_page import click_at, hints, newest, saved, set_hint, settled, wait_until
 
 # --- colours of the job ---
 
@@ -44,7 +44,9 @@ def test_colours_of_the_job_have_names_and_are_kept(page: Page, server: FakeServ
     page.get_by_label("Name of this colour").blur()
     recent = page.locator("#recent button")
     expect(recent).to_have_text(["uniform field grey"])
-    assert server.palette == [{"color": LIKELY[0], "name": "uniform field grey"}]
+    wait_until(
+        page, lambda: server.palette == [{"color": LIKELY[0], "name": "uniform field grey"}], "the name was not kept"
+    )
     page.keyboard.press("n")
     settled(page)
     set_hint(page, 0.6, 0.6)
@@ -64,7 +66,7 @@ def test_a_name_is_that_of_the_colour_beside_which_it_was_typed(page: Page, serv
     page.get_by_label("Name of this colour").fill("roof")
     hints(page).first.click()
     expect(page.locator("#recent button")).to_have_text(["roof"])
-    assert server.palette == [{"color": LIKELY[3], "name": "roof"}]
+    wait_until(page, lambda: server.palette == [{"color": LIKELY[3], "name": "roof"}], "the name was not kept")
     expect(page.get_by_label("Name of this colour")).to_have_value("")
 
 
@@ -74,6 +76,7 @@ def test_saved_colours_are_remembered(page: Page, server: FakeServer) -> None:
     set_hint(page)
     saved(page, server)
     expect(page.locator("#recent button")).to_have_count(1)
+    wait_until(page, lambda: bool(server.bodies("palette")[-1]), "the colour was not kept")
     assert server.bodies("palette")[-1] == {"colors": [{"color": LIKELY[0], "name": ""}], "known": []}
 
 
@@ -85,6 +88,7 @@ def test_of_many_colours_those_with_names_are_kept(browser: Browser) -> None:
         set_hint(page)
         saved(page, server)
         expect(page.locator("#recent button").nth(1)).to_have_attribute("data-color", LIKELY[0])
+        wait_until(page, lambda: bool(server.bodies("palette")[-1]), "the colours were not kept")
         kept = server.bodies("palette")[-1]["colors"]
         assert len(kept) == 100
         assert kept[0] == {"color": LIKELY[0], "name": ""}

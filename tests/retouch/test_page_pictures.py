@@ -1,8 +1,8 @@
 """The list, the picture and its previews on the page of ``colorbatch retouch``, in a real browser."""
 
 import pytest
-from browsers import faults
-from fake_retouch import EMPTY, LIKELY, FakeServer, Scheme, retouching
+from browsers import Scheme, faults
+from fake_retouch import EMPTY, LIKELY, NAMES, FakeServer, retouching
 from playwright.sync_api import Browser, Page, expect
 from retouch_page import (
     HOSTILE,
@@ -20,7 +20,10 @@ from retouch_page import (
 # --- the whole picture ---
 
 
-def test_settings_are_sent_and_taken_back(page: Page, server: FakeServer) -> None:
+def test_the_picture_before_is_uncovered_and_settings_are_sent_and_taken_back(page: Page, server: FakeServer) -> None:
+    page.get_by_role("slider", name="Before and after").fill("30")
+    clip = page.locator("#before").evaluate("image => getComputedStyle(image).clipPath")
+    assert clip == "inset(0px 70% 0px 0px)"
     page.get_by_role("slider", name="Vividness").fill("0.8")
     page.get_by_role("slider", name="Strength").fill("1.4")
     expect(page.locator("#model option")).to_have_text(["as in the run (default)", "fast"])
@@ -90,12 +93,6 @@ def test_a_model_that_suggests_nothing_gives_the_colour_that_is_there(browser: B
         assert server.bodies("suggest") == []
         red, green, blue = bytes.fromhex(newest(server)["hints"][0]["color"][1:])
         assert (red, green, blue) == pytest.approx((128, 128, 128), abs=2)
-
-
-def test_the_slider_uncovers_the_picture_before(page: Page) -> None:
-    page.get_by_role("slider", name="Before and after").fill("30")
-    clip = page.locator("#before").evaluate("image => getComputedStyle(image).clipPath")
-    assert clip == "inset(0px 70% 0px 0px)"
 
 
 def test_in_an_enlarged_picture_a_click_is_still_where_it_is(page: Page, server: FakeServer) -> None:
@@ -186,7 +183,13 @@ def test_a_preview_that_is_refused_is_explained_and_not_repeated(page: Page, ser
 # --- the list ---
 
 
-def test_the_list_is_searched_and_filtered(page: Page) -> None:
+def test_the_list_is_walked_by_arrow_keys_searched_and_filtered(page: Page) -> None:
+    page.locator(".row").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#title")).to_have_text(NAMES[2])
+    expect(page.locator(".row[aria-current]")).to_have_attribute("title", NAMES[2])
     expect(page.locator("#count")).to_have_text("4 of 4 pictures")
     page.get_by_role("searchbox", name="Search").first.fill("FRAME")
     expect(page.locator("#count")).to_have_text("3 of 4 pictures")
@@ -196,8 +199,14 @@ def test_the_list_is_searched_and_filtered(page: Page) -> None:
     expect(page.locator("#count")).to_have_text("3 of 4 pictures")
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
-@pytest.mark.parametrize("count", [1000, pytest.param(40_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [
+        ((1440, 900), 1000),
+        pytest.param((1440, 900), 40_000, marks=pytest.mark.slow),
+        pytest.param((1024, 768), 40_000, marks=pytest.mark.slow),
+    ],
+)
 def test_forty_thousand_pictures_stay_usable(browser: Browser, size: tuple[int, int], count: int) -> None:
     server = FakeServer(names=[f"box {number // 100:03}/{number:05}.jpg" for number in range(count)])
     with retouching(browser, server, size) as page:
@@ -235,9 +244,11 @@ def test_a_hostile_name_is_only_a_name(browser: Browser) -> None:
 
 
 def test_a_picture_that_cannot_be_opened_says_why(browser: Browser) -> None:
-    server = FakeServer(refused={"picture/0": (409, "The source is damaged.")})
-    with retouching(browser, server) as page:
+    damaged, empty = (409, "The source is damaged."), (409, "the file is empty")  # errors have no full stop
+    with retouching(browser, FakeServer(refused={"picture/0": damaged, "picture/1": empty})) as page:
         expect(page.locator("#nothing")).to_have_text("The source is damaged. Try another.")
+        page.keyboard.press("n")
+        expect(page.locator("#nothing")).to_have_text("the file is empty. Try another.")
         page.keyboard.press("n")
         settled(page)
         set_hint(page)
@@ -271,9 +282,9 @@ def test_axe_finds_no_fault(browser: Browser, scheme: Scheme, size: tuple[int, i
         settled(page)
         assert faults(page) == []
         server.elsewhere({"strength": 0.5})
+        expect(page.locator("#conflict")).to_be_visible()  # until then, the picture is hidden for a moment
         click_at(page, 0.6, 0.6)
         drag(page, "drop")
-        expect(page.locator("#conflict")).to_be_visible()
         assert faults(page) == []
         page.locator("#copy-open").click()
         assert faults(page) == []
@@ -282,7 +293,10 @@ def test_axe_finds_no_fault(browser: Browser, scheme: Scheme, size: tuple[int, i
         assert faults(page) == []
 
 
-@pytest.mark.parametrize("size", [(1024, 768), (400, 800), (320, 256)])
+@pytest.mark.parametrize(
+    "size",
+    [(320, 256), pytest.param((400, 800), marks=pytest.mark.slow), pytest.param((1024, 768), marks=pytest.mark.slow)],
+)
 def test_on_small_screens_nothing_is_cut_off_and_targets_are_large(browser: Browser, size: tuple[int, int]) -> None:
     with retouching(browser, FakeServer(), size) as page:
         settled(page)
