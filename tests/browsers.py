@@ -66,7 +66,7 @@ def lent_page(
     """Lend an empty page that knows nothing of those who had it before; after a failure nobody has it again."""
     if (browser, has_touch) not in _OPENED:
         context = browser.new_context(has_touch=has_touch)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(15_000)  # the machine may be busy
         _OPENED[browser, has_touch] = context.new_page()
     page = _OPENED.pop((browser, has_touch))
     lent = Lent(page)
