@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
 def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes = atomic.write_bytes
 
-    def full(path: Path, data: bytes, **how: bool) -> None:
+    def full(path: Path, data: bytes, **how: Any) -> None:  # noqa: ANN401 (handed on)
         if path.name == "c.tif":
             cause = OSError(errno.ENOSPC, "No space left on device")
             raise OutputUnwritableError("cannot write c.tif: No space left on device") from cause
