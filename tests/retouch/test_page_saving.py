@@ -203,6 +203,21 @@ def test_what_was_saved_elsewhere_is_shown_if_nothing_is_unsaved(page: Page, ser
     assert page.locator("#save").is_disabled()
 
 
+def test_a_picture_that_was_changed_elsewhere_stays_in_view_while_that_is_read(page: Page, server: FakeServer) -> None:
+    set_hint(page)
+    server.held.add("picture/0")
+    server.elsewhere({"strength": 0.5})
+    come_back(page)
+    wait_until(page, lambda: bool(server.waiting), "what was changed is not read")
+    expect(page.locator("#nothing")).to_be_hidden()
+    click_at(page, 0.2, 0.2)
+    expect(page.locator("#marker")).to_be_visible()
+    server.held.clear()
+    route = server.waiting.pop()
+    server(route, route.request)
+    expect(page.locator("#conflict")).to_contain_text("Theirs: strength 50 %. Yours: 1 hint.")
+
+
 def test_what_was_saved_elsewhere_is_told_of_before_one_saves(page: Page, server: FakeServer) -> None:
     set_hint(page)
     server.elsewhere({"strength": 0.5})

@@ -872,7 +872,7 @@ async function open(id, page = 1) {
   }
   render();
   showRow(id);
-  if (!draft.info) await load(draft);
+  if (!draft.info || draft.isOutdated) await load(draft);
   if (app.view !== draft) return;
   render();
   wantPreview();
@@ -883,10 +883,11 @@ async function load(draft) {
   try {
     const info = await answerOf(`picture/${draft.id}?page=${draft.page}`);
     compare(draft, lineOf(info.line), info.version);
-    draft.info = info;
+    Object.assign(draft, { info, isOutdated: false });
     app.can.set(lineOf(info.line).model ?? "", info.can);
     draft.problem = "";
   } catch (error) {
+    draft.info = null;
     draft.problem = refusalOf(error) || "not loaded";
   }
 }
@@ -968,7 +969,7 @@ function saySaved({ made, message, milliseconds, picture: { input } }, isFirst) 
 function forget(id, except = null) {
   for (const draft of draftsOf(id)) {
     if (draft === except) continue;
-    if (isUnsaved(draft) || draft.kept) draft.info = null;
+    if (isUnsaved(draft) || draft.kept) draft.isOutdated = true;
     else app.drafts.delete(`${draft.id}:${draft.page}`);
   }
 }
