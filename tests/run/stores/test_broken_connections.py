@@ -150,8 +150,8 @@ def test_uploads_of_other_programs_go_on(s3: S3, job: BatchJob) -> None:
 def test_requests_overlap_with_work(s3: S3, job: BatchJob) -> None:
     for number in range(12):
         s3.bucket.put(f"in/{number:02}.png", picture(number, ".png"))
-    s3.proxy.delay = 0.05
     batch.run_batch(job)  # which looks into all sources
+    s3.proxy.delay = 0.05
     s3.proxy.watched, s3.proxy.most_at_once = OF_SOURCES, 0
     assert batch.run_batch(replace(job, jobs=1, options=ColorOptions(strength=0.5))).coloured == 17
     assert 5 <= s3.proxy.most_at_once <= 9

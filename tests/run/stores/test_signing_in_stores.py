@@ -22,7 +22,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return make_chain(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.mark.parametrize("when", ["in the run", "afterwards"])
+@pytest.mark.parametrize("when", ["in the run", pytest.param("afterwards", marks=pytest.mark.slow)])
 def test_outputs_in_a_bucket_are_signed_once(s3: S3, job: BatchJob, chain: Chain, when: str) -> None:
     s3.bucket.put("in/a.jpg.xmp", SIDECAR)
     job = replace(job, sidecars="copy")
