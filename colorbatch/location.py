@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union, overload
 from urllib.parse import urlsplit
 
+from typing_extensions import TypeIs
+
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.extras import needs_extra
 
@@ -90,6 +92,11 @@ def location_of(text: str) -> Location:
     return location
 
 
+def is_local(location: object) -> TypeIs[Path]:
+    """Return whether a location is a path on this machine, and not in a store or missing."""
+    return isinstance(location, Path)
+
+
 def as_location(given: LocationLike, name: str = "a location") -> Location:
     """Return the location that is given, in whatever way.
 
@@ -130,7 +137,7 @@ def as_path(given: LocationLike, name: str = "a path") -> Path:
 
     """
     location = as_location(given, name)
-    if not isinstance(location, Path):
+    if not is_local(location):
         raise UsageError(f"{shown(location)} is in a store: copy it to a folder first")
     return location
 

@@ -18,7 +18,7 @@ from colorbatch.cli import terminal
 from colorbatch.cli.options import Place
 from colorbatch.errors import OutputUnwritableError, PictureError, UnreadablePictureError, UsageError, reason_of
 from colorbatch.job import WORKER_NAME, BatchJob, BatchSummary
-from colorbatch.location import Location, folder_of_all, shown
+from colorbatch.location import Location, folder_of_all, is_local, shown
 from colorbatch.text import printable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def asked_for(places: Sequence[Place]) -> OneFile | None:
         named is not None
         and not output.is_folder
         and PurePosixPath(named.name).suffix.lower() in PICTURE_EXTENSIONS
-        and not (isinstance(named, Path) and os.path.isdir(named))  # noqa: PTH112 (which raises no PermissionError)
+        and not (is_local(named) and os.path.isdir(named))  # noqa: PTH112 (which raises no PermissionError)
     )
     if not has_dash and not looks_like_a_file:
         return None
@@ -82,7 +82,7 @@ def asked_for(places: Sequence[Place]) -> OneFile | None:
     source = sources[0].location
     if not has_dash and source is not None and not open_store(source).is_itself_a_file():
         return None
-    if named is not None and not isinstance(named, Path):
+    if named is not None and not is_local(named):
         raise UsageError(
             f"{shown(named)} is in a store, and a single file can only be written to this machine",
             advice="Give a folder of the store: the output gets the name of its source there.",
@@ -101,7 +101,7 @@ def job_places(places: Sequence[Place], asked: OneFile | None) -> tuple[Location
         return asked.source or _STDIN, asked.output or _STDOUT, None
     *sources, output = (each.location for each in places)
     assert output is not None
-    paths = [each for each in sources if isinstance(each, Path)]
+    paths = [each for each in sources if is_local(each)]
     if len(sources) == 1:
         return sources[0] or _STDIN, output, None
     if len(paths) < len(sources):

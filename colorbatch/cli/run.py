@@ -25,7 +25,7 @@ from colorbatch.job import (
     RayOptions,
     Sidecars,
 )
-from colorbatch.location import Location, shown
+from colorbatch.location import Location, is_local, shown
 from colorbatch.text import printable
 from colorbatch.version import __version__
 
@@ -304,7 +304,7 @@ def command(
         return
     if report and job.shard is not None:
         raise UsageError("a single shard cannot have a report", advice="Run colorbatch report after colorbatch merge.")
-    if report and not isinstance(job.output, Path):
+    if report and not is_local(job.output):
         raise UsageError(
             "a report cannot be written to an object store",
             advice="Copy the output to a local folder, and run colorbatch report there.",
@@ -319,7 +319,7 @@ def command(
         show_plan(job, effective_settings(ctx), look=look, as_json=as_json, quiet=quiet)
         return
     terminal.set_up_logging(verbose=verbose, quiet=quiet, log_file=log_file)
-    if report and isinstance(job.output, Path):
+    if report and is_local(job.output):
         from colorbatch.report import refuse_foreign_folder
 
         refuse_foreign_folder(job.output)
@@ -331,10 +331,10 @@ def command(
     if as_json:
         terminal.answer(json.dumps(asdict(summary)))
     run_summary.show(summary, job, quiet=quiet, verbose=verbose, wants_report=report)
-    if report and not interruption.exit_code and isinstance(job.output, Path):
+    if report and not interruption.exit_code and is_local(job.output):
         from colorbatch.cli.report import write
 
-        folder = job.source if isinstance(job.source, Path) and job.files is None else None
+        folder = job.source if is_local(job.source) and job.files is None else None
         write(job.output, folder, jobs=job.jobs, memory_limit=job.memory_limit, quiet=quiet)
     if (summary.stopped or how is not None) and interruption.exit_code:
         ctx.exit(interruption.exit_code)
@@ -375,7 +375,7 @@ def _refuse_unsafe_log(log_file: Path, job: BatchJob) -> None:
         *((source, "source", "The source is never written to.") for source in _sources(job)),
         (job.output, "output folder", "Choose another place: there, audit wants every file to be in the manifest."),
     ):
-        if not isinstance(folder, Path):
+        if not is_local(folder):
             continue
         if contains(folder, log_file) or log_file.absolute().is_relative_to(folder.absolute()):
             raise UsageError(f"the log file {log_file} is inside the {name}", advice=reason)

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import get_args
 
 from colorbatch.cli import terminal
 from colorbatch.file_type import file_type_named
 from colorbatch.job import BatchJob, BatchSummary, Luma
-from colorbatch.location import Location, shown
+from colorbatch.location import Location, is_local, shown
 from colorbatch.text import printable, shell_quoted
 
 logger = logging.getLogger(__name__)
@@ -50,9 +49,9 @@ def show(summary: BatchSummary, job: BatchJob, *, quiet: bool, verbose: bool, wa
 
 def _next_step(summary: BatchSummary, job: BatchJob) -> list[str]:
     """Return the command that shows the outputs, if there are some that a report can show."""
-    if summary.stopped or not summary.done or job.shard is not None or not isinstance(job.output, Path):
+    if summary.stopped or not summary.done or job.shard is not None or not is_local(job.output):
         return []
-    has_folder = isinstance(job.source, Path) and job.files is None
+    has_folder = is_local(job.source) and job.files is None
     source = f" --source {_argument(job.source)}" if has_folder else ""
     return [f"See them before and after: colorbatch report {_argument(job.output)}{source} --open"]
 

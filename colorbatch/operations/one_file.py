@@ -13,7 +13,7 @@ from colorbatch.formats.kinds import KINDS, SNIFFED
 from colorbatch.inference.colorizer import Colorizer, chosen_options, opened, refuse_other_hints
 from colorbatch.inference.model_file import read_model_file
 from colorbatch.job import AlreadyColor, BatchJob, DigitalSourceType, JpegLuma, Sidecars, refuse_other_than_flag
-from colorbatch.location import LocationLike, as_path
+from colorbatch.location import LocationLike, as_path, is_local
 from colorbatch.pixels.hint import Hint
 from colorbatch.records.retouch import Retouch, RetouchLine
 from colorbatch.records.row import Row
@@ -151,7 +151,7 @@ def refuse_output(source: LocationLike | None, output: Path) -> None:
     already_exists = LocalStore(output).is_itself_a_file()
     if output.is_dir():
         raise UsageError(f"the output {output} is a folder", advice="Give the name of a file.")
-    if already_exists and isinstance(source, Path) and source.exists() and output.samefile(source):
+    if already_exists and is_local(source) and source.exists() and output.samefile(source):
         raise UsageError(
             f"the output {output} is the source, or a link to it", advice="Choose another name for the output."
         )
@@ -283,7 +283,7 @@ def _refuse_other(source: LocationLike | None, output: Path, sha256: str) -> Non
         return
     advice = "Choose another name, or write over it with --overwrite."
     if (
-        isinstance(source, Path)
+        is_local(source)
         and source.is_file()
         and _is_picture(store, output.name)
         and not is_made_of(source.name, store, output.name)

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from colorbatch.errors import InferenceStoppedError, UsageError
 from colorbatch.job import BatchJob, BatchSummary
+from colorbatch.location import is_local
 from colorbatch.progress import ProgressReporter, SilentProgress
 from colorbatch.records.manifest import Manifest
 from colorbatch.records.retouch import RETOUCH_NAME, Retouch
@@ -364,7 +365,7 @@ def refuse_unwatchable(job: BatchJob) -> None:
         UsageError: it cannot.
 
     """
-    if not (isinstance(job.source, Path) and isinstance(job.output, Path)):
+    if not (is_local(job.source) and is_local(job.output)):
         raise UsageError(
             "--watch cannot be used with a store: it does not tell what arrives",
             advice="Run the same command without --watch at intervals, by a timer: it reads only what has changed.",

@@ -1,9 +1,7 @@
 """Storage of sources and outputs: local folders, and remote stores accessed through fsspec."""
 
-from pathlib import Path
-
 from colorbatch.job import BatchJob
-from colorbatch.location import LocationLike, as_location, as_path
+from colorbatch.location import LocationLike, as_location, as_path, is_local
 from colorbatch.store.local import LocalFiles, LocalStore
 from colorbatch.store.remote import RemoteStore
 from colorbatch.store.store import Store
@@ -17,7 +15,7 @@ def open_store(given: LocationLike) -> Store:
 
     """
     location = as_location(given)
-    return LocalStore(location) if isinstance(location, Path) else RemoteStore(location)
+    return LocalStore(location) if is_local(location) else RemoteStore(location)
 
 
 def open_source(job: BatchJob) -> Store:
