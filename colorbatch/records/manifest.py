@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MANIFEST_NAME = "colorbatch-manifest.jsonl"
 _ANNOUNCEMENT = b'{"announced"'
 """Start of the journal lines that are not rows: an output is about to be written."""
+_DAMAGE = ValueError, TypeError, KeyError, RecursionError
+"""Errors of lines that were truncated by a crash, or altered."""
 
 
 class Manifest:
@@ -84,19 +86,23 @@ class Manifest:
         self._journal.add(row.to_json(), is_durable=is_durable)
         self._rows[row.input] = row
 
-    def announce(self, output: str, sha256: str) -> None:
+    def announce(self, output: str, sha256: str, row: Row | None = None) -> None:
         """Record that an output is about to be written, so that it is recognised as ours even without a row.
+
+        Args:
+            output: its name.
+            sha256: its hash.
+            row: the row that it will have. If the process is killed before that is appended, but after the output was
+                written, it is completed when the records are opened again; ``None``: it has none of its own.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
 
         """
-        self._journal.announce(announcement(output, sha256))
+        self._journal.announce(announcement(output, sha256, row))
 
     def announce_row(self, row: Row) -> None:
-        """Record the row that an output will have once it is written in the place of the one before.
-
-        If the process is killed before it appends the row, that is completed when the records are opened again.
+        """Announce an output that replaces the one before, also in a store: no run could make that anew.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
@@ -219,20 +225,32 @@ def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) 
 
 def _completed_rows(output: Store, rows: Mapping[str, Row], shard: Shard | None) -> dict[str, Row]:
     """Return the rows that killed processes announced and whose outputs they wrote, but did not append, by input."""
-    found: dict[str, Row] = {}
+    waiting: dict[str, bytes] = {}
     for each in state_files_for(output, shard):
         for line in _lines(output, each) if each.is_journal else ():
-            row = _announced_row(line)
-            if row is None or row.input not in rows or row.output_sha256 == rows[row.input].output_sha256:
-                continue
-            if output.sha256(str(row.output)) == row.output_sha256:
-                found[row.input] = row
-    return found
+            with contextlib.suppress(*_DAMAGE):  # truncated by a crash
+                values = json.loads(line)
+                if "announced" not in values:
+                    waiting.pop(values["input"], None)
+                elif "row" in values:
+                    waiting[values["row"]["input"]] = line
+    announced = filter(None, map(_announced_row, waiting.values()))
+    return {row.input: row for row in announced if _is_written(row, rows.get(row.input), output)}
+
+
+def _is_written(row: Row, earlier: Row | None, output: Store) -> bool:
+    """Return whether all that a row names was written, in the place of all that an earlier row names."""
+    names = {name for name, _ in row.outputs}
+    if earlier is not None and earlier.output_sha256 == row.output_sha256:
+        return False  # it was appended, in another file
+    if earlier is not None and not names.issuperset(name for name, _ in earlier.outputs):
+        return False  # what has another name now was not removed yet
+    return bool(names) and all(output.sha256(name) == sha256 for name, sha256 in row.outputs)
 
 
 def _announced_row(line: bytes) -> Row | None:
     if line.startswith(_ANNOUNCEMENT):
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # truncated by a crash, or without a row
+        with contextlib.suppress(*_DAMAGE):  # truncated by a crash, or without a row
             return Row.from_json(json.dumps(json.loads(line)["row"]).encode("ascii"))
     return None
 
@@ -248,7 +266,7 @@ def announcement(output: str, sha256: str, row: Row | None = None) -> bytes:
 def announced_in(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     """Yield name and sha256 of the outputs announced in the lines of a journal."""
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # truncated by a crash: then nothing was written
+        with contextlib.suppress(*_DAMAGE):  # truncated by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
                 yield to_locale(values["announced"]), str(values["output_sha256"])
@@ -324,7 +342,7 @@ def _rows_in(lines: Iterable[bytes], name: str) -> list[Row]:
             continue
         try:
             rows.append(Row.from_json(line))
-        except (ValueError, TypeError, RecursionError) as error:
+        except _DAMAGE as error:
             logger.warning("%s, line %d is ignored: %s", name, number, error)
     return rows
 

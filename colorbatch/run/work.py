@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from colorbatch.formats.signer import Signer
 from colorbatch.machine import MemoryBudget, physical_memory
@@ -54,6 +54,10 @@ def is_written(outcome: Outcome) -> bool:
     return isinstance(outcome, Made) or (isinstance(outcome, Kept) and outcome.was_signed)
 
 
+Announce: TypeAlias = Callable[[str, str, Row | None], None]
+"""Receives name and sha256 of a file that is about to be written, and the row that an output will have then."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The recipe and the stores of a run, and what earlier runs left."""
@@ -92,8 +96,8 @@ class Work:
 
     run: Run
     executor: Executor
-    announce: Callable[[str, str], None]
-    """Function that is called with name and sha256 of an output before it is written."""
+    announce: Announce
+    """Function that is called before an output is written."""
     gate: Gate = field(default_factory=Gate)
     """Gate through which outputs are written."""
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(physical_memory()))

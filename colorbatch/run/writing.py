@@ -38,7 +38,7 @@ def write_files(encoded: Encoded, planned: PlannedPicture, work: Work, hashes: H
 
     """
     with work.gate.passed():
-        _write(encoded, planned.namesakes, work, hashes)
+        _write(encoded, planned.namesakes, work, hashes, announced=encoded.row)
         row = _with_copy(encoded, work, hashes)
         names = {name for name, _ in (*encoded.row.outputs, *row.outputs)}
         return _without_earlier_files(row, names, planned, work)
@@ -52,15 +52,17 @@ def write_output(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes:
 
     """
     with work.gate.passed():
-        _write(encoded, namesakes, work, hashes)
+        _write(encoded, namesakes, work, hashes, announced=encoded.row)
 
 
-def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes) -> None:
+def _write(
+    encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashes, announced: Row | None = None
+) -> None:
     """Write an output, but never over a file that colorbatch did not make.
 
-    A run that was killed between output and row leaves an output without a row: since equal sources give equal bytes,
-    it is recognized by its sha256 and kept. In a store where nothing is announced, an output of another model or other
-    settings is recognized by its mark.
+    A run that was killed between output and row leaves an output without a row. What was ``announced`` says which row
+    that is, or at least its sha256, by which it is recognized and kept. In a store where nothing is announced, an
+    output of another model or other settings is recognized by its mark.
     """
     run, row = work.run, encoded.row
     name, sha256 = str(row.output), str(row.output_sha256)
@@ -69,7 +71,7 @@ def _write(encoded: Encoded, namesakes: Sequence[str], work: Work, hashes: Hashe
     known = {*run.written.get(name, ()), *(sha256 for other, sha256 in _outputs_of(earlier) if other == name)}
     is_ours = is_its_own or (bool(known) and hashes.of_output(name) in known)
     with work.stages.timed("write") as cost:
-        work.announce(name, sha256)
+        work.announce(name, sha256, announced and replace(announced, output_bytes=len(encoded.content)))
         work.announced[name] = sha256
         cost.megabytes = len(encoded.content) / 1e6
         try:

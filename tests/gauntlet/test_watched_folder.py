@@ -36,8 +36,6 @@ class Tree:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.chance = folder, random.Random(seed)  # noqa: S311 (no secret)
         self.names: list[str] = []
-        self.spared: set[str] = set()
-        """Names that are not changed any more."""
         self.number = 0
         self.counts = dict.fromkeys(("whole", "moved in", "in parts", "stalled", "renamed", "deleted", "replaced"), 0)
         self._stalled: list[tuple[Path, bytes]] = []
@@ -78,7 +76,7 @@ class Tree:
 
     def change(self) -> None:
         """Rename, delete or replace a file."""
-        taken = self.spared | {path.relative_to(self.folder).as_posix() for path, _ in self._stalled}
+        taken = {path.relative_to(self.folder).as_posix() for path, _ in self._stalled}
         name = self.chance.choice([each for each in self.names[-200:] if each not in taken] or self.names[:1])
         path, how = self.folder / name, self.chance.choice(("renamed", "deleted", "replaced"))
         self.counts[how] += 1
@@ -146,14 +144,6 @@ def rows(output: Path) -> dict[str, dict[str, object]]:
     return {row["input"]: row for row in read}
 
 
-def without_row(output: Path) -> set[str]:
-    """Return the outputs of which no row was written: their sources alone can tell a later run that they are ours."""
-    lines = (output / ".colorbatch" / "journal.jsonl").read_bytes().splitlines()
-    journal = [json.loads(line) for line in lines if line.endswith(b"}")]
-    known = {*rows(output), *(row["input"] for row in journal if "input" in row)}
-    return {path.relative_to(output).as_posix() for path in output.glob("*/*.*") if path.is_file()} - known
-
-
 def is_done(found: dict[str, dict[str, object]], names: list[str]) -> bool:
     return all(name in found and found[name]["status"] == "done" for name in names)
 
@@ -209,7 +199,6 @@ def test_a_week_in_a_minute(tmp_path: Path, poll: float | None, request: pytest.
         tree.live(arrivals // 2, seconds=arrivals / 66)
     first.kill()
     assert first.communicate() == (b"", b"")
-    tree.spared = without_row(output)
     tree.live(arrivals // 20, seconds=1.0)  # while nobody watches
     second = watch()
     with looks[1].at(second.pid):

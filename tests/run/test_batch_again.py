@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 from batches import make_tree, rows, run_with, tree
-from helpers import LocalJob, small_model
+from helpers import LocalJob, comparable_rows, small_model
 from PIL import Image
 
 from colorbatch.errors import UsageError
 from colorbatch.formats import encode
 from colorbatch.job import BatchJob, ColorOptions
 from colorbatch.operations.audit import audit_batch
-from colorbatch.records.manifest import MANIFEST_NAME
+from colorbatch.records.manifest import MANIFEST_NAME, Manifest
 from colorbatch.records.state_folder import STATE_FOLDER
 from colorbatch.run import batch, colorize
 
@@ -170,6 +170,31 @@ def test_an_output_whose_row_a_kill_prevented_is_replaced_when_the_settings_chan
     note = {"announced": row["output"], "output_sha256": row["output_sha256"]}
     (job.output / STATE_FOLDER / "journal.jsonl").write_text(json.dumps(note) + "\n")
     assert batch.run_batch(changed).failed == 0
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["its source is there", "its source is gone"])
+def test_an_output_whose_row_a_kill_prevented_has_the_row_that_was_announced(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "append", killed)
+        patch.setattr(Manifest, "finish", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            run_with(job, jobs=1)
+    made = {each for each in tree(job.output) if not each.startswith(STATE_FOLDER)}
+    assert made
+    whole = replace(job, output=job.output.with_name("whole"))
+    run_with(whole)
+    if is_gone:
+        for name in made:
+            (job.source / name).unlink()
+    assert batch.run_batch(job).kept == (0 if is_gone else len(made))
+    assert audit_batch(job.output).findings == []
+    assert tree(job.output) == tree(whole.output)
+    assert comparable_rows(job.output) == comparable_rows(whole.output)
 
 
 def test_a_neighbour_that_takes_the_name_of_an_output_gets_it(tmp_path: Path, model_path: Path) -> None:

@@ -84,7 +84,7 @@ def work_on(
     source = MemoryStore({"a.png": png()}, "in") if source is None else source
     run = Run(recipe, source, output or MemoryStore(name="out"), {row.input: row for row in earlier})
     names = [] if announced is None else announced
-    return Work(run, executor, lambda name, _: names.append(name))
+    return Work(run, executor, lambda name, *_: names.append(name))
 
 
 DONE = Encoded(Row("a.png", "a.png", "done", input_sha256="0" * 64, output_sha256="1" * 64), b"an output")

@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -18,7 +18,7 @@ from colorbatch.run.engines.pool import Pool, WorkerHandle, WorkerLost
 from colorbatch.run.engines.worker import Finished, StopStep, Task, Unwritable
 from colorbatch.run.output import failed
 from colorbatch.run.plan import PlannedPicture
-from colorbatch.run.work import Outcome, Run
+from colorbatch.run.work import Announce, Outcome, Run
 from colorbatch.stages import StageTimer
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Dispatch:
         pool: Pool,
         plan: Sequence[PlannedPicture],
         run: Run,
-        announce: Callable[[str, str], None],
+        announce: Announce,
         progress: ProgressReporter,
         stages: StageTimer,
     ) -> None:
@@ -194,7 +194,7 @@ class Dispatch:
         except OSError as error:
             raise self._run.output.unavailable(error) from error
         for name, sha256 in announced_in(lines):
-            self._announce(name, sha256)
+            self._announce(name, sha256, None)
             self._announced.setdefault(name, set()).add(sha256)
         with suppress(OSError):
             notes.delete()

@@ -10,7 +10,7 @@ from typing import Protocol
 from colorbatch.progress import ProgressReporter
 from colorbatch.run.colorize import Recipe
 from colorbatch.run.plan import PlannedPicture
-from colorbatch.run.work import Outcome, Run
+from colorbatch.run.work import Announce, Outcome, Run
 from colorbatch.stages import StageTimer
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -27,8 +27,8 @@ class Task:
     """The sources."""
     run: Run
     """Recipe, stores and records of earlier runs."""
-    announce: Callable[[str, str], None]
-    """Function that is called with name and sha256 of an output before it is written."""
+    announce: Announce
+    """Function that is called before an output is written."""
     stop: threading.Event
     """Set when no further picture is to be started."""
     progress: ProgressReporter

@@ -178,7 +178,7 @@ class Worker:
             self._work.gate.close(self._work.run.output.seconds_to_write)
             self._work.run.output.cleanup()
 
-    def _announce(self, output: str, sha256: str) -> None:
+    def _announce(self, output: str, sha256: str, row: Row | None) -> None:
         """Record that an output is about to be written. In an object store, its mark identifies it instead.
 
         Raises:
@@ -190,7 +190,7 @@ class Worker:
             return
         try:
             with self._lock:
-                self._notes.add(announcement(output, sha256))
+                self._notes.add(announcement(output, sha256, row))
         except FileNotFoundError:
             raise InferenceStoppedError("the run continues without this worker") from None
         except OSError as error:

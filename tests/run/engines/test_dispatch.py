@@ -135,7 +135,7 @@ class Driver:
             self.pool,
             [picture(name) for name in names],
             Run(recipe, MemoryStore(), self.output, {each.input: each for each in earlier}),
-            lambda name, sha256: self.announced.append((name, sha256)),
+            lambda name, sha256, _: self.announced.append((name, sha256)),
             self._shown,
             self.stages,
         )

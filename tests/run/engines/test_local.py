@@ -130,7 +130,7 @@ class LocalRun:
         run = Run(self.executor.recipe, self.source, self.output)
         return self.engine.outcomes(Task(self.plan, run, self._announce, self.stop, self.shown))
 
-    def _announce(self, name: str, _sha256: str) -> None:
+    def _announce(self, name: str, *_: object) -> None:
         self.announced.append(name)
 
 
