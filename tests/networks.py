@@ -58,8 +58,9 @@ class SmallUNet(LiteUNet):
 class SmallHints(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.out = nn.ModuleList([nn.Conv2d(3, 32, 1, bias=False)])
-        nn.init.zeros_(self.out[0].weight)  # type: ignore[arg-type]
+        projection = nn.Conv2d(3, 32, 1, bias=False)
+        nn.init.zeros_(projection.weight)
+        self.out = nn.ModuleList([projection])
 
     def forward(self, hints: PooledHints) -> Tensor:
         found: Tensor = self.out[0](torch.cat([hints.chroma * 8, hints.weight], dim=1))

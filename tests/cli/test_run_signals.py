@@ -107,10 +107,10 @@ def test_what_is_finished_after_a_signal_is_said_at_once(monkeypatch: pytest.Mon
 def test_a_signal_while_many_files_are_planned_is_obeyed_at_once(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    for number in range(12_000):
+    for number in range(30_000):
         os.close(os.open(f"{source}/{number}.png", os.O_CREAT))
     with subprocess.Popen([sys.executable, "-m", "colorbatch", "run", str(source), str(tmp_path / "out")]) as process:
-        time.sleep(0.6)
+        time.sleep(0.8)
         sent = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait(30)

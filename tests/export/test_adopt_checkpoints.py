@@ -6,7 +6,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from skimage import color as skimage_color
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch_export.adapters.adopting import adopt_model
 from colorbatch_export.adapters.checkpoint import weights_in
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Array = NDArray[Any]
 pytestmark = [
@@ -77,15 +80,16 @@ def test_checkpoints_of_other_networks_are_refused_with_what_to_do(tmp_path: Pat
 
 
 @pytest.fixture(scope="module")
-def network() -> Any:  # noqa: ANN401 (it carries no types)
+def network() -> "nn.Module":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of PyTorch, about spandrel
         from spandrel_extra_arches.architectures.DDColor import DDColor
-    return ddcolor_tiny(DDColor)
+    found: nn.Module = ddcolor_tiny(DDColor)
+    return found
 
 
 @pytest.mark.slow
-def test_both_kinds_of_checkpoints_hold_the_same_weights(network: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_both_kinds_of_checkpoints_hold_the_same_weights(network: "nn.Module", tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -99,7 +103,7 @@ def test_both_kinds_of_checkpoints_hold_the_same_weights(network: Any, tmp_path:
 
 
 @pytest.mark.slow
-def test_ddcolor_tiny_is_adopted_from_its_checkpoint(network: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_ddcolor_tiny_is_adopted_from_its_checkpoint(network: "nn.Module", tmp_path: Path) -> None:
     import torch
 
     source = tmp_path / "tiny.pth"

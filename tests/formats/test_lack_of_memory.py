@@ -46,11 +46,7 @@ def no_memory(*_: object, **__: object) -> object:
     ids=["png", "jpeg 2000", "tiff", "salvage"],
 )
 def test_a_lack_of_memory_is_not_damage(
-    monkeypatch: pytest.MonkeyPatch,
-    content: bytes,
-    module: object,
-    decoder: str,
-    salvage: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch, content: bytes, module: object, decoder: str, *, salvage: bool
 ) -> None:
     if not salvage:
         np.testing.assert_array_equal(decode(content).first.pixels, DEEP)

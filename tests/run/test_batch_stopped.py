@@ -9,7 +9,6 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -55,11 +54,11 @@ def test_a_stopped_run_goes_on_to_the_same_tree(job: LocalJob, tmp_path: Path) -
 def test_a_full_disk_ends_the_run_and_the_next_one_completes_it(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes = atomic.write_bytes
 
-    def full(path: Path, data: bytes, **how: Any) -> None:  # noqa: ANN401 (handed on)
+    def full(path: Path, data: bytes, *, may_replace: bool, root: Path | None) -> None:
         if path.name == "c.tif":
             cause = OSError(errno.ENOSPC, "No space left on device")
             raise OutputUnwritableError("cannot write c.tif: No space left on device") from cause
-        write_bytes(path, data, **how)
+        write_bytes(path, data, may_replace=may_replace, root=root)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_bytes", full)
