@@ -88,7 +88,12 @@ def test_each_file_is_whole_and_on_disk_before_it_has_its_name_and_its_row(
         named = [sync for sync in syncs if sync.file == folder and sync.begun > rename.ended]
         assert named, f"the name of {final} was never brought to disk"
         if source:
-            (row,) = (call for call in calls if call.file == journal and rf"\"input\": \"{source}\"" in call.text)
+            announced, row = (
+                call for call in calls if call.file == journal and rf"\"input\": \"{source}\"" in call.text
+            )
+            assert announced.ended < rename.begun, f"{final} got its name before it was announced"
+            assert r"{\"announced\"" in announced.text
+            assert r"{\"announced\"" not in row.text, f"{source} has no row"
             assert min(sync.ended for sync in named) < row.begun, f"the row of {source} came before its output"
             assert any(sync.file == journal and sync.begun > row.ended for sync in syncs), f"{source}: row not on disk"
 
