@@ -1,12 +1,12 @@
 """Gather concurrent requests of several threads to a model, and run them as one batch, at which a GPU is fast.
 
-A thread that makes a request while the model is busy waits; one that finds it free runs all waiting requests of the
-same kind. So batches grow with the load, no thread waits for one to fill, and no additional thread is needed.
+A thread that makes a request while the model is busy waits; the first of those that wait runs all requests of the same
+kind. So batches grow with the load, no thread waits for one to fill, and no additional thread is needed.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class _Request:
     prediction: Prediction | None = None
     error: InferenceError | MemoryError | None = None
     is_done: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
+    """Set when the request is done, or when it is the turn of its thread to run the model."""
 
 
 class Batcher:
@@ -71,7 +73,7 @@ class Batcher:
         self._largest = largest
         self._waiting: list[_Request] = []
         self._is_busy = False
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
 
     def __call__(self, question: Question) -> Prediction:
         """Return the result of ``run`` for a question, batched with those of other threads.
@@ -81,33 +83,37 @@ class Batcher:
 
         """
         request = _Request(question)
-        with self._condition:
+        with self._lock:
             self._waiting.append(request)
-        while (batch := self._next_batch(request)) is not None:
-            try:
-                self._run_batch(batch)
-            finally:
-                with self._condition:
-                    for each in batch:
-                        each.is_done = True
-                    self._is_busy = False
-                    self._condition.notify_all()
+            must_wait, self._is_busy = self._is_busy, True
+        if must_wait:
+            request.woken.wait()
+        if not request.is_done:
+            self._run_waiting()
         if request.error is not None:
             raise request.error
         assert request.prediction is not None, "whoever ran the batch met a bug"
         return request.prediction
 
-    def _next_batch(self, request: _Request) -> Sequence[_Request] | None:
-        """Return the next batch once the model is free, or ``None`` once ``request`` is done."""
-        with self._condition:
-            self._condition.wait_for(lambda: request.is_done or not self._is_busy)
-            if request.is_done:
-                return None
+    def _run_waiting(self) -> None:
+        """Run the requests that can share a batch with the first one; then it is the turn of the next first one.
+
+        Only the threads concerned are woken: all others would compete for Python's lock.
+        """
+        with self._lock:
             kind = self._waiting[0].question.kind
             batch = [each for each in self._waiting if each.question.kind == kind][: self._largest]
             self._waiting = [each for each in self._waiting if each not in batch]
-            self._is_busy = True
-            return batch
+        try:
+            self._run_batch(batch)
+        finally:
+            with self._lock:
+                self._is_busy = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].woken.set()
+            for each in batch:
+                each.is_done = True
+                each.woken.set()
 
     def _run_batch(self, batch: Sequence[_Request]) -> None:
         questions = [each.question for each in batch]

@@ -1,7 +1,10 @@
 """Engines, which make the outputs of a run: in threads, in child processes, or on a Ray cluster."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from colorbatch.errors import EnvironmentFailure, UsageError
 from colorbatch.inference.model_file import ModelFile, read_model_file
@@ -18,6 +21,9 @@ from colorbatch.run.engines.local import (
     workers_of,
 )
 from colorbatch.run.engines.provider_choice import choose_provider
+
+if TYPE_CHECKING:
+    from colorbatch.run.engines.child_process import ChildProcess
 
 logger = logging.getLogger(__name__)
 
@@ -48,26 +54,67 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool, model: ModelFi
         raise UsageError("options for Ray need --engine ray")
     model = model or read_model_file(job.model)
     provider, reason = choose_provider(job, pictures, model)
-    session = None if provider == "cpu" else open_session(replace(job, provider=provider), model)
-    if session is not None and not session.on_gpu:
-        session, reason = None, "the GPU does not start; colorbatch doctor says why"
-    executor = _open_executor(replace(job, provider="cpu") if session is None else job, model, session, pictures)
-    return LocalEngine(job, executor, reason, is_remote=is_remote)
+    if provider != "cpu":
+        executor = _open_on_gpu(replace(job, provider=provider), model, pictures)
+        if executor is not None:
+            return LocalEngine(job, executor, reason, is_remote=is_remote)
+        reason = "the GPU does not start; colorbatch doctor says why"
+    return LocalEngine(job, _open_executor(replace(job, provider="cpu"), model, pictures), reason, is_remote=is_remote)
 
 
-def _open_executor(job: BatchJob, model: ModelFile, gpu: Session | None, pictures: int) -> OpenedExecutor:
+def _open_on_gpu(job: BatchJob, model: ModelFile, pictures: int) -> OpenedExecutor | None:
+    """Open an executor that uses the GPU; return ``None`` if it does not start and the job's provider is ``auto``.
+
+    Child processes import their libraries while this process opens the model, which takes as long.
+    """
+    with ExitStack() as undo:
+        started = _start_children(workers_of(job), undo) if _wants_children(job, pictures) else []
+        session = open_session(job, model)
+        if not session.on_gpu:
+            return None
+        executor = _open_executor(job, model, pictures, session, started)
+        undo.pop_all()
+    return executor
+
+
+def _wants_children(job: BatchJob, pictures: int) -> bool:
+    """Return whether starting child processes saves time, or is requested."""
+    is_worth_it = job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * workers_of(job)
+    return job.engine == "processes" or is_worth_it
+
+
+def _start_children(count: int, undo: ExitStack) -> list["ChildProcess"]:
+    """Start up to ``count`` child processes; ``undo`` ends them."""
+    from colorbatch.run.engines.child_process import ChildDiedError, ChildProcess
+
+    started: list[ChildProcess] = []
+    with suppress(ChildDiedError):  # reported when the executor tries to start the next one
+        while len(started) < count:
+            started.append(ChildProcess())
+            undo.callback(started[-1].close)
+    return started
+
+
+def _open_executor(
+    job: BatchJob,
+    model: ModelFile,
+    pictures: int,
+    gpu: Session | None = None,
+    started: Sequence["ChildProcess"] = (),
+) -> OpenedExecutor:
     """Open child processes if that saves time, else an executor in this process.
 
     Args:
         job: the job whose options select the executor.
         model: its model.
-        gpu: the model on a GPU; ``None``: the executor opens the model on the CPU.
         pictures: maximum number of pictures to colour.
+        gpu: the model on a GPU; ``None``: the executor opens the model on the CPU.
+        started: child processes that were started before.
 
     """
     count = workers_of(job)
     is_wanted = job.engine == "processes"
-    if is_wanted or (job.engine == "auto" and pictures >= PICTURES_FOR_A_PROCESS * count):
+    if _wants_children(job, pictures):
         children = count if gpu is not None else models_that_fit(job, model, count)
         if children < count:
             _tell_of_fewer(job, model, children, count)
@@ -77,7 +124,7 @@ def _open_executor(job: BatchJob, model: ModelFile, gpu: Session | None, picture
         from colorbatch.run.engines.children import ChildExecutor
 
         try:
-            return ChildExecutor(job, children, model, gpu)
+            return ChildExecutor(job, children, model, gpu, started)
         except ChildDiedError as error:
             if is_wanted:
                 raise EnvironmentFailure(str(error), advice="Give --engine threads.") from error

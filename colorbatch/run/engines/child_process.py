@@ -35,11 +35,8 @@ class _InChild(Exception):  # noqa: N818 (shown as the cause of an error, never 
 class ChildProcess:
     """One process. After it has opened the model, it colours pictures."""
 
-    def __init__(self, gpu: Session | None = None) -> None:
+    def __init__(self) -> None:
         """Start the process, and do not wait for it.
-
-        Args:
-            gpu: the model on the GPU of this process, which answers the questions of the child.
 
         Raises:
             ChildDiedError: the process does not start.
@@ -63,18 +60,23 @@ class ChildProcess:
         assert self._process.stdout is not None
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
-        self._gpu = gpu
+        self._gpu: Session | None = None
         for pipe in (self._requests, self._answers):
             _enlarge(pipe)
 
-    def open(self, opening: Opening) -> None:
+    def open(self, opening: Opening, gpu: Session | None = None) -> None:
         """Open the model in the child. If that fails, the child is ended.
+
+        Args:
+            opening: the model and the settings.
+            gpu: the model on the GPU of this process, which answers the questions of the child.
 
         Raises:
             ChildDiedError: the child died.
             ModelRefusedError, EnvironmentFailure: as :class:`colorbatch.inference.session.Session`.
 
         """
+        self._gpu = gpu
         try:
             self._request(opening)
         except BaseException:

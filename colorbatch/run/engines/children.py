@@ -44,7 +44,14 @@ class ChildExecutor(OpenedExecutor):
     started is given up, except the last one.
     """
 
-    def __init__(self, job: BatchJob, count: int, model: ModelFile, gpu: Session | None = None) -> None:
+    def __init__(
+        self,
+        job: BatchJob,
+        count: int,
+        model: ModelFile,
+        gpu: Session | None = None,
+        started: Sequence[ChildProcess] = (),
+    ) -> None:
         """Start ``count`` processes, and wait until one of them has opened the model.
 
         A large model is opened by one after the other, and by all before the first picture, since that needs memory.
@@ -54,6 +61,7 @@ class ChildExecutor(OpenedExecutor):
             count: number of processes.
             model: that of the job. If it is large, each process reads it from its file.
             gpu: the model on a GPU, which the children use through this process; ``None``: each opens it on the CPU.
+            started: processes that were started before, and are taken first.
 
         Raises:
             ChildDiedError: the processes do not start, or died while they opened the model.
@@ -71,8 +79,10 @@ class ChildExecutor(OpenedExecutor):
             None if gpu is None else gpu.provider,
             logging.getLogger().getEffectiveLevel(),
         )
-        self._children: list[ChildProcess] = []
+        self._children: list[ChildProcess] = [*started]
         """All that were started, dead ones too."""
+        self._unopened = [*started]
+        """Those that have not been asked to open the model."""
         self._is_stopped = False
         self._lock = threading.Lock()
         self._count = count
@@ -182,11 +192,14 @@ class ChildExecutor(OpenedExecutor):
             return self._starters.submit(self._open_child)
 
     def _open_child(self) -> ChildProcess:
-        child = ChildProcess(self._gpu)
-        self._children.append(child)
+        with self._lock:
+            child = self._unopened.pop() if self._unopened else None
+        if child is None:
+            child = ChildProcess()
+            self._children.append(child)
         if self._is_stopped:
             child.kill()
-        child.open(self._opening)
+        child.open(self._opening, self._gpu)
         return child
 
 

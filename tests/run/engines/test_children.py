@@ -328,8 +328,8 @@ def test_where_no_further_one_can_be_started_the_first_does_all(
 
 def test_where_none_is_left_the_run_ends(job: LocalJob, monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying(ChildProcess):
-        def open(self, opening: Opening) -> None:
-            super().open(opening)
+        def open(self, opening: Opening, gpu: Session | None = None) -> None:
+            super().open(opening, gpu)
             self.kill()
 
     with monkeypatch.context() as patch:
@@ -346,14 +346,14 @@ def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
     lock, opened = threading.Lock(), list[ChildProcess]()
 
     class Forgetful(ChildProcess):
-        def open(self, opening: Opening) -> None:
+        def open(self, opening: Opening, gpu: Session | None = None) -> None:
             with lock:
                 opened.append(self)
                 if len(opened) > 1:
                     self.kill()
                     self.close()
                     raise MemoryError("no room for it")
-            super().open(opening)
+            super().open(opening, gpu)
 
     with monkeypatch.context() as patch:
         patch.setattr(children_module, "ChildProcess", Forgetful)
@@ -362,11 +362,11 @@ def test_where_one_cannot_be_opened_for_any_reason_none_is_waited_for(
     assert_as_if_done_by_threads(job)
 
 
-def only_one(kind: type[ChildProcess], reason: str) -> Callable[[Session | None], ChildProcess]:
+def only_one(kind: type[ChildProcess], reason: str) -> Callable[[], ChildProcess]:
     """Return what starts a child of a kind once, and fails from then on."""
     lock, started = threading.Lock(), list[ChildProcess]()
 
-    def start(_: Session | None) -> ChildProcess:
+    def start() -> ChildProcess:
         with lock:
             if started:
                 raise ChildDiedError(reason)
