@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.gpu import GpuRunner
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.provider import import_onnxruntime, open_inference_session
+from colorbatch.inference.watchdog import WATCHDOG
 from colorbatch.job import ProviderName
 from colorbatch.pixels.canvas import MOST_SESSIONS
 from colorbatch.pixels.color import Plane
@@ -227,17 +227,10 @@ class Session(Predictor):
         with self._lock:
             options.terminate = self._is_stopped
             self._running.add(options)
-        alarm = None
-        if deadline is not None:
-            left = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
-            alarm = threading.Timer(left, setattr, (options, "terminate", True))
-            alarm.daemon = True
-            alarm.start()
         try:
-            yield options
+            with contextlib.nullcontext() if deadline is None else WATCHDOG.aborting_at(deadline, options):
+                yield options
         finally:
-            if alarm is not None:
-                alarm.cancel()
             with self._lock:
                 self._running.discard(options)
 

@@ -57,9 +57,9 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool, model: ModelFi
     if provider != "cpu":
         executor = _open_on_gpu(replace(job, provider=provider), model, pictures)
         if executor is not None:
-            return LocalEngine(job, executor, reason, is_remote=is_remote)
+            return LocalEngine(executor, reason, is_remote=is_remote)
         reason = "the GPU does not start; colorbatch doctor says why"
-    return LocalEngine(job, _open_executor(replace(job, provider="cpu"), model, pictures), reason, is_remote=is_remote)
+    return LocalEngine(_open_executor(replace(job, provider="cpu"), model, pictures), reason, is_remote=is_remote)
 
 
 def _open_on_gpu(job: BatchJob, model: ModelFile, pictures: int) -> OpenedExecutor | None:
@@ -68,7 +68,7 @@ def _open_on_gpu(job: BatchJob, model: ModelFile, pictures: int) -> OpenedExecut
     Child processes import their libraries while this process opens the model, which takes as long.
     """
     with ExitStack() as undo:
-        started = _start_children(workers_of(job), undo) if _wants_children(job, pictures) else []
+        started = _start_children(workers_of(job, on_gpu=True), undo) if _wants_children(job, pictures) else []
         session = open_session(job, model)
         if not session.on_gpu:
             return None
@@ -112,7 +112,7 @@ def _open_executor(
         started: child processes that were started before.
 
     """
-    count = workers_of(job)
+    count = workers_of(job, on_gpu=gpu is not None)
     is_wanted = job.engine == "processes"
     if _wants_children(job, pictures):
         children = count if gpu is not None else models_that_fit(job, model, count)

@@ -70,6 +70,7 @@ class ChildExecutor(OpenedExecutor):
         """
         self._gpu = gpu
         model = model.released() if gpu is None else gpu.model
+        self.workers = count
         self.models = count if gpu is None else 1
         self.recipe = Recipe(job, model, resolved(job.options, model.contract))
         without_files = replace(job, source=Path(), output=Path(), only=None)  # a child reads and writes no files

@@ -44,6 +44,7 @@ class FakeExecutor(OpenedExecutor):
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.workers = workers_of(recipe.job)
         self.act: Callable[[str], object] = lambda _: None
         self.is_stopped = threading.Event()
         self.is_closed = False
@@ -118,7 +119,7 @@ class LocalRun:
     def __init__(self, job: BatchJob, output: MemoryStore | None = None) -> None:
         recipe = Recipe(job, read_model_file(job.model), job.options)
         self.executor = FakeExecutor(recipe)
-        self.engine = LocalEngine(job, self.executor, "a reason")
+        self.engine = LocalEngine(self.executor, "a reason")
         self.source = MemoryStore({name: name.encode() for name in PICTURES})
         self.output = output or MemoryStore()
         self.announced: list[str] = []
@@ -292,6 +293,7 @@ def test_the_engine_closes_its_executor(local: LocalRun) -> None:
 
 def test_less_than_one_job_is_refused(job: BatchJob) -> None:
     assert workers_of(replace(job, jobs=3)) == 3
+    assert workers_of(replace(job, jobs=3), on_gpu=True) == 3
     with pytest.raises(UsageError, match="jobs must be 1 or more, not 0"):
         workers_of(replace(job, jobs=0))
 

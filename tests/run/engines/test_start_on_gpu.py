@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from colorbatch.inference.session import Session
 from colorbatch.job import BatchJob
 from colorbatch.run import engines
 from colorbatch.run.batch import run_batch
+from colorbatch.run.engines import local
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 
@@ -71,6 +73,19 @@ def test_child_processes_start_before_the_model_is_opened_and_are_those_that_col
     assert run_batch(job).done == PICTURES
 
 
+def test_there_are_more_than_cores_since_each_waits_for_the_gpu(
+    job: LocalJob,
+    children: Callable[[], set[int]],
+    stand_in: Callable[..., list[set[int]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "usable_cores", lambda: 2)
+    started = stand_in(lambda model: Session(model, "cpu", on_gpu=True))
+    assert run_batch(replace(job, jobs=None)).done == PICTURES
+    assert [len(each) for each in started] == [3]
+    assert not children()
+
+
 def test_none_is_left_when_the_model_does_not_open(
     job: LocalJob, children: Callable[[], set[int]], stand_in: Callable[..., list[set[int]]]
 ) -> None:
@@ -98,9 +113,8 @@ def test_others_take_over_when_the_gpu_does_not_start(
 def test_none_is_started_for_few_pictures(
     job: LocalJob, children: Callable[[], set[int]], stand_in: Callable[..., list[set[int]]]
 ) -> None:
-    job = LocalJob(job.source, job.output, job.model, "auto", jobs=JOBS)
     started = stand_in(lambda model: Session(model, "cpu", on_gpu=True))
-    engine = engines.open_engine(job, PICTURES, is_remote=False)
+    engine = engines.open_engine(replace(job, engine="auto"), PICTURES, is_remote=False)
     assert started == [set()]
     assert not children()
     engine.close()
