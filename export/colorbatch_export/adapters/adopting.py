@@ -2,20 +2,20 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import onnx
 
 from colorbatch.errors import ModelRefusedError, UsageError
 from colorbatch.file_type import CHECKPOINT, SNIFFED, file_type_of
 from colorbatch.inference.contract import AdaptedFrom, Fit, ModelContract
+from colorbatch.inference.provider import open_inference_session
 from colorbatch.store.atomic import write_bytes
-from colorbatch_export.adapters.foreign import Foreign, is_safetensors, read_bytes, read_foreign
-from colorbatch_export.adapters.gate import measure_adapted
-from colorbatch_export.adapters.wrap import Batch, wrapped
+from colorbatch_export.adapters.foreign import Foreign, is_safetensors, read_foreign
+from colorbatch_export.adapters.gate import Reference, measure_adapted, references_of
+from colorbatch_export.adapters.wrap import wrapped
 from colorbatch_export.comparison import ParityReport, check
 from colorbatch_export.exported import ExportResult, refuse_output
 from colorbatch_export.metadata import stamp
@@ -66,7 +66,9 @@ def adopt_model(
     _refuse_other_size(source, foreign, working_size)
     if on_kind is not None:
         on_kind(foreign.kind.name)
-    model, report = _compared(foreign, fit)
+    references = references_of(foreign, fit)
+    foreign = replace(foreign, run=None)  # it is not needed any more, and large
+    model, report = _compared(foreign, fit, references)
     check(report, on_report, f"{source}, so no model was written")
     contract = replace(
         _contract(foreign, fit, report),
@@ -126,29 +128,34 @@ def _read(source: Path, kind: str | None, working_size: int | None) -> Foreign:
     if file_type_of(head) is CHECKPOINT or is_safetensors(head):
         from colorbatch_export.adapters.checkpoint import read_checkpoint
 
-        return read_checkpoint(source, read_bytes(source), kind, working_size)
+        return read_checkpoint(source, kind, working_size)
     return read_foreign(source, kind)
 
 
-def _compared(foreign: Foreign, fit: Fit) -> tuple[onnx.ModelProto, ParityReport]:
+def _compared(foreign: Foreign, fit: Fit, references: Sequence[Reference]) -> tuple[onnx.ModelProto, ParityReport]:
     """Return the model, and how it compares with the original.
 
     A file that was exported for one picture may take several, or fail, or give them each other's colours: what does not
     pass is put into a loop.
     """
-    for batch in get_args(Batch):
-        model = wrapped(foreign, fit, batch)
+    if foreign.may_take_several:
+        model = wrapped(foreign, fit, "dynamic")
         try:
-            report = measure_adapted(foreign, fit, _serialized(model, "the adapted model"))
+            report = _measured(model, references)
         except ModelRefusedError as error:
-            if batch == "loop":
-                raise
             logger.info("It takes one picture at a time: %s", error)
-            continue
-        if report.passed or batch == "loop":
-            return model, report
-        logger.info("It takes one picture at a time: several differ %s", report.finding)
-    raise AssertionError("the loop above returns")
+        else:
+            if report.passed:
+                return model, report
+            logger.info("It takes one picture at a time: several differ %s", report.finding)
+    model = wrapped(foreign, fit, "loop")
+    return model, _measured(model, references)
+
+
+def _measured(model: onnx.ModelProto, references: Sequence[Reference]) -> ParityReport:
+    """Return how a model compares with the original. Its content is not held while it runs."""
+    session, _ = open_inference_session(_serialized(model, "the adapted model"), "cpu")
+    return measure_adapted(references, session)
 
 
 def _serialized(model: onnx.ModelProto, name: str) -> bytes:

@@ -26,12 +26,13 @@ def chroma_by_authors(foreign: Foreign, fit: Fit, luma: Plane, hints: Plane | No
     with its own L and clip RGB. They resize in different ways; here it is done bicubically, antialiased.
 
     Args:
-        foreign: the network.
+        foreign: the network, with what runs it.
         fit: how a picture is brought to the shape that it takes.
         luma: ``[H, W]`` in 0..1.
         hints: ``[3, H, W]``: Cb, Cr and weight, for a network that takes them.
 
     """
+    assert foreign.run is not None
     size = (luma.shape[0], luma.shape[1])
     inner, outer = _sizes(foreign, fit, size)
     seen = np.clip(_padded(_resized(luma, inner), outer, "edge"), 0, 1)

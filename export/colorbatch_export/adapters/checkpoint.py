@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.extras import needs_extra
 from colorbatch.pixels.color import Plane
-from colorbatch_export.adapters.foreign import Foreign, foreign_of, is_safetensors
+from colorbatch_export.adapters.foreign import Foreign, foreign_of, is_safetensors, read_bytes
 from colorbatch_export.adapters.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ _WRAPPERS = ("params_ema", "params", "state_dict")
 _ADVICE = "Of checkpoints, only those of DDColor can be adapted. Export others to ONNX in their own project."
 
 
-def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int | None) -> Foreign:
+def read_checkpoint(path: Path, kind: str | None, working_size: int | None) -> Foreign:
     """Return the network of a checkpoint of DDColor, exported for a square as its authors do it.
 
     Args:
         path: of the file.
-        data: its content.
         kind: that was asked for.
         working_size: side of the square; ``None``: that of the authors.
 
     Raises:
+        ModelRefusedError: the file cannot be read.
         CheckpointRefusedError: it contains code, is damaged, or of another network.
         MissingExtraError: a package is not installed.
 
@@ -48,7 +48,7 @@ def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int
     with needs_extra(EXTRA):
         import torch
 
-        network = _network(path, weights_in(path, data))
+        network, sha256 = _read(path)
     side = working_size or KINDS["ddcolor"].working_size
 
     def run(values: Sequence[Plane]) -> Plane:
@@ -56,7 +56,13 @@ def read_checkpoint(path: Path, data: bytes, kind: str | None, working_size: int
             answer: Plane = network(torch.from_numpy(values[0].copy())).numpy()
         return answer
 
-    return foreign_of(_exported(network, side), hashlib.sha256(data).hexdigest(), str(path), "ddcolor", run)
+    return foreign_of(_exported(network, side), sha256, str(path), "ddcolor", run, may_take_several=False)
+
+
+def _read(path: Path) -> "tuple[torch.nn.Module, str]":
+    """Return the network of a checkpoint, and the sha256 of the file. Its content is not held any longer."""
+    data = read_bytes(path)
+    return _network(path, weights_in(path, data)), hashlib.sha256(data).hexdigest()
 
 
 def _network(path: Path, weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Module":
@@ -80,7 +86,7 @@ def _network(path: Path, weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Mod
     if found.architecture.id != _DDCOLOR:
         raise CheckpointRefusedError(f"{path} is a checkpoint of {found.architecture.name}", advice=_ADVICE)
     network: torch.nn.Module = found.model.eval().float()
-    return network
+    return network.requires_grad_(requires_grad=False)  # else the exporter keeps all that the layers compute
 
 
 def weights_in(path: Path, data: bytes) -> "Mapping[str, torch.Tensor]":

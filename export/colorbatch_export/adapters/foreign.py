@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, inliner, numpy_helper, version_converter
+from onnx import TensorProto, compose, inliner, numpy_helper, version_converter
 
 from colorbatch.errors import ModelRefusedError, reason_of
 from colorbatch.file_type import MODEL, SNIFFED, file_type_of
@@ -26,6 +26,8 @@ Run = Callable[[Sequence[Plane]], Plane]
 """The network itself: float32 inputs ``[1, C, h, w]`` in, float32 output ``[1, C, h, w]`` out."""
 Units = Literal["Lab", "Lab / 110"]
 
+PREFIX_OF_NAMES = "adopted/"
+"""Of the names in the original, to tell them from those of the graph around it."""
 _ADVICE = "docs/bring-another-network.md lists the files that can be adapted."
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Domains of the operators that every build of ONNX Runtime has."""
@@ -59,6 +61,7 @@ class Foreign:
 
     kind: Kind
     model: onnx.ModelProto
+    """The original; all names in it begin with :data:`PREFIX_OF_NAMES`."""
     sha256: str
     """Of the file that was given."""
     inputs: tuple[Port, ...]
@@ -69,8 +72,10 @@ class Foreign:
     """Whether it takes (L - 50) / 100 and a and b divided by 110; else, L in 0..100 and a and b as they are."""
     units: Units
     """Units of the a and b that it gives."""
-    run: Run
-    """Runs the original."""
+    may_take_several: bool
+    """Whether it may give several pictures that are given at once each its own colours."""
+    run: Run | None
+    """Runs the original; ``None`` once it has been run: two opened networks may need more memory than there is."""
 
     @property
     def takes_hints(self) -> bool:
@@ -128,7 +133,9 @@ def read_bytes(path: Path) -> bytes:
         raise ModelRefusedError(f"cannot read {path}: {reason_of(error)}", advice="Give the path of a file.") from error
 
 
-def foreign_of(data: bytes, sha256: str, name: str, kind: str | None, run: Run | None = None) -> Foreign:
+def foreign_of(
+    data: bytes, sha256: str, name: str, kind: str | None, run: Run | None = None, *, may_take_several: bool = True
+) -> Foreign:
     """Return the network in the content of an ONNX file.
 
     Args:
@@ -137,6 +144,7 @@ def foreign_of(data: bytes, sha256: str, name: str, kind: str | None, run: Run |
         name: what to call it in messages.
         kind: as for :func:`read_foreign`.
         run: runs the original, if that is not this content.
+        may_take_several: whether it may take several pictures at once.
 
     Raises:
         ModelRefusedError: as for :func:`read_foreign`.
@@ -157,13 +165,14 @@ def foreign_of(data: bytes, sha256: str, name: str, kind: str | None, run: Run |
         units = _units(_tried(run, inputs, size, 1.0 if is_centred else 100.0, name))
     return Foreign(
         found,
-        _raised(model, name),
+        compose.add_prefix(_raised(model, name), PREFIX_OF_NAMES, inplace=True),
         sha256,
         inputs,
         size,
         _precision(model),
         is_centred=is_centred,
         units=units,
+        may_take_several=may_take_several,
         run=run,
     )
 

@@ -1,17 +1,21 @@
 """Compare a model with the published network that it was adapted from, as its authors run that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from colorbatch.errors import ModelRefusedError
 from colorbatch.inference import contract
 from colorbatch.inference.contract import Fit
-from colorbatch.inference.provider import open_inference_session
 from colorbatch.pixels.color import Plane
 from colorbatch_export.adapters.authors import chroma_by_authors
 from colorbatch_export.adapters.foreign import Foreign
 from colorbatch_export.comparison import Comparison, ParityReport, compare, picture
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 MAX_LEVELS, MEAN_LEVELS = 3.0, 1.0
 """The largest and the mean difference of two coloured 8-bit RGB pictures of equal luma that pass."""
@@ -21,35 +25,61 @@ _SHAPES = ((1.0, 1.0), (1.0, 1.5), (1.25, 1.0), (0.4, 0.7))
 """Heights and widths of the pictures, in terms of the side."""
 
 
-def measure_adapted(foreign: Foreign, fit: Fit, model: bytes) -> ParityReport:
-    """Run both on photographs of several shapes, with and without hints, and on two photographs at once.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Photographs, and the colours that the original network gives them."""
 
-    What is compared is the chroma of the authors' colours, and that of the model, each joined with the luma of the
-    picture to RGB in 8 bits, as a run does it.
+    luma: Plane
+    """``[N, 1, H, W]`` in 0..1."""
+    hints: Plane | None
+    """``[N, 3, H, W]``: Cb, Cr and weight."""
+    chroma: Plane
+    """``[N, 2, H, W]``: Cb and Cr of the authors' colours."""
+
+
+def references_of(foreign: Foreign, fit: Fit) -> list[Reference]:
+    """Run the original on photographs of several shapes, with and without hints, and on two photographs at once.
 
     Raises:
-        ModelRefusedError: ONNX Runtime does not accept the model, or it fails.
+        ModelRefusedError: it fails.
 
     """
-    session, provider = open_inference_session(model, "cpu")
-    comparisons: list[Comparison] = []
+    references: list[Reference] = []
     for luma, hints in _inputs(foreign, fit):
-        inputs = {contract.INPUT_NAME: luma} | ({} if hints is None else {contract.HINTS_NAME: hints})
+        each_hints = [None] * len(luma) if hints is None else hints
+        try:
+            chroma = [chroma_by_authors(foreign, fit, one[0], own) for one, own in zip(luma, each_hints, strict=True)]
+        except Exception as error:  # those of ONNX Runtime and PyTorch have no common base class but Exception
+            raise ModelRefusedError(f"the network itself failed at {list(luma.shape[2:])}: {error}") from error
+        references.append(Reference(luma, hints, np.stack(chroma)))
+    return references
+
+
+def measure_adapted(references: Sequence[Reference], session: "InferenceSession") -> ParityReport:
+    """Compare the chroma of the authors' colours with that of the model, each joined with the luma to RGB in 8 bits.
+
+    Args:
+        references: what the original gives.
+        session: the model in ONNX Runtime, on the CPU.
+
+    Raises:
+        ModelRefusedError: the model fails.
+
+    """
+    comparisons: list[Comparison] = []
+    for each in references:
+        inputs = {contract.INPUT_NAME: each.luma} | ({} if each.hints is None else {contract.HINTS_NAME: each.hints})
         try:
             (found,) = session.run([contract.OUTPUT_NAME], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class but Exception
             raise ModelRefusedError(f"the adapted model failed: {error}") from error
-        each_hints = [None] * len(luma) if hints is None else hints
-        expected = np.stack(
-            [chroma_by_authors(foreign, fit, one[0], own) for one, own in zip(luma, each_hints, strict=True)]
-        )
-        if found.shape != expected.shape:
-            raise ModelRefusedError(f"the adapted model gives {list(found.shape)} for {list(luma.shape)}")
-        comparisons.append(compare(("pictures", None, hints is not None), luma, expected, found))
+        if found.shape != each.chroma.shape:
+            raise ModelRefusedError(f"the adapted model gives {list(found.shape)} for {list(each.luma.shape)}")
+        comparisons.append(compare(("pictures", None, each.hints is not None), each.luma, each.chroma, found))
     return ParityReport(
         comparisons,
         MAX_LEVELS,
-        provider,
+        "cpu",
         "max_rgb_levels",
         mean_tolerance=MEAN_LEVELS,
         reference="The original network",

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from colorbatch.inference import contract
 from colorbatch.inference.contract import Fit
-from colorbatch_export.adapters.foreign import Foreign
+from colorbatch_export.adapters.foreign import PREFIX_OF_NAMES, Foreign
 from colorbatch_export.adapters.lab import ab_of_chroma, chroma_of_lab, chroma_of_rgb, lightness_of
 from colorbatch_export.adapters.nodes import FIRST_OPSET, Nodes, Value
 from colorbatch_export.adapters.resampling import resized
@@ -21,7 +21,8 @@ Batch = Literal["dynamic", "loop"]
 
 AB_SCALE = 110.0
 """What Zhang's networks divide a and b by."""
-_PREFIX = "adopted/"
+_LARGE = 2**16
+"""Bytes from which a weight is large."""
 _IR_VERSION = 8
 """The lowest version of the format with all that is used here, and in which weights need not be inputs."""
 
@@ -40,13 +41,10 @@ def wrapped(foreign: Foreign, fit: Fit, batch: Batch) -> onnx.ModelProto:
     frame = _framed(foreign, fit, luma)
     seen = frame.enter(luma).clip(0.0, 1.0)
     given = _network_inputs(foreign, seen, frame, nodes)
-    model = compose.add_prefix(foreign.model, _PREFIX)
-    answer = _answer(
-        foreign, model, [each.cast(port.type) for each, port in zip(given, foreign.inputs, strict=True)], batch
-    )
+    answer = _answer(foreign, [each.cast(port.type) for each, port in zip(given, foreign.inputs, strict=True)], batch)
     chroma = _chroma(foreign, luma, answer.cast(TensorProto.FLOAT), frame)
     nodes.nodes.append(helper.make_node("Identity", [chroma.name], [contract.OUTPUT_NAME]))
-    return _assembled(foreign, model, nodes, batch)
+    return _assembled(foreign, nodes)
 
 
 @dataclass(frozen=True)
@@ -147,26 +145,26 @@ def _chroma(foreign: Foreign, luma: Value, answer: Value, frame: _Frame) -> Valu
     return chroma_of_lab(luma, frame.leave(ab))
 
 
-def _answer(foreign: Foreign, model: onnx.ModelProto, given: Sequence[Value], batch: Batch) -> Value:
+def _answer(foreign: Foreign, given: Sequence[Value], batch: Batch) -> Value:
     """Return the output of the network for all pictures."""
-    nodes = given[0].nodes
-    output = model.graph.output[0].name
-    names = [_PREFIX + port.name for port in foreign.inputs]
+    nodes, graph = given[0].nodes, foreign.model.graph
+    output = graph.output[0].name
+    names = [PREFIX_OF_NAMES + port.name for port in foreign.inputs]
     if batch == "dynamic":
         nodes.nodes += [
             helper.make_node("Identity", [each.name], [name]) for each, name in zip(given, names, strict=True)
         ]
-        nodes.nodes += model.graph.node
+        nodes.nodes += graph.node
         return nodes.value(output)
-    body = _body(model, given, names)
+    body = _body(graph, given, names)
     count = given[0].side(0)
     stacked = nodes.op("Loop", count, np.array(True), body=body)
     shape = nodes.op("Slice", stacked.shape(), np.array([2]), np.array([5]))
     return nodes.op("Reshape", stacked, nodes.concat([nodes.constant(np.array([-1])), shape], axis=0))
 
 
-def _body(model: onnx.ModelProto, given: Sequence[Value], names: Sequence[str]) -> onnx.GraphProto:
-    """Return one turn of the loop: the network for one picture. Its weights are in it, where they can be prepared."""
+def _body(graph: onnx.GraphProto, given: Sequence[Value], names: Sequence[str]) -> onnx.GraphProto:
+    """Return one turn of the loop: the network for one picture, without its weights."""
     inside = Nodes("turn/")
     index = inside.value("turn").reshape(1)
     after = inside.op("Add", index, np.array([1]))
@@ -174,9 +172,9 @@ def _body(model: onnx.ModelProto, given: Sequence[Value], names: Sequence[str]) 
         one = inside.op("Slice", inside.value(each.name), index, after, np.array([0]))
         inside.nodes.append(helper.make_node("Identity", [one.name], [name]))
     inside.nodes.append(helper.make_node("Identity", ["goes_on"], ["goes_on_again"]))
-    output = model.graph.output[0]
+    output = graph.output[0]
     return helper.make_graph(
-        [*inside.nodes, *model.graph.node],
+        [*inside.nodes, *graph.node],
         "one_picture",
         [
             helper.make_tensor_value_info("turn", TensorProto.INT64, []),
@@ -186,12 +184,11 @@ def _body(model: onnx.ModelProto, given: Sequence[Value], names: Sequence[str]) 
             helper.make_tensor_value_info("goes_on_again", TensorProto.BOOL, []),
             helper.make_tensor_value_info(output.name, output.type.tensor_type.elem_type, None),
         ],
-        [*inside.constants.values(), *model.graph.initializer],
-        sparse_initializer=list(model.graph.sparse_initializer),
+        [*inside.constants.values()],
     )
 
 
-def _assembled(foreign: Foreign, model: onnx.ModelProto, nodes: Nodes, batch: Batch) -> onnx.ModelProto:
+def _assembled(foreign: Foreign, nodes: Nodes) -> onnx.ModelProto:
     """Return the model of all nodes, with the contract's signature, and nothing of the machine it was made on."""
     float32 = TensorProto.FLOAT
     inputs = [helper.make_tensor_value_info(contract.INPUT_NAME, float32, ["N", 1, "H", "W"])]
@@ -200,19 +197,31 @@ def _assembled(foreign: Foreign, model: onnx.ModelProto, nodes: Nodes, batch: Ba
         shape: list[str | int | None] = ["N_hints", 3, "H_hints", "W_hints"]
         inputs.append(helper.make_tensor_value_info(contract.HINTS_NAME, float32, shape))
         weights.append(numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), contract.HINTS_NAME))
-    is_inside = batch == "loop"
     graph = helper.make_graph(
         nodes.nodes,
         "adopted",
         inputs,
         [helper.make_tensor_value_info(contract.OUTPUT_NAME, float32, ["N", 2, "H", "W"])],
-        [*weights, *(() if is_inside else model.graph.initializer)],
-        sparse_initializer=[] if is_inside else list(model.graph.sparse_initializer),
+        weights,
     )
-    opsets = list(model.opset_import)
+    opsets = list(foreign.model.opset_import)
     if not any(each.domain in ("", "ai.onnx") for each in opsets):
         opsets.append(helper.make_opsetid("", FIRST_OPSET))
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=max(_IR_VERSION, model.ir_version))
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=max(_IR_VERSION, foreign.model.ir_version))
+    _add_weights(foreign.model.graph, made.graph)
     made.producer_name = "colorbatch"
     forget_origins(made)
     return made
+
+
+def _add_weights(network: onnx.GraphProto, graph: onnx.GraphProto) -> None:
+    """Add the weights of the network; last, since every part that is put into another is copied.
+
+    If its nodes are in a loop, the small ones are put in there, where ONNX Runtime takes them into account when it
+    joins operators. Of what is in a loop it keeps several copies, so that the large ones stay outside.
+    """
+    bodies = [node.attribute[0].g for node in graph.node if node.op_type == "Loop"]
+    inside = bodies[0] if bodies else graph
+    for each in network.initializer:
+        (inside if each.ByteSize() < _LARGE else graph).initializer.append(each)
+    graph.sparse_initializer.extend(network.sparse_initializer)
