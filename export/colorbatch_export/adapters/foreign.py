@@ -217,7 +217,8 @@ def _sound(data: bytes, name: str) -> onnx.ModelProto:
             f"{name} keeps weights in another file; a model must be one file",
             advice='Save it in one piece: onnx.save(onnx.load("model.onnx"), "one.onnx")',
         )
-    model = inliner.inline_local_functions(model)
+    if model.functions:  # else the model would only be copied several times
+        model = inliner.inline_local_functions(model)
     kinds = {(node.domain, node.op_type) for node in _all_nodes(model.graph)}
     if foreign := sorted({domain for domain, _ in kinds if domain not in _DOMAINS}):
         raise ModelRefusedError(f"{name} has operators of its own: those of {', '.join(foreign)}", advice=_ADVICE)
