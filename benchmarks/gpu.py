@@ -1,9 +1,9 @@
 """Whether a GPU is worth it: ``python benchmarks/gpu.py [--help]`` on a machine with one and colorbatch[cuda].
 
 It prints a line of JSON for each figure as soon as it is there, and a table in the end; benchmarks/README.md has that
-of an H100. It begins with the tests that need a GPU, if pytest is installed. After ``--seconds`` it begins nothing
-more. Ten times a second it samples the CPU time of the process that owns the GPU, and by nvidia-smi, which takes a
-little CPU time itself, the memory in use on the GPU.
+of an H100. Before the cases it runs the tests that need a GPU, if pytest is installed. After ``--seconds`` it begins
+nothing more. Ten times a second it samples the CPU time of the process that owns the GPU, and by nvidia-smi, which
+takes a little CPU time itself, the memory in use on the GPU.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _measure(figures: Figures, case: str, source: Path, cores: list[int], repeat
     out = source.with_name(f"{case}, out")
     for some in (cores, cores[:FEW_CORES]) if case in WITH_FEW_CORES and len(cores) > FEW_CORES else (cores,):
         name = f"{case}, {len(some)} cores"
-        figures.note(name, lambda some=some: _compared(source, out, some, repeats))  # type: ignore[misc]
+        figures.note(name, partial(_compared, source, out, some, repeats))
     figures.note(f"{case}, auto", lambda: _timed(source, out / "auto", "auto", cores))
 
 
@@ -193,7 +194,7 @@ def _sampled(pid: int) -> Iterator[list[Sample]]:
 
     def watch() -> None:
         while not is_over.wait(_SAMPLE_INTERVAL):
-            with contextlib.suppress(OSError):  # the process has ended
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):  # the process has ended, or nvidia-smi
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 cpu_seconds = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
                 samples.append(Sample(int(_nvidia_smi("memory.used") or 0), cpu_seconds))

@@ -134,7 +134,7 @@ class BatchJob:
     provider: ProviderName = "auto"
     options: ColorOptions = field(default_factory=ColorOptions)
     jobs: int | None = None
-    """Number of pictures processed at the same time; ``None``: one per core."""
+    """Number of pictures processed at the same time; ``None``: one per core, and on a GPU half as many again."""
     memory_limit: int | None = None
     """Bytes of memory for pictures being processed; ``None``: half of the machine's. One that needs more runs alone."""
     gpu_memory: int | None = None

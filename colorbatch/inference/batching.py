@@ -72,7 +72,8 @@ class Batcher:
         self._run = run
         self._largest = largest
         self._waiting: list[_Request] = []
-        self._is_busy = False
+        self._turn: _Request | None = None
+        """The request whose thread runs the model, or is woken to do so."""
         self._lock = threading.Lock()
 
     def __call__(self, question: Question) -> Prediction:
@@ -83,34 +84,48 @@ class Batcher:
 
         """
         request = _Request(question)
-        with self._lock:
-            self._waiting.append(request)
-            must_wait, self._is_busy = self._is_busy, True
-        if must_wait:
+        try:
+            with self._lock:
+                self._waiting.append(request)
+                if self._turn is None:
+                    self._give_turn()
             request.woken.wait()
-        if not request.is_done:
-            self._run_waiting()
+            if not request.is_done:
+                self._run_waiting()
+        finally:
+            self._leave(request)
         if request.error is not None:
             raise request.error
         assert request.prediction is not None, "whoever ran the batch met a bug"
         return request.prediction
 
-    def _run_waiting(self) -> None:
-        """Run the requests that can share a batch with the first one; then it is the turn of the next first one.
+    def _give_turn(self) -> None:
+        """Let the thread of the first waiting request run the model. Call this with the lock.
 
         Only the threads concerned are woken: all others would compete for Python's lock.
         """
+        self._turn = self._waiting[0] if self._waiting else None
+        if self._turn is not None:
+            self._turn.woken.set()
+
+    def _leave(self, request: _Request) -> None:
+        """Forget a request, which an interrupt may have ended at any moment, and pass its turn on."""
         with self._lock:
-            kind = self._waiting[0].question.kind
-            batch = [each for each in self._waiting if each.question.kind == kind][: self._largest]
-            self._waiting = [each for each in self._waiting if each not in batch]
+            if request in self._waiting:
+                self._waiting.remove(request)
+            if self._turn is request:
+                self._give_turn()
+
+    def _run_waiting(self) -> None:
+        """Run the requests that can share a batch with the first one."""
+        batch: Sequence[_Request] = ()
         try:
+            with self._lock:
+                kind = self._waiting[0].question.kind
+                batch = [each for each in self._waiting if each.question.kind == kind][: self._largest]
+                self._waiting = [each for each in self._waiting if each not in batch]
             self._run_batch(batch)
         finally:
-            with self._lock:
-                self._is_busy = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].woken.set()
             for each in batch:
                 each.is_done = True
                 each.woken.set()

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from colorbatch.inference.contract import ModelContract
 from colorbatch.inference.gpu import GpuRunner
 from colorbatch.inference.model_file import ModelFile
 from colorbatch.inference.provider import import_onnxruntime, open_inference_session
-from colorbatch.inference.watchdog import WATCHDOG
+from colorbatch.inference.watchdog import Watchdog
 from colorbatch.job import ProviderName
 from colorbatch.pixels.canvas import MOST_SESSIONS
 from colorbatch.pixels.color import Plane
@@ -156,6 +157,8 @@ class Session(Predictor):
         self._new_run_options = import_onnxruntime().RunOptions
         self._running: set[onnxruntime.RunOptions] = set()
         self._lock = threading.Lock()
+        self._watchdog = Watchdog()
+        weakref.finalize(self, self._watchdog.close)
         self._is_stopped = False
         if self.on_gpu:
             first = [opened]
@@ -185,6 +188,7 @@ class Session(Predictor):
     def close(self) -> None:
         """Release the memory of the model; only :attr:`provider` may be used after that."""
         self._runner = _ClosedRunner(self.provider)
+        self._watchdog.close()
 
     def answer(self, question: Question) -> Prediction:
         """Return the unchecked output of the model.
@@ -228,7 +232,7 @@ class Session(Predictor):
             options.terminate = self._is_stopped
             self._running.add(options)
         try:
-            with contextlib.nullcontext() if deadline is None else WATCHDOG.aborting_at(deadline, options):
+            with contextlib.nullcontext() if deadline is None else self._watchdog.aborting_at(deadline, options):
                 yield options
         finally:
             with self._lock:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import TracebackType
+from typing import NamedTuple
 
 from colorbatch.errors import UsageError
 from colorbatch.records.row import Row
@@ -102,7 +103,9 @@ class Manifest:
         self._journal.announce(announcement(output, sha256, row))
 
     def announce_row(self, row: Row) -> None:
-        """Announce an output that replaces the one before, also in a store: no run could make that anew.
+        """Announce an output that is signed anew, also in a store.
+
+        Signatures differ each time, so that no later run could recognise the output by its hash.
 
         Raises:
             OutputUnwritableError: the disk is full or gone.
@@ -215,8 +218,8 @@ def _known_outputs(output: Store, rows: Mapping[str, Row], shard: Shard | None) 
     found: dict[str, set[str]] = {}
     for each in state_files_for(output, shard):
         if each.is_journal:
-            for name, sha256 in announced_in(_lines(output, each)):
-                found.setdefault(name, set()).add(sha256)
+            for note in announced_in(_lines(output, each)):
+                found.setdefault(note.output, set()).add(note.sha256)
     for row in rows.values():
         for name, sha256 in row.outputs:
             found.setdefault(name, set()).add(sha256)
@@ -234,25 +237,18 @@ def _completed_rows(output: Store, rows: Mapping[str, Row], shard: Shard | None)
                     waiting.pop(values["input"], None)
                 elif "row" in values:
                     waiting[values["row"]["input"]] = line
-    announced = filter(None, map(_announced_row, waiting.values()))
+    announced = [each.row for each in announced_in(waiting.values()) if each.row is not None]
     return {row.input: row for row in announced if _is_written(row, rows.get(row.input), output)}
 
 
 def _is_written(row: Row, earlier: Row | None, output: Store) -> bool:
     """Return whether all that a row names was written, in the place of all that an earlier row names."""
     names = {name for name, _ in row.outputs}
-    if earlier is not None and earlier.output_sha256 == row.output_sha256:
+    if earlier is not None and earlier.outputs == row.outputs:
         return False  # it was appended, in another file
     if earlier is not None and not names.issuperset(name for name, _ in earlier.outputs):
         return False  # what has another name now was not removed yet
     return bool(names) and all(output.sha256(name) == sha256 for name, sha256 in row.outputs)
-
-
-def _announced_row(line: bytes) -> Row | None:
-    if line.startswith(_ANNOUNCEMENT):
-        with contextlib.suppress(*_DAMAGE):  # truncated by a crash, or without a row
-            return Row.from_json(json.dumps(json.loads(line)["row"]).encode("ascii"))
-    return None
 
 
 def announcement(output: str, sha256: str, row: Row | None = None) -> bytes:
@@ -263,13 +259,29 @@ def announcement(output: str, sha256: str, row: Row | None = None) -> bytes:
     return json.dumps(note, sort_keys=True).encode("ascii") + b"\n"
 
 
-def announced_in(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield name and sha256 of the outputs announced in the lines of a journal."""
+class Announcement(NamedTuple):
+    """Note that an output is about to be written."""
+
+    output: str
+    """Its name."""
+    sha256: str
+    row: Row | None
+    """The row that it will have; ``None``: it has none of its own."""
+
+
+def announced_in(lines: Iterable[bytes]) -> Iterator[Announcement]:
+    """Yield the announcements in the lines of a journal."""
     for line in lines:
         with contextlib.suppress(*_DAMAGE):  # truncated by a crash: then nothing was written
             if line.startswith(_ANNOUNCEMENT):
                 values = json.loads(line)
-                yield to_locale(values["announced"]), str(values["output_sha256"])
+                yield Announcement(to_locale(values["announced"]), str(values["output_sha256"]), _row_in(values))
+
+
+def _row_in(announced: Mapping[str, object]) -> Row | None:
+    with contextlib.suppress(*_DAMAGE):  # it has none, or was altered
+        return Row.from_json(json.dumps(announced["row"]).encode("ascii"))
+    return None
 
 
 def is_unfinished(output: Store) -> bool:

@@ -215,8 +215,9 @@ def _sign_kept(row: Row, planned: PlannedPicture, source: bytes, work: Work, has
     if encoded.row.c2pa is None:
         return Kept(encoded.row)
     started = time.time()
+    encoded = replace(encoded, row=completed_again(encoded.row))
     write_output(encoded, planned.namesakes, work, hashes)
-    row = with_time(_with_etags(completed_again(encoded.row), planned, run), planned, run.recipe.job, run.output)
+    row = with_time(_with_etags(encoded.row, planned, run), planned, run.recipe.job, run.output)
     return Kept(_with_sizes_and_time(row, planned, run, started), was_signed=True)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from colorbatch.errors import OutputUnwritableError, PictureError, UnsafeOutputError, reason_of
 from colorbatch.formats import decode, mark
 from colorbatch.records.row import Row
-from colorbatch.run.colorize import Encoded
+from colorbatch.run.colorize import Encoded, now
 from colorbatch.run.plan import PlannedPicture
 from colorbatch.run.resume import Hashes
 from colorbatch.run.work import Work
@@ -71,7 +71,9 @@ def _write(
     known = {*run.written.get(name, ()), *(sha256 for other, sha256 in _outputs_of(earlier) if other == name)}
     is_ours = is_its_own or (bool(known) and hashes.of_output(name) in known)
     with work.stages.timed("write") as cost:
-        work.announce(name, sha256, announced and replace(announced, output_bytes=len(encoded.content)))
+        if announced is not None:
+            announced = replace(announced, output_bytes=len(encoded.content), finished_at=now())
+        work.announce(name, sha256, announced)
         work.announced[name] = sha256
         cost.megabytes = len(encoded.content) / 1e6
         try:

@@ -76,9 +76,12 @@ def test_hints_have_the_effect_that_they_have_on_the_cpu(on_gpu: Colorizer) -> N
     assert on_gpu.session.provider == "cuda"
 
 
-def test_too_little_memory_costs_no_picture(on_gpu: Colorizer, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_too_little_memory_costs_no_picture(
+    on_gpu: Colorizer, make_pictures: MakePictures, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     """Batches are halved, or the CPU takes over."""
     assert on_gpu.session.provider == "cuda"
     source = make_pictures("in", *(f"{number}.png" for number in range(40)), mode="L")
     summary = run_batch(BatchJob(source, tmp_path / "out", provider="cuda", gpu_memory=800_000_000))
     assert (summary.done, summary.failed) == (40, 0)
+    assert "cannot process" in caplog.text or "takes over" in caplog.text

@@ -57,18 +57,22 @@ def test_a_deadline_that_is_over_aborts_at_once(seconds: float) -> None:
 
 
 def test_what_was_stopped_before_stays_so() -> None:
-    with running(Watchdog(), 0.1) as stopped, running(Watchdog(), 60):
+    watchdog = Watchdog()
+    with running(watchdog, 60) as stopped, running(watchdog, 0.1) as slow:
         stopped.terminate = True
-        time.sleep(0.2)
+        wait_until(lambda: slow.terminate)
         assert stopped.terminate
 
 
 def test_one_thread_serves_many_at_once() -> None:
-    watchdog, before = Watchdog(), threading.active_count()
+    watchdog, before = Watchdog(), set(threading.enumerate())
     with ExitStack() as stack:
         all_of_them = [stack.enter_context(running(watchdog, 0.3 + number / 100)) for number in range(50)]
-        assert threading.active_count() == before + 1
+        (thread,) = set(threading.enumerate()) - before
         wait_until(lambda: all(each.terminate for each in all_of_them))
+    watchdog.close()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_deadline_may_lie_further_ahead_than_a_thread_can_wait() -> None:

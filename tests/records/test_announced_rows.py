@@ -48,6 +48,15 @@ def test_a_row_that_was_appended_after_all_counts(row: Row) -> None:
     assert completed(killed(announced(), row.to_json())) == {"a.gif": row}
 
 
+def test_a_sidecar_alone_that_is_another_makes_another_row() -> None:
+    files = {"a.gif.png": MADE, "a.xmp": b"new words"}
+    before, after = (
+        replace(ROW, sidecar_output="a.xmp", sidecar_output_sha256=hashlib.sha256(words).hexdigest())
+        for words in (b"old words", b"new words")
+    )
+    assert completed(killed(before.to_json(), announced(after), files=files)) == {"a.gif": after}
+
+
 def test_an_earlier_row_is_replaced_unless_its_output_has_another_name_and_is_still_there() -> None:
     before = replace(ROW, output_sha256="2" * 64)
     assert completed(killed(before.to_json(), announced())) == {"a.gif": ROW}

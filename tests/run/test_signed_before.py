@@ -8,6 +8,7 @@ from batches import rows
 from certificates import make_chain
 from helpers import LocalJob
 
+from colorbatch.records.manifest import Manifest
 from colorbatch.retouch.made_with import Choices
 from colorbatch.retouch.session import RetouchSession
 from colorbatch.run.batch import run_batch
@@ -41,3 +42,25 @@ def test_so_does_the_retouch_page(job: LocalJob, signed_job: LocalJob) -> None:
     found = rows(job.output)
     assert [row["warnings"] for row in found.values()] == [[]] * 5
     assert all(row["c2pa"] for row in found.values())
+
+
+def test_a_signature_whose_row_a_kill_prevented_is_completed_with_the_time_at_which_it_was_coloured(
+    job: LocalJob, signed_job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    unsigned = replace(job, output=job.output.with_name("unsigned"), jobs=1)
+    run_batch(unsigned)
+    before = rows(unsigned.output)
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "append", killed)
+        patch.setattr(Manifest, "finish", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            run_batch(replace(unsigned, signing=signed_job.signing))
+    run_batch(unsigned)
+    after = {name: row for name, row in rows(unsigned.output).items() if row["c2pa"]}
+    assert after
+    for name, row in after.items():
+        assert row["colored_at"] == before[name]["finished_at"]
+        assert str(row["finished_at"]) > str(row["colored_at"])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PICTURES_FOR_A_PROCESS = 16
-"""Number of pictures per child process from which starting several processes saves time."""
+"""Number of pictures per core, or per job if that is chosen, from which starting several processes saves time."""
 
 
 def open_engine(job: BatchJob, pictures: int, *, is_remote: bool, model: ModelFile | None = None) -> Engine:
@@ -65,7 +65,7 @@ def open_engine(job: BatchJob, pictures: int, *, is_remote: bool, model: ModelFi
 def _open_on_gpu(job: BatchJob, model: ModelFile, pictures: int) -> OpenedExecutor | None:
     """Open an executor that uses the GPU; return ``None`` if it does not start and the job's provider is ``auto``.
 
-    Child processes import their libraries while this process opens the model, which takes as long.
+    Child processes import their libraries while this process opens the model.
     """
     with ExitStack() as undo:
         started = _start_children(workers_of(job, on_gpu=True), undo) if _wants_children(job, pictures) else []

@@ -91,15 +91,15 @@ class ChildExecutor(OpenedExecutor):
         self._free: queue.LifoQueue[Future[ChildProcess]] = queue.LifoQueue()
         """Places that no thread uses. The children of some may still be opening the model."""
         self._starters = ThreadPoolExecutor(1 if model.is_large else count, thread_name_prefix="start")
-        places = [self._start() for _ in range(count)]
-        for place in places:
-            self._free.put(place)
         try:
+            places = [self._start() for _ in range(count)]
+            for place in places:
+                self._free.put(place)
             if model.is_large:
                 wait(places)
             _wait_for_first(places)
         except BaseException:
-            self.close()
+            self._end_children()
             raise
 
     @property
@@ -135,6 +135,11 @@ class ChildExecutor(OpenedExecutor):
 
     @override
     def close(self) -> None:
+        self._end_children()
+        if self._gpu is not None:
+            self._gpu.close()
+
+    def _end_children(self) -> None:
         self._kill_all()
         self._starters.shutdown()
         for child in self._children:

@@ -193,8 +193,8 @@ class Dispatch:
             return
         except OSError as error:
             raise self._run.output.unavailable(error) from error
-        for name, sha256 in announced_in(lines):
-            self._announce(name, sha256, None)
-            self._announced.setdefault(name, set()).add(sha256)
+        for each in announced_in(lines):
+            self._announce(*each)
+            self._announced.setdefault(each.output, set()).add(each.sha256)
         with suppress(OSError):
             notes.delete()

@@ -138,18 +138,27 @@ def _compared(foreign: Foreign, fit: Fit, references: Sequence[Reference]) -> tu
     A file that was exported for one picture may take several, or fail, or give them each other's colours: what does not
     pass is put into a loop.
     """
-    if foreign.may_take_several:
-        model = wrapped(foreign, fit, "dynamic")
-        try:
-            report = _measured(model, references)
-        except ModelRefusedError as error:
-            logger.info("It takes one picture at a time: %s", error)
-        else:
-            if report.passed:
-                return model, report
-            logger.info("It takes one picture at a time: several differ %s", report.finding)
+    for_several = _for_several(foreign, fit, references) if foreign.may_take_several else None
+    if for_several is not None:
+        return for_several
     model = wrapped(foreign, fit, "loop")
     return model, _measured(model, references)
+
+
+def _for_several(
+    foreign: Foreign, fit: Fit, references: Sequence[Reference]
+) -> tuple[onnx.ModelProto, ParityReport] | None:
+    """Return a model that takes several pictures at once, and how it compares; ``None``: it does not pass."""
+    model = wrapped(foreign, fit, "dynamic")
+    try:
+        report = _measured(model, references)
+    except ModelRefusedError as error:
+        logger.info("It takes one picture at a time: %s", error)
+        return None
+    if not report.passed:
+        logger.info("It takes one picture at a time: several differ %s", report.finding)
+        return None
+    return model, report
 
 
 def _measured(model: onnx.ModelProto, references: Sequence[Reference]) -> ParityReport:

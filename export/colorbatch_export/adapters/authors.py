@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from colorbatch.errors import ModelRefusedError
 from colorbatch.inference.contract import Fit
 from colorbatch.pixels.color import Plane
 from colorbatch_export.adapters.foreign import Foreign
@@ -31,13 +32,15 @@ def chroma_by_authors(foreign: Foreign, fit: Fit, luma: Plane, hints: Plane | No
         luma: ``[H, W]`` in 0..1.
         hints: ``[3, H, W]``: Cb, Cr and weight, for a network that takes them.
 
+    Raises:
+        ModelRefusedError: the network fails.
+
     """
-    assert foreign.run is not None
     size = (luma.shape[0], luma.shape[1])
     inner, outer = _sizes(foreign, fit, size)
     seen = np.clip(_padded(_resized(luma, inner), outer, "edge"), 0, 1)
     given = _given(foreign, seen, None if hints is None else _seen_hints(hints, inner, outer))
-    answer = foreign.run([each.astype(np.float32)[None] for each in given])[0].astype(np.float64)
+    answer = _run(foreign, [each.astype(np.float32)[None] for each in given])[0].astype(np.float64)
     if foreign.kind.takes_luma:
         answer = np.clip(answer, 0, 255) / 255
     inside = [_resized(plane, outer)[: inner[0], : inner[1]] if inner != outer else plane for plane in answer]
@@ -46,6 +49,22 @@ def chroma_by_authors(foreign: Foreign, fit: Fit, luma: Plane, hints: Plane | No
         return _chroma(large)
     ab = large * (110 if foreign.units == "Lab / 110" else 1)
     return _chroma(_rgb_of_lab(np.concatenate([_lightness(luma.astype(np.float64))[None], ab])))
+
+
+def _run(foreign: Foreign, values: Sequence[Plane]) -> Plane:
+    """Run the network.
+
+    Raises:
+        ModelRefusedError: it fails.
+
+    """
+    assert foreign.run is not None
+    try:
+        return foreign.run(values)
+    except MemoryError:
+        raise
+    except Exception as error:  # those of ONNX Runtime and PyTorch have no common base class but Exception
+        raise ModelRefusedError(f"the network itself fails at {list(values[0].shape[2:])}: {error}") from error
 
 
 def _sizes(foreign: Foreign, fit: Fit, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:

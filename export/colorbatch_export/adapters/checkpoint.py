@@ -60,9 +60,11 @@ def read_checkpoint(path: Path, kind: str | None, working_size: int | None) -> F
 
 
 def _read(path: Path) -> "tuple[torch.nn.Module, str]":
-    """Return the network of a checkpoint, and the sha256 of the file. Its content is not held any longer."""
+    """Return the network of a checkpoint, and the sha256 of the file, whose content is not held any longer."""
     data = read_bytes(path)
-    return _network(path, weights_in(path, data)), hashlib.sha256(data).hexdigest()
+    sha256, weights = hashlib.sha256(data).hexdigest(), weights_in(path, data)
+    del data
+    return _network(path, weights), sha256
 
 
 def _network(path: Path, weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Module":

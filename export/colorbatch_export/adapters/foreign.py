@@ -73,7 +73,7 @@ class Foreign:
     units: Units
     """Units of the a and b that it gives."""
     may_take_several: bool
-    """Whether it may give several pictures that are given at once each its own colours."""
+    """Whether a batch of several pictures is worth trying; false if it was exported here, for one."""
     run: Run | None
     """Runs the original; ``None`` once it has been run: two opened networks may need more memory than there is."""
 
@@ -144,7 +144,7 @@ def foreign_of(
         name: what to call it in messages.
         kind: as for :func:`read_foreign`.
         run: runs the original, if that is not this content.
-        may_take_several: whether it may take several pictures at once.
+        may_take_several: whether a batch of several pictures is worth trying.
 
     Raises:
         ModelRefusedError: as for :func:`read_foreign`.

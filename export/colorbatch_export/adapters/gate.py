@@ -47,10 +47,7 @@ def references_of(foreign: Foreign, fit: Fit) -> list[Reference]:
     references: list[Reference] = []
     for luma, hints in _inputs(foreign, fit):
         each_hints = [None] * len(luma) if hints is None else hints
-        try:
-            chroma = [chroma_by_authors(foreign, fit, one[0], own) for one, own in zip(luma, each_hints, strict=True)]
-        except Exception as error:  # those of ONNX Runtime and PyTorch have no common base class but Exception
-            raise ModelRefusedError(f"the network itself failed at {list(luma.shape[2:])}: {error}") from error
+        chroma = [chroma_by_authors(foreign, fit, one[0], own) for one, own in zip(luma, each_hints, strict=True)]
         references.append(Reference(luma, hints, np.stack(chroma)))
     return references
 

@@ -218,7 +218,8 @@ def _add_weights(network: onnx.GraphProto, graph: onnx.GraphProto) -> None:
     """Add the weights of the network; last, since every part that is put into another is copied.
 
     If its nodes are in a loop, the small ones are put in there, where ONNX Runtime takes them into account when it
-    joins operators. Of what is in a loop it keeps several copies, so that the large ones stay outside.
+    joins operators. Of what is in a loop it keeps several copies, so that the large ones stay outside; but for those
+    that a file holds in nodes of the type Constant.
     """
     bodies = [node.attribute[0].g for node in graph.node if node.op_type == "Loop"]
     inside = bodies[0] if bodies else graph

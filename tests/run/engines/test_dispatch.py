@@ -127,7 +127,7 @@ class Driver:
     def __init__(self, names: str, fate: Fate, recipe: Recipe, *earlier: Row) -> None:
         self.output = MemoryStore()
         self.pool = FakePool(fate)
-        self.announced: list[tuple[str, str]] = []
+        self.announced: list[tuple[str, str, Row | None]] = []
         self.stages = StageTimer()
         self.stop = threading.Event()
         self._shown = Shown()
@@ -135,7 +135,7 @@ class Driver:
             self.pool,
             [picture(name) for name in names],
             Run(recipe, MemoryStore(), self.output, {each.input: each for each in earlier}),
-            lambda name, sha256, _: self.announced.append((name, sha256)),
+            lambda *announced: self.announced.append(announced),
             self._shown,
             self.stages,
         )
@@ -149,11 +149,15 @@ class Driver:
 
     def write_output(self, number: int, name: str) -> None:
         """Announce an output and write it, as a worker does."""
-        self.output.put(self.notes_of(number), announcement(name, SHA256))
+        self.output.put(self.notes_of(number), announcement(name, SHA256, announced_row(name)))
         self.output.put(name, OUTPUT)
 
     def notes_of(self, number: int) -> str:
         return f"{STATE_FOLDER}/announced-{self.pool.run_token}-{number}.jsonl"
+
+
+def announced_row(name: str) -> Row:
+    return Row(name, name, "done", output_sha256=SHA256)
 
 
 def picture(name: str) -> PlannedPicture:
@@ -211,7 +215,7 @@ def test_what_a_lost_worker_announced_is_known_and_its_notes_are_deleted(recipe:
     assert isinstance(driver.outcomes()["a"], Made)
     assert states == [True]
     assert not driver.output.is_file(driver.notes_of(1)), "a worker out of reach must not write any more"
-    assert driver.announced == [("a", SHA256)]
+    assert driver.announced == [("a", SHA256, announced_row("a"))], "the driver may be killed before the next try"
     assert driver.pool.written["a"] == [SHA256], "the next worker may replace what the lost one wrote"
 
 
