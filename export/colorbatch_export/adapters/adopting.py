@@ -13,7 +13,8 @@ from colorbatch.file_type import CHECKPOINT, SNIFFED, file_type_of
 from colorbatch.inference.contract import AdaptedFrom, Fit, ModelContract
 from colorbatch.inference.provider import open_inference_session
 from colorbatch.store.atomic import write_bytes
-from colorbatch_export.adapters.foreign import Foreign, is_safetensors, read_foreign
+from colorbatch_export.adapters.checkpoint import is_safetensors, read_checkpoint
+from colorbatch_export.adapters.foreign import Foreign, read_foreign
 from colorbatch_export.adapters.gate import Reference, measure_adapted, references_of
 from colorbatch_export.adapters.wrap import wrapped
 from colorbatch_export.comparison import ParityReport, check
@@ -126,8 +127,6 @@ def _read(source: Path, kind: str | None, working_size: int | None) -> Foreign:
     except OSError:
         head = b""
     if file_type_of(head) is CHECKPOINT or is_safetensors(head):
-        from colorbatch_export.adapters.checkpoint import read_checkpoint
-
         return read_checkpoint(source, kind, working_size)
     return read_foreign(source, kind)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from colorbatch.errors import CheckpointRefusedError
 from colorbatch.extras import needs_extra
 from colorbatch.pixels.color import Plane
-from colorbatch_export.adapters.foreign import Foreign, foreign_of, is_safetensors, read_bytes
+from colorbatch_export.adapters.foreign import Foreign, foreign_of, read_bytes
 from colorbatch_export.adapters.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ _DDCOLOR = "DDColor"
 _WRAPPERS = ("params_ema", "params", "state_dict")
 """Keys under which published checkpoints hold their weights."""
 _ADVICE = "Of checkpoints, only those of DDColor can be adapted. Export others to ONNX in their own project."
+
+
+def is_safetensors(data: bytes) -> bool:
+    """Return whether a file with this content or beginning is one of safetensors.
+
+    Source: the format's README: eight bytes with the length of the header, then the header, which begins with ``{``.
+    """
+    return data[8:9] == b"{"
 
 
 def read_checkpoint(path: Path, kind: str | None, working_size: int | None) -> Foreign:

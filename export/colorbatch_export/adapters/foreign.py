@@ -107,14 +107,6 @@ def read_foreign(path: Path, kind: str | None) -> Foreign:
     return foreign_of(data, hashlib.sha256(data).hexdigest(), str(path), kind)
 
 
-def is_safetensors(data: bytes) -> bool:
-    """Return whether a file with this content or beginning is one of safetensors.
-
-    Source: the format's README: eight bytes with the length of the header, then the header, which begins with ``{``.
-    """
-    return data[8:9] == b"{"
-
-
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file.
 
