@@ -1,16 +1,16 @@
 """Batches without a model: each request is answered with its own luma, doubled."""
 
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
 from colorbatch.errors import InferenceError
+from colorbatch.inference import batching
 from colorbatch.inference.batching import Batcher, Prediction, Question, Run
 from colorbatch.pixels.color import Plane
 
@@ -153,12 +153,13 @@ def test_requests_of_several_pictures_are_taken_apart_again(count: int) -> None:
         np.testing.assert_array_equal(answer.chroma, luma.repeat(2, axis=1) * 2)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a signal reaches no certain thread there")
 @pytest.mark.parametrize("is_at_work", [True, False])
-def test_an_interrupt_of_one_thread_does_not_stop_the_others(*, is_at_work: bool) -> None:
+def test_an_interrupt_of_one_thread_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, *, is_at_work: bool
+) -> None:
     """As of Ctrl-C in a notebook, in the main thread, which runs the model or waits for its turn."""
     model = Model()
-    batcher = Batcher(model if not is_at_work else interrupted_once(model))
+    batcher = Batcher(interrupted_once(model) if is_at_work else model)
     with ThreadPoolExecutor(2) as pool:
         if is_at_work:
             model.may_go_on.set()
@@ -167,9 +168,11 @@ def test_an_interrupt_of_one_thread_does_not_stop_the_others(*, is_at_work: bool
         else:
             first = pool.submit(batcher, Question(plane(0.1)))
             wait_until(lambda: bool(model.calls))
-            pool.submit(interrupt_the_main_thread_when, lambda: len(batcher._waiting) == 1)  # noqa: SLF001
+            request = batching._Request  # noqa: SLF001
+            monkeypatch.setattr(request, "__init__", with_interrupted_wait(request.__init__))
             with pytest.raises(KeyboardInterrupt):
                 batcher(Question(plane(0.2)))
+            monkeypatch.undo()
             model.may_go_on.set()
             assert (first.result(10).chroma == np.float32(0.2)).all()
         assert (pool.submit(batcher, Question(plane(0.3))).result(10).chroma == np.float32(0.6)).all()
@@ -186,7 +189,14 @@ def interrupted_once(model: Model) -> Run:
     return run
 
 
-def interrupt_the_main_thread_when(is_so: Callable[[], bool]) -> None:
-    """Raise KeyboardInterrupt in the main thread, as Ctrl-C does."""
-    wait_until(is_so)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+def with_interrupted_wait(initialize: Callable[..., None]) -> Callable[..., None]:
+    """Return what makes a request whose thread is interrupted while it waits."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def changed(request: Any, question: Question) -> None:  # noqa: ANN401 (private)
+        initialize(request, question)
+        request.woken.wait = interrupt
+
+    return changed
