@@ -168,7 +168,7 @@ def test_an_interrupt_of_one_thread_does_not_stop_the_others(
         else:
             first = pool.submit(batcher, Question(plane(0.1)))
             wait_until(lambda: bool(model.calls))
-            request = batching._Request  # noqa: SLF001
+            request = batching._Request  # noqa: SLF001 (only its wait can be interrupted alone)
             monkeypatch.setattr(request, "__init__", with_interrupted_wait(request.__init__))
             with pytest.raises(KeyboardInterrupt):
                 batcher(Question(plane(0.2)))
@@ -195,7 +195,7 @@ def with_interrupted_wait(initialize: Callable[..., None]) -> Callable[..., None
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    def changed(request: Any, question: Question) -> None:  # noqa: ANN401 (private)
+    def changed(request: Any, question: Question) -> None:  # noqa: ANN401 (the class is private)
         initialize(request, question)
         request.woken.wait = interrupt
 
